@@ -51,6 +51,7 @@ pub struct Registry {
     pub digest: String,
     tasks: Tasks,
     open: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -58,6 +59,7 @@ struct Served {
     store: Store,
     pace: Pace,
     open: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Registry {
@@ -82,10 +84,16 @@ impl Registry {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let tasks = Tasks::new();
-        let open = Arc::default();
-        let served = Served { store, pace, open: Arc::clone(&open) };
+        let (open, requests) = (Arc::default(), Arc::default());
+        let served =
+            Served { store, pace, open: Arc::clone(&open), requests: Arc::clone(&requests) };
         tasks.spawn(serve(listener, Arc::new(served), tasks.clone()));
-        Self { address, digest, tasks, open }
+        Self { address, digest, tasks, open, requests }
+    }
+
+    /// Returns the number of requests for manifests. Each pull sends a few.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Returns the number of layers that are being sent now, except at [`Pace::Fast`].
@@ -129,6 +137,9 @@ async fn serve(listener: TcpListener, served: Arc<Served>, tasks: Tasks) {
 
 fn answer(served: &Served, request: &Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
+    if path.contains("/manifests/") {
+        served.requests.fetch_add(1, Ordering::Relaxed);
+    }
     let known = path.strip_prefix("/v2/zun-conformance/").and_then(|rest| served.store.get(rest));
     let response = Response::builder().header("Docker-Distribution-Api-Version", "registry/2.0");
     let response = match known {

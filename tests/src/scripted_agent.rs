@@ -431,6 +431,9 @@ fn describe(operation: &Operation) -> (&'static str, Value) {
         Change::Unpause => "container.unpause",
         Change::Kill { .. } => "container.kill",
         Change::Update { .. } => "container.update",
+        Change::PullImage { .. } => "image.pull",
+        Change::RemoveImage { .. } => "image.remove",
+        Change::RemoveResource { .. } => "resource.remove",
         Change::Delete { .. } => "container.remove",
     };
     let mut body = serde_json::to_value(operation).expect("JSON")["arguments"].take();

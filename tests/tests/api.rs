@@ -17,6 +17,8 @@ mod create;
 mod edge;
 #[path = "api/files.rs"]
 mod files;
+#[path = "api/images.rs"]
+mod images;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/ledger.rs"]
@@ -39,6 +41,8 @@ mod recovery;
 mod registries;
 #[path = "api/reports.rs"]
 mod reports;
+#[path = "api/resources.rs"]
+mod resources;
 #[path = "api/runs.rs"]
 mod runs;
 #[path = "api/service.rs"]

@@ -17,6 +17,8 @@ mod create;
 mod edge;
 #[path = "api/files.rs"]
 mod files;
+#[path = "api/images.rs"]
+mod images;
 #[path = "api/keys.rs"]
 mod keys;
 #[path = "api/ledger.rs"]

@@ -9,6 +9,7 @@ mod interactive {
     mod exec;
     mod exec_terminal;
     mod grants;
+    mod images;
     mod latency;
     mod leaving;
     mod library;
@@ -19,6 +20,7 @@ mod interactive {
     mod ports;
     mod pull;
     mod registry_login;
+    mod resources;
     mod screen;
     mod signals;
     mod statuses;

@@ -204,8 +204,8 @@ impl Process {
             Request::Update(id, memory) => {
                 let update = Update { memory: Some(memory), ..Update::default() };
                 let ident = by(id);
-                let updated = Box::pin(app.update(&caller, &ident, update)).await;
-                return updated.map(|one| shown(&one));
+                let updating = Box::pin(app.update(&caller, &ident, update));
+                return updating.await.map(|one| shown(&one));
             }
             Request::Show(id) => return app.find(&caller, &by(id)).await.map(|one| shown(&one)),
             Request::List => return self.list(&caller).await,
@@ -302,6 +302,7 @@ fn requested(new: New) -> NewContainer {
         resources: Resources { memory, ..Resources::default() },
         restart: (at_end == AtEnd::Restart).then_some(Restart::Always),
         auto_remove: at_end == AtEnd::Remove,
+        auto_heal: false,
         read_only: false,
         stop_signal: None,
         privileged: false,
@@ -311,5 +312,7 @@ fn requested(new: New) -> NewContainer {
         options: EngineOptions::default(),
         ports: Vec::new(),
         registry: None,
+        mounts: Vec::new(),
+        network: None,
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +77,10 @@ pub struct EngineOptions {
     /// Devices of the host.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
+    /// GPUs of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "messages", schemars(with = "Option<String>"))]
+    pub gpus: Option<Gpus>,
     /// `host` to see the host's processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid_mode: Option<String>,
@@ -116,6 +121,69 @@ pub struct Device {
     pub permissions: String,
 }
 
+/// GPUs of a host. As text `all`, a number, or `device=` with ids, such as `device=0,1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Gpus {
+    /// All of them.
+    All,
+    /// So many, which the engine chooses.
+    Count(u32),
+    /// Those with these indexes or UUIDs.
+    Devices(Vec<String>),
+}
+
+/// The largest number of GPUs.
+const MOST_GPUS: u32 = 64;
+
+/// The text names no GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "GPUs must be `all`, a number from 1 to {MOST_GPUS}, or `device=` with ids such as `device=0,1`"
+)]
+pub struct InvalidGpus;
+
+impl FromStr for Gpus {
+    type Err = InvalidGpus;
+
+    fn from_str(text: &str) -> Result<Self, InvalidGpus> {
+        let is_id = |id: &str| {
+            let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b':');
+            (1..=64).contains(&id.len()) && id.bytes().all(is_fine)
+        };
+        match text.strip_prefix("device=") {
+            Some(ids) => {
+                let ids: Vec<String> = ids.split(',').map(str::to_owned).collect();
+                let fits = ids.len() <= 64 && ids.iter().all(|id| is_id(id));
+                fits.then_some(Self::Devices(ids)).ok_or(InvalidGpus)
+            }
+            None if text == "all" => Ok(Self::All),
+            None => {
+                let count = text.parse().ok().filter(|count| (1..=MOST_GPUS).contains(count));
+                count.map(Self::Count).ok_or(InvalidGpus)
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for Gpus {
+    type Error = InvalidGpus;
+
+    fn try_from(text: String) -> Result<Self, InvalidGpus> {
+        text.parse()
+    }
+}
+
+impl From<Gpus> for String {
+    fn from(gpus: Gpus) -> Self {
+        match gpus {
+            Gpus::All => "all".to_owned(),
+            Gpus::Count(count) => count.to_string(),
+            Gpus::Devices(ids) => format!("device={}", ids.join(",")),
+        }
+    }
+}
+
 /// A command that finds out whether the container works. Without a field, the image's or the engine's value holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -138,4 +206,20 @@ pub struct Healthcheck {
     /// Whether the image's check is switched off.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disable: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_are_all_a_number_or_some_by_id() {
+        for text in ["all", "1", "64", "device=0", "device=0,GPU-8a1b:0"] {
+            let gpus: Gpus = text.parse().expect("good text");
+            assert_eq!(String::from(gpus), text);
+        }
+        for bad in ["", "0", "-1", "65", "none", "device=", "device=0,", "device=a b", "all,0"] {
+            assert_eq!(bad.parse::<Gpus>(), Err(InvalidGpus), "{bad}");
+        }
+    }
 }

@@ -174,9 +174,38 @@ uuid_id!(
     OperationId, "operation id"
 );
 uuid_id!(
+    /// The id of an image that was pulled by request.
+    ImageId, "image id"
+);
+uuid_id!(
+    /// The id of a volume or a network.
+    ResourceId, "resource id"
+);
+uuid_id!(
     /// The id of a project's login to a registry of images.
     RegistryId, "registry id"
 );
+
+/// Generates the conversions of an id from and to that of a subject of the ledger.
+macro_rules! subject {
+    ($name:ident) => {
+        impl $name {
+            /// The id under which the ledger has its operations. Each subject has a queue of its own, as each container
+            /// has.
+            pub const fn subject(self) -> ContainerId {
+                ContainerId(self.0)
+            }
+
+            /// The subject of an operation of the ledger.
+            pub const fn of_subject(subject: ContainerId) -> Self {
+                Self(subject.0)
+            }
+        }
+    };
+}
+
+subject!(ImageId);
+subject!(ResourceId);
 
 impl ContainerId {
     /// Returns the container's name in the engine. Docker refuses duplicates, which makes creation idempotent.

@@ -31,6 +31,8 @@ pub mod pki;
 #[cfg(feature = "messages")]
 pub mod ports;
 #[cfg(feature = "messages")]
+pub mod resource;
+#[cfg(feature = "messages")]
 pub mod restart;
 #[cfg(feature = "messages")]
 pub mod rpc;

@@ -32,7 +32,7 @@ use crate::metrics::{self, Metrics};
 use crate::report::{self, Reports};
 use crate::settings::{LoadError, MetricsSettings, Settings};
 use crate::strays::Strays;
-use crate::worker::Workers;
+use crate::worker::{Pulls, Workers};
 use crate::{control, rpc, watch};
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -276,6 +276,7 @@ fn host(
         name,
         bus,
         driver,
+        pulls: Pulls::default(),
         console: Console::new(ConsoleStatus::Down(why)),
         labels,
         availability_zone,

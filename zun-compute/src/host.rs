@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::report::{Conclusion, Observation, Reports};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 use crate::strays::Strays;
+use crate::worker::Pulls;
 
 /// The time limit to inspect one container. Docker can hang on a container whose console is stalled.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +31,8 @@ pub(crate) struct Host {
     pub(crate) name: HostName,
     pub(crate) bus: Bus,
     pub(crate) driver: Arc<dyn ContainerDriver>,
+    /// Pulls of images that are under way.
+    pub(crate) pulls: Pulls,
     pub(crate) reports: Arc<Reports>,
     pub(crate) control: Control,
     pub(crate) console: Console,

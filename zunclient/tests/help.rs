@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 37] = [
+const VERBS: [&str; 40] = [
     "action",
     "attach",
     "availability-zone",
@@ -15,11 +15,13 @@ const VERBS: [&str; 37] = [
     "exec",
     "export",
     "host",
+    "image",
     "kill",
     "list",
     "login",
     "logout",
     "logs",
+    "network",
     "pause",
     "port",
     "prune",
@@ -38,6 +40,7 @@ const VERBS: [&str; 37] = [
     "unpause",
     "update",
     "version",
+    "volume",
     "wait",
     "why",
 ];
@@ -85,6 +88,27 @@ fn the_help_of_every_verb_of_host_is_as_recorded() {
         let text = help(&["host", verb, "--help"]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!(format!("host_{verb}"), text);
+    }
+}
+
+#[test]
+fn the_help_of_every_verb_of_image_is_as_recorded() {
+    for verb in ["pull", "list", "show", "search", "delete"] {
+        let text = help(&["image", verb, "--help"]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(format!("image_{verb}"), text);
+    }
+}
+
+#[test]
+fn the_help_of_every_verb_of_volume_and_network_is_as_recorded() {
+    for (noun, verb) in ["volume", "network"]
+        .into_iter()
+        .flat_map(|noun| ["create", "list", "show", "delete"].map(|verb| (noun, verb)))
+    {
+        let text = help(&[noun, verb, "--help"]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(format!("{noun}_{verb}"), text);
     }
 }
 

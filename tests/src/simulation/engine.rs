@@ -9,16 +9,18 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
-use zun_common::id::{ContainerId, EngineId, ExecId};
+use zun_common::id::{ContainerId, EngineId, ExecId, ProjectId, ResourceId};
+use zun_common::resource::{NamedNetwork, ResourceKind};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::rpc::files::{Archive, FileChange};
+use zun_common::rpc::image::{FoundImage, PulledImage};
 use zun_common::status::Status;
 use zun_common::units::{Resources, TerminalSize};
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
-    Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Files, Images, Inspect,
-    Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
+    Attachments, Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Files,
+    Images, Inspect, Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
 };
 
 use super::executor::{Executor, Process};
@@ -138,7 +140,7 @@ impl Engine {
             sleep(after).await;
             drop(answer.send(done));
         });
-        answered.await.unwrap_or_else(|gone| Err(DriverError::Down { cause: gone.into() }))
+        answered.await.unwrap_or_else(|gone| Err(DriverError::down(gone)))
     }
 }
 
@@ -327,6 +329,45 @@ impl Images for Engine {
             })
         })
         .await
+    }
+
+    async fn image_inspect(&self, image: &str) -> Result<PulledImage, DriverError> {
+        self.fake.image_inspect(image).await
+    }
+
+    async fn image_remove(&self, image: &str) -> Result<Change, DriverError> {
+        self.fake.image_remove(image).await
+    }
+
+    async fn image_search(&self, term: &str) -> Result<Vec<FoundImage>, DriverError> {
+        self.fake.image_search(term).await
+    }
+}
+
+#[async_trait]
+impl Attachments for Engine {
+    async fn ensure_network(
+        &self,
+        project: &ProjectId,
+        network: &NamedNetwork,
+    ) -> Result<(), DriverError> {
+        self.fake.ensure_network(project, network).await
+    }
+
+    async fn remove_resource(
+        &self,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) -> Result<Change, DriverError> {
+        self.fake.remove_resource(kind, id).await
+    }
+
+    async fn put_files(
+        &self,
+        container: ContainerId,
+        files: &[(&str, &[u8])],
+    ) -> Result<(), DriverError> {
+        self.fake.put_files(container, files).await
     }
 }
 

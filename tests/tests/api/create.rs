@@ -171,8 +171,8 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
     400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":"1"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, only for on-failure, a MaximumRetryCount.
     400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":2,"Name":"always"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, only for on-failure, a MaximumRetryCount.
     400 container.schema-validation-error Invalid input for field 'host'. Value: 'Not_A_Host'. It must be a host name of lower-case letters, digits and inner hyphens, with dots between the parts.
-    501 container.not-offered Networks of Neutron are not supported. Leave out the field `nets`.
-    400 container.schema-validation-error Invalid input for field 'mounts'. Value: '[{"source":"x"}]'. It must be left out or empty: it is not supported yet.
+    400 container.schema-validation-error Invalid input for field 'nets.network'. Value: 'x'. It must be the name or id of a network, `none` or `host`.
+    400 container.schema-validation-error Missing field 'mounts.destination'. It must be an absolute path in the container of at most 4096 characters, without `..`, other than `/`.
     400 container.schema-validation-error Invalid input for field 'privileged'. Value: 'perhaps'. It must be true or false.
     400 container.schema-validation-error Invalid input for field 'disk'. Value: '0'. It must be a whole number of GiB from 1 to 160.
     400 container.schema-validation-error Invalid input for field 'runtime'. Value: 'a b'. It must be a name of 1 to 255 letters, digits, `_`, `-`, `.`, `/` or `:`.

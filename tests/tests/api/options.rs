@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use zun_common::id::ContainerId;
 use zun_common::status::{Health, Status};
 
 use crate::support::{ADMIN, ANN, Api, eventually_some};
@@ -159,6 +160,48 @@ async fn health_and_addresses_are_shown_while_the_container_runs() {
     api.until(id, Status::Stopped).await;
     let stopped = shown().await;
     assert_eq!((&stopped["health"], &stopped["addresses"]), (&json!(null), &json!({})));
+}
+
+#[tokio::test]
+async fn an_unhealthy_container_is_restarted_once_in_each_run_if_it_was_requested() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let create = async |mut fields: Value| {
+        fields["image"] = json!("cirros");
+        let id = api.create(ANN, fields).await;
+        agent.receives_about("container.create", id).await;
+        id
+    };
+    let healed = create(json!({"auto_heal": true})).await;
+    let plain = create(json!({})).await;
+    let now = chrono::Utc::now();
+    let report = async |id, minutes, health| {
+        let started = now - chrono::TimeDelta::minutes(minutes);
+        agent
+            .report(id, Status::Running, |report| {
+                report.started_at = Some(started);
+                report.live.health = Some(health);
+            })
+            .await;
+    };
+    let reboots = async |id: ContainerId| {
+        let all = api.get(ANN, &format!("{PATH}/{id}/container_actions")).await.expect(200).json();
+        let all = all["containerActions"].as_array().unwrap().clone();
+        all.iter().filter(|action| action["action"] == "reboot").count()
+    };
+    report(healed, 10, Health::Starting).await;
+    assert_eq!(reboots(healed).await, 0);
+    for _ in 0..2 {
+        report(healed, 10, Health::Unhealthy).await;
+        report(plain, 10, Health::Unhealthy).await;
+    }
+    assert_eq!((reboots(healed).await, reboots(plain).await), (1, 0));
+    agent.receives_about("container.reboot", healed).await;
+    report(healed, 5, Health::Starting).await;
+    report(healed, 5, Health::Unhealthy).await;
+    assert_eq!(reboots(healed).await, 2);
+    let shown = api.get(ANN, &format!("{PATH}/{healed}")).await.expect(200).json();
+    assert_eq!(shown["auto_heal"], json!(true));
 }
 
 #[tokio::test]

@@ -83,6 +83,16 @@ async fn the_document_of_v1_lists_the_collections() {
         }
       ],
       "id": "v1",
+      "images": [
+        {
+          "href": "http://HOST/v1/images/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/images/",
+          "rel": "bookmark"
+        }
+      ],
       "links": [
         {
           "href": "http://HOST/v1/",
@@ -98,6 +108,16 @@ async fn the_document_of_v1_lists_the_collections() {
         {
           "base": "application/json",
           "type": "application/vnd.openstack.zun.v1+json"
+        }
+      ],
+      "networks": [
+        {
+          "href": "http://HOST/v1/networks/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/networks/",
+          "rel": "bookmark"
         }
       ],
       "registries": [
@@ -117,6 +137,16 @@ async fn the_document_of_v1_lists_the_collections() {
         },
         {
           "href": "http://HOST/services/",
+          "rel": "bookmark"
+        }
+      ],
+      "volumes": [
+        {
+          "href": "http://HOST/v1/volumes/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/volumes/",
           "rel": "bookmark"
         }
       ]

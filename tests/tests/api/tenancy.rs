@@ -76,7 +76,7 @@ fn example(name: &Value) -> Value {
         "forced_down" => json!(true),
         "exec_id" => json!("a".repeat(64)),
         "command" => json!("ls"),
-        "image" => json!("cirros"),
+        "image" | "repo" => json!("cirros"),
         "registry" => json!({"username": "ann"}),
         "name" | "repository" => json!("example"),
         "path" => json!("/etc"),
@@ -110,9 +110,14 @@ async fn an_object_of_another_project_is_like_one_that_does_not_exist() {
     let received = agent.received().len();
     let login = json!({"registry": {"domain": "quay.io", "name": "test"}});
     let login = api.post(ANN, "/v1/registries", login).await.expect(201).json();
+    let named = json!({"name": "test"});
+    let volume = api.post(ANN, "/v1/volumes", named.clone()).await.expect(201).json();
+    let network = api.post(ANN, "/v1/networks", named).await.expect(201).json();
     let objects = [
         ("containers", id.clone()),
         ("registries", login["registry"]["uuid"].as_str().unwrap().to_owned()),
+        ("volumes", volume["uuid"].as_str().unwrap().to_owned()),
+        ("networks", network["uuid"].as_str().unwrap().to_owned()),
     ];
     let nobody = uuid::Uuid::nil().to_string();
     let mut checked = 0;

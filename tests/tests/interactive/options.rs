@@ -101,3 +101,21 @@ fn health_is_listed_and_follows_the_check() {
     assert!(detail.as_str().is_some_and(|it| it.ends_with(" (healthy)")), "{detail}");
     assert!(zun.field(name.as_str(), "addresses")["bridge"][0]["addr"].is_string());
 }
+
+#[test]
+fn an_unhealthy_container_is_restarted_and_the_restart_is_among_its_actions() {
+    let zun = ZunCli::shared();
+    let name = zun.name("heal");
+    let check = ["--health-cmd", "test -e /tmp/well", "--health-interval", "1s"];
+    let options = ["run", "-d", "--name", name.as_str(), "--auto-heal", "--health-retries", "1"];
+    let script = "touch /tmp/well; sleep 3; rm /tmp/well; sleep 600";
+    let command = ["--stop-timeout", "0", "cirros", "sh", "-c", script];
+    zun.must(&[&options[..], &check, &command].concat());
+    let first = zun.field(name.as_str(), "started_at");
+    eventually("it is restarted", || {
+        zun.must(&["action", "list", name.as_str()]).contains("reboot")
+            && zun.field(name.as_str(), "status") == "Running"
+            && zun.field(name.as_str(), "started_at") != first
+    });
+    zun.must(&["delete", "--force", name.as_str()]);
+}

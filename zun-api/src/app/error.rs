@@ -2,6 +2,7 @@
 
 use zun_common::bus::CallError;
 use zun_common::id::{ContainerId, HostName};
+use zun_common::resource::ResourceKind;
 use zun_common::rpc::Problem;
 use zun_common::rpc::files::LARGEST_ARCHIVE;
 use zun_common::status::{Action, Status};
@@ -103,6 +104,40 @@ pub(crate) enum AppError {
         /// The number of the run.
         run: i64,
     },
+    #[error("{} {ident} could not be found.", title(*kind))]
+    ResourceNotFound {
+        /// What it would be.
+        kind: ResourceKind,
+        /// Its id or name.
+        ident: String,
+    },
+    #[error("Multiple {}s exist with the name '{name}'. Please use the uuid instead.", kind.as_str())]
+    AmbiguousResource {
+        /// What they are.
+        kind: ResourceKind,
+        /// Their name.
+        name: String,
+    },
+    #[error("A {} with the name '{name}' already exists in the project.", kind.as_str())]
+    ResourceNameTaken {
+        /// What it is.
+        kind: ResourceKind,
+        /// Its name.
+        name: String,
+    },
+    #[error("{} {name} is used by {count} containers: delete them first.", title(*kind))]
+    ResourceInUse {
+        /// What it is.
+        kind: ResourceKind,
+        /// Its id or name.
+        name: String,
+        /// By how many containers, also stopped ones.
+        count: usize,
+    },
+    #[error("Image {0} could not be found.")]
+    ImageNotFound(String),
+    #[error("No host is up.")]
+    NoHostUp,
     #[error("Registry {0} could not be found.")]
     RegistryNotFound(String),
     #[error("Multiple registries exist with the name '{0}'. Please use the registry uuid instead.")]
@@ -209,6 +244,13 @@ impl AppError {
             return Self::UnknownField(format!("{object}.{names}"));
         }
         self
+    }
+}
+
+const fn title(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::Volume => "Volume",
+        ResourceKind::Network => "Network",
     }
 }
 

@@ -113,6 +113,7 @@ pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
             protocol: host.protocol,
             zone,
             ports: PortsFit::Fit,
+            lacks: None,
             runtimes,
             name: host.name,
         }

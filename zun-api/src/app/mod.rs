@@ -4,12 +4,14 @@ mod caller;
 pub(crate) mod containers;
 mod error;
 mod hosts;
+pub(crate) mod images;
 mod metrics;
 mod quotas;
 mod recover_host;
 pub(crate) mod registries;
 mod remove_stray;
 mod replace_host;
+pub(crate) mod resources;
 pub(crate) mod services;
 
 use tokio_util::sync::CancellationToken;

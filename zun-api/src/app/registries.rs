@@ -1,7 +1,8 @@
 //! Logins of projects to registries of images. Nobody gets a stored password from the API; only the agent of a host that
 //! pulls with it does (`reports/registry.rs`).
 
-use zun_common::id::RegistryId;
+use zun_common::id::{ProjectId, RegistryId};
+use zun_common::image_name::ImageName;
 use zun_common::secret::Secret;
 
 use super::{App, AppError, Caller, InvalidField};
@@ -199,6 +200,38 @@ impl App {
         let Some(password) = password else { return Ok(None) };
         Ok(Some(require(self.secrets.as_ref())?.seal(password, bound_to)))
     }
+}
+
+/// Chooses the login that an image is pulled with: the requested one, or else the only one that the project has to the
+/// image's registry. An image without a domain is taken from the requested registry.
+pub(super) fn choose(
+    conn: &mut Conn,
+    project: &ProjectId,
+    (image, requested): (&mut String, Option<&str>),
+) -> Result<Result<Option<RegistryId>, AppError>, DbError> {
+    // The host refuses other names, with the rule.
+    let Ok(name) = image.parse::<ImageName>() else { return Ok(Ok(None)) };
+    let Some(ident) = requested else {
+        let only = registry::only_one_of(conn, project, name.domain())?;
+        return Ok(Ok(only.map(|record| record.id)));
+    };
+    let scope = Scope::Project(project.clone());
+    let Some(record) = registry::by_ident(conn, &scope, ident)?.pop() else {
+        return Ok(Err(AppError::RegistryNotFound(ident.to_owned())));
+    };
+    let placed = name.clone().in_registry(&record.domain);
+    if placed.domain() != record.domain {
+        let rule = format!(
+            "a login to the registry of the image, {}; this one is for {}",
+            placed.domain(),
+            record.domain
+        );
+        return Ok(Err(InvalidField::new("registry", ident, rule).into()));
+    }
+    if placed != name {
+        *image = format!("{}/{image}", record.domain);
+    }
+    Ok(Ok(Some(record.id)))
 }
 
 fn find(conn: &mut Conn, scopes: &[Scope; 2], ident: &str) -> Result<Vec<Record>, DbError> {

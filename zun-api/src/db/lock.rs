@@ -1,8 +1,9 @@
 //! Locks that a transaction holds until it ends. SQLite needs none: its transactions here exclude all other writers from
 //! their start. PostgreSQL's do not, so what is read and then written must be locked.
 //!
-//! Order: containers, then operations, then projects, then hosts. A new container's project is locked before its row is
-//! inserted: nobody else knows that row, but an insertion waits for others with the same name. Several of one kind are locked together, in the order of their ids.
+//! Order: containers, then operations, then projects, then volumes and networks, then hosts. A new container's project is
+//! locked before its row is inserted: nobody else knows that row, but an insertion waits for others with the same name.
+//! Several of one kind are locked together, in the order of their ids.
 
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, OperationId};

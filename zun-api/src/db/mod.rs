@@ -10,12 +10,14 @@ pub(crate) mod copy;
 mod error;
 mod file;
 pub(crate) mod host;
+pub(crate) mod image;
 pub(crate) mod lock;
 pub(crate) mod operation;
 mod pool;
 pub(crate) mod port;
 pub(crate) mod quota;
 pub(crate) mod registry;
+pub(crate) mod resource;
 mod schema;
 pub(crate) mod snapshot;
 #[cfg(test)]

@@ -168,6 +168,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    images (id) {
+        id -> BigInt,
+        uuid -> Text,
+        project_id -> Text,
+        user_id -> Text,
+        host -> Text,
+        repo -> Text,
+        tag -> Text,
+        platform -> Text,
+        status -> Text,
+        status_reason -> Nullable<Text>,
+        engine_id -> Nullable<Text>,
+        size -> Nullable<BigInt>,
+        progress -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     registries (id) {
         id -> BigInt,
         uuid -> Text,
@@ -180,6 +200,29 @@ diesel::table! {
         key_id -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    resources (id) {
+        id -> BigInt,
+        uuid -> Text,
+        kind -> Text,
+        project_id -> Text,
+        user_id -> Text,
+        name -> Text,
+        host -> Nullable<Text>,
+        options -> Text,
+        created_at -> Timestamp,
+        deleted_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    resource_uses (id) {
+        id -> BigInt,
+        resource -> Text,
+        container -> Text,
     }
 }
 

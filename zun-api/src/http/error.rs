@@ -10,6 +10,7 @@ use zun_common::api::v1::error::{ApiProblem, ErrorBody};
 use zun_common::bus::CallError;
 use zun_common::chain;
 use zun_common::id::{HostName, RequestId};
+use zun_common::resource::ResourceKind;
 use zun_common::rpc::{Code, Problem};
 
 use crate::app::{AppError, NotServed};
@@ -94,12 +95,17 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         | AppError::QuotaNotFound(_)
         | AppError::QuotaClassNotFound(_)
         | AppError::ServiceNotFound { .. }
+        | AppError::ResourceNotFound { .. }
+        | AppError::ImageNotFound(_)
         | AppError::RegistryNotFound(_) => new(Http::NOT_FOUND, not_found(error)),
         AppError::RegistryNameTaken(_) => new(Http::CONFLICT, "container.registry-already-exists"),
         AppError::TooMany { .. } => new(Http::FORBIDDEN, "container.over-quota"),
         AppError::AmbiguousName(_)
         | AppError::AmbiguousId { .. }
         | AppError::AmbiguousRegistry(_)
+        | AppError::AmbiguousResource { .. }
+        | AppError::ResourceNameTaken { .. }
+        | AppError::ResourceInUse { .. }
         | AppError::NameTaken(_)
         | AppError::ServiceInUse { .. }
         | AppError::InsufficientResources(_)
@@ -107,7 +113,9 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::WrongStatus { .. } | AppError::NotScheduled { .. } => {
             new(Http::CONFLICT, "container.invalid-state-exception")
         }
-        AppError::HostDown { .. } => new(Http::SERVICE_UNAVAILABLE, "container.host-not-up"),
+        AppError::HostDown { .. } | AppError::NoHostUp => {
+            new(Http::SERVICE_UNAVAILABLE, "container.host-not-up")
+        }
         AppError::NotConfigured { .. } | AppError::NotSupported(_) => {
             new(Http::NOT_IMPLEMENTED, "container.not-offered")
         }
@@ -165,6 +173,13 @@ const fn not_found(error: &AppError) -> &'static str {
         AppError::QuotaNotFound(_) => "container.quota-not-found",
         AppError::QuotaClassNotFound(_) => "container.quota-class-not-found",
         AppError::ServiceNotFound { .. } => "container.zun-service-not-found",
+        AppError::ResourceNotFound { kind: ResourceKind::Volume, .. } => {
+            "container.volume-not-found"
+        }
+        AppError::ResourceNotFound { kind: ResourceKind::Network, .. } => {
+            "container.network-not-found"
+        }
+        AppError::ImageNotFound(_) => "container.image-not-found",
         AppError::RegistryNotFound(_) => "container.registry-not-found",
         _ => "container.not-found",
     }

@@ -191,7 +191,7 @@ fn parameter(field: &Field) -> Value {
     })
 }
 
-fn object<'a>(fields: impl IntoIterator<Item = &'a Field>) -> Value {
+pub(super) fn object<'a>(fields: impl IntoIterator<Item = &'a Field>) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for field in fields {
         properties.insert(field.name.to_owned(), schema(field));

@@ -9,11 +9,12 @@ use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::operation::{Change, ReportContainer};
 use zun_common::rpc::report::UnknownContainer;
 use zun_common::rpc::{Code, Done, Problem};
-use zun_common::status::Status;
+use zun_common::status::{Health, Status};
 
 use super::{Stored, own, stale_epoch, stored};
 use crate::app::App;
-use crate::db::container::{self, Applied, Record};
+use crate::app::containers::BEGIN_LIMIT;
+use crate::db::container::{self, Applied, Record, Scope};
 use crate::db::operation::{self, Accepted, NewOperation, Settled};
 use crate::db::{Conn, DbError, host, lock, transaction};
 use crate::metrics::ReportOutcome;
@@ -23,8 +24,9 @@ struct Effect {
     applied: Option<Applied>,
     /// What the outcomes changed.
     settled: Vec<Settled>,
-    /// The removal of a container that should be gone, or whose run has ended with auto-remove.
-    removal: Option<Accepted>,
+    /// What the host must do: remove a container that should be gone, or whose run has ended with auto-remove; or restart
+    /// one that has become unhealthy.
+    accepted: Option<Accepted>,
 }
 
 /// Stores a report and the outcomes of operations, then tells those who wait for the container.
@@ -42,18 +44,22 @@ pub(super) async fn reported(
     let stored = stored(&app, how, move |conn| transaction(conn, |conn| store(conn, &call)))
         .await
         .inspect_err(|_failure| app.metrics.count_report(ReportOutcome::Failed))?;
-    let Some(Effect { applied, settled, removal }) = stored else { return Err(stale_epoch(&host)) };
+    let Some(Effect { applied, settled, accepted }) = stored else {
+        return Err(stale_epoch(&host));
+    };
     for Settled { record, ended } in settled {
         app.metrics.count_operations(ended);
         if let Some(record) = record {
             app.hub.publish(&record);
         }
     }
-    if let Some(removal) = removal {
+    if let Some(accepted) = accepted {
+        let restarts = matches!(accepted.operation.change, Change::Reboot { .. });
+        let what = if restarts { "restart the unhealthy" } else { "remove" };
         tracing::info!(
-            container.id = %id, host.name = %host, "host {host} must remove container {id}"
+            container.id = %id, host.name = %host, "host {host} must {what} container {id}"
         );
-        app.nudge_later(CallContext::internal(), removal);
+        app.nudge_later(CallContext::internal(), accepted);
     }
     let Some(applied) = applied else { return Ok(Done {}) };
     let (outcome, answer) = conclude(&app, applied, (id, &host));
@@ -84,15 +90,19 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     // The report can change the host's row, which is locked last.
     let reported: Vec<_> = outcomes.iter().map(|outcome| outcome.operation).collect();
     lock::operations(conn, &reported)?;
+    let before = container::by_id(conn, &Scope::All, call.container)?;
     let applied =
         report.as_ref().map(|report| container::apply(conn, *epoch, report)).transpose()?;
     let mut settled = Vec::new();
     for outcome in outcomes {
         settled.push(operation::settle_reported(conn, host, outcome)?);
     }
-    let removal = match &applied {
+    let accepted = match &applied {
         Some(Applied::Tombstone(record)) => remove_again(conn, record)?,
         Some(Applied::Newer(record)) if is_to_be_removed(record) => remove_ended(conn, record)?,
+        Some(Applied::Newer(record)) if has_become_unhealthy(before.as_ref(), record) => {
+            heal(conn, record)?
+        }
         Some(
             Applied::Newer(_)
             | Applied::Gone(_)
@@ -102,7 +112,7 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
         )
         | None => None,
     };
-    Ok(Some(Effect { applied, settled, removal }))
+    Ok(Some(Effect { applied, settled, accepted }))
 }
 
 /// Accepts the removal of a deleted container that its host still has, unless one is under way.
@@ -114,7 +124,8 @@ fn remove_again(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, Db
     let user: &UserId = &record.user;
     let request = &CallContext::internal().request;
     let change = Change::Delete { how: Removal::Force };
-    let new = NewOperation { container: record, user, request, key: None, change, limit: None };
+    let new =
+        NewOperation { subject: record.into(), user, request, key: None, change, limit: None };
     operation::accept(conn, host, new).map(Some)
 }
 
@@ -143,6 +154,28 @@ fn remove_ended(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, Db
     }
     operation::supersede(conn, record.id)?;
     remove_again(conn, record)
+}
+
+/// Whether a container that is to be healed is unhealthy in this run, and was not before.
+fn has_become_unhealthy(before: Option<&Record>, now: &Record) -> bool {
+    let is_unhealthy = |record: &Record| {
+        record.status == Status::Running && record.live.health == Some(Health::Unhealthy)
+    };
+    let was_known = before.is_some_and(|it| is_unhealthy(it) && it.started_at == now.started_at);
+    now.spec.auto_heal && is_unhealthy(now) && !was_known
+}
+
+/// Accepts the restart of an unhealthy container, unless somebody else stops or restarts it just now.
+fn heal(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, DbError> {
+    let Some(host) = &record.host else { return Ok(None) };
+    if operation::has_open_change_of_run(conn, record.id)? {
+        return Ok(None);
+    }
+    let change = Change::Reboot { grace: record.spec.options.stop_timeout };
+    let (user, request) = (&record.user, &CallContext::internal().request);
+    let limit = Some(BEGIN_LIMIT);
+    let new = NewOperation { subject: record.into(), user, request, key: None, change, limit };
+    operation::accept(conn, host, new).map(Some)
 }
 
 type Conclusion = (ReportOutcome, Result<Done, Problem>);

@@ -9,6 +9,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use zun_common::id::HostName;
+use zun_common::resource::ResourceKind;
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
 use crate::settings::{PlacementStrategy, SchedulerSettings};
@@ -43,6 +44,8 @@ pub(crate) struct HostView {
     pub(crate) runtimes: Vec<String>,
     /// Whether it can publish the requested ports.
     pub(crate) ports: PortsFit,
+    /// A requested resource that another host has.
+    pub(crate) lacks: Option<ResourceKind>,
 }
 
 /// Whether a host can publish the ports of a request.
@@ -134,6 +137,8 @@ fn load_with(
         (!needs.hints.anti_affinity.is_disjoint(&host.neighbours), FilterReason::AntiAffinity),
         (host.ports == PortsFit::Taken, FilterReason::Ports),
         (host.ports == PortsFit::NotThere, FilterReason::PortAddress),
+        (host.lacks == Some(ResourceKind::Volume), FilterReason::Volume),
+        (host.lacks == Some(ResourceKind::Network), FilterReason::Network),
     ];
     if let Some((_, reason)) = filters.into_iter().find(|(is_excluded, _)| *is_excluded) {
         return Err(reason);

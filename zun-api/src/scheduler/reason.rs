@@ -29,6 +29,8 @@ pub(crate) enum FilterReason {
     AntiAffinity,
     Ports,
     PortAddress,
+    Volume,
+    Network,
     /// In thousandths.
     Cpus(Shortage),
     /// In MiB.
@@ -52,9 +54,11 @@ impl FilterReason {
             Self::AntiAffinity => (8, "with containers of the anti-affinity hints"),
             Self::Ports => (9, "without these ports free"),
             Self::PortAddress => (10, "that do not publish ports on this address"),
-            Self::Cpus(_) => (11, "without enough free CPUs"),
-            Self::Memory(_) => (12, "without enough free memory"),
-            Self::Disk(_) => (13, "without enough free disk"),
+            Self::Volume => (11, "without the requested volume, which another host has"),
+            Self::Network => (12, "without the requested network, which another host has"),
+            Self::Cpus(_) => (13, "without enough free CPUs"),
+            Self::Memory(_) => (14, "without enough free memory"),
+            Self::Disk(_) => (15, "without enough free disk"),
         }
     }
 }
@@ -81,7 +85,9 @@ impl fmt::Display for FilterReason {
             | Self::Affinity
             | Self::AntiAffinity
             | Self::Ports
-            | Self::PortAddress => out.write_str(self.group().1),
+            | Self::PortAddress
+            | Self::Volume
+            | Self::Network => out.write_str(self.group().1),
         }
     }
 }

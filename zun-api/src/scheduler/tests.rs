@@ -36,6 +36,7 @@ fn host(name: &str, total: Resources, claimed: Resources) -> HostView {
         zone: "nova".to_owned(),
         runtimes: vec!["runc".to_owned()],
         ports: PortsFit::Fit,
+        lacks: None,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::engine_options::{EngineOptions, Healthcheck};
 use crate::grant::{ApiVersion, Mode};
 use crate::id::{ClusterId, ContainerId, EngineId, ProjectId, RegistryId};
 use crate::ports::PublishedPort;
+use crate::resource::{Mount, NetworkMode};
 use crate::restart::Restart;
 use crate::status::Action;
 use crate::units::{Gibibytes, Resources, TerminalSize};
@@ -78,6 +79,12 @@ pub struct ContainerSpec {
     /// The login to the image's registry; the agent asks zun-api for it. Without one, it pulls as everybody can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryId>,
+    /// Its mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// Its network; the engine's default one if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkMode>,
 }
 
 impl ContainerSpec {
@@ -109,6 +116,8 @@ impl ContainerSpec {
             options: EngineOptions::default(),
             ports: Vec::new(),
             registry: None,
+            mounts: Vec::new(),
+            network: None,
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod envelope;
 pub mod exec;
 pub mod files;
 pub mod host;
+pub mod image;
 pub mod operation;
 pub mod registry;
 pub mod report;

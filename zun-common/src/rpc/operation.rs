@@ -12,22 +12,29 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::container::{ContainerSpec, Removal};
+use super::container::{ContainerSpec, PullPolicy, Removal};
 use super::digest::Digest;
 use super::host::Heartbeat;
 use super::report::ContainerReport;
 use super::{Call, Done, Problem};
-use crate::id::{ClusterId, ContainerId, Epoch, HostName, OperationId, RequestId};
+use crate::id::{
+    ClusterId, ContainerId, Epoch, HostName, OperationId, RegistryId, RequestId, ResourceId,
+};
+use crate::resource::ResourceKind;
 use crate::units::Resources;
 
 /// The version of the protocol between zun-api and agents that this build speaks. Version 1 had no ledger: commands
-/// were durable messages. Version 2 ignored the engine options.
-pub const PROTOCOL: u32 = 3;
+/// were durable messages. Version 2 ignored the engine options. Version 3 had no operations on images,
+/// and no volumes and networks.
+pub const PROTOCOL: u32 = 4;
 
 /// The first version with engine options, health checks, runtimes and sizes of disks.
 pub const OPTIONS_PROTOCOL: u32 = 3;
 
-/// An accepted change to a container.
+/// The first version with operations on images, and with volumes and networks.
+pub const RESOURCES_PROTOCOL: u32 = 4;
+
+/// An accepted change to a container, or to an image, a volume or a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// Its id.
@@ -36,7 +43,9 @@ pub struct Operation {
     pub sequence: i64,
     /// The number of the container's operation before this one, if there is one.
     pub previous: Option<i64>,
-    /// The container.
+    /// The container, or the subject of an operation that is not about one ([`ImageId::subject`]).
+    ///
+    /// [`ImageId::subject`]: crate::id::ImageId::subject
     pub container: ContainerId,
     /// The client's request.
     pub request: RequestId,
@@ -97,6 +106,31 @@ pub enum Change {
         /// What to do if it is running.
         how: Removal,
     },
+    /// Pulls an image. Pulling one that the host has is not an error.
+    PullImage {
+        /// Its name, with a tag or a digest.
+        image: String,
+        /// Its platform; the host's if `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        platform: Option<String>,
+        /// When it is pulled.
+        policy: PullPolicy,
+        /// The login to its registry; the agent asks zun-api for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        registry: Option<RegistryId>,
+    },
+    /// Removes an image. An earlier removal is not an error.
+    RemoveImage {
+        /// Its name, with a tag or a digest.
+        image: String,
+    },
+    /// Removes a volume or a network. An earlier removal is not an error.
+    RemoveResource {
+        /// Its kind.
+        resource: ResourceKind,
+        /// Its id.
+        id: ResourceId,
+    },
 }
 
 impl Change {
@@ -111,8 +145,24 @@ impl Change {
             | Self::Pause
             | Self::Unpause
             | Self::Update { .. }
-            | Self::Delete { .. } => false,
+            | Self::Delete { .. }
+            | Self::PullImage { .. }
+            | Self::RemoveImage { .. }
+            | Self::RemoveResource { .. } => false,
         }
+    }
+
+    /// Whether it removes its subject, which ends all other operations on it.
+    pub const fn removes(&self) -> bool {
+        matches!(self, Self::Delete { .. } | Self::RemoveImage { .. } | Self::RemoveResource { .. })
+    }
+
+    /// Whether its subject is a container.
+    pub const fn is_about_container(&self) -> bool {
+        !matches!(
+            self,
+            Self::PullImage { .. } | Self::RemoveImage { .. } | Self::RemoveResource { .. }
+        )
     }
 }
 

@@ -1,12 +1,14 @@
 //! The errors of drivers.
 
+use std::sync::Arc;
+
 use zun_common::id::{ContainerId, ExecId};
 use zun_common::image_name::InvalidImageName;
 use zun_common::rpc::files::LARGEST_ARCHIVE;
 use zun_common::rpc::{Code, Problem};
 
 /// Why the engine did not do what the driver asked. The text may be shown to users.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DriverError {
     /// The engine has no such container.
     #[error("No such container: {0}")]
@@ -64,7 +66,7 @@ pub enum DriverError {
     Down {
         /// The cause.
         #[source]
-        cause: Box<dyn std::error::Error + Send + Sync>,
+        cause: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The engine did not finish an action in time. It may still finish it.
     #[error("cannot {doing}: Docker did not answer within {seconds} s")]
@@ -85,6 +87,11 @@ pub enum DriverError {
 }
 
 impl DriverError {
+    /// The engine does not answer.
+    pub fn down(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Down { cause: Arc::from(cause.into()) }
+    }
+
     /// Converts the error to a problem for the bus.
     pub fn problem(&self) -> Problem {
         let code = match self {

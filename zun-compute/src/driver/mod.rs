@@ -13,10 +13,12 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use zun_common::grant::ApiVersion;
-use zun_common::id::{ClusterId, ContainerId, EngineId, ExecId};
+use zun_common::id::{ClusterId, ContainerId, EngineId, ExecId, ProjectId, ResourceId};
+use zun_common::resource::{NamedNetwork, ResourceKind};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::rpc::files::{Archive, FileChange};
+use zun_common::rpc::image::{FoundImage, PulledImage};
 use zun_common::rpc::registry::RegistryLogin;
 use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
@@ -307,7 +309,7 @@ pub trait Sessions: Send + Sync {
     async fn exec_resize(&self, exec: &ExecId, size: TerminalSize) -> Result<(), DriverError>;
 }
 
-/// Inspects and pulls images.
+/// Inspects, pulls, removes and searches images.
 #[async_trait]
 pub trait Images: Send + Sync {
     /// Whether the host has the image, for this platform if one is named.
@@ -318,6 +320,35 @@ pub trait Images: Send + Sync {
         &self,
         request: PullRequest<'_>,
         progress: mpsc::Sender<PullProgress>,
+    ) -> Result<(), DriverError>;
+    /// Inspects an image that the host has.
+    async fn image_inspect(&self, image: &str) -> Result<PulledImage, DriverError>;
+    /// Removes an image. Fails with [`DriverError::Conflict`] if a container uses it.
+    async fn image_remove(&self, image: &str) -> Result<Change, DriverError>;
+    /// Searches Docker's registry. Returns at most 25 images.
+    async fn image_search(&self, term: &str) -> Result<Vec<FoundImage>, DriverError>;
+}
+
+/// Networks and volumes, and what a container gets from outside before its first start.
+#[async_trait]
+pub trait Attachments: Send + Sync {
+    /// Creates a network, unless it exists.
+    async fn ensure_network(
+        &self,
+        project: &ProjectId,
+        network: &NamedNetwork,
+    ) -> Result<(), DriverError>;
+    /// Removes a volume with its data, or a network. Fails if a container uses it.
+    async fn remove_resource(
+        &self,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) -> Result<Change, DriverError>;
+    /// Puts files into a container, by their paths. It need not run.
+    async fn put_files(
+        &self,
+        container: ContainerId,
+        files: &[(&str, &[u8])],
     ) -> Result<(), DriverError>;
 }
 
@@ -346,6 +377,12 @@ pub trait Files: Send + Sync {
 }
 
 /// A complete driver.
-pub trait ContainerDriver: Lifecycle + Inspect + Sessions + Images + Files + 'static {}
+pub trait ContainerDriver:
+    Lifecycle + Inspect + Sessions + Images + Files + Attachments + 'static
+{
+}
 
-impl<T: Lifecycle + Inspect + Sessions + Images + Files + 'static> ContainerDriver for T {}
+impl<T: Lifecycle + Inspect + Sessions + Images + Files + Attachments + 'static> ContainerDriver
+    for T
+{
+}

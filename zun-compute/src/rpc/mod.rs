@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zun_common::bus::{Incoming, Router};
-use zun_common::rpc::Problem;
 use zun_common::rpc::exec as exec_calls;
+use zun_common::rpc::image::{FoundImages, SearchImages};
 use zun_common::rpc::operation::{PerformOperation, Performing};
+use zun_common::rpc::{Call as _, Problem};
 
 use crate::driver::DriverError;
 use crate::host::{Host, within};
@@ -46,8 +47,13 @@ pub(crate) fn calls(host: &Arc<Host>, workers: &Workers) -> Router {
     let router = answer(router, host, |host, call: exec_calls::LocateExec| async move {
         exec::locate(&host, call).await
     });
-    answer(router, host, |host, call: exec_calls::SignalExec| async move {
+    let router = answer(router, host, |host, call: exec_calls::SignalExec| async move {
         exec::signal(&host, call).await
+    });
+    answer(router, host, |host, call: SearchImages| async move {
+        let searching = host.driver.image_search(&call.term);
+        let images = within_deadline(SearchImages::DEADLINE, "search images", searching).await?;
+        Ok(FoundImages { images })
     })
 }
 

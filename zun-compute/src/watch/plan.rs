@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn in_doubt(container: ContainerId) -> ListedContainer {
-        let reason = DriverError::Down { cause: "the link was lost".into() };
+        let reason = DriverError::down("the link was lost");
         ListedContainer::InDoubt { container, engine: Some(engine()), reason }
     }
 

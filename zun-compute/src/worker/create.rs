@@ -1,21 +1,17 @@
 //! Creates a container: its image, the container itself, and its first start. An existing container counts as created.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use zun_common::ports::{PublishedPort, may_publish};
-use zun_common::rpc::container::{ContainerSpec, PullPolicy};
+use zun_common::resource::{Mount, MountSource, NetworkMode};
+use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::{Status, TaskState};
 
-use super::pull_progress::Progress;
+use super::image::Needed;
 use super::work::Work;
-use super::{existing, registry};
-use crate::driver::{ContainerInfo, DriverError, PullRequest};
+use super::{existing, image};
+use crate::driver::{ContainerInfo, DriverError};
 use crate::host::within;
-
-/// Maximum number of progress messages of a pull that wait. Further ones are dropped.
-const STEPS: usize = 256;
 
 /// Creates the container and starts it if requested. A container that has run is not started again: an earlier agent
 /// has carried out this operation.
@@ -33,6 +29,10 @@ pub(super) async fn create(
             return Err(DriverError::Conflict { words });
         }
         work.begin(TaskState::Creating);
+        if let Some(NetworkMode::Named(network)) = &spec.network {
+            let ensuring = host.driver.ensure_network(&spec.project, network);
+            within(host.engine_timeout(), "create the network", ensuring).await?;
+        }
         let spec = ContainerSpec { cluster: host.cluster(), ..spec.clone() };
         let creating = host.driver.create(container, &spec);
         within(host.engine_timeout(), "create the container", creating).await?;
@@ -41,10 +41,24 @@ pub(super) async fn create(
     let never_ran = seen.is_none_or(|seen| {
         seen.started_at.is_none() && matches!(seen.status, Status::Created | Status::Error)
     });
+    let files = files(&spec.mounts);
+    if never_ran && !files.is_empty() {
+        let putting = host.driver.put_files(container, &files);
+        within(host.engine_timeout(), "put files into the container", putting).await?;
+    }
     if start && never_ran {
         existing::start(work).await?;
     }
     Ok(())
+}
+
+/// The files that the container gets, by their paths.
+fn files(mounts: &[Mount]) -> Vec<(&str, &[u8])> {
+    let files = mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::File { content } => Some((mount.target.as_str(), content.as_slice())),
+        MountSource::Volume { .. } | MountSource::Anonymous | MountSource::Host { .. } => None,
+    });
+    files.collect()
 }
 
 /// Checks the addresses against this host's own setting, not only zun-api's knowledge of it.
@@ -61,56 +75,11 @@ fn check_ports(own: IpAddr, ports: &[PublishedPort]) -> Result<(), DriverError> 
 
 /// Pulls the image if necessary, and returns whether it did, which may take minutes.
 async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<bool, DriverError> {
-    let Work { host, superseded, .. } = work;
-    let ContainerSpec { image, pull, .. } = spec;
-    let platform = spec.options.platform.as_deref();
-    let inspecting = host.driver.image_present(image, platform);
-    let pulls = match pull {
-        PullPolicy::Always => true,
-        PullPolicy::IfNotPresent => {
-            !within(host.engine_timeout(), "inspect the image", inspecting).await?
-        }
-        PullPolicy::Never
-            if within(host.engine_timeout(), "inspect the image", inspecting).await? =>
-        {
-            false
-        }
-        PullPolicy::Never => return Err(DriverError::NoImage(image.clone())),
+    let needed = Needed {
+        image: &spec.image,
+        platform: spec.options.platform.as_deref(),
+        policy: spec.pull,
+        registry: spec.registry,
     };
-    let cancelled = || DriverError::Conflict { words: "its removal was requested".to_owned() };
-    if superseded.is_cancelled() {
-        return Err(cancelled());
-    }
-    if !pulls {
-        return Ok(false);
-    }
-    work.begin(TaskState::ImagePulling);
-    let (progress, mut steps) = mpsc::channel(STEPS);
-    let limit = Duration::from_secs(host.limits.pull_timeout);
-    let pulling = within(limit, "pull the image", async {
-        let login = match spec.registry {
-            Some(_) => registry::login(work).await?,
-            None => None,
-        };
-        let request = PullRequest { image, platform, login: login.as_ref() };
-        host.driver.image_pull(request, progress).await
-    });
-    let drained = async {
-        let mut progress = Progress::new();
-        while let Some(step) = steps.recv().await {
-            if let Some(pull) = progress.take(step) {
-                host.reports.set_pull_progress(work.container(), pull);
-            }
-        }
-        std::future::pending::<()>().await;
-    };
-    let began = Instant::now();
-    let pulled = tokio::select! {
-        biased;
-        pulled = pulling => pulled.map(|()| true),
-        () = superseded.cancelled() => Err(cancelled()),
-        () = drained => Ok(true),
-    };
-    host.metrics.count_pull(pulled.is_ok(), began.elapsed());
-    pulled
+    image::provide(work, needed).await
 }

@@ -56,7 +56,11 @@ pub(super) async fn change(
             let updating = driver.update(container, *resources);
             within(limit, "change the limits of the container", updating).await
         }
-        rpc::Change::Create { .. } | rpc::Change::Delete { .. } => Ok(()),
+        rpc::Change::Create { .. }
+        | rpc::Change::Delete { .. }
+        | rpc::Change::PullImage { .. }
+        | rpc::Change::RemoveImage { .. }
+        | rpc::Change::RemoveResource { .. } => Ok(()),
     }
 }
 

@@ -7,8 +7,10 @@
 
 mod create;
 mod existing;
+mod image;
 mod perform;
 mod pull_progress;
+mod pulls;
 mod queue;
 mod registry;
 mod rules;
@@ -32,6 +34,7 @@ use zun_common::status::Status;
 use crate::host::Host;
 use crate::operation_state::{Ended, OperationState as State};
 use perform::Finished;
+pub(crate) use pulls::Pulls;
 use queue::{Job, Queues, Submitted};
 use rules::action;
 use work::Work;
@@ -85,7 +88,7 @@ impl Workers {
         let mut full = HashSet::new();
         for operation in operations {
             let container = operation.container;
-            let removes = matches!(operation.change, Change::Delete { .. });
+            let removes = operation.change.removes();
             if full.contains(&container) && !removes {
                 continue;
             }
@@ -184,12 +187,12 @@ impl Workers {
                 self.host.reconcile_needed.notify_one();
                 return true;
             }
-            Err(_panic) => perform::panicked(operation.container),
+            Err(_panic) => perform::panicked(&operation),
         };
         self.host.metrics.count_operation(action(&operation.change), &outcome, began.elapsed());
         state.send_replace(State::Ended(outcome.clone()));
         let ended = Ended { operation: operation.id, outcome, state };
-        let ending = perform::end(&self.host, operation.container, (failure, ended));
+        let ending = perform::end(&self.host, &operation, (failure, ended));
         if AssertUnwindSafe(ending).catch_unwind().await.is_err() {
             tracing::error!(container.id = %operation.container, "the report of an operation panicked");
         }
@@ -221,7 +224,10 @@ async fn reply(mut state: watch::Receiver<State>, change: &Change) -> Option<Out
         | Change::Pause
         | Change::Unpause
         | Change::Update { .. }
-        | Change::Delete { .. } => REPLY_WAIT,
+        | Change::Delete { .. }
+        | Change::PullImage { .. }
+        | Change::RemoveImage { .. }
+        | Change::RemoveResource { .. } => REPLY_WAIT,
     };
     let settled = tokio::time::timeout(limit, state.wait_for(is_settled)).await;
     let settled = settled.ok()?.ok()?.clone();

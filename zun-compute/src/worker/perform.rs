@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use zun_common::backoff::Backoff;
 use zun_common::chain;
-use zun_common::id::ContainerId;
-use zun_common::rpc::operation::{Change, Outcome};
+use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 
 use super::queue::superseded;
 use super::rules::{action, fits};
 use super::work::Work;
-use super::{conflict, create, existing};
+use super::{conflict, create, existing, image};
 use crate::driver::{ContainerInfo, DriverError};
-use crate::host::{Host, observation};
+use crate::host::{Host, observation, within};
 use crate::operation_state::Ended;
 use crate::report::{Completion, Conclusion, Failure};
 
@@ -52,7 +51,7 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
         return Some(Finished::without_failure(outcome));
     }
     let began = Instant::now();
-    let removes = matches!(work.operation.change, Change::Delete { .. });
+    let removes = work.operation.change.removes();
     let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
     loop {
         let Err(error) = attempt(work).await else {
@@ -60,7 +59,8 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
             return Some(Finished::without_failure(Outcome::Succeeded));
         };
         // A creation ends when the epoch is lost. Other changes have failed, whoever has the epoch now.
-        let creates = matches!(work.operation.change, Change::Create { .. });
+        let creates =
+            matches!(work.operation.change, Change::Create { .. } | Change::PullImage { .. });
         if creates && work.host.control.epoch() != Some(work.epoch) {
             return None;
         }
@@ -86,8 +86,9 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
 }
 
 /// What is reported after a panic.
-pub(super) fn panicked(container: ContainerId) -> Finished {
-    tracing::error!(container.id = %container, "the work on container {container} panicked");
+pub(super) fn panicked(operation: &Operation) -> Finished {
+    let subject = operation.container;
+    tracing::error!(container.id = %subject, operation.id = %operation.id, "the work on {subject} panicked");
     let reason = "the agent failed at this; its log says more".to_owned();
     let outcome = Outcome::Failed(Problem::new(Code::Internal, reason.clone()));
     Finished { outcome, failure: Some(Failure { reason, exit_code: None, fatal: false }) }
@@ -96,10 +97,15 @@ pub(super) fn panicked(container: ContainerId) -> Finished {
 /// Reports the state after an operation, and with it the outcome.
 pub(super) async fn end(
     host: &Host,
-    container: ContainerId,
+    operation: &Operation,
     (failure, ended): (Option<Failure>, Ended),
 ) {
-    let ticket = host.reports.ticket();
+    let (ticket, container) = (host.reports.ticket(), operation.container);
+    if !operation.change.is_about_container() {
+        let nothing = Completion { ticket, observation: None, failure: None };
+        host.reports.finish(container, nothing, ended);
+        return;
+    }
     let observation = observation(host.inspect(container).await).ok();
     if observation.is_none() {
         // It is inspected again until Docker answers.
@@ -126,6 +132,27 @@ fn is_too_late(work: &Work<'_>) -> bool {
 
 async fn attempt(work: &Work<'_>) -> Result<(), DriverError> {
     let (host, container) = (work.host, work.container());
+    match &work.operation.change {
+        Change::PullImage { image, platform, policy, registry } => {
+            let (platform, policy, registry) = (platform.as_deref(), *policy, *registry);
+            return image::pull(work, image::Needed { image, platform, policy, registry }).await;
+        }
+        Change::RemoveImage { image } => return image::remove(work, image).await,
+        Change::RemoveResource { resource, id } => {
+            work.mark_begun();
+            let removing = host.driver.remove_resource(*resource, *id);
+            return within(host.engine_timeout(), "remove the resource", removing).await.map(drop);
+        }
+        Change::Create { .. }
+        | Change::Start { .. }
+        | Change::Stop { .. }
+        | Change::Reboot { .. }
+        | Change::Pause
+        | Change::Unpause
+        | Change::Kill { .. }
+        | Change::Update { .. }
+        | Change::Delete { .. } => {}
+    }
     if let Change::Create { spec, start: _ } = &work.operation.change {
         // Before the inspection: that a container which is to be created does not exist leaves nothing to reconcile.
         host.reports.create_requested(container, (spec.auto_remove, work.operation.again));
@@ -162,8 +189,8 @@ fn refused(work: &Work<'_>, seen: &ContainerInfo) -> Result<bool, DriverError> {
 /// Whether the operation is attempted again after this error.
 const fn is_repeated(change: &Change, error: &DriverError) -> bool {
     match change {
-        Change::Delete { .. } => true,
-        Change::Create { .. } => {
+        Change::Delete { .. } | Change::RemoveResource { .. } => true,
+        Change::Create { .. } | Change::PullImage { .. } | Change::RemoveImage { .. } => {
             matches!(error, DriverError::Down { .. } | DriverError::Silent { .. })
         }
         Change::Start { .. }

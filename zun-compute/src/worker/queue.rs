@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zun_common::id::{ContainerId, Epoch, OperationId};
-use zun_common::rpc::operation::{Change, Operation, Outcome};
+use zun_common::rpc::operation::{Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 
 use crate::operation_state::{Ended, OperationState as State};
@@ -142,7 +142,7 @@ impl Queues {
             return self.close(&operation);
         }
         let container = operation.container;
-        let removes = matches!(operation.change, Change::Delete { .. });
+        let removes = operation.change.removes();
         let depth = self.by_container.get(&container).map_or(0, |queue| queue.waiting.len());
         if depth >= self.capacity && !removes {
             return Submitted::Full;
@@ -216,7 +216,7 @@ impl Queues {
             running.cancel();
         }
         queue.waiting.retain(|job| {
-            if matches!(job.operation.change, Change::Delete { .. }) {
+            if job.operation.change.removes() {
                 return true;
             }
             job.state.send_replace(State::Acknowledged(superseded()));
@@ -225,15 +225,16 @@ impl Queues {
     }
 }
 
-/// The outcome of an operation that the removal of its container superseded.
+/// The outcome of an operation that the removal of its subject superseded.
 pub(super) fn superseded() -> Outcome {
-    Outcome::Failed(Problem::new(Code::Conflict, "The removal of the container was requested."))
+    Outcome::Failed(Problem::new(Code::Conflict, "The removal was requested."))
 }
 
 #[cfg(test)]
 mod tests {
     use zun_common::id::RequestId;
     use zun_common::rpc::container::Removal;
+    use zun_common::rpc::operation::Change;
 
     use super::*;
 

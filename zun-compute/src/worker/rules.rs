@@ -21,12 +21,19 @@ pub(crate) const fn action(change: &Change) -> &'static str {
         Change::Kill { .. } => Action::Kill.as_str(),
         Change::Update { .. } => Action::Update.as_str(),
         Change::Delete { .. } => Action::Delete.as_str(),
+        Change::PullImage { .. } => "pull",
+        Change::RemoveImage { .. } | Change::RemoveResource { .. } => "remove",
     }
 }
 
 const fn is_allowed(change: &Change, status: Status) -> bool {
     match change {
-        Change::Create { .. } | Change::Delete { .. } => true,
+        // Images, volumes and networks have no status.
+        Change::Create { .. }
+        | Change::Delete { .. }
+        | Change::PullImage { .. }
+        | Change::RemoveImage { .. }
+        | Change::RemoveResource { .. } => true,
         Change::Start { .. } => status.allows(Action::Start),
         Change::Stop { .. } => status.allows(Action::Stop),
         Change::Reboot { .. } => status.allows(Action::Reboot),
@@ -48,7 +55,10 @@ const fn has_no_effect(change: &Change, status: Status) -> bool {
         | Change::Reboot { .. }
         | Change::Kill { .. }
         | Change::Update { .. }
-        | Change::Delete { .. } => false,
+        | Change::Delete { .. }
+        | Change::PullImage { .. }
+        | Change::RemoveImage { .. }
+        | Change::RemoveResource { .. } => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Operations are accepted, done and reported.
 
 use futures_util::future::join_all;
+use zun_common::id::ContainerId;
 use zun_common::rpc::Code;
 use zun_common::rpc::container::{PullPolicy, Removal};
 use zun_common::rpc::operation::{Change, Outcome};
@@ -86,7 +87,7 @@ async fn a_wrong_state_and_a_missing_container_are_refused_with_a_message() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&SHELL).await;
-    let problem = world.order_refused(zun_common::id::ContainerId::random(), Change::Unpause).await;
+    let problem = world.order_refused(ContainerId::random(), Change::Unpause).await;
     assert_eq!(problem.code, Code::NotFound);
     world.order(container, Change::Stop { grace: Some(1) }).await;
     world.controller.until(container, Status::Stopped).await;
@@ -111,6 +112,61 @@ async fn a_container_that_cannot_be_created_is_in_error_with_the_reason() {
     world.create(&failing).await;
     let report = world.controller.until(failing.container, Status::Error).await;
     assert_eq!(report.status_reason.as_deref(), Some("cannot create the container: no space"));
+}
+
+#[tokio::test]
+async fn containers_that_need_one_image_at_the_same_time_share_its_pull() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    world.engine.offer_image("fresh", Vec::new());
+    let stall = world.engine.stall(Operation::ImagePull);
+    let creations = [(); 3].map(|()| {
+        let mut creation = create(&SHELL);
+        (creation.spec.image, creation.spec.pull) = ("fresh".to_owned(), PullPolicy::Always);
+        creation
+    });
+    for creation in &creations {
+        world.create(creation).await;
+        let is_pulling = |report: &zun_common::rpc::report::ContainerReport| {
+            report.task_state == Some(TaskState::ImagePulling)
+        };
+        world.controller.until_report(creation.container, is_pulling).await;
+    }
+    // One that leaves does not end the pull of the others.
+    let [leaving, staying @ ..] = &creations;
+    world.order(leaving.container, Change::Delete { how: Removal::Force }).await;
+    drop(stall);
+    for creation in staying {
+        world.controller.until(creation.container, Status::Created).await;
+    }
+    assert_eq!(world.count(Operation::ImagePull), 1);
+}
+
+#[tokio::test]
+async fn an_image_is_pulled_and_removed_by_request() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let image = ContainerId::random();
+    let pull = |name: &str| Change::PullImage {
+        image: name.to_owned(),
+        platform: None,
+        policy: PullPolicy::Always,
+        registry: None,
+    };
+    world.engine.offer_image("fresh", Vec::new());
+    let ended = async |change: Change| {
+        let call = world.controller.accept(image, change);
+        world.call(&call).await.expect("an answer");
+        world.controller.outcome(call.operation.id).await
+    };
+    assert_eq!(ended(pull("fresh")).await, Outcome::Succeeded);
+    let Outcome::Failed(problem) = ended(pull("nowhere")).await else { panic!("not failed") };
+    assert_eq!(problem.message, "No such image: nowhere:latest");
+    let remove = || Change::RemoveImage { image: "fresh".to_owned() };
+    assert_eq!(ended(remove()).await, Outcome::Succeeded);
+    assert_eq!(ended(remove()).await, Outcome::Succeeded, "it is removed already");
+    assert_eq!(world.count(Operation::ImageRemove), 2);
+    assert_eq!(world.controller.reported_images(), 1);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use zun_common::bus::{Bus, Incoming, Route, Router};
 use zun_common::id::{ContainerId, Epoch, OperationId, RequestId};
 use zun_common::rpc::digest::ReportHash;
 use zun_common::rpc::host::{Assigned, AssignedContainer, AssignedContainers, Heartbeat};
+use zun_common::rpc::image::{ImageState, ReportImage};
 use zun_common::rpc::operation::{
     Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome,
     PerformOperation, RegisterAgent, Registered, ReportContainer,
@@ -24,6 +25,7 @@ struct Received {
     reports: HashMap<ContainerId, Vec<ContainerReport>>,
     heartbeats: Vec<Heartbeat>,
     strays: Vec<UnknownContainer>,
+    images: usize,
     assigned: Vec<AssignedContainer>,
     /// Whether it says which containers are assigned.
     answers: bool,
@@ -198,7 +200,8 @@ impl Controller {
     /// Starts to serve agents. Which containers are assigned is answered only after [`Controller::answers`].
     pub(crate) async fn start(bus: &Bus, tasks: &Tasks) -> Self {
         let controller = Self { received: Arc::default(), news: watch::Sender::new(()) };
-        let [registers, beats, reports, strays, assigned] = [(); 5].map(|()| controller.clone());
+        let [registers, beats, reports, strays, images, assigned] =
+            [(); 6].map(|()| controller.clone());
         let router = Router::new()
             .on(move |agent: RegisterAgent, _: Incoming| {
                 let registered = registers.record(|received| received.register(agent));
@@ -215,6 +218,12 @@ impl Controller {
             })
             .on(move |stray: UnknownContainer, _: Incoming| {
                 strays.record(|received| received.strays.push(stray));
+                async { Ok::<_, Problem>(Done {}) }
+            })
+            .on(move |call: ReportImage, _: Incoming| {
+                if let ImageState::Present(_) = call.state {
+                    images.record(|received| received.images += 1);
+                }
                 async { Ok::<_, Problem>(Done {}) }
             })
             .on(move |_: AssignedContainers, _: Incoming| {
@@ -247,6 +256,11 @@ impl Controller {
             entries.find(|entry| entry.operation.id == operation)?.outcome.clone()
         };
         self.eventually(found, || "an outcome".to_owned()).await
+    }
+
+    /// The number of images that were reported as present.
+    pub(crate) fn reported_images(&self) -> usize {
+        self.received.lock().expect("a lock").images
     }
 
     /// Waits until no operation is open.

@@ -7,18 +7,20 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use zun_common::bus::Bus;
-use zun_common::id::{ContainerId, EngineId, ExecId};
+use zun_common::id::{ContainerId, EngineId, ExecId, ProjectId, ResourceId};
+use zun_common::resource::{NamedNetwork, ResourceKind};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::rpc::files::{Archive, FileChange};
+use zun_common::rpc::image::{FoundImage, PulledImage};
 use zun_common::rpc::operation as rpc;
 use zun_common::status::Status;
 use zun_common::units::{Resources, TerminalSize};
 use zun_compute::Agent;
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
-    Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Files, Images, Inspect,
-    Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
+    Attachments, Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Files,
+    Images, Inspect, Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
 };
 
 use crate::world::World;
@@ -123,6 +125,28 @@ impl Images for Defective {
         progress: mpsc::Sender<PullProgress>,
     ) -> Outcome<()> {
         self.0.image_pull(request, progress).await
+    }
+    async fn image_inspect(&self, image: &str) -> Outcome<PulledImage> {
+        self.0.image_inspect(image).await
+    }
+    async fn image_remove(&self, image: &str) -> Outcome<Change> {
+        self.0.image_remove(image).await
+    }
+    async fn image_search(&self, term: &str) -> Outcome<Vec<FoundImage>> {
+        self.0.image_search(term).await
+    }
+}
+
+#[async_trait]
+impl Attachments for Defective {
+    async fn ensure_network(&self, project: &ProjectId, network: &NamedNetwork) -> Outcome<()> {
+        self.0.ensure_network(project, network).await
+    }
+    async fn remove_resource(&self, kind: ResourceKind, id: ResourceId) -> Outcome<Change> {
+        self.0.remove_resource(kind, id).await
+    }
+    async fn put_files(&self, id: ContainerId, files: &[(&str, &[u8])]) -> Outcome<()> {
+        self.0.put_files(id, files).await
     }
 }
 

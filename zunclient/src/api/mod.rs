@@ -5,9 +5,11 @@ mod client;
 mod containers;
 mod error;
 mod hosts;
+mod images;
 mod quotas;
 mod registries;
 mod repeat;
+mod resources;
 mod services;
 
 pub use client::Client;

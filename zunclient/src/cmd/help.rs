@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, Command};
 use super::GLOBAL_OPTIONS;
 
 /// The verbs under each heading, in the order in which they are shown.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     ("Run and connect", &["run", "create", "start", "attach", "exec", "wait"]),
     ("Inspect", &["list", "show", "why", "port", "action", "logs", "top", "stats"]),
     (
@@ -16,7 +16,8 @@ const GROUPS: [(&str, &[&str]); 6] = [
         &["stop", "restart", "kill", "pause", "unpause", "rename", "update", "delete", "prune"],
     ),
     ("Files", &["cp", "export", "diff", "commit"]),
-    ("Images", &["login", "logout", "registry"]),
+    ("Images", &["image", "login", "logout", "registry"]),
+    ("Volumes and networks", &["volume", "network"]),
     (
         "Service",
         &["quota", "quota-class", "host", "service", "availability-zone", "version", "completion"],

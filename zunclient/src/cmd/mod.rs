@@ -10,9 +10,12 @@ mod failure;
 mod for_each;
 mod help;
 mod host;
+mod image;
 mod missing;
+mod pull_progress;
 mod quota;
 mod registry;
+mod resource;
 mod select;
 mod service;
 mod version;
@@ -151,9 +154,12 @@ enum Verb {
     Exec(container::exec::Exec),
     Wait(container::wait::Wait),
     Why(container::why::Why),
+    Image(image::Image),
     Login(registry::Login),
     Logout(registry::Logout),
     Registry(registry::Registry),
+    Volume(resource::Volume),
+    Network(resource::Network),
     Host(host::Host),
     Completion(completion::Completion),
     Service(service::Service),
@@ -192,9 +198,12 @@ impl Verb {
             | Self::Update(_)
             | Self::Wait(_)
             | Self::Why(_)
+            | Self::Image(_)
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Registry(_)
+            | Self::Volume(_)
+            | Self::Network(_)
             | Self::Host(_)
             | Self::Completion(_)
             | Self::Service(_)
@@ -234,9 +243,12 @@ impl Verb {
             Self::Exec(verb) => verb.run(context).await,
             Self::Wait(verb) => verb.run(context).await,
             Self::Why(verb) => Box::pin(verb.run(context)).await,
+            Self::Image(verb) => verb.run(context).await,
             Self::Login(verb) => verb.run(context).await,
             Self::Logout(verb) => verb.run(context).await,
             Self::Registry(verb) => verb.run(context).await,
+            Self::Volume(verb) => verb.run(context).await,
+            Self::Network(verb) => verb.run(context).await,
             Self::Host(verb) => verb.run(context).await,
             Self::Completion(verb) => verb.run(),
             Self::Service(verb) => verb.run(context).await,

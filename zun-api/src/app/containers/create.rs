@@ -10,15 +10,17 @@ use serde_json::{Value, json};
 use zun_common::engine_options::{EngineOptions, Healthcheck};
 use zun_common::id::{ContainerId, HostName, ProjectId, RegistryId};
 use zun_common::ports::{PortRequest, PublishedPort};
+use zun_common::resource::{Mount, NetworkMode};
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
-use zun_common::rpc::operation::{Change, OPTIONS_PROTOCOL, Outcome};
+use zun_common::rpc::operation::{Change, OPTIONS_PROTOCOL, Outcome, RESOURCES_PROTOCOL};
 use zun_common::rpc::{Code, Problem};
 use zun_common::units::{Gibibytes, Resources};
 
+use super::attachments::{Attachments, MountRequest, NetworkRequest};
 use super::once::{Asked, Once};
-use super::{files, name, publish, registry, rights};
-use crate::app::{App, AppError, Caller, Permission, hosts};
+use super::{files, name, publish, rights};
+use crate::app::{App, AppError, Caller, Permission, hosts, registries};
 use crate::db::container::{self, FormatVersion, Fresh, Outlook, Record, Spec};
 use crate::db::host::ClaimSettings;
 use crate::db::operation::{self, Accepted, Ended, Kind, NewOperation, OutcomeKind, RequestKey};
@@ -57,6 +59,7 @@ pub(crate) struct NewContainer {
     pub(crate) resources: Resources,
     pub(crate) restart: Option<Restart>,
     pub(crate) auto_remove: bool,
+    pub(crate) auto_heal: bool,
     pub(crate) read_only: bool,
     pub(crate) stop_signal: Option<String>,
     pub(crate) privileged: bool,
@@ -67,6 +70,8 @@ pub(crate) struct NewContainer {
     pub(crate) ports: Vec<PortRequest>,
     /// Name or id of the login to the image's registry.
     pub(crate) registry: Option<String>,
+    pub(crate) mounts: Vec<MountRequest>,
+    pub(crate) network: Option<NetworkRequest>,
 }
 
 /// What zun-api chooses for a container.
@@ -74,6 +79,8 @@ pub(crate) struct NewContainer {
 struct Chosen {
     ports: Vec<PublishedPort>,
     registry: Option<RegistryId>,
+    mounts: Vec<Mount>,
+    network: Option<NetworkMode>,
 }
 
 /// How long a host may take to begin a creation. After that the container is in status `Error`, so that nobody waits
@@ -193,11 +200,13 @@ fn write(
     (settings, range): (&ClaimSettings, &RangeInclusive<u16>),
 ) -> Result<Claim, DbError> {
     let identity = &caller.identity;
-    if requested.hints.concern_neighbours() {
+    if requested.hints.concern_neighbours() || requested.uses_resources() {
         // Other creations of the project wait, so that each sees those before it.
         quota::lock(conn, &identity.project)?;
     }
-    let registry = match registry::choose(conn, &identity.project, &mut requested)? {
+    let named = requested.registry.clone();
+    let image = (&mut requested.image, named.as_deref());
+    let registry = match registries::choose(conn, &identity.project, image)? {
         Ok(registry) => registry,
         Err(why) => return Ok(Claim::Refused(Box::new(why))),
     };
@@ -215,18 +224,29 @@ fn write(
     if requested.hints.concern_neighbours() {
         meet_neighbours(conn, &identity.project, &mut views)?;
     }
+    let mut attachments = match Attachments::find(conn, &identity.project, &requested)? {
+        Ok(attachments) => attachments,
+        Err(why) => return Ok(Claim::Refused(Box::new(why))),
+    };
+    attachments.judge(&mut views);
     publish::judge(conn, (&requested.ports, range), &mut views)?;
     let (outlook, skipped) = schedule((caller, &requested.needs()), &views, &settings.scheduler);
     let ports = match &outlook {
         Outlook::Placed(host) => publish::choose(conn, (&requested.ports, range), host)?,
         Outlook::Hopeless { .. } => Vec::new(),
     };
-    let start_wanted = requested.start;
+    let (id, start_wanted) = (ContainerId::random(), requested.start);
+    // Before the host's row is locked, which the insertion does.
+    if let Outlook::Placed(host) = &outlook {
+        attachments.take(conn, (host, id), (&identity.project, &identity.user))?;
+    }
+    let (mounts, network) =
+        (attachments.mounts(&requested.mounts), attachments.network(requested.network.as_ref()));
     let fresh = Fresh {
-        id: ContainerId::random(),
+        id,
         project: identity.project.clone(),
         user: identity.user.clone(),
-        spec: requested.into_spec(name, Chosen { ports, registry }),
+        spec: requested.into_spec(name, Chosen { ports, registry, mounts, network }),
         start_wanted,
         outlook,
     };
@@ -261,7 +281,7 @@ fn accept(
     let spec = record.spec.clone().for_host(record.project.clone());
     let change = Change::Create { spec: Box::new(spec), start: record.start_wanted };
     let new = NewOperation {
-        container: record,
+        subject: record.into(),
         user: &caller.identity.user,
         request: &caller.context.request,
         key,
@@ -312,6 +332,15 @@ fn free_name(
 }
 
 impl NewContainer {
+    fn uses_resources(&self) -> bool {
+        !self.mounts.is_empty() || self.network.is_some()
+    }
+
+    /// Whether it asks for something that agents of earlier protocols would leave out.
+    fn needs_resources_protocol(&self) -> bool {
+        self.uses_resources() || self.options.gpus.is_some()
+    }
+
     fn needs(&self) -> Needs<'_> {
         let is_plain = self.options.is_empty()
             && self.healthcheck.is_none()
@@ -321,7 +350,11 @@ impl NewContainer {
             && !self.privileged;
         Needs {
             resources: self.resources,
-            protocol: if is_plain { 0 } else { OPTIONS_PROTOCOL },
+            protocol: match (is_plain, self.needs_resources_protocol()) {
+                (_, true) => RESOURCES_PROTOCOL,
+                (false, false) => OPTIONS_PROTOCOL,
+                (true, false) => 0,
+            },
             runtime: self.runtime.as_deref(),
             zone: self.availability_zone.as_deref(),
             disk: self.disk,
@@ -351,12 +384,20 @@ impl NewContainer {
         if let (Some(registry), Some(arguments)) = (&self.registry, arguments.as_object_mut()) {
             arguments.insert("registry".to_owned(), json!(registry));
         }
+        if let (true, Some(arguments)) = (self.auto_heal, arguments.as_object_mut()) {
+            arguments.insert("auto_heal".to_owned(), json!(true));
+        }
+        let uses = self.uses_resources().then(|| format!("{:?} {:?}", self.mounts, self.network));
+        if let (Some(uses), Some(arguments)) = (uses, arguments.as_object_mut()) {
+            arguments.insert("uses".to_owned(), json!(uses));
+        }
         Asked { kind: Kind::Create, container: "", arguments }
     }
 
     /// What the row keeps.
+    #[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
     fn into_spec(self, new_name: String, chosen: Chosen) -> Spec {
-        let Chosen { ports, registry } = chosen;
+        let Chosen { ports, registry, mounts, network } = chosen;
         let Self {
             name: _,
             host: _,
@@ -376,6 +417,7 @@ impl NewContainer {
             resources,
             restart,
             auto_remove,
+            auto_heal,
             read_only,
             stop_signal,
             privileged,
@@ -385,6 +427,8 @@ impl NewContainer {
             options,
             ports: _chosen_with_the_host,
             registry: _chosen_by_its_domain,
+            mounts: _with_the_ids_of_volumes,
+            network: _with_its_id,
         } = self;
         Spec {
             version: FormatVersion,
@@ -402,6 +446,7 @@ impl NewContainer {
             resources,
             restart,
             auto_remove,
+            auto_heal,
             read_only,
             stop_signal,
             privileged,
@@ -411,6 +456,8 @@ impl NewContainer {
             options,
             ports,
             registry,
+            mounts,
+            network,
         }
     }
 }

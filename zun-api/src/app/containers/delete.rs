@@ -127,7 +127,7 @@ fn bury(
     operation::supersede(conn, id)?;
     let (user, request) = (&caller.identity.user, &caller.context.request);
     let change = Change::Delete { how: how.removal() };
-    let new = NewOperation { container: &record, user, request, key, change, limit: None };
+    let new = NewOperation { subject: (&record).into(), user, request, key, change, limit: None };
     if let Some(host) = &record.host {
         let accepted = operation::accept(conn, host, new)?;
         return Ok(Buried::OnHost(Box::new((buried, accepted))));

@@ -2,6 +2,7 @@
 
 mod actions;
 mod attach;
+mod attachments;
 mod console;
 mod create;
 mod data;
@@ -15,7 +16,6 @@ mod once;
 mod operate;
 mod publish;
 mod read;
-mod registry;
 mod rights;
 mod runs;
 mod update;
@@ -28,11 +28,13 @@ use zun_common::rpc::Call;
 use zun_common::status::Action;
 
 pub(crate) use attach::Attach;
+pub(crate) use attachments::{MountRequest, NetworkRequest, SourceRequest};
 pub(crate) use create::NewContainer;
 pub(crate) use delete::Deletion;
 pub(crate) use execute::{Exec, Execution};
 pub(crate) use files::Commit;
 pub(crate) use list::ListQuery;
+pub(crate) use operate::BEGIN_LIMIT;
 pub(crate) use runs::WaitForRun;
 pub(crate) use update::Update;
 pub(crate) use wait::WaitFor;

@@ -24,7 +24,7 @@ use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey, Settl
 use crate::db::{Conn, DbError, lock, transaction};
 
 /// How long an agent may take to begin an operation on a container.
-pub(super) const BEGIN_LIMIT: TimeDelta = TimeDelta::seconds(60);
+pub(crate) const BEGIN_LIMIT: TimeDelta = TimeDelta::seconds(60);
 
 impl App {
     /// Accepts an operation on an existing container. Returns when its host has begun it.
@@ -57,7 +57,14 @@ impl App {
             let Some(container) = container::by_id(conn, &Scope::All, id)? else { return Ok(None) };
             let (container, user, request) = (&container, &user, &request);
             let limit = Some(BEGIN_LIMIT);
-            let new = NewOperation { container, user, request, key: key.as_ref(), change, limit };
+            let new = NewOperation {
+                subject: container.into(),
+                user,
+                request,
+                key: key.as_ref(),
+                change,
+                limit,
+            };
             operation::accept(conn, &host, new).map(Some)
         };
         let accepted = self.db.promise(move |conn| transaction(conn, accept)).await?;

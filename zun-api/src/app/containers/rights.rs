@@ -2,7 +2,7 @@
 
 use zun_common::engine_options::EngineOptions;
 
-use super::NewContainer;
+use super::{NetworkRequest, NewContainer, SourceRequest};
 use crate::app::Permission;
 
 /// What Docker gives every container.
@@ -49,8 +49,11 @@ pub(super) fn needed(wanted: &NewContainer) -> Vec<Permission> {
     let options = &wanted.options;
     let needs = [
         (takes_low_port(wanted), Permission::TakeLowPort),
+        (mounts_host_path(wanted), Permission::MountHostPath),
+        (wanted.network == Some(NetworkRequest::Host), Permission::ShareNetwork),
         (adds_capability(options), Permission::AddCapability),
         (!options.devices.is_empty(), Permission::UseDevice),
+        (options.gpus.is_some(), Permission::UseGpu),
         (options.pid_mode.is_some(), Permission::ShareProcesses),
         (options.ipc_mode.as_deref() == Some("host"), Permission::ShareIpc),
         (weakens_security(options), Permission::SecurityOption),
@@ -68,6 +71,10 @@ pub(super) fn needed(wanted: &NewContainer) -> Vec<Permission> {
 
 fn takes_low_port(wanted: &NewContainer) -> bool {
     wanted.ports.iter().filter_map(|port| port.host_port).any(|port| port < LOWEST_FREE_PORT)
+}
+
+fn mounts_host_path(wanted: &NewContainer) -> bool {
+    wanted.mounts.iter().any(|mount| matches!(mount.source, SourceRequest::Host(_)))
 }
 
 fn adds_capability(options: &EngineOptions) -> bool {

@@ -187,7 +187,7 @@ fn claim(
         return Ok(Claimed::Gone);
     };
     let new = NewOperation {
-        container: &updated,
+        subject: (&updated).into(),
         user: &caller.identity.user,
         request: &caller.context.request,
         key: wanted.key.as_ref(),

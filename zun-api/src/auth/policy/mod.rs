@@ -70,6 +70,13 @@ permissions!(
     FilterByHost = "container:get_one:host", Admin;
     ForceDelete = "container:delete_force", Admin;
     ExecutePrivileged = "container:execute:privileged", Admin;
+    SeeImages = "image:get_all", Admin;
+    /// A pull onto a host, which fills its disk.
+    PullImage = "image:pull", Admin;
+    DeleteImage = "image:delete", Admin;
+    SearchImages = "image:search", Admin;
+    /// The addresses of a network. Addresses that others have would be unreachable from the host.
+    ChooseSubnet = "network:create:subnet", Admin;
     ReplaceHost = "host:replace", Admin;
     RecoverHost = "host:recover", Admin;
     CleanHost = "host:clean", Admin;
@@ -81,6 +88,12 @@ permissions!(
     AddCapability = "container:create:cap_add", Nobody;
     /// A device of the host.
     UseDevice = "container:create:device", Nobody;
+    /// GPUs of the host, which nothing counts.
+    UseGpu = "container:create:gpus", Nobody;
+    /// A path of the host.
+    MountHostPath = "container:create:host_path", Nobody;
+    /// The host's network.
+    ShareNetwork = "container:create:host_network", Nobody;
     /// The host's processes.
     ShareProcesses = "container:create:pid_mode", Nobody;
     /// The host's shared memory.

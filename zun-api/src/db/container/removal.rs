@@ -10,7 +10,7 @@ use super::row::Record;
 use crate::db::quota::{self, Amounts};
 use crate::db::schema::containers::dsl;
 use crate::db::schema::{operations, runs};
-use crate::db::{Conn, DbError, host, now, port};
+use crate::db::{Conn, DbError, host, now, port, resource};
 
 /// Writes the tombstone: the container is in no list, and its name is free. It keeps its resources until
 /// [`confirm_removal`]. Returns the container as it was last, or `None` if it had a tombstone.
@@ -66,6 +66,7 @@ fn release(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
     } else {
         Amounts { cpu_millis, memory_mib, disk_gib, ..counted }
     };
+    resource::release(conn, id)?;
     quota::release(conn, &project, amounts)?;
     match host {
         Some(host) if released > 0 => {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zun_common::engine_options::{EngineOptions, Healthcheck};
 use zun_common::id::{ProjectId, RegistryId};
 use zun_common::ports::PublishedPort;
+use zun_common::resource::{Mount, NetworkMode};
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
 use zun_common::units::{Gibibytes, Resources};
@@ -31,6 +32,9 @@ pub(crate) struct Spec {
     pub(crate) resources: Resources,
     pub(crate) restart: Option<Restart>,
     pub(crate) auto_remove: bool,
+    /// Whether zun-api lets the host restart it when it becomes unhealthy.
+    #[serde(default)]
+    pub(crate) auto_heal: bool,
     pub(crate) read_only: bool,
     pub(crate) stop_signal: Option<String>,
     #[serde(default)]
@@ -47,6 +51,10 @@ pub(crate) struct Spec {
     pub(crate) ports: Vec<PublishedPort>,
     #[serde(default)]
     pub(crate) registry: Option<RegistryId>,
+    #[serde(default)]
+    pub(crate) mounts: Vec<Mount>,
+    #[serde(default)]
+    pub(crate) network: Option<NetworkMode>,
 }
 
 /// The version of the format. It grows when a field changes its meaning, not when an optional one is added. Rows from
@@ -95,6 +103,7 @@ impl Spec {
             resources,
             restart,
             auto_remove,
+            auto_heal: _done_by_zun_api,
             read_only,
             stop_signal,
             privileged,
@@ -104,6 +113,8 @@ impl Spec {
             options,
             ports,
             registry,
+            mounts,
+            network,
         } = self;
         ContainerSpec {
             cluster: None,
@@ -131,6 +142,8 @@ impl Spec {
             options,
             ports,
             registry,
+            mounts,
+            network,
         }
     }
 
@@ -152,6 +165,7 @@ impl Spec {
             resources: Resources::default(),
             restart: None,
             auto_remove: false,
+            auto_heal: false,
             read_only: false,
             stop_signal: None,
             privileged: false,
@@ -161,6 +175,8 @@ impl Spec {
             options: EngineOptions::default(),
             ports: Vec::new(),
             registry: None,
+            mounts: Vec::new(),
+            network: None,
         }
     }
 }

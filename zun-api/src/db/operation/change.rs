@@ -7,7 +7,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use zun_common::id::{ContainerId, Epoch, HostName, OperationId, RequestId, UserId};
+use zun_common::id::{ContainerId, Epoch, HostName, OperationId, ProjectId, RequestId, UserId};
 use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 use zun_common::units::Resources;
@@ -25,13 +25,26 @@ use crate::db::{Conn, DbError, lock, now};
 /// An operation to accept.
 #[derive(Debug)]
 pub(crate) struct NewOperation<'a> {
-    pub(crate) container: &'a container::Record,
+    pub(crate) subject: Subject<'a>,
     pub(crate) user: &'a UserId,
     pub(crate) request: &'a RequestId,
     pub(crate) key: Option<&'a RequestKey>,
     pub(crate) change: Change,
     /// How long the agent may take to begin it; `None` if it never expires.
     pub(crate) limit: Option<TimeDelta>,
+}
+
+/// What an operation changes: a container, or an image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) id: ContainerId,
+    pub(crate) project: &'a ProjectId,
+}
+
+impl<'a> From<&'a container::Record> for Subject<'a> {
+    fn from(container: &'a container::Record) -> Self {
+        Self { id: container.id, project: &container.project }
+    }
 }
 
 /// An accepted operation, and the agent that should carry it out.
@@ -70,7 +83,7 @@ struct NewRow {
 }
 
 /// Accepts an operation: it is open from now on, and its host's agent counts as the one that receives it. The
-/// container must be on a host.
+/// subject must be on this host.
 pub(crate) fn accept(
     conn: &mut Conn,
     host: &HostName,
@@ -83,7 +96,7 @@ pub(crate) fn accept(
         .select((hosts::last_sequence, hosts::epoch, hosts::agent_sequence.is_not_null()))
         .first(conn)?;
     let previous: Option<i64> = dsl::operations
-        .filter(dsl::container.eq(new.container.id.to_string()))
+        .filter(dsl::container.eq(new.subject.id.to_string()))
         .select(diesel::dsl::max(dsl::sequence))
         .first(conn)?;
     let accepted_at = now(conn)?;
@@ -104,7 +117,7 @@ pub(crate) fn accept(
         id,
         sequence,
         previous,
-        container: new.container.id,
+        container: new.subject.id,
         request: new.request.clone(),
         not_after: not_after.map(|limit| limit.and_utc()),
         again: false,
@@ -141,8 +154,8 @@ fn new_row(id: OperationId, new: &NewOperation<'_>) -> Result<NewRow, DbError> {
         host: None,
         sequence: 0,
         previous: None,
-        container: new.container.id.to_string(),
-        project_id: new.container.project.to_string(),
+        container: new.subject.id.to_string(),
+        project_id: new.subject.project.to_string(),
         user_id: new.user.to_string(),
         kind: Kind::of(&new.change).as_str(),
         arguments,
@@ -219,7 +232,7 @@ pub(super) fn finish(
     let row = || dsl::operations.filter(dsl::uuid.eq(id.to_string()));
     let changed = diesel::update(row())
         .filter(dsl::outcome.is_null().or(dsl::outcome.eq_any(uncertain)))
-        .filter(dsl::kind.ne(Kind::Delete.as_str()).or(succeeded.into_sql::<Bool>()))
+        .filter(dsl::kind.ne_all(Kind::LASTING).or(succeeded.into_sql::<Bool>()))
         .set((
             dsl::outcome.eq(OutcomeKind::of(outcome).as_str()),
             dsl::problem.eq(problem(outcome)?),
@@ -287,7 +300,7 @@ pub(super) fn name_run(
 /// Ends the open operations of a container because it is removed. What an agent has received may have been done; of what
 /// has an effect each time, that matters.
 pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), DbError> {
-    let words = "The removal of the container was requested.";
+    let words = "The removal was requested.";
     let outcome = Outcome::Failed(Problem::new(Code::Conflict, words));
     let at = now(conn)?;
     let open = dsl::container.eq(container.to_string()).and(dsl::outcome.is_null());
@@ -297,13 +310,20 @@ pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), D
         .set((dsl::outcome.eq(OutcomeKind::Unknown.as_str()), dsl::finished_at.eq(at)))
         .execute(conn)?;
     diesel::update(dsl::operations)
-        .filter(open.and(dsl::kind.ne(Kind::Delete.as_str())))
+        .filter(open.and(dsl::kind.ne_all(Kind::REMOVALS)))
         .set((
             dsl::outcome.eq(OutcomeKind::Failed.as_str()),
             dsl::problem.eq(problem(&outcome)?),
             dsl::finished_at.eq(at),
         ))
         .execute(conn)?;
+    Ok(())
+}
+
+/// Forgets the operations on something that is gone and has no history.
+pub(crate) fn forget(conn: &mut Conn, subject: ContainerId) -> Result<(), DbError> {
+    let of_subject = dsl::operations.filter(dsl::container.eq(subject.to_string()));
+    diesel::delete(of_subject).execute(conn)?;
     Ok(())
 }
 

@@ -1,13 +1,15 @@
-//! The effects of outcomes on containers.
+//! The effects of outcomes on containers and images.
 
-use zun_common::id::{ContainerId, HostName, OperationId};
+use zun_common::id::{ContainerId, HostName, ImageId, OperationId, ResourceId};
 use zun_common::rpc::operation::{Change, OperationOutcome, Outcome};
 
-use super::change::{Ended, Finished, finish, name_run, replace_limits_before_next};
+use super::change::{
+    Ended, Finished, finish, forget as operation_forget, name_run, replace_limits_before_next,
+};
 use super::query::owner;
 use super::row::Kind;
 use crate::db::container::{self, Record};
-use crate::db::{Conn, DbError, lock};
+use crate::db::{Conn, DbError, image, lock, resource};
 
 /// What an outcome changed.
 #[derive(Debug, Default)]
@@ -85,6 +87,15 @@ fn take_effect(
             let words = "The container's host did not create it within 10 minutes.";
             container::fail_creation(conn, container, words)
         }
+        (Kind::RemoveResource, Outcome::Succeeded) => {
+            resource::forget(conn, ResourceId::of_subject(container))?;
+            operation_forget(conn, container)?;
+            Ok(None)
+        }
+        (Kind::PullImage | Kind::RemoveImage, _) => {
+            image::settle(conn, ImageId::of_subject(container), (finished.kind, outcome))?;
+            Ok(None)
+        }
         (Kind::Update, Outcome::Succeeded | Outcome::Failed(_) | Outcome::Expired) => {
             let Some(Change::Update { resources, before }) = &finished.change else {
                 return Ok(None);
@@ -104,7 +115,8 @@ fn take_effect(
             | Kind::Unpause
             | Kind::Kill
             | Kind::Update
-            | Kind::Delete,
+            | Kind::Delete
+            | Kind::RemoveResource,
             _,
         ) => Ok(None),
     }

@@ -51,11 +51,11 @@ pub(crate) fn end_epoch(
     }
     diesel::update(received).set(dsl::deaths.eq(dsl::deaths + 1)).execute(conn)?;
     diesel::update(received)
-        .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.eq(Kind::Delete.as_str())))
+        .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.eq_any(Kind::LASTING)))
         .set(dsl::given_up_at.eq(at))
         .execute(conn)?;
     let exhausted: Vec<Row> = received
-        .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.ne(Kind::Delete.as_str())))
+        .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.ne_all(Kind::LASTING)))
         .select(Row::as_select())
         .load(conn)?;
     let words = format!("{MAX_DEATHS} agents of the host ended while they were at work on this.");

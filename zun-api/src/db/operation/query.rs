@@ -4,7 +4,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::{count_star, exists, min, select};
 use diesel::prelude::*;
 use zun_common::chain;
-use zun_common::id::{ContainerId, Epoch, HostName, OperationId, ProjectId, RegistryId};
+use zun_common::id::{ContainerId, Epoch, HostName, ImageId, OperationId, ProjectId, RegistryId};
 use zun_common::rpc::operation::{Change, NumberedOperation, Operation};
 
 use super::row::{Kind, Record, Row};
@@ -146,6 +146,42 @@ pub(crate) fn registry_of_open(
     (host, epoch): (&HostName, Epoch),
     id: OperationId,
 ) -> Result<Option<(ProjectId, RegistryId)>, DbError> {
+    let Some(row) = received(conn, (host, epoch), id)? else { return Ok(None) };
+    let project = row.parse("project_id", &row.project_id)?;
+    let registry = match operation(conn, &row, epoch)?.change {
+        Change::Create { spec, start: _ } => spec.registry,
+        Change::PullImage { registry, .. } => registry,
+        Change::Start { .. }
+        | Change::Stop { .. }
+        | Change::Reboot { .. }
+        | Change::Pause
+        | Change::Unpause
+        | Change::Kill { .. }
+        | Change::Update { .. }
+        | Change::Delete { .. }
+        | Change::RemoveImage { .. }
+        | Change::RemoveResource { .. } => None,
+    };
+    Ok(registry.map(|registry| (project, registry)))
+}
+
+/// The image that an open operation pulls. `None` if it is not open on the host in this epoch, or pulls none.
+pub(crate) fn image_of_open(
+    conn: &mut Conn,
+    (host, epoch): (&HostName, Epoch),
+    id: OperationId,
+) -> Result<Option<ImageId>, DbError> {
+    let row = received(conn, (host, epoch), id)?;
+    let row = row.filter(|row| row.kind == Kind::PullImage.as_str());
+    row.map(|row| row.container().map(ImageId::of_subject)).transpose()
+}
+
+/// An operation that is open on the host, and that its agent has received in this epoch.
+fn received(
+    conn: &mut Conn,
+    (host, epoch): (&HostName, Epoch),
+    id: OperationId,
+) -> Result<Option<Row>, DbError> {
     let row: Option<Row> = dsl::operations
         .filter(dsl::uuid.eq(id.to_string()))
         .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
@@ -153,9 +189,7 @@ pub(crate) fn registry_of_open(
         .select(Row::as_select())
         .first(conn)
         .optional()?;
-    let Some(row) = row.filter(|row| row.kind == Kind::Create.as_str()) else { return Ok(None) };
-    let container = container::with_tombstone(conn, row.container()?)?;
-    Ok(container.and_then(|record| Some((record.project, record.spec.registry?))))
+    Ok(row)
 }
 
 /// The number of open operations, and when the oldest was accepted, by kind.
@@ -178,6 +212,18 @@ pub(crate) fn has_open_delete(conn: &mut Conn, container: ContainerId) -> Result
     let open = dsl::operations
         .filter(dsl::container.eq(container.to_string()))
         .filter(dsl::kind.eq(Kind::Delete.as_str()))
+        .filter(dsl::outcome.is_null());
+    Ok(select(exists(open)).get_result(conn)?)
+}
+
+/// Whether an operation is open that begins or ends a run of the container.
+pub(crate) fn has_open_change_of_run(
+    conn: &mut Conn,
+    container: ContainerId,
+) -> Result<bool, DbError> {
+    let open = dsl::operations
+        .filter(dsl::container.eq(container.to_string()))
+        .filter(dsl::kind.ne(Kind::Update.as_str()))
         .filter(dsl::outcome.is_null());
     Ok(select(exists(open)).get_result(conn)?)
 }

@@ -69,6 +69,9 @@ texts!(
         Kill = "kill",
         Update = "update",
         Delete = "delete",
+        PullImage = "pull_image",
+        RemoveImage = "remove_image",
+        RemoveResource = "remove_resource",
     }
 );
 
@@ -99,6 +102,14 @@ impl Kind {
     /// The kinds that may only be carried out once.
     pub(super) const ONCE: [&'static str; 2] = [Self::Reboot.as_str(), Self::Kill.as_str()];
 
+    /// The kinds that remove their subject.
+    pub(super) const REMOVALS: [&'static str; 3] =
+        [Self::Delete.as_str(), Self::RemoveImage.as_str(), Self::RemoveResource.as_str()];
+
+    /// The removals that stay open until they succeed: nobody shows any more what they remove.
+    pub(super) const LASTING: [&'static str; 2] =
+        [Self::Delete.as_str(), Self::RemoveResource.as_str()];
+
     pub(crate) const fn of(change: &Change) -> Self {
         match change {
             Change::Create { .. } => Self::Create,
@@ -110,6 +121,9 @@ impl Kind {
             Change::Kill { .. } => Self::Kill,
             Change::Update { .. } => Self::Update,
             Change::Delete { .. } => Self::Delete,
+            Change::PullImage { .. } => Self::PullImage,
+            Change::RemoveImage { .. } => Self::RemoveImage,
+            Change::RemoveResource { .. } => Self::RemoveResource,
         }
     }
 }

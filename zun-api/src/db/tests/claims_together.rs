@@ -49,7 +49,8 @@ where
 fn accept(conn: &mut Conn, record: &Record, change: Change) -> Result<OperationId, DbError> {
     let request = &CallContext::internal().request;
     let user = &record.user;
-    let new = NewOperation { container: record, user, request, key: None, change, limit: None };
+    let new =
+        NewOperation { subject: record.into(), user, request, key: None, change, limit: None };
     let host = record.host.as_ref().expect("it has a host");
     Ok(operation::accept(conn, host, new)?.operation.id)
 }

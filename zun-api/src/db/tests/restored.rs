@@ -25,7 +25,7 @@ fn kill(conn: &mut Conn, host: &HostName) -> (ContainerId, Accepted) {
     transaction(conn, |conn| {
         let record = insert(conn, fresh(host, resources(100, 16)), &EXACT)?;
         let new = NewOperation {
-            container: &record,
+            subject: (&record).into(),
             user: &record.user,
             request: &RequestId::random(),
             key: None,

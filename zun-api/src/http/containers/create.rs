@@ -6,13 +6,14 @@ use actix_web::web::Data;
 use serde_json::{Value, json};
 use zun_common::api::v1::container::RestartPolicy;
 use zun_common::restart::Restart;
-use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
+use zun_common::rpc::container::ConsoleSpec;
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
+use super::attachments::{self, MOUNTS, NETS};
 use super::exposed_ports::{self, EXPOSED_PORTS};
 use super::hints::{self, HINTS};
 use super::options::{self, ENGINE_OPTIONS, HEALTHCHECK};
-use super::{CONSOLE_SIZE, initial_size};
+use super::{CONSOLE_SIZE, PULL_POLICY, initial_size, pull_policy};
 use crate::app::containers::NewContainer;
 use crate::app::{App, AppError, Caller, InvalidField, Permission};
 use crate::http::extract::{FromFields, Parsed};
@@ -38,10 +39,11 @@ const TTY_IS_INDEPENDENT: Microversion = Microversion::new(36);
 pub(super) const CPU: Field = field("cpu", Kind::Decimal { least: 0.1, most: 16.0 }, "CPUs");
 pub(super) const MEMORY: Field =
     whole_field("memory", (MIN_MEMORY, MAX_MEMORY, " of MiB"), "Memory in MiB");
+/// In a change of a container.
 pub(super) const AUTO_HEAL: Field = unsupported(
     "auto_heal",
     |value| matches!(value, Value::Bool(false)) || is_text(value, "false"),
-    "left out or false: it is not supported yet",
+    "left out or false: only a new container can have it",
 );
 
 impl FromFields for NewContainer {
@@ -79,11 +81,7 @@ impl FromFields for NewContainer {
             "Close the process's stdin with the first console's. Not in OpenStack Zun's API",
         ),
         CONSOLE_SIZE,
-        field(
-            "image_pull_policy",
-            Kind::Word(&["always", "ifnotpresent", "never"]),
-            "When the host pulls the image; `ifnotpresent` if absent",
-        ),
+        PULL_POLICY,
         field("restart_policy", Kind::Custom(restart_schema), "When the engine restarts it"),
         boolean_field("auto_remove", "Remove it when its process ends").since(3),
         boolean_field("read_only", "Mount its root read-only. Not in OpenStack Zun's API"),
@@ -105,16 +103,8 @@ impl FromFields for NewContainer {
             .since(39)
             .only(Permission::ChooseHost),
         HINTS,
-        field(
-            "nets",
-            Kind::NotOffered {
-                has_no_effect: is_empty,
-                reason: "Networks of Neutron are not supported. Leave out the field `nets`.",
-            },
-            "Not supported",
-        )
-        .since(2),
-        unsupported("mounts", is_empty, NOT_YET).since(11),
+        NETS,
+        MOUNTS,
         field(
             "security_groups",
             Kind::NotOffered {
@@ -123,7 +113,7 @@ impl FromFields for NewContainer {
             },
             "Not supported",
         ),
-        AUTO_HEAL,
+        boolean_field("auto_heal", "Restart it when its health check finds it unhealthy"),
         text_field(
             "registry",
             rules::SHORT_TEXT,
@@ -154,7 +144,7 @@ impl FromFields for NewContainer {
             hints: hints::read(fields)?,
             start: fields.flag("run"),
             image,
-            pull: pull(fields),
+            pull: pull_policy(fields).unwrap_or_default(),
             command: command(fields)?,
             entrypoint: entrypoint(fields)?,
             environment: fields.pairs("environment"),
@@ -166,6 +156,7 @@ impl FromFields for NewContainer {
             resources: resources(fields),
             restart: restart(fields, auto_remove)?,
             auto_remove,
+            auto_heal: fields.flag("auto_heal"),
             read_only: fields.flag("read_only"),
             stop_signal: stop_signal(fields)?,
             privileged: fields.flag("privileged"),
@@ -175,13 +166,13 @@ impl FromFields for NewContainer {
             options: options::engine_options(fields)?,
             ports: exposed_ports::read(fields)?,
             registry: fields.text("registry"),
+            mounts: attachments::mounts(fields)?,
+            network: attachments::network(fields)?,
         };
         options::check_swap(&wanted.options, wanted.resources.memory)?;
         Ok(wanted)
     }
 }
-
-const NOT_YET: &str = "left out or empty: it is not supported yet";
 
 /// A field of OpenStack Zun's API that is refused unless its value has no effect.
 const fn unsupported(
@@ -244,14 +235,6 @@ fn entrypoint(fields: &mut Fields) -> Result<Option<Vec<String>>, InvalidField> 
         value => words("entrypoint", value)?,
     };
     Ok(words.map(|words| if words == [""] { Vec::new() } else { words }))
-}
-
-fn pull(fields: &mut Fields) -> PullPolicy {
-    match fields.word("image_pull_policy") {
-        Some("always") => PullPolicy::Always,
-        Some("never") => PullPolicy::Never,
-        Some(_) | None => PullPolicy::IfNotPresent,
-    }
 }
 
 /// Before `tty` became independent, `interactive` decided it from 1.20 on.

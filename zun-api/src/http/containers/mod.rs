@@ -3,6 +3,7 @@
 mod actions;
 mod archive;
 mod attach;
+mod attachments;
 mod changes;
 mod commit;
 mod create;
@@ -27,6 +28,7 @@ mod stop;
 mod top;
 mod update;
 
+pub(super) use options::rules::PLATFORM;
 use serde_json::{Value, json};
 use zun_common::api::v1::action::{ContainerActionDetail, ContainerActions};
 use zun_common::api::v1::console::ConsoleEndpoint;
@@ -34,6 +36,7 @@ use zun_common::api::v1::container::{Container, ContainerList, ContainerStats, C
 use zun_common::api::v1::exec::Executed;
 use zun_common::api::v1::files::{CommittedImage, ContainerArchive, ContainerChanges};
 use zun_common::api::v1::run::{RunList, Waited};
+use zun_common::rpc::container::PullPolicy;
 use zun_common::units::TerminalSize;
 
 use super::field::{Field, Kind, boolean_field, field, invalid_value, text_field, whole_field};
@@ -322,6 +325,22 @@ const SIGNAL: Field = field(
     "The signal, such as `SIGTERM`, `term` or `15`; SIGKILL if absent",
 )
 .in_query();
+
+/// The field `image_pull_policy`.
+pub(super) const PULL_POLICY: Field = field(
+    "image_pull_policy",
+    Kind::Word(&["always", "ifnotpresent", "never"]),
+    "When the host pulls the image; if absent, `ifnotpresent` for a container, and `always` for a pull by request",
+);
+
+/// Reads the field `image_pull_policy`.
+pub(super) fn pull_policy(fields: &mut Fields) -> Option<PullPolicy> {
+    match fields.word("image_pull_policy")? {
+        "always" => Some(PullPolicy::Always),
+        "never" => Some(PullPolicy::Never),
+        _ => Some(PullPolicy::IfNotPresent),
+    }
+}
 
 /// Reads the field `signal`.
 fn signal(fields: &mut Fields) -> Result<String, InvalidField> {

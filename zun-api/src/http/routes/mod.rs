@@ -14,7 +14,10 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse};
 pub(super) use route::{Reply, Route, Verb, Waits, to};
 
 use super::response::ApiResult;
-use super::{capsules, containers, health, hosts, openapi, quotas, registries, root, services};
+use super::{
+    capsules, containers, health, hosts, images, openapi, quotas, registries, resources, root,
+    services,
+};
 use crate::app::{AppError, Caller, NotServed};
 
 /// The tables of all resources.
@@ -24,7 +27,9 @@ const TABLES: &[&[Route]] = &[
     openapi::ROUTES,
     containers::ROUTES,
     hosts::ROUTES,
+    images::ROUTES,
     registries::ROUTES,
+    resources::ROUTES,
     services::ROUTES,
     quotas::ROUTES,
     capsules::ROUTES,

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use zun_common::api::v1::container::{Address, Container, RestartPolicy, ShownHealthcheck};
+use zun_common::api::v1::resource::MountField;
+use zun_common::resource::{Mount, MountSource, NetworkMode, ResourceKind};
 use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
 
@@ -77,6 +79,7 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
         resources,
         restart,
         auto_remove,
+        auto_heal,
         read_only,
         stop_signal,
         privileged,
@@ -86,6 +89,8 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
         options,
         ports: _shown_with_the_engines,
         registry,
+        mounts,
+        network,
     } = record.spec.clone();
     Container {
         uuid: record.id,
@@ -112,7 +117,7 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
         attached: record.attached,
         exit_code: record.exit_code,
         auto_remove,
-        auto_heal: false,
+        auto_heal,
         restart_policy: restart.map(RestartPolicy::from),
         user,
         read_only,
@@ -122,7 +127,7 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
         image_driver: "docker".to_owned(),
         ports: published.iter().map(|published| published.port).collect(),
         published_ports: published.into_iter().collect(),
-        addresses: addresses(&record.live),
+        addresses: addresses(&record.live, network.as_ref()),
         health: record.live.health,
         security_groups: None,
         disk: disk.unwrap_or_default().0,
@@ -130,6 +135,8 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
         privileged: Some(privileged).filter(|_| for_admin),
         runtime: runtime.filter(|_| for_admin),
         engine_options: options,
+        mounts: mounts.into_iter().map(mount).collect(),
+        network: network.map(network_name),
         registry_id: registry.map(|registry| registry.to_string()),
         created_at: Some(record.created_at),
         updated_at: Some(record.updated_at),
@@ -140,12 +147,39 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
     }
 }
 
-/// The addresses, by network, in OpenStack Zun's form.
-fn addresses(live: &LiveState) -> BTreeMap<String, Vec<Address>> {
+/// The addresses, by network, in OpenStack Zun's form. A network of the project has its own name.
+fn addresses(live: &LiveState, network: Option<&NetworkMode>) -> BTreeMap<String, Vec<Address>> {
     let address =
         |addr: &IpAddr| Address { addr: *addr, version: if addr.is_ipv4() { 4 } else { 6 } };
+    let shown = |name: &String| match network {
+        Some(NetworkMode::Named(network))
+            if *name == ResourceKind::Network.engine_name(network.id) =>
+        {
+            network.name.clone()
+        }
+        Some(_) | None => name.clone(),
+    };
     let networks = live.addresses.iter();
-    networks.map(|(name, all)| (name.clone(), all.iter().map(address).collect())).collect()
+    networks.map(|(name, all)| (shown(name), all.iter().map(address).collect())).collect()
+}
+
+fn mount(mount: Mount) -> MountField {
+    let Mount { source, target: destination, read_only } = mount;
+    let (kind, source) = match source {
+        MountSource::Volume { id: _, name } => ("volume", Some(name)),
+        MountSource::Anonymous => ("volume", None),
+        MountSource::File { content: _ } => ("bind", None),
+        MountSource::Host { path } => ("host", Some(path)),
+    };
+    MountField { kind: kind.to_owned(), source, destination, read_only }
+}
+
+fn network_name(network: NetworkMode) -> String {
+    match network {
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::Named(network) => network.name,
+    }
 }
 
 /// Returns the reason for the status. If a container ran out of memory, the engine gives no reason of its own.

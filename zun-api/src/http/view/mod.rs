@@ -4,7 +4,9 @@ mod action;
 mod container;
 mod detail;
 mod host;
+mod image;
 mod registry;
+mod resource;
 mod run;
 
 use chrono::{NaiveDateTime, Utc};
@@ -12,7 +14,9 @@ use chrono::{NaiveDateTime, Utc};
 pub(super) use action::{action, action_with_events};
 pub(super) use container::{container, containers};
 pub(super) use host::{host, service};
+pub(super) use image::image;
 pub(super) use registry::registry;
+pub(super) use resource::resource;
 pub(super) use run::run;
 
 use super::links::BaseUrl;

@@ -7,6 +7,7 @@ use chrono::NaiveDateTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::resource::{MountField, NetField};
 use super::version::Link;
 use crate::engine_options::{EngineOptions, Healthcheck};
 use crate::id::{ContainerId, HostName};
@@ -110,6 +111,9 @@ pub struct CreateContainer {
     /// How its health is checked; as the image says if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
+    /// Whether it is restarted when it becomes unhealthy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub auto_heal: bool,
     /// Further requests to the engine. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "EngineOptions::is_empty")]
     pub engine_options: EngineOptions,
@@ -119,6 +123,12 @@ pub struct CreateContainer {
     /// Name or id of the login to the image's registry; the project's only one to it if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
+    /// Mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<MountField>,
+    /// Its network, at most one; the host's default one if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nets: Vec<NetField>,
 }
 
 /// Where on the host a port is published. Not in OpenStack Zun's API, where the object is empty.
@@ -303,6 +313,12 @@ pub struct Container {
     pub engine_options: EngineOptions,
     /// Not supported yet; always null.
     pub registry_id: Option<String>,
+    /// Its mounts, without the content of files. Not in OpenStack Zun's API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<MountField>,
+    /// Its network, if one was requested: a name, `none` or `host`. Not in OpenStack Zun's API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// When it was created.
     #[serde(with = "super::time")]
     #[schemars(with = "Option<String>")]

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig,
-    ResourcesUlimits,
+    ContainerCreateBody, DeviceMapping, DeviceRequest, HealthConfig, HostConfig,
+    HostConfigLogConfig, ResourcesUlimits,
 };
-use zun_common::engine_options::{Device, EngineOptions, Healthcheck, Ulimit};
+use zun_common::engine_options::{Device, EngineOptions, Gpus, Healthcheck, Ulimit};
 
 use super::super::DriverError;
 use zun_common::grant::ApiVersion;
@@ -42,6 +42,7 @@ pub(super) fn apply(options: &EngineOptions, body: &mut ContainerCreateBody) {
         log_opts,
         annotations,
         devices,
+        gpus,
         pid_mode,
         ipc_mode,
         platform: _given_with_the_request,
@@ -67,6 +68,7 @@ pub(super) fn apply(options: &EngineOptions, body: &mut ContainerCreateBody) {
     host.log_config = log_config(log_driver.as_ref(), log_opts);
     host.annotations = map(annotations);
     host.devices = list(devices.iter().map(device));
+    host.device_requests = gpus.as_ref().map(|gpus| vec![device_request(gpus)]);
     host.pid_mode.clone_from(pid_mode);
     host.ipc_mode.clone_from(ipc_mode);
 }
@@ -120,6 +122,17 @@ fn device(device: &Device) -> DeviceMapping {
     }
 }
 
+/// Docker's -1 means all.
+fn device_request(gpus: &Gpus) -> DeviceRequest {
+    let (count, device_ids) = match gpus {
+        Gpus::All => (Some(-1), None),
+        Gpus::Count(count) => (Some(i64::from(*count)), None),
+        Gpus::Devices(ids) => (None, Some(ids.clone())),
+    };
+    let capabilities = Some(vec![vec!["gpu".to_owned()]]);
+    DeviceRequest { count, device_ids, capabilities, ..DeviceRequest::default() }
+}
+
 fn log_config(
     driver: Option<&String>,
     options: &BTreeMap<String, String>,
@@ -170,6 +183,16 @@ mod tests {
         assert_eq!(changed_swap(&host(64, 100), 80), 100);
         assert_eq!(changed_swap(&host(64, -1), 100), -1);
         assert_eq!(changed_swap(&HostConfig::default(), 100), 200);
+    }
+
+    #[test]
+    fn gpus_are_requests_for_devices_with_that_capability() {
+        let request = |text: &str| device_request(&text.parse().expect("GPUs"));
+        assert_eq!(request("all").count, Some(-1));
+        assert_eq!(request("2").count, Some(2));
+        let two = request("device=0,1");
+        assert_eq!((two.count, two.device_ids.map(|ids| ids.len())), (None, Some(2)));
+        assert_eq!(two.capabilities, Some(vec![vec!["gpu".to_owned()]]));
     }
 
     #[test]

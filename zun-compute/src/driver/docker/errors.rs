@@ -42,7 +42,7 @@ impl RequestFailure {
     /// Converts the failure of a request about the engine as a whole. A timeout means that Docker is down.
     pub(super) fn about_engine(self, doing: &'static str) -> DriverError {
         match self {
-            Self::TimedOut(limit) => DriverError::Down { cause: timed_out(limit).into() },
+            Self::TimedOut(limit) => DriverError::down(timed_out(limit)),
             Self::Refused { .. } | Self::Unreachable(_) | Self::Unexpected(_) => self.about(doing),
         }
     }
@@ -89,7 +89,7 @@ impl RequestFailure {
             Self::Refused { words, .. } | Self::Unexpected(words) => {
                 DriverError::Engine { doing, words }
             }
-            Self::Unreachable(cause) => DriverError::Down { cause },
+            Self::Unreachable(cause) => DriverError::down(cause),
             Self::TimedOut(limit) => DriverError::Silent { doing, seconds: limit.as_secs() },
         }
     }

@@ -1,21 +1,24 @@
-//! Inspects and pulls images.
+//! Inspects, pulls, removes and searches images.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::auth::DockerCredentials;
-use bollard::models::{CreateImageInfo, ImageInspect, ProgressDetail};
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::models::{CreateImageInfo, ImageInspect, ImageSearchResponseItem, ProgressDetail};
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, RemoveImageOptions, SearchImagesOptionsBuilder,
+};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use zun_common::image_name::{DOCKER_IO, ImageName};
+use zun_common::rpc::image::{FoundImage, PulledImage};
 use zun_common::rpc::registry::RegistryLogin;
 
 use super::DockerDriver;
-use super::deadline::{QUICK, within};
+use super::deadline::{QUICK, SLOW, within};
 use super::errors::RequestFailure;
-use crate::driver::{DriverError, Images, PullProgress, PullRequest};
+use crate::driver::{Change, DriverError, Images, PullProgress, PullRequest};
 
 const DOING: &str = "pull the image";
 /// How long a pull may report no progress before it counts as failed.
@@ -69,7 +72,49 @@ impl Images for DockerDriver {
             Err(DriverError::Engine { doing: DOING, words })
         }
     }
+
+    async fn image_inspect(&self, image: &str) -> Result<PulledImage, DriverError> {
+        let name: ImageName = image.parse()?;
+        let api = self.api().await?;
+        match within(QUICK, api.docker.inspect_image(&name.to_string())).await {
+            Ok(shown) => Ok(PulledImage {
+                id: shown.id.unwrap_or_default(),
+                size: shown.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+            }),
+            Err(failure) if failure.is(404) => Err(DriverError::NoImage(name.to_string())),
+            Err(failure) => Err(failure.about("inspect the image")),
+        }
+    }
+
+    async fn image_remove(&self, image: &str) -> Result<Change, DriverError> {
+        let name: ImageName = image.parse()?;
+        let api = self.api().await?;
+        let text = name.to_string();
+        let removing = api.docker.remove_image(&text, None::<RemoveImageOptions>, None);
+        match within(SLOW, removing).await {
+            Ok(_removed) => Ok(Change::Done),
+            Err(failure) if failure.is(404) => Ok(Change::Already),
+            Err(failure) => Err(failure.about("remove the image")),
+        }
+    }
+
+    async fn image_search(&self, term: &str) -> Result<Vec<FoundImage>, DriverError> {
+        let api = self.api().await?;
+        let options = SearchImagesOptionsBuilder::default().term(term).limit(MOST_FOUND).build();
+        let found = within(SLOW, api.docker.search_images(options)).await;
+        let found = found.map_err(|failure| failure.about("search images"))?;
+        let image = |item: ImageSearchResponseItem| FoundImage {
+            name: item.name.unwrap_or_default(),
+            description: item.description.unwrap_or_default(),
+            star_count: item.star_count.unwrap_or_default(),
+            is_official: item.is_official.unwrap_or_default(),
+        };
+        Ok(found.into_iter().map(image).collect())
+    }
 }
+
+/// Images in the result of a search.
+const MOST_FOUND: i32 = 25;
 
 /// What Docker names its own registry in credentials.
 const DOCKER_IO_SERVER: &str = "https://index.docker.io/v1/";

@@ -65,9 +65,7 @@ impl Inspect for DockerDriver {
         let mut answer = api.docker.wait_container(&container.engine_name(), Some(options));
         match answer.next().await {
             Some(answer) => waited(container, answer),
-            None => {
-                Err(DriverError::Down { cause: "the link to Docker was lost during a wait".into() })
-            }
+            None => Err(DriverError::down("the link to Docker was lost during a wait")),
         }
     }
 

@@ -3,6 +3,7 @@
 //! The driver negotiates the API version at the first request, and again whenever it inspects Docker. So the agent can
 //! start before Docker, and keeps working after an upgrade of Docker.
 
+mod attachments;
 mod deadline;
 mod engine_options;
 mod errors;
@@ -18,6 +19,7 @@ mod lifecycle;
 mod live;
 mod logs;
 mod oom_events;
+mod resources;
 mod sessions;
 mod sizes;
 mod stats;
@@ -26,6 +28,7 @@ mod top;
 mod wire;
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bollard::models::SystemVersion;
@@ -52,6 +55,10 @@ pub const LABEL_NAME: &str = "zun.name";
 /// The prefix of Zun's labels. A user's label may not have it.
 pub const LABEL_PREFIX: &str = "zun.";
 
+/// Follows the prefix in the names of the bridges of internal networks ([`DockerDriver::naming_bridges`]). No id begins
+/// with it.
+pub const INTERNAL: &str = "i";
+
 /// The oldest version of Docker's API that the driver supports (Docker 20.10).
 const OLDEST: ApiVersion = ApiVersion { major: 1, minor: 41 };
 /// The newest version that the driver uses. Newer versions of Docker still support it.
@@ -63,6 +70,10 @@ pub struct DockerDriver {
     wire: Wire,
     negotiated: Arc<RwLock<Option<Api>>>,
     oom_events: OomEvents,
+    /// How the names of the bridges of networks begin; Docker's choice if `None`.
+    bridges: Option<String>,
+    /// Whether the default network was checked.
+    is_checked: Arc<AtomicBool>,
 }
 
 /// A client for the negotiated version.
@@ -86,7 +97,16 @@ impl DockerDriver {
             wire: Wire::new(socket),
             negotiated: Arc::default(),
             oom_events: OomEvents::default(),
+            bridges: None,
+            is_checked: Arc::default(),
         })
+    }
+
+    /// Lets the names of the bridges of networks begin with this prefix of at most 8 characters, so that whoever manages
+    /// the packet filter instead of Docker recognizes them. [`INTERNAL`] follows if the network is internal.
+    #[must_use]
+    pub fn naming_bridges(self, prefix: String) -> Self {
+        Self { bridges: Some(prefix), ..self }
     }
 
     /// Returns the client for the negotiated version.

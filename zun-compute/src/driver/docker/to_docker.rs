@@ -17,6 +17,7 @@ use zun_common::rpc::exec::ExecSpec;
 use zun_common::units::{Resources, TerminalSize};
 
 use super::super::DriverError;
+use super::attachments;
 use super::engine_options;
 use super::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_NAME, LABEL_PREFIX, LABEL_PROJECT};
 
@@ -52,6 +53,8 @@ pub(in crate::driver) fn container(
         options,
         ports,
         registry: _used_by_the_pull,
+        mounts,
+        network,
     } = spec;
     if *auto_remove && restart.is_some_and(|restart| restart != Restart::No) {
         let words =
@@ -75,6 +78,8 @@ pub(in crate::driver) fn container(
         console_size: size.map(console_size),
         privileged: Some(*privileged),
         port_bindings: bindings(ports),
+        mounts: attachments::mounts(project, mounts),
+        network_mode: network.as_ref().map(attachments::network_mode),
         runtime: runtime.clone(),
         storage_opt: disk.map(|size| HashMap::from([("size".to_owned(), format!("{}g", size.0))])),
         ..limits(*resources)
@@ -96,6 +101,7 @@ pub(in crate::driver) fn container(
         attach_stderr: Some(true),
         stop_signal: stop_signal.clone(),
         exposed_ports: exposed(ports),
+        networking_config: attachments::endpoint(name, network.as_ref()),
         healthcheck: healthcheck.as_ref().map(engine_options::healthcheck),
         host_config: Some(host),
         ..ContainerCreateBody::default()

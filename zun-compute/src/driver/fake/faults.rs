@@ -43,6 +43,8 @@ pub enum Operation {
     ArchivePut,
     Changes,
     Commit,
+    ImageRemove,
+    RemoveResource,
 }
 
 /// What is wrong with the inspection of one container.
@@ -180,5 +182,5 @@ async fn released(mut guard: watch::Receiver<()>) {
 }
 
 fn down(why: &'static str) -> DriverError {
-    DriverError::Down { cause: why.into() }
+    DriverError::down(why)
 }

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use zun_common::image_name::ImageName;
+use zun_common::rpc::image::{FoundImage, PulledImage};
 
 use super::FakeDriver;
 use super::faults::Operation;
-use crate::driver::{DriverError, Images, PullProgress, PullRequest};
+use crate::driver::{Change, DriverError, Images, PullProgress, PullRequest};
 
 #[async_trait]
 impl Images for FakeDriver {
@@ -41,5 +42,40 @@ impl Images for FakeDriver {
             Ok(())
         };
         self.shared.faults.perform(Operation::ImagePull, None, work).await
+    }
+
+    async fn image_inspect(&self, image: &str) -> Result<PulledImage, DriverError> {
+        if self.image_present(image, None).await? {
+            return Ok(PulledImage { id: format!("sha256:{}", "0".repeat(64)), size: 1 << 20 });
+        }
+        Err(DriverError::NoImage(image.parse::<ImageName>()?.to_string()))
+    }
+
+    async fn image_remove(&self, image: &str) -> Result<Change, DriverError> {
+        let work = async {
+            let name = image.parse::<ImageName>()?.to_string();
+            let mut state = self.shared.state();
+            let is_used = state.containers.values().any(|container| {
+                container.spec.image.parse::<ImageName>().is_ok_and(|own| own.to_string() == name)
+            });
+            if is_used {
+                let words = format!("the image {name} is used by a container");
+                return Err(DriverError::Conflict { words });
+            }
+            Ok(if state.images.remove(&name) { Change::Done } else { Change::Already })
+        };
+        self.shared.faults.perform(Operation::ImageRemove, None, work).await
+    }
+
+    async fn image_search(&self, term: &str) -> Result<Vec<FoundImage>, DriverError> {
+        let state = self.shared.state();
+        let found = state.registry.keys().filter(|name| name.contains(term));
+        let image = |name: &String| FoundImage {
+            name: name.clone(),
+            description: String::new(),
+            star_count: 0,
+            is_official: false,
+        };
+        Ok(found.map(image).collect())
     }
 }

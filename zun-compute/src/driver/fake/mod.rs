@@ -11,6 +11,7 @@ mod lifecycle;
 mod output;
 mod process;
 mod record;
+mod resources;
 mod runs;
 mod sessions;
 mod shared;

@@ -8,14 +8,15 @@
 //!                                └─ other exit, stop, kill ─▶ Stopped ─start─▶ Running
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 use zun_common::environment::{self, random_uuid};
 use zun_common::grant::ApiVersion;
-use zun_common::id::{ContainerId, ExecId};
+use zun_common::id::{ContainerId, ExecId, ResourceId};
 use zun_common::image_name::ImageName;
+use zun_common::resource::ResourceKind;
 use zun_common::shutdown::Tasks;
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
@@ -43,6 +44,7 @@ pub(super) struct State {
     pub(super) execs: HashMap<ExecId, ExecRecord>,
     pub(super) images: BTreeSet<String>,
     pub(super) registry: BTreeMap<String, Vec<PullProgress>>,
+    pub(super) resources: HashSet<(ResourceKind, ResourceId)>,
     pub(super) engine: EngineInfo,
     pub(super) runs: u64,
 }
@@ -65,6 +67,7 @@ impl Default for State {
             execs: HashMap::new(),
             images: ["cirros", "busybox"].map(full_name).into(),
             registry: BTreeMap::new(),
+            resources: HashSet::new(),
             engine: machine(),
             runs: 0,
         }

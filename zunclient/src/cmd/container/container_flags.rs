@@ -222,9 +222,12 @@ impl ContainerFlags {
             runtime: engine.runtime(),
             disk: engine.disk(),
             healthcheck: engine.healthcheck(),
+            auto_heal: engine.auto_heal(),
             engine_options: engine.options()?,
             exposed_ports: engine.exposed_ports()?,
             registry: given(placement.registry.as_ref()),
+            mounts: engine.mounts()?,
+            nets: engine.nets()?,
         })
     }
 }

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 
 use clap::Args;
 use zun_common::api::v1::container::PortBinding;
-use zun_common::engine_options::{Device, EngineOptions, Healthcheck, Ulimit};
+use zun_common::api::v1::resource::{MountField, NetField};
+use zun_common::engine_options::{Device, EngineOptions, Gpus, Healthcheck, Ulimit};
 use zun_common::units::Mebibytes;
 
 use super::container_flags::given;
 use super::limits::{gibibytes, mebibytes, seconds, swap, ulimit};
+use super::mounts::{Mounts, mounts};
 use super::publish::exposed_ports;
 use crate::cmd::Failure;
 
@@ -42,17 +44,37 @@ pub(super) struct LimitFlags {
     /// Size of /dev/shm in MiB, or with unit k, m or g (default 64m)
     #[arg(long, value_name = "SIZE", value_parser = mebibytes)]
     shm_size: Option<u64>,
-    /// Temporary file system, such as /run:size=64m (repeatable)
-    #[arg(long, value_name = "DIR[:OPTIONS]")]
-    tmpfs: Vec<String>,
     /// Maximum size of the container's own files: size=10g
     #[arg(long, value_name = "size=SIZE", value_parser = gibibytes)]
     storage_opt: Option<u64>,
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Mounts")]
+pub(super) struct MountFlags {
+    /// Mount a volume, which is created if it is missing (repeatable)
+    #[arg(short, long, value_name = "NAME:DIR[:ro]")]
+    volume: Vec<String>,
+    /// Mount as type=volume, tmpfs, file or bind, such as type=file,source=./app.conf,target=/etc/app.conf (repeatable)
+    #[arg(long, value_name = "type=TYPE,...")]
+    mount: Vec<String>,
+    /// Temporary file system, such as /run:size=64m (repeatable)
+    #[arg(long, value_name = "DIR[:OPTIONS]")]
+    tmpfs: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub(super) struct NetworkFlags {
+    /// Network of the project, or none (default the host's default network)
+    #[arg(long, visible_alias = "net", value_name = "NETWORK")]
+    network: Option<String>,
+    /// Further name of the container in the network (repeatable)
+    #[arg(long, value_name = "NAME", requires = "network")]
+    network_alias: Vec<String>,
+    /// Address in the network, which needs a subnet
+    #[arg(long, value_name = "ADDRESS", requires = "network")]
+    ip: Option<IpAddr>,
     /// Publish a port on the host, such as 8080:80 or 80 (repeatable)
     #[arg(short, long, value_name = "[IP:][HOST:]PORT[/udp]")]
     publish: Vec<String>,
@@ -100,6 +122,9 @@ pub(super) struct HealthFlags {
         conflicts_with_all = ["health_cmd", "health_interval", "health_timeout", "health_retries", "health_start_period"]
     )]
     no_healthcheck: bool,
+    /// Restart the container when it becomes unhealthy
+    #[arg(long)]
+    auto_heal: bool,
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +156,9 @@ pub(super) struct RightFlags {
     /// Device of the host (repeatable)
     #[arg(long, value_name = "PATH[:PATH][:rwm]")]
     device: Vec<String>,
+    /// GPUs of the host: all, a number, or device=ID[,ID]
+    #[arg(long, value_name = "GPUS")]
+    gpus: Option<Gpus>,
     /// Give all rights on the host
     #[arg(long)]
     privileged: bool,
@@ -166,6 +194,8 @@ pub(super) struct EngineFlags {
     #[command(flatten)]
     platform: PlatformFlags,
     #[command(flatten)]
+    mounts: MountFlags,
+    #[command(flatten)]
     network: NetworkFlags,
     #[command(flatten)]
     health: HealthFlags,
@@ -178,10 +208,10 @@ pub(super) struct EngineFlags {
 impl EngineFlags {
     /// The fields of the request that OpenStack Zun's API has no fields for.
     pub(super) fn options(&self) -> Result<EngineOptions, Failure> {
-        let Self { init, limits, platform, network, health: _, logs, rights } = self;
+        let Self { init, limits, platform, mounts: _, network, health: _, logs, rights } = self;
         Ok(EngineOptions {
             init: init.init,
-            tmpfs: limits.tmpfs.iter().map(|text| tmpfs(text)).collect(),
+            tmpfs: self.all_mounts()?.tmpfs.into_iter().collect(),
             shm_size: limits.shm_size.map(Mebibytes),
             memory_swap: limits.memory_swap,
             pids_limit: limits.pids_limit,
@@ -205,6 +235,7 @@ impl EngineFlags {
             log_opts: pairs("--log-opt", &logs.log_opt)?,
             annotations: pairs("--annotation", &rights.annotation)?,
             devices: rights.device.iter().map(|text| device(text)).collect::<Result<_, _>>()?,
+            gpus: rights.gpus.clone(),
             pid_mode: given(rights.pid.as_ref()),
             ipc_mode: given(rights.ipc.as_ref()),
             platform: given(platform.platform.as_ref()),
@@ -223,6 +254,35 @@ impl EngineFlags {
             disable: health.no_healthcheck,
         };
         Some(check).filter(|check| *check != Healthcheck::default())
+    }
+
+    pub(super) const fn auto_heal(&self) -> bool {
+        self.health.auto_heal
+    }
+
+    /// What is mounted.
+    pub(super) fn mounts(&self) -> Result<Vec<MountField>, Failure> {
+        Ok(self.all_mounts()?.mounts)
+    }
+
+    fn all_mounts(&self) -> Result<Mounts, Failure> {
+        let MountFlags { volume, mount, tmpfs } = &self.mounts;
+        mounts(volume, mount, tmpfs)
+    }
+
+    /// The network, if one is requested. `default` and `bridge` are the host's own.
+    pub(super) fn nets(&self) -> Result<Vec<NetField>, Failure> {
+        let NetworkFlags { network, network_alias, ip, .. } = &self.network;
+        let Some(network) = given(network.as_ref()) else { return Ok(Vec::new()) };
+        if !matches!(network.as_str(), "default" | "bridge") {
+            let address = ip.map(|address| address.to_string());
+            return Ok(vec![NetField { network, address, aliases: network_alias.clone() }]);
+        }
+        if ip.is_some() || !network_alias.is_empty() {
+            let words = "--ip and --network-alias need a network of the project: create one with `zun network create`";
+            return Err(Failure::new(words));
+        }
+        Ok(Vec::new())
     }
 
     /// The ports to publish.
@@ -246,11 +306,6 @@ impl EngineFlags {
     pub(super) fn runtime(&self) -> Option<String> {
         given(self.rights.runtime.as_ref())
     }
-}
-
-fn tmpfs(text: &str) -> (String, String) {
-    let (path, options) = text.split_once(':').unwrap_or((text, ""));
-    (path.to_owned(), options.to_owned())
 }
 
 /// Reads the file of a seccomp profile, as docker does.

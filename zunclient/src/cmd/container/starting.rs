@@ -9,13 +9,13 @@ use tokio::time::{sleep, timeout};
 use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
 use zun_common::api::v1::container::{Container, CreateContainer};
 use zun_common::docker_errors::exit_code_of_start;
-use zun_common::status::Status;
+use zun_common::status::{Status, TaskState};
 
 use super::ending::exit_code;
 use super::goal::{Goal, GoalState, POLL_TIMEOUT};
-use super::pull_progress::PullProgress;
 use crate::api::{Absence, ApiError, Client, Delete};
 use crate::cmd::Failure;
+use crate::cmd::pull_progress::PullProgress;
 use crate::exit::Exit;
 use crate::out;
 use crate::tty::signals::Signals;
@@ -116,8 +116,8 @@ pub(super) async fn created(
     let mut pull_progress = PullProgress::default();
     let mut absence = Absence::default();
     while Goal::Created.state_in(container.status) == GoalState::Pending {
-        if progress == Progress::Shown {
-            pull_progress.show(&container);
+        if progress == Progress::Shown && container.task_state == Some(TaskState::ImagePulling) {
+            pull_progress.show(&container.image, container.image_pull.as_ref());
         }
         container = match api.wait_for_news(&container, &decisive, POLL_TIMEOUT).await {
             Ok(container) => {

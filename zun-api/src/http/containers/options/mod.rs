@@ -67,6 +67,7 @@ const OPTIONS: &[Field] = &[
         "Annotations for the runtime",
     ),
     field("devices", Kind::Custom(devices_schema), "Devices of the host"),
+    text_field("gpus", rules::GPUS, "GPUs of the host"),
     text_field("pid_mode", rules::PID_MODE, "Whose processes the container sees"),
     text_field("ipc_mode", rules::IPC_MODE, "Whose shared memory the container uses"),
     text_field("platform", rules::PLATFORM, "Platform of the image"),
@@ -118,6 +119,7 @@ fn read(fields: &mut Fields) -> Result<EngineOptions, InvalidField> {
         log_opts: fields.pairs("log_opts"),
         annotations: fields.pairs("annotations"),
         devices: devices(fields)?,
+        gpus: fields.parsed("gpus"),
         pid_mode: fields.text("pid_mode"),
         ipc_mode: fields.text("ipc_mode"),
         platform: fields.text("platform"),
@@ -297,6 +299,7 @@ mod tests {
             (json!({"pid_mode": "container:x"}), "engine_options.pid_mode"),
             (json!({"platform": "linux"}), "engine_options.platform"),
             (json!({"devices": [{"host_path": "x"}]}), "engine_options.devices"),
+            (json!({"gpus": "some"}), "engine_options.gpus"),
         ] {
             let refusal = read_all(&bad).expect_err(named);
             assert!(

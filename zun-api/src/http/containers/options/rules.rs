@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use zun_common::engine_options::Gpus;
+
 use crate::http::field::Rule;
 use crate::http::rules::{DIRECTORY, HOSTNAME};
 
@@ -171,8 +173,13 @@ pub(super) const IPC_MODE: Rule = Rule {
     description: "`none`, `private`, `shareable` or `host`",
     is_valid: |text| matches!(text, "none" | "private" | "shareable" | "host"),
 };
+/// GPUs of the host.
+pub(super) const GPUS: Rule = Rule {
+    description: "`all`, a number from 1 to 64, or `device=` with ids, such as `device=0,1`",
+    is_valid: |text| text.parse::<Gpus>().is_ok(),
+};
 /// A platform.
-pub(super) const PLATFORM: Rule = Rule {
+pub(in crate::http) const PLATFORM: Rule = Rule {
     description: "OS/ARCHITECTURE[/VARIANT], such as `linux/arm64`",
     is_valid: |text| {
         let parts = text.split('/').collect::<Vec<_>>();

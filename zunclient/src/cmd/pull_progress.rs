@@ -4,8 +4,7 @@
 use std::io::IsTerminal as _;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use zun_common::api::v1::container::{Container, ImagePull, PulledLayer};
-use zun_common::status::TaskState;
+use zun_common::api::v1::container::{ImagePull, PulledLayer};
 
 use crate::out;
 
@@ -15,24 +14,19 @@ const KNOWN: &str = "  {prefix:12!} {msg:18!} [{bar:18}] {bytes}/{total_bytes}";
 
 /// Shows the progress of a pull.
 #[derive(Default)]
-pub(super) struct PullProgress {
+pub(in crate::cmd) struct PullProgress {
     told: bool,
     bars: Option<Bars>,
 }
 
 impl PullProgress {
-    /// Shows the current state.
-    pub(super) fn show(&mut self, container: &Container) {
-        if container.task_state != Some(TaskState::ImagePulling) {
-            return;
-        }
+    /// Shows the current state of a pull.
+    pub(in crate::cmd) fn show(&mut self, image: &str, pull: Option<&ImagePull>) {
         if !self.told {
-            out::notice(&format!("pulling {} …", container.image));
+            out::notice(&format!("pulling {image} …"));
             self.told = true;
         }
-        let Some(pull) = container.image_pull.as_ref().filter(|_| has_bars()) else {
-            return;
-        };
+        let Some(pull) = pull.filter(|_| has_bars()) else { return };
         self.bars.get_or_insert_with(Bars::new).show(pull);
     }
 }

@@ -1,0 +1,2 @@
+DROP TABLE resource_uses;
+DROP TABLE resources;

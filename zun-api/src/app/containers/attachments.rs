@@ -1,0 +1,188 @@
+//! The volumes and the network that a new container uses. They exist on one host at most, so they choose its host. The
+//! transaction of the creation takes them.
+
+use std::net::IpAddr;
+
+use zun_common::id::{ContainerId, HostName, ProjectId, ResourceId, UserId};
+use zun_common::resource::{
+    Mount, MountSource, NamedNetwork, NetworkMode, NetworkOptions, ResourceKind,
+};
+
+use super::NewContainer;
+use crate::app::{AppError, InvalidField, resources};
+use crate::db::container::Scope;
+use crate::db::resource::{self, Fresh, Record};
+use crate::db::{Conn, DbError};
+use crate::scheduler::HostView;
+
+/// A mount as it is requested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MountRequest {
+    pub(crate) source: SourceRequest,
+    pub(crate) target: String,
+    pub(crate) read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SourceRequest {
+    /// A volume of the project, by name or id. A name that is new is created.
+    Volume(String),
+    Anonymous,
+    File(Vec<u8>),
+    Host(String),
+}
+
+/// A network as it is requested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NetworkRequest {
+    None,
+    Host,
+    /// A network of the project, by name or id.
+    Named {
+        ident: String,
+        aliases: Vec<String>,
+        address: Option<IpAddr>,
+    },
+}
+
+/// What a container uses, as far as it exists.
+#[derive(Debug, Default)]
+pub(super) struct Attachments {
+    /// The volumes, by their name or id in the request. `None` is one to create.
+    volumes: Vec<(String, Option<Record>)>,
+    network: Option<Record>,
+}
+
+impl Attachments {
+    /// Finds what is requested.
+    pub(super) fn find(
+        conn: &mut Conn,
+        project: &ProjectId,
+        requested: &NewContainer,
+    ) -> Result<Result<Self, AppError>, DbError> {
+        let scope = Scope::Project(project.clone());
+        let mut found = Self::default();
+        let NewContainer { mounts, network, ports, .. } = requested;
+        let publishes = !ports.is_empty();
+        for mount in mounts {
+            let SourceRequest::Volume(ident) = &mount.source else { continue };
+            if found.volumes.iter().any(|(known, _)| known == ident) {
+                continue;
+            }
+            let record = resource::by_ident(conn, (&scope, ResourceKind::Volume), ident)?.pop();
+            if record.is_none() && ident.parse::<ResourceId>().is_ok() {
+                return Ok(Err(resources::missing(ResourceKind::Volume, ident)));
+            }
+            if record.is_none() && resource::is_full(conn, project, ResourceKind::Volume)? {
+                return Ok(Err(resources::full(ResourceKind::Volume)));
+            }
+            found.volumes.push((ident.clone(), record));
+        }
+        let (ident, address) = match network {
+            Some(NetworkRequest::Named { ident, address, .. }) => (ident, address),
+            Some(NetworkRequest::None) if publishes => return Ok(Err(no_ports("none"))),
+            Some(NetworkRequest::Host) if publishes => return Ok(Err(no_ports("host"))),
+            Some(NetworkRequest::None | NetworkRequest::Host) | None => return Ok(Ok(found)),
+        };
+        let record = resource::by_ident(conn, (&scope, ResourceKind::Network), ident)?.pop();
+        let Some(record) = record else {
+            return Ok(Err(resources::missing(ResourceKind::Network, ident)));
+        };
+        if let (Some(address), None) = (address, &record.options.subnet) {
+            let rule = "left out if the network was created without a subnet";
+            return Ok(Err(InvalidField::new("v4-fixed-ip", &address.to_string(), rule).into()));
+        }
+        if publishes && record.options.internal {
+            return Ok(Err(no_ports(ident)));
+        }
+        found.network = Some(record);
+        Ok(Ok(found))
+    }
+
+    /// Marks the hosts that do not have them.
+    pub(super) fn judge(&self, views: &mut [HostView]) {
+        for view in views {
+            let is_elsewhere =
+                |record: &Record| record.host.as_ref().is_some_and(|host| *host != view.name);
+            view.lacks = if self.volumes.iter().filter_map(|(_, it)| it.as_ref()).any(is_elsewhere)
+            {
+                Some(ResourceKind::Volume)
+            } else if self.network.as_ref().is_some_and(is_elsewhere) {
+                Some(ResourceKind::Network)
+            } else {
+                None
+            };
+        }
+    }
+
+    /// Takes them for a container on this host. Creates the volumes that do not exist.
+    pub(super) fn take(
+        &mut self,
+        conn: &mut Conn,
+        (host, container): (&HostName, ContainerId),
+        (project, user): (&ProjectId, &UserId),
+    ) -> Result<(), DbError> {
+        let mut ids: Vec<ResourceId> = self.network.iter().map(|record| record.id).collect();
+        for (name, record) in &mut self.volumes {
+            let record = match record {
+                Some(known) => known,
+                None => record.insert(resource::insert(
+                    conn,
+                    Fresh {
+                        kind: ResourceKind::Volume,
+                        project: project.clone(),
+                        user: user.clone(),
+                        name: name.clone(),
+                        options: NetworkOptions::default(),
+                    },
+                )?),
+            };
+            ids.push(record.id);
+        }
+        resource::take(conn, (host, container), &ids)
+    }
+
+    /// The mounts that the host gets. Without a host, volumes that do not exist are left out.
+    pub(super) fn mounts(&self, requested: &[MountRequest]) -> Vec<Mount> {
+        let mount = |request: &MountRequest| {
+            let source = match &request.source {
+                SourceRequest::Volume(ident) => {
+                    let known = self.volumes.iter().find(|(known, _)| known == ident);
+                    let record = known?.1.as_ref()?;
+                    MountSource::Volume { id: record.id, name: record.name.clone() }
+                }
+                SourceRequest::Anonymous => MountSource::Anonymous,
+                SourceRequest::File(content) => MountSource::File { content: content.clone() },
+                SourceRequest::Host(path) => MountSource::Host { path: path.clone() },
+            };
+            let (target, read_only) = (request.target.clone(), request.read_only);
+            Some(Mount { source, target, read_only })
+        };
+        requested.iter().filter_map(mount).collect()
+    }
+
+    /// The network that the host gets.
+    pub(super) fn network(&self, requested: Option<&NetworkRequest>) -> Option<NetworkMode> {
+        match requested? {
+            NetworkRequest::None => Some(NetworkMode::None),
+            NetworkRequest::Host => Some(NetworkMode::Host),
+            NetworkRequest::Named { ident: _, aliases, address } => {
+                let record = self.network.as_ref()?;
+                Some(NetworkMode::Named(NamedNetwork {
+                    id: record.id,
+                    name: record.name.clone(),
+                    options: record.options.clone(),
+                    aliases: aliases.clone(),
+                    address: *address,
+                }))
+            }
+        }
+    }
+}
+
+/// Nothing reaches a published port in this network.
+fn no_ports(network: &str) -> AppError {
+    let rule = "a network from which ports can be published, or `exposed_ports` left out";
+    InvalidField::new("nets.network", network, rule).into()
+}

@@ -1,0 +1,269 @@
+//! Volumes and networks of hosts, and which containers use them. The first container that uses one pins it to its host.
+//!
+//! A transaction that changes one locks its row before a host's row.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use zun_common::id::{ContainerId, HostName, ProjectId, ResourceId, UserId};
+use zun_common::resource::{NetworkOptions, ResourceKind};
+
+use super::container::Scope;
+use super::schema::resource_uses::dsl as uses;
+use super::schema::resources::{self, dsl};
+use super::{Backend, Conn, DbError, now};
+
+/// How many of a kind a project can have.
+pub(crate) const MAX_PER_PROJECT: i64 = 200;
+
+/// A volume or a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) id: ResourceId,
+    pub(crate) kind: ResourceKind,
+    pub(crate) project: ProjectId,
+    pub(crate) user: UserId,
+    pub(crate) name: String,
+    pub(crate) host: Option<HostName>,
+    pub(crate) options: NetworkOptions,
+    pub(crate) created_at: NaiveDateTime,
+}
+
+/// One to create.
+#[derive(Debug, Clone)]
+pub(crate) struct Fresh {
+    pub(crate) kind: ResourceKind,
+    pub(crate) project: ProjectId,
+    pub(crate) user: UserId,
+    pub(crate) name: String,
+    pub(crate) options: NetworkOptions,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = resources, check_for_backend(Backend))]
+struct Row {
+    uuid: String,
+    kind: String,
+    project_id: String,
+    user_id: String,
+    name: String,
+    host: Option<String>,
+    options: String,
+    created_at: NaiveDateTime,
+    deleted_at: Option<NaiveDateTime>,
+}
+
+/// The text in a column is none that this build writes.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not the kind of a resource")]
+struct UnknownKind(String);
+
+impl Row {
+    fn parse(self) -> Result<Record, DbError> {
+        type Cause = Box<dyn std::error::Error + Send + Sync>;
+        let row = self.uuid.clone();
+        let unreadable =
+            |column, cause: Cause| DbError::Unreadable { column, row: row.clone(), cause };
+        let kind = ResourceKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind);
+        let host = self.host.as_deref().map(str::parse).transpose();
+        Ok(Record {
+            id: self.uuid.parse().map_err(|cause| unreadable("uuid", Box::new(cause)))?,
+            kind: kind.ok_or_else(|| unreadable("kind", UnknownKind(self.kind).into()))?,
+            project: self
+                .project_id
+                .parse()
+                .map_err(|cause| unreadable("project_id", Box::new(cause)))?,
+            user: self.user_id.parse().map_err(|cause| unreadable("user_id", Box::new(cause)))?,
+            name: self.name,
+            host: host.map_err(|cause| unreadable("host", Box::new(cause)))?,
+            options: serde_json::from_str(&self.options)
+                .map_err(|cause| unreadable("options", Box::new(cause)))?,
+            created_at: self.created_at,
+        })
+    }
+}
+
+type Narrowed<'a> = diesel::dsl::IntoBoxed<'a, dsl::resources, Backend>;
+
+fn read(rows: Narrowed<'_>, conn: &mut Conn) -> Result<Vec<Record>, DbError> {
+    let rows: Vec<Row> = rows.order(dsl::id.asc()).select(Row::as_select()).load(conn)?;
+    rows.into_iter().map(Row::parse).collect()
+}
+
+fn scoped<'a>(scope: &Scope, kind: ResourceKind) -> Narrowed<'a> {
+    let all = dsl::resources
+        .filter(dsl::kind.eq(kind.as_str()).and(dsl::deleted_at.is_null()))
+        .into_boxed();
+    match scope {
+        Scope::All => all,
+        Scope::Project(project) => all.filter(dsl::project_id.eq(project.to_string())),
+    }
+}
+
+/// Whether the project has as many as it can have.
+pub(crate) fn is_full(
+    conn: &mut Conn,
+    project: &ProjectId,
+    kind: ResourceKind,
+) -> Result<bool, DbError> {
+    let of_project = dsl::resources
+        .filter(dsl::project_id.eq(project.as_str()).and(dsl::kind.eq(kind.as_str())))
+        .filter(dsl::deleted_at.is_null());
+    let count: i64 = of_project.count().get_result(conn)?;
+    Ok(count >= MAX_PER_PROJECT)
+}
+
+/// Stores a new one. A duplicate if the project has another of this kind and name.
+pub(crate) fn insert(conn: &mut Conn, fresh: Fresh) -> Result<Record, DbError> {
+    let Fresh { kind, project, user, name, options } = fresh;
+    let record = Record {
+        id: ResourceId::random(),
+        kind,
+        project,
+        user,
+        name,
+        host: None,
+        options,
+        created_at: now(conn)?,
+    };
+    let row = Row {
+        uuid: record.id.to_string(),
+        kind: kind.as_str().to_owned(),
+        project_id: record.project.to_string(),
+        user_id: record.user.to_string(),
+        name: record.name.clone(),
+        host: None,
+        options: serde_json::to_string(&record.options)?,
+        created_at: record.created_at,
+        deleted_at: None,
+    };
+    diesel::insert_into(dsl::resources).values(row).execute(conn)?;
+    Ok(record)
+}
+
+/// Those of a scope, the oldest first.
+pub(crate) fn all(
+    conn: &mut Conn,
+    scope: &Scope,
+    kind: ResourceKind,
+) -> Result<Vec<Record>, DbError> {
+    read(scoped(scope, kind), conn)
+}
+
+/// The one with this id, or else those with this name: more than one only over several projects.
+pub(crate) fn by_ident(
+    conn: &mut Conn,
+    (scope, kind): (&Scope, ResourceKind),
+    ident: &str,
+) -> Result<Vec<Record>, DbError> {
+    // No row can hold it, and PostgreSQL refuses the comparison.
+    if ident.contains('\0') {
+        return Ok(Vec::new());
+    }
+    if let Ok(id) = ident.parse::<ResourceId>() {
+        let found = read(scoped(scope, kind).filter(dsl::uuid.eq(id.to_string())), conn)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    read(scoped(scope, kind).filter(dsl::name.eq(ident.to_owned())).limit(2), conn)
+}
+
+/// The containers that use these, by resource.
+pub(crate) fn users(
+    conn: &mut Conn,
+    ids: &[ResourceId],
+) -> Result<BTreeMap<ResourceId, Vec<ContainerId>>, DbError> {
+    let names = ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let rows: Vec<(String, String)> = uses::resource_uses
+        .filter(uses::resource.eq_any(names))
+        .order(uses::id.asc())
+        .select((uses::resource, uses::container))
+        .load(conn)?;
+    let mut users: BTreeMap<ResourceId, Vec<ContainerId>> = BTreeMap::new();
+    for (resource, container) in rows {
+        if let (Ok(resource), Ok(container)) = (resource.parse(), container.parse()) {
+            users.entry(resource).or_default().push(container);
+        }
+    }
+    Ok(users)
+}
+
+/// Lets a container on a host use resources, and pins them to the host. [`DbError::NoRoom`] if one is pinned to another
+/// host, or deleted, meanwhile.
+pub(crate) fn take(
+    conn: &mut Conn,
+    (host, container): (&HostName, ContainerId),
+    ids: &[ResourceId],
+) -> Result<(), DbError> {
+    let mut names = ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    // Two transactions lock rows in the same order.
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let row = dsl::resources.filter(dsl::uuid.eq(&name).and(dsl::deleted_at.is_null()));
+        let here = dsl::host.is_null().or(dsl::host.eq(host.as_str()));
+        let taken =
+            diesel::update(row.filter(here)).set(dsl::host.eq(host.as_str())).execute(conn)?;
+        if taken == 0 {
+            return Err(DbError::NoRoom);
+        }
+        diesel::insert_into(uses::resource_uses)
+            .values((uses::resource.eq(&name), uses::container.eq(container.to_string())))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// A removed container uses nothing any more.
+pub(crate) fn release(conn: &mut Conn, container: ContainerId) -> Result<(), DbError> {
+    let of_container = uses::resource_uses.filter(uses::container.eq(container.to_string()));
+    diesel::delete(of_container).execute(conn)?;
+    Ok(())
+}
+
+/// The effect of a deletion.
+#[derive(Debug)]
+pub(crate) enum Buried {
+    /// It is deleted. Its host, if it has one, still has to remove it.
+    Deleted(Option<HostName>),
+    /// Containers use it.
+    InUse(usize),
+    /// It does not exist any more.
+    Missing,
+}
+
+/// Deletes a resource that no container uses. Its name is free at once.
+pub(crate) fn bury(conn: &mut Conn, id: ResourceId) -> Result<Buried, DbError> {
+    let row = || dsl::resources.filter(dsl::uuid.eq(id.to_string()));
+    let live = || row().filter(dsl::deleted_at.is_null());
+    // The update locks the row. What follows sees each container that has taken the resource before.
+    let deleted = diesel::update(live()).set(dsl::deleted_at.eq(now(conn)?)).execute(conn)?;
+    if deleted == 0 {
+        return Ok(Buried::Missing);
+    }
+    let users = uses::resource_uses.filter(uses::resource.eq(id.to_string()));
+    let count: i64 = users.count().get_result(conn)?;
+    if count > 0 {
+        diesel::update(row()).set(dsl::deleted_at.eq(None::<NaiveDateTime>)).execute(conn)?;
+        return Ok(Buried::InUse(usize::try_from(count).unwrap_or(usize::MAX)));
+    }
+    let host: Option<String> = row().select(dsl::host).first(conn)?;
+    let Some(host) = host else {
+        forget(conn, id)?;
+        return Ok(Buried::Deleted(None));
+    };
+    let host = host.parse().map_err(|cause| DbError::Unreadable {
+        column: "host",
+        row: id.to_string(),
+        cause: Box::new(cause),
+    })?;
+    Ok(Buried::Deleted(Some(host)))
+}
+
+/// Its host has removed it.
+pub(crate) fn forget(conn: &mut Conn, id: ResourceId) -> Result<(), DbError> {
+    diesel::delete(dsl::resources.filter(dsl::uuid.eq(id.to_string()))).execute(conn)?;
+    Ok(())
+}

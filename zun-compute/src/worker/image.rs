@@ -1,0 +1,142 @@
+//! Provides images: pulls them for a container, or by request, and removes them by request.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use zun_common::api::v1::container::{ImagePull, PullPolicy};
+use zun_common::backoff::Backoff;
+use zun_common::bus::CallError;
+use zun_common::chain;
+use zun_common::id::RegistryId;
+use zun_common::rpc::Code;
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::image::{ImageState, PulledImage, ReportImage};
+use zun_common::status::TaskState;
+
+use super::pulls::{Pull, Wanted};
+use super::registry;
+use super::work::Work;
+use crate::driver::DriverError;
+use crate::host::within;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// An image that an operation needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needed<'a> {
+    pub(super) image: &'a str,
+    pub(super) platform: Option<&'a str>,
+    pub(super) policy: PullPolicy,
+    pub(super) registry: Option<RegistryId>,
+}
+
+/// Pulls the image if the policy says so, and returns whether it did, which may take minutes. Its container, or the image
+/// itself if it is pulled by request, shows the progress.
+pub(super) async fn provide(work: &Work<'_>, needed: Needed<'_>) -> Result<bool, DriverError> {
+    let Work { host, superseded, .. } = work;
+    let Needed { image, platform, policy, registry } = needed;
+    let present = async {
+        let inspecting = host.driver.image_present(image, platform);
+        within(host.engine_timeout(), "inspect the image", inspecting).await
+    };
+    let pulls = match policy {
+        PullPolicy::Always => true,
+        PullPolicy::IfNotPresent => !present.await?,
+        PullPolicy::Never if present.await? => false,
+        PullPolicy::Never => return Err(DriverError::NoImage(image.to_owned())),
+    };
+    let cancelled = || DriverError::Conflict { words: "its removal was requested".to_owned() };
+    if superseded.is_cancelled() {
+        return Err(cancelled());
+    }
+    if !pulls {
+        return Ok(false);
+    }
+    begin(work);
+    let pulling = async {
+        let login = match registry {
+            Some(_) => registry::login(work).await?,
+            None => None,
+        };
+        let platform = platform.map(str::to_owned);
+        let wanted = Wanted { image: image.to_owned(), platform, registry };
+        let limit = Duration::from_secs(host.limits.pull_timeout);
+        let Pull { done, progress } = host.pulls.join(&host.driver, wanted, (login, limit));
+        tokio::select! {
+            biased;
+            pulled = done => pulled,
+            () = follow(work, progress) => Ok(()),
+        }
+    };
+    let began = Instant::now();
+    let pulled = tokio::select! {
+        biased;
+        pulled = pulling => pulled.map(|()| true),
+        () = superseded.cancelled() => Err(cancelled()),
+    };
+    host.metrics.count_pull(pulled.is_ok(), began.elapsed());
+    pulled
+}
+
+/// Shows the progress for as long as the pull lasts.
+async fn follow(work: &Work<'_>, mut progress: watch::Receiver<ImagePull>) {
+    while progress.changed().await.is_ok() {
+        let pull = progress.borrow_and_update().clone();
+        if work.operation.change.is_about_container() {
+            work.host.reports.set_pull_progress(work.container(), pull);
+        } else if let Err(error) = report(work, ImageState::Pulling(pull)).await {
+            // The next one follows soon.
+            tracing::debug!(error = %chain(&error), "cannot report the progress of a pull");
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+fn begin(work: &Work<'_>) {
+    if work.operation.change.is_about_container() {
+        work.begin(TaskState::ImagePulling);
+    } else {
+        work.mark_begun();
+    }
+}
+
+/// Pulls an image by request, and reports what the host has then.
+pub(super) async fn pull(work: &Work<'_>, needed: Needed<'_>) -> Result<(), DriverError> {
+    provide(work, needed).await?;
+    let inspecting = work.host.driver.image_inspect(needed.image);
+    let image = within(work.host.engine_timeout(), "inspect the image", inspecting).await?;
+    report_until_stored(work, image).await;
+    Ok(())
+}
+
+/// Removes an image by request. A missing one is removed already.
+pub(super) async fn remove(work: &Work<'_>, image: &str) -> Result<(), DriverError> {
+    work.mark_begun();
+    let removing = work.host.driver.image_remove(image);
+    within(work.host.engine_timeout(), "remove the image", removing).await.map(drop)
+}
+
+/// If the agent loses its epoch, the next one reports the image.
+async fn report_until_stored(work: &Work<'_>, image: PulledImage) {
+    let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
+    loop {
+        let error = match report(work, ImageState::Present(image.clone())).await {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        if let CallError::Refused { problem, .. } = &error
+            && !matches!(problem.code, Code::Busy | Code::Closing | Code::Expired | Code::Internal)
+        {
+            tracing::warn!(error = %problem, "zun-api refused the report of an image");
+            return;
+        }
+        backoff.wait().await;
+    }
+}
+
+async fn report(work: &Work<'_>, state: ImageState) -> Result<(), CallError> {
+    let (host, operation) = (work.host.name.clone(), work.operation.id);
+    let call = ReportImage { host, epoch: work.epoch, operation, state };
+    work.host.bus.call_controller(&call, &CallContext::internal()).await.map(drop)
+}

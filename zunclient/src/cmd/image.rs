@@ -1,0 +1,223 @@
+//! `zun image`: images on hosts.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use tokio::time::sleep;
+use zun_common::api::v1::image::{FoundImage, Image as Shown, ImageStatus, PullImage};
+use zun_common::id::HostName;
+
+use super::for_each::for_each;
+use super::pull_progress::PullProgress;
+use super::{Context, Failure};
+use crate::exit::Exit;
+use crate::out::Table;
+
+/// How often the state of a pull is read.
+const READ_EVERY: Duration = Duration::from_millis(300);
+
+/// Pull, list and remove images on hosts (administrators)
+#[derive(Debug, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  zun image pull --host compute1 cirros
+  zun image list
+  zun image search busybox
+
+A container needs no prior pull: its host pulls the image if it is missing."
+)]
+pub(super) struct Image {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Pull(Pull),
+    #[command(visible_alias = "ls")]
+    List(List),
+    Show(Show),
+    Search(Search),
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
+}
+
+/// Pull an image onto a host
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun image pull --host compute1 quay.io/team/app:v2
+  zun image pull alpine@sha256:25fad2a32ad1f6f510e528448ae1ec69a28ef81916a004d3629874104f8a7f70")]
+struct Pull {
+    /// Image, with a tag or a digest (default tag latest)
+    image: String,
+    /// Host to pull it onto (default the only one)
+    #[arg(long, value_name = "HOST")]
+    host: Option<HostName>,
+    /// Platform of the image, such as linux/arm64 (default the host's)
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+    /// Registry login to pull the image with (default the project's only one for the image's registry)
+    #[arg(long, value_name = "REGISTRY")]
+    registry: Option<String>,
+    /// Return at once, and let the host pull in the background
+    #[arg(short, long)]
+    detach: bool,
+    /// Suppress pull progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// List the images that were pulled by zun image pull
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun image list --host compute1")]
+struct List {
+    /// Only those on this host
+    #[arg(long, value_name = "HOST")]
+    host: Option<HostName>,
+    /// Those of all projects
+    #[arg(long)]
+    all_projects: bool,
+}
+
+/// Show the details of an image
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun image show cirros:latest")]
+struct Show {
+    /// Name or UUID of the image
+    image: String,
+}
+
+/// Search Docker's registry, from a host
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun image search busybox")]
+struct Search {
+    /// Text to search
+    term: String,
+}
+
+/// Remove images from their hosts
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun image delete cirros:latest
+
+A host keeps an image that containers use. zun image show says so then.")]
+struct Delete {
+    /// Names or UUIDs of the images
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+}
+
+impl Image {
+    pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self.verb {
+            Verb::Pull(pull) => return pull.run(context).await,
+            Verb::List(List { host, all_projects }) => {
+                let mut filters: Vec<_> =
+                    host.map(|host| ("host", host.to_string())).into_iter().collect();
+                filters.extend(all_projects.then(|| ("all_projects", "true".to_owned())));
+                let images = context.api.images(&filters).await?;
+                context.printer.show(&images, || table(&images))?;
+            }
+            Verb::Show(Show { image }) => {
+                let image = find(context, &image).await?;
+                context.printer.show(&image, || Table::of_fields(&image))?;
+            }
+            Verb::Search(Search { term }) => {
+                let found = context.api.search_images(&term).await?;
+                context.printer.show(&found, || found_table(&found))?;
+            }
+            Verb::Delete(Delete { images }) => {
+                return for_each(context, &images, async |name| {
+                    let image = find(context, &name).await?;
+                    Ok(context.api.delete_image(&image.uuid.to_string()).await?)
+                })
+                .await;
+            }
+        }
+        Ok(Exit::OK)
+    }
+}
+
+impl Pull {
+    async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let Self { image, host, platform, registry, detach, quiet } = self;
+        let ask = PullImage { repo: image, host, image_pull_policy: None, platform, registry };
+        let mut pulled = context.api.pull_image(&ask).await?;
+        let mut progress = (!quiet).then(PullProgress::default);
+        while pulled.status == ImageStatus::Pulling && !detach {
+            if let Some(progress) = &mut progress {
+                progress.show(&ask.repo, pulled.image_pull.as_ref());
+            }
+            sleep(READ_EVERY).await;
+            pulled = context.api.image(&pulled.uuid.to_string()).await?;
+        }
+        drop(progress);
+        if pulled.status == ImageStatus::Error {
+            let reason = pulled.status_reason.unwrap_or_else(|| "the pull failed".to_owned());
+            return Err(Failure::new(reason));
+        }
+        context.printer.show(&pulled, || Table::of_fields(&pulled))?;
+        Ok(Exit::OK)
+    }
+}
+
+/// Finds an image by its id, or by its name if it is on one host only.
+async fn find(context: &Context, ident: &str) -> Result<Shown, Failure> {
+    if uuid::Uuid::try_parse(ident).is_ok() {
+        return Ok(context.api.image(ident).await?);
+    }
+    let mut found = context.api.images(&[]).await?;
+    found.retain(|image| is_named(image, ident));
+    match (found.pop(), found.is_empty()) {
+        (Some(image), true) => Ok(image),
+        (Some(_), false) => Err(Failure::new(format!(
+            "the image {ident} is on several hosts: use its UUID from `zun image list`"
+        ))),
+        (None, _) => Err(Failure::new(format!("Image {ident} could not be found."))),
+    }
+}
+
+fn is_named(image: &Shown, name: &str) -> bool {
+    let Shown { repo, tag, .. } = image;
+    name == format!("{repo}:{tag}")
+        || name == format!("{repo}@{tag}")
+        || (name == repo && tag == "latest")
+}
+
+fn table(images: &[Shown]) -> Table {
+    let mut table = Table::new(vec!["uuid", "repo", "tag", "size", "host", "status"]);
+    for image in images {
+        table.row(vec![
+            image.uuid.to_string().into(),
+            image.repo.clone().into(),
+            image.tag.clone().into(),
+            image.size.map(|size| format!("{} MiB", size.div_ceil(1 << 20))).into(),
+            image.host.to_string().into(),
+            image.status.as_str().into(),
+        ]);
+    }
+    table
+}
+
+fn found_table(found: &[FoundImage]) -> Table {
+    let mut table = Table::new(vec!["name", "description", "stars", "official"]);
+    for image in found {
+        table.row(vec![
+            image.name.clone().into(),
+            image.description.clone().into(),
+            image.star_count.to_string().into(),
+            if image.is_official { "yes" } else { "" }.into(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,54 @@
+//! `zun volume` and `zun network`: what containers of the project share on a host.
+
+mod network;
+mod volume;
+
+use zun_common::api::v1::resource::Resource;
+use zun_common::resource::ResourceKind;
+
+pub(super) use network::Network;
+pub(super) use volume::Volume;
+
+use super::for_each::for_each;
+use super::{Context, Failure};
+use crate::exit::Exit;
+use crate::out::Table;
+
+async fn list(context: &Context, kind: ResourceKind, all_projects: bool) -> Result<Exit, Failure> {
+    let filters: Vec<_> =
+        all_projects.then(|| ("all_projects", "true".to_owned())).into_iter().collect();
+    let resources = context.api.resources(kind, &filters).await?;
+    context.printer.show(&resources, || table(&resources, kind))?;
+    Ok(Exit::OK)
+}
+
+async fn show(context: &Context, kind: ResourceKind, name: &str) -> Result<Exit, Failure> {
+    let resource = context.api.resource(kind, name).await?;
+    context.printer.show(&resource, || Table::of_fields(&resource))?;
+    Ok(Exit::OK)
+}
+
+async fn delete(context: &Context, kind: ResourceKind, names: &[String]) -> Result<Exit, Failure> {
+    for_each(context, names, async |name| Ok(context.api.delete_resource(kind, &name).await?)).await
+}
+
+fn table(resources: &[Resource], kind: ResourceKind) -> Table {
+    let mut header = vec!["uuid", "name", "containers", "host"];
+    if kind == ResourceKind::Network {
+        header.push("subnet");
+    }
+    let mut table = Table::new(header);
+    for resource in resources {
+        let mut cells = vec![
+            resource.uuid.to_string().into(),
+            resource.name.clone().into(),
+            resource.containers.len().to_string().into(),
+            resource.host.as_ref().map(ToString::to_string).into(),
+        ];
+        if kind == ResourceKind::Network {
+            cells.push(resource.subnet.clone().into());
+        }
+        table.row(cells);
+    }
+    table
+}

@@ -1,0 +1,107 @@
+//! `zun network`.
+
+use clap::{Args, Subcommand};
+use zun_common::api::v1::resource::CreateResource;
+use zun_common::resource::ResourceKind;
+
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+use crate::out::Table;
+
+/// Manage networks, in which containers find each other by name
+#[derive(Debug, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  zun network create back
+  zun run -d --name db --network back cirros sleep 1h
+  zun run --rm --network back cirros ping -c 1 db
+
+A network belongs to one project, and is on the host of its first container.
+All others run there."
+)]
+pub(in crate::cmd) struct Network {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Create(Create),
+    #[command(visible_alias = "ls")]
+    List(List),
+    #[command(visible_alias = "inspect")]
+    Show(Show),
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
+}
+
+/// Create a network
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun network create back
+  zun network create --subnet 10.5.0.0/24 --internal sealed")]
+struct Create {
+    /// Name of the network, unique in the project
+    name: String,
+    /// Its addresses, a private IPv4 network (administrators; default the host's
+    /// choice)
+    #[arg(long, value_name = "SUBNET")]
+    subnet: Option<String>,
+    /// Let its containers reach nothing outside it
+    #[arg(long)]
+    internal: bool,
+}
+
+/// List the networks
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun network list")]
+struct List {
+    /// Those of all projects (administrators only)
+    #[arg(long)]
+    all_projects: bool,
+}
+
+/// Show the details of a network
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun network show back")]
+struct Show {
+    /// Name or UUID of the network
+    network: String,
+}
+
+/// Delete networks
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun network delete back
+
+A network that a container uses, running or not, is not deleted.")]
+struct Delete {
+    /// Names or UUIDs of the networks
+    #[arg(required = true, value_name = "NETWORK")]
+    networks: Vec<String>,
+}
+
+impl Network {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        const KIND: ResourceKind = ResourceKind::Network;
+        match self.verb {
+            Verb::Create(Create { name, subnet, internal }) => {
+                let ask = CreateResource { name, subnet, internal };
+                let network = context.api.create_resource(KIND, &ask).await?;
+                context.printer.show(&network, || Table::of_fields(&network))?;
+                Ok(Exit::OK)
+            }
+            Verb::List(List { all_projects }) => super::list(context, KIND, all_projects).await,
+            Verb::Show(Show { network }) => super::show(context, KIND, &network).await,
+            Verb::Delete(Delete { networks }) => super::delete(context, KIND, &networks).await,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `zun volume`.
+
+use clap::{Args, Subcommand};
+use zun_common::api::v1::resource::CreateResource;
+use zun_common::resource::ResourceKind;
+
+use crate::cmd::{Context, Failure};
+use crate::exit::Exit;
+use crate::out::Table;
+
+/// Manage volumes, which keep data when their containers are deleted
+#[derive(Debug, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  zun run --rm -v data:/data cirros sh -c 'date >/data/now'
+  zun run --rm -v data:/data:ro cirros cat /data/now
+  zun volume list
+
+A volume is on the host of the first container that uses it. All others that
+use it run there."
+)]
+pub(in crate::cmd) struct Volume {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Create(Create),
+    #[command(visible_alias = "ls")]
+    List(List),
+    #[command(visible_alias = "inspect")]
+    Show(Show),
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
+}
+
+/// Create a volume; zun run -v creates missing ones itself
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun volume create data")]
+struct Create {
+    /// Name of the volume, unique in the project
+    name: String,
+}
+
+/// List the volumes
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun volume list")]
+struct List {
+    /// Those of all projects (administrators only)
+    #[arg(long)]
+    all_projects: bool,
+}
+
+/// Show the details of a volume
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun volume show data")]
+struct Show {
+    /// Name or UUID of the volume
+    volume: String,
+}
+
+/// Delete volumes with their data
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun volume delete data
+
+A volume that a container uses, running or not, is not deleted.")]
+struct Delete {
+    /// Names or UUIDs of the volumes
+    #[arg(required = true, value_name = "VOLUME")]
+    volumes: Vec<String>,
+}
+
+impl Volume {
+    pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        const KIND: ResourceKind = ResourceKind::Volume;
+        match self.verb {
+            Verb::Create(Create { name }) => {
+                let ask = CreateResource { name, ..CreateResource::default() };
+                let volume = context.api.create_resource(KIND, &ask).await?;
+                context.printer.show(&volume, || Table::of_fields(&volume))?;
+                Ok(Exit::OK)
+            }
+            Verb::List(List { all_projects }) => super::list(context, KIND, all_projects).await,
+            Verb::Show(Show { volume }) => super::show(context, KIND, &volume).await,
+            Verb::Delete(Delete { volumes }) => super::delete(context, KIND, &volumes).await,
+        }
+    }
+}
