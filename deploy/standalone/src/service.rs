@@ -129,7 +129,8 @@ impl Standalone {
         let api = Service::start(api_settings(settings), bus.clone(), tasks).await?;
         let host_bus = bus.with_sender(host.as_str());
         let (engine, console) = start_engine(settings, &host, &host_bus).await?;
-        let driver = Arc::new(DockerDriver::connect(&engine.socket())?);
+        let driver = DockerDriver::connect(&engine.socket())?;
+        let driver = Arc::new(driver.naming_bridges(engine.network_bridges()));
         let dialled = console.address;
         let agent_settings = agent_settings(state, host.clone(), console);
         let agent = Agent::start(agent_settings, host_bus, driver, tasks).await?;

@@ -147,6 +147,12 @@ impl CommandLine {
             .collect()
     }
 
+    /// Whether it has one of these flags, with or without a value.
+    pub(super) fn has(&self, flags: &[&str]) -> bool {
+        let name = |word: &String| word.split('=').next().map(str::to_owned).unwrap_or_default();
+        self.0.iter().any(|word| flags.contains(&name(word).as_str()))
+    }
+
     /// Refuses flags that conflict with keys in daemon.json. `-H` is refused only in a variable: docker-setup can
     /// remove it from the unit, but not from a variable.
     pub(super) fn check(&self, place: &str, variable: bool) -> Result<(), CommandLineError> {

@@ -16,6 +16,7 @@ const HOSTS: &str = "hosts";
 const LIVE_RESTORE: &str = "live-restore";
 const PLUGINS: &str = "authorization-plugins";
 const RUNTIMES: &str = "runtimes";
+const ICC: &str = "icc";
 /// Where Docker listens by default.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
@@ -34,6 +35,8 @@ pub(super) struct ListenerSettings {
     pub(super) active_plugins: Vec<String>,
     /// The path of `zun-runtime`, if this Docker cannot set the initial terminal size itself.
     pub(super) runtime: Option<PathBuf>,
+    /// Whether containers of the default bridge are to be kept from each other, unless the file says something about that.
+    pub(super) separate: bool,
 }
 
 /// Why our settings cannot be merged.
@@ -109,6 +112,11 @@ pub(super) fn merge(
         (PLUGINS, json!(plugins(&known, &wanted.active_plugins)?)),
         (LIVE_RESTORE, json!(true)),
     ];
+    // Docker does not start with `icc` off if it may not write rules.
+    let may_separate = !known.contains_key(ICC) && known.get("iptables") != Some(&json!(false));
+    if wanted.separate && may_separate {
+        keys.push((ICC, json!(false)));
+    }
     let CertificateFiles { ca, certificate, key } = &wanted.files;
     let tls = [
         ("tlsverify", json!(true)),

@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use zun_common::grant::ApiVersion;
 
+use crate::driver::docker::LABEL_CONTAINER;
+
 /// The time limit of a request. Docker itself tries for 15 s to connect to a plugin.
 const TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_ANSWER: u64 = 16 << 20;
@@ -61,6 +63,8 @@ struct Plugins {
 #[serde(rename_all = "PascalCase")]
 struct Listed {
     id: String,
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -101,7 +105,7 @@ pub(super) async fn engine(socket: &Path) -> io::Result<Engine> {
 pub(super) async fn running_pids(socket: &Path) -> io::Result<BTreeMap<String, i64>> {
     let listed: Vec<Listed> = get(socket, "/containers/json").await?;
     let mut found = BTreeMap::new();
-    for Listed { id } in listed {
+    for Listed { id, labels: _ } in listed {
         // A container that was removed in the meantime is skipped.
         if let Ok(seen) = get::<Inspected>(socket, &format!("/containers/{id}/json")).await {
             found.insert(id, seen.state.pid);
@@ -110,11 +114,20 @@ pub(super) async fn running_pids(socket: &Path) -> io::Result<BTreeMap<String, i
     Ok(found)
 }
 
+/// Whether there are containers, running or not, that are not Zun's.
+pub(super) async fn has_other_containers(socket: &Path) -> io::Result<bool> {
+    let listed: Vec<Listed> = get(socket, "/containers/json?all=1").await?;
+    let is_ours = |listed: &Listed| {
+        listed.labels.as_ref().is_some_and(|labels| labels.contains_key(LABEL_CONTAINER))
+    };
+    Ok(!listed.iter().all(is_ours))
+}
+
 /// Counts the containers, running or not, that were created with this runtime.
 pub(super) async fn count_with_runtime(socket: &Path, runtime: &str) -> io::Result<usize> {
     let listed: Vec<Listed> = get(socket, "/containers/json?all=1").await?;
     let mut count = 0;
-    for Listed { id } in listed {
+    for Listed { id, labels: _ } in listed {
         let seen = get::<Inspected>(socket, &format!("/containers/{id}/json")).await;
         count += usize::from(seen.is_ok_and(|seen| seen.host_config.runtime == runtime));
     }

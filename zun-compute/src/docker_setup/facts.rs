@@ -45,9 +45,21 @@ pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, 
         check_runtime(program)
             .map_err(|cause| SetupError::RuntimeUnusable { program: program.clone(), cause })?;
     }
-    let found = Found { targets, files: there, command, variables, engine, runtime, record };
+    let has_others = has_others(machine, &engine).await?;
+    let found =
+        Found { targets, files: there, command, variables, engine, runtime, record, has_others };
     port_is_free(&found, wanted)?;
     Ok(found)
+}
+
+/// Whether Docker has containers that are not Zun's. An engine that is too old, and will be refused, is not asked.
+async fn has_others(machine: &Machine, engine: &Engine) -> Result<bool, SetupError> {
+    if engine.newest < OLDEST {
+        return Ok(true);
+    }
+    docker_api::has_other_containers(&machine.engine)
+        .await
+        .map_err(|cause| SetupError::EngineSilent { socket: machine.engine.clone(), cause })
 }
 
 /// Whether this Docker needs `zun-runtime`. It wraps only runc, so it is not set up if another runtime is the default.

@@ -61,6 +61,8 @@ pub(super) struct Found {
     /// The path of `zun-runtime`, if this Docker needs it.
     pub(super) runtime: Option<PathBuf>,
     pub(super) record: Option<UndoRecord>,
+    /// Whether Docker has containers that are not Zun's.
+    pub(super) has_others: bool,
 }
 
 /// One file to write.
@@ -136,6 +138,9 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, PlanError> {
         hosts_moved: found.text(drop_in).is_some(),
         active_plugins: found.engine.plugins.clone(),
         runtime: found.runtime.clone(),
+        // Other users of this Docker may need that their containers reach each other.
+        separate: !found.has_others
+            && !commands(found).any(|command| command.has(&["--icc", "--iptables"])),
     };
     let last = found.record.as_ref().and_then(|record| record.written(daemon_json));
     let merged = daemon_json::merge(settings, &listening, last)
@@ -156,6 +161,10 @@ pub(super) fn plan(found: &Found, wanted: &Wanted) -> Result<Plan, PlanError> {
         drop_in: found.change(drop_in, units::drop_in(&found.command.without_hosts())),
         plugin: plugin.into_iter().filter_map(|(path, text)| found.change(path?, text)).collect(),
     })
+}
+
+fn commands(found: &Found) -> impl Iterator<Item = &CommandLine> {
+    std::iter::once(&found.command).chain(found.variables.iter().map(|(_file, line)| line))
 }
 
 fn check_engine(engine: &Engine, wanted: ApiVersion) -> Result<(), PlanError> {

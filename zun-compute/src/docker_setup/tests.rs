@@ -35,6 +35,7 @@ fn listening(moved: bool) -> ListenerSettings {
         hosts_moved: moved,
         active_plugins: vec!["opa".to_owned()],
         runtime: Some("/bin/zun-runtime".into()),
+        separate: true,
     }
 }
 
@@ -64,7 +65,8 @@ fn found(directory: &Path, daemon_json: Option<&str>) -> Found {
     };
     let command = CommandLine::new(DOCKERD);
     let (variables, runtime) = (Vec::new(), Some("/bin/zun-runtime".into()));
-    Found { targets, files: there, command, variables, engine, runtime, record: None }
+    let (record, has_others) = (None, false);
+    Found { targets, files: there, command, variables, engine, runtime, record, has_others }
 }
 
 fn obstacle(found: &Found) -> String {
@@ -100,6 +102,7 @@ fn a_fresh_debian_host_gets_five_files() {
   "hosts": ["fd://", "tcp://0.0.0.0:2376"],
   "authorization-plugins": ["zun-authz"],
   "live-restore": true,
+  "icc": false,
   "tlsverify": true,
   "tlscacert": "/etc/zun/pki/ca.pem",
   "tlscert": "/etc/zun/pki/cert.pem",
@@ -116,6 +119,27 @@ fn a_fresh_debian_host_gets_five_files() {
     let command =
         "ExecStart=/usr/sbin/dockerd --containerd=/run/containerd/containerd.sock $DOCKER_OPTS\n";
     assert!(drop_in.ends_with(&format!("ExecStart=\n{command}")), "{drop_in}");
+}
+
+#[test]
+fn containers_are_separated_unless_others_use_this_docker_or_its_settings_say_otherwise() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let alone = found(directory.path(), None);
+    let icc = |found: &Found| {
+        let settings = plan(found, &wanted()).expect("a plan").daemon_json.expect("a change").after;
+        serde_json::from_str::<Value>(&settings).expect("JSON").get("icc").cloned()
+    };
+    assert_eq!(icc(&alone), Some(json!(false)));
+    assert_eq!(icc(&Found { has_others: true, ..alone.clone() }), None);
+    for flag in ["--icc=true", "--iptables=false"] {
+        let command = CommandLine::new(&format!("{DOCKERD} {flag}"));
+        assert_eq!(icc(&Found { command, ..alone.clone() }), None, "{flag}");
+        let variables = vec![("/etc/default/docker".into(), CommandLine::new(flag))];
+        assert_eq!(icc(&Found { variables, ..alone.clone() }), None, "{flag}");
+    }
+    let read = |text| serde_json::from_str::<Value>(&merged(text).expect("merged")).expect("JSON");
+    assert_eq!(read(r#"{"icc": true}"#)["icc"], json!(true));
+    assert_eq!(read(r#"{"iptables": false}"#).get("icc"), None);
 }
 
 #[test]
@@ -271,7 +295,7 @@ proptest! {
         for (key, value) in &foreign {
             prop_assert_eq!(read.get(key), Some(value));
         }
-        prop_assert_eq!(read.len(), foreign.len() + 8);
+        prop_assert_eq!(read.len(), foreign.len() + 9);
 
         prop_assert!(plan(&after, &wanted()).expect("a plan").is_empty());
 

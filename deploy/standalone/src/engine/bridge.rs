@@ -1,7 +1,8 @@
 //! Creates and removes the engine's network bridge with its packet filter rules.
 //!
 //! The private dockerd does not manage iptables or forwarding, because all engines of a machine would share its chains.
-//! This module adds and removes the three rules that the bridge needs. Each carries the engine's mark.
+//! This module adds and removes the rules that the bridge and the engine's networks need. Each carries the engine's mark.
+//! Containers on the bridge do not reach each other; those of a network reach each other, and no other network.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +13,12 @@ use super::network::{self, Network};
 use super::run::run;
 use super::settings::Layout;
 use zun_common::chain;
+use zun_compute::driver::docker::INTERNAL;
 
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 const INTERFACES: &str = "/sys/class/net";
+/// The mark of packets that leave the engine's networks, and so get the machine's address. The letters `ZUN`.
+const LEAVING: &str = "0x5a554e";
 
 /// The maximum number of bridges, named `zun0`, `zun1`, …
 const MAX_BRIDGES: u8 = 100;
@@ -52,30 +56,42 @@ fn set_up(layout: &Layout, name: &str, network: Network) -> Result<(), EngineErr
 }
 
 fn add_rules(layout: &Layout, name: &str, network: Network) -> Result<(), EngineError> {
+    // Rules also see the packets that the bridge itself forwards. A kernel without br_netfilter has no such file.
+    let filtered = Path::new(INTERFACES).join(name).join("bridge/nf_call_iptables");
+    if std::fs::write(&filtered, "1").is_err() {
+        warn!("containers on {name} can reach each other: the kernel has no br_netfilter");
+    }
     let mark = layout.mark();
-    let comment = ["-m", "comment", "--comment", mark.as_str()];
-    let network = network.to_string();
-    let answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"];
-    let outward = ["-w", "-I", "FORWARD", "-i", name, "-j", "ACCEPT"];
-    let inward = [&["-w", "-I", "FORWARD", "-o", name][..], &answers[..]].concat();
-    let masquerade = [
-        "-w",
-        "-t",
-        "nat",
-        "-A",
-        "POSTROUTING",
-        "-s",
-        &network,
-        "!",
-        "-o",
-        name,
-        "-j",
-        "MASQUERADE",
-    ];
-    for rule in [&outward[..], &inward, &masquerade] {
-        run("iptables", &[rule, &comment[..]].concat())?;
+    for rule in rules(name, &layout.network_bridges(), network) {
+        let words = rule.split(' ').chain(["-m", "comment", "--comment", &mark]);
+        run("iptables", &std::iter::once("-w").chain(words).collect::<Vec<_>>())?;
     }
     enable_forwarding(layout)
+}
+
+/// The rules for the bridge, and for the bridges of networks, whose names have a common prefix. Each is inserted before
+/// the ones above it.
+fn rules(bridge: &str, prefix: &str, network: Network) -> Vec<String> {
+    const ANSWERS: &str = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
+    let forward = |rule: String| format!("-I FORWARD {rule}");
+    vec![
+        forward(format!("-i {bridge} -j ACCEPT")),
+        forward(format!("-o {bridge} {ANSWERS}")),
+        forward(format!("-i {prefix}+ -j ACCEPT")),
+        forward(format!("-o {prefix}+ {ANSWERS}")),
+        forward(format!("-i {bridge} -o {bridge} -j DROP")),
+        forward(format!("-i {bridge} -o {prefix}+ -j DROP")),
+        forward(format!("-i {prefix}+ -o {bridge} -j DROP")),
+        forward(format!("-i {prefix}+ -o {prefix}+ -j DROP")),
+        // Internal networks.
+        forward(format!("-i {prefix}{INTERNAL}+ -j DROP")),
+        forward(format!("-o {prefix}{INTERNAL}+ -j DROP")),
+        // Within one network, where the bridge forwards.
+        forward(format!("-i {prefix}+ -o {prefix}+ -m physdev --physdev-is-bridged -j ACCEPT")),
+        format!("-t nat -A POSTROUTING -s {network} ! -o {bridge} -j MASQUERADE"),
+        format!("-t mangle -A FORWARD -i {prefix}+ ! -o {prefix}+ -j MARK --set-mark {LEAVING}"),
+        format!("-t nat -A POSTROUTING -m mark --mark {LEAVING} -j MASQUERADE"),
+    ]
 }
 
 fn enable_forwarding(layout: &Layout) -> Result<(), EngineError> {
@@ -91,7 +107,7 @@ fn enable_forwarding(layout: &Layout) -> Result<(), EngineError> {
 
 /// Removes everything that [`create`] created and that still exists.
 pub(super) fn remove(layout: &Layout) -> Result<(), EngineError> {
-    for name in marked_interfaces(&layout.mark()) {
+    for name in own_interfaces(layout) {
         // If a container was just starting, both ends of its veth pair are still in this namespace.
         for port in ports(&name) {
             delete_port(&port)?;
@@ -115,7 +131,7 @@ fn remove_rules(mark: &str) -> Result<(), EngineError> {
     if super::run::find("iptables").is_none() {
         return Ok(());
     }
-    for table in ["filter", "nat"] {
+    for table in ["filter", "nat", "mangle"] {
         let Ok(rules) = run("iptables", &["-w", "-t", table, "-S"]) else { continue };
         for rule in rules.lines().filter(|rule| rule.contains(mark)) {
             let words: Vec<&str> = rule.split_whitespace().collect();
@@ -133,14 +149,15 @@ fn interfaces() -> Vec<PathBuf> {
     entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
-fn marked_interfaces(mark: &str) -> Vec<String> {
-    interfaces()
-        .into_iter()
-        .filter(|path| {
-            std::fs::read_to_string(path.join("ifalias")).is_ok_and(|alias| alias.trim() == mark)
-        })
-        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-        .collect()
+/// The marked bridge, and the bridges of the engine's networks, which dockerd creates.
+fn own_interfaces(layout: &Layout) -> Vec<String> {
+    let (mark, prefix) = (layout.mark(), layout.network_bridges());
+    let own = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?.to_owned();
+        let alias = std::fs::read_to_string(path.join("ifalias")).unwrap_or_default();
+        (alias.trim() == mark || name.starts_with(&prefix)).then_some(name)
+    };
+    interfaces().into_iter().filter_map(own).collect()
 }
 
 /// Returns the interfaces of a bridge.

@@ -76,6 +76,11 @@ impl PrivateEngine {
         self.layout.socket()
     }
 
+    /// How the names of the bridges of networks must begin, so that the engine's rules let their containers out.
+    pub fn network_bridges(&self) -> String {
+        self.layout.network_bridges()
+    }
+
     /// The name of the engine's bridge.
     pub fn bridge(&self) -> &str {
         &self.bridge

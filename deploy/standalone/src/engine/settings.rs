@@ -127,4 +127,9 @@ impl Layout {
         let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
         format!("zun-engine-{}", hex::encode(digest.get(..8).unwrap_or_default()))
     }
+
+    /// How the names of the bridges of this engine's networks begin. They have 15 characters at most.
+    pub fn network_bridges(&self) -> String {
+        format!("zun{}", self.mark().chars().rev().take(5).collect::<String>())
+    }
 }

@@ -1,10 +1,13 @@
 //! Inspects Docker and its machine.
 
+use std::sync::atomic::Ordering;
+
 use bollard::models::SystemInfo;
+use bollard::query_parameters::InspectNetworkOptions;
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
 use super::deadline::{QUICK, within};
-use super::{DockerDriver, api_version};
+use super::{Api, DockerDriver, api_version};
 use crate::driver::{DriverError, EngineInfo};
 
 impl DockerDriver {
@@ -14,6 +17,7 @@ impl DockerDriver {
         let info = within(QUICK, api.docker.info())
             .await
             .map_err(|failure| failure.about_engine("inspect Docker"))?;
+        self.check_default_network(&api).await;
         let disk = disk(info.docker_root_dir.clone().unwrap_or_default()).await;
         let mut runtimes: Vec<String> =
             info.runtimes.iter().flatten().map(|(name, _)| name.clone()).collect();
@@ -34,6 +38,28 @@ impl DockerDriver {
                 .and_then(|plugins| plugins.authorization)
                 .unwrap_or_default(),
         })
+    }
+}
+
+/// Docker's option of a bridge whose containers reach each other.
+const ICC: &str = "com.docker.network.bridge.enable_icc";
+
+impl DockerDriver {
+    /// Warns once if containers of different projects share a network. Whoever names the bridges of networks also manages
+    /// the packet filter, and knows.
+    async fn check_default_network(&self, api: &Api) {
+        if self.bridges.is_some() || self.is_checked.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let inspecting = api.docker.inspect_network("bridge", None::<InspectNetworkOptions>);
+        let Ok(network) = within(QUICK, inspecting).await else { return };
+        let icc = network.options.as_ref().and_then(|options| options.get(ICC));
+        if icc.is_some_and(|icc| icc != "false") {
+            tracing::warn!(
+                "containers of different projects can reach each other on this host: set `\"icc\": false` in Docker's \
+                 daemon.json, and restart Docker while no container runs"
+            );
+        }
     }
 }
 
