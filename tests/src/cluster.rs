@@ -1,6 +1,8 @@
-//! A small cluster of real processes: zun-api, and for each host a zun-compute and a private engine.
-//! All clusters use the RabbitMQ of the test run. Each has its own virtual host there, so that clusters are separate.
+//! A small cluster of real processes: one zun-api or several, and for each host a zun-compute and a private engine.
+//! Clusters use the RabbitMQ of the test run, each with its own virtual host, so that they are separate, or a RabbitMQ
+//! cluster of their own.
 
+mod database;
 mod faults;
 
 use std::fs::File;
@@ -20,7 +22,7 @@ use zun_standalone::engine::{EngineSettings, Layout, Plugin, PrivateEngine, TlsL
 use crate::eventually::eventually;
 use crate::postgres::Database;
 use crate::proxy::Proxy;
-use crate::rabbit::{Rabbit, VirtualHost};
+use crate::rabbit::{Rabbit, RabbitCluster, VirtualHost};
 use crate::tunnel::Tunnel;
 use crate::zun_cli::{ZunCli, binary};
 
@@ -45,26 +47,53 @@ pub enum Front {
     IdleTimeout(Duration),
 }
 
+/// What a cluster consists of.
+#[derive(Debug)]
+pub struct Shape {
+    /// Number of hosts.
+    pub hosts: usize,
+    /// Number of zun-api. Several need PostgreSQL.
+    pub apis: usize,
+    /// Number of RabbitMQ nodes.
+    pub brokers: usize,
+    /// Where zun-api keeps its rows; a SQLite file if it is None.
+    pub database: Option<Database>,
+}
+
+impl Shape {
+    const fn small(hosts: usize) -> Self {
+        Self { hosts, apis: 1, brokers: 1, database: None }
+    }
+}
+
 /// The cluster. [`Cluster::stop`] shuts it down. If it is dropped instead, its processes are killed.
 pub struct Cluster {
-    rabbit: Rabbit,
+    brokers: RabbitCluster,
     bus: VirtualHost,
-    endpoint: SocketAddr,
-    /// The listener for zun-api's metrics.
-    metrics: SocketAddr,
-    api: Option<Running>,
+    apis: Vec<Api>,
     hosts: Vec<Host>,
     front: Front,
+    /// Whether each service has a proxy of its own to the broker.
+    has_links: bool,
     /// Where zun-api keeps its rows; a SQLite file in the directory if it is None.
-    _database: Option<Database>,
+    database: Option<Database>,
     /// Must be dropped last: when an engine is dropped, it finds its processes through files in this directory.
     directory: TempDir,
+}
+
+struct Api {
+    endpoint: SocketAddr,
+    /// The listener for its metrics.
+    metrics: SocketAddr,
+    running: Option<Running>,
+    link: Option<Proxy>,
 }
 
 struct Host {
     name: HostName,
     settings: PathBuf,
     metrics: SocketAddr,
+    link: Option<Proxy>,
     agent: Option<Running>,
     engine: PrivateEngine,
     proxy: Option<Proxy>,
@@ -77,53 +106,57 @@ struct Running(Child);
 impl Cluster {
     /// Starts zun-api and this number of hosts, and waits until all hosts are up.
     pub async fn start(hosts: usize) -> Self {
-        Self::with(Rabbit::shared().await, None, (hosts, Front::Direct)).await
+        let brokers = RabbitCluster::one(Rabbit::shared().await);
+        Self::with(brokers, Shape::small(hosts), (Front::Direct, false)).await
     }
 
     /// Starts zun-api and one host whose engine is behind `front`.
     pub async fn behind(front: Front) -> Self {
-        Self::with(Rabbit::shared().await, None, (1, front)).await
+        let brokers = RabbitCluster::one(Rabbit::shared().await);
+        Self::with(brokers, Shape::small(1), (front, false)).await
     }
 
     /// Like [`Self::start`], with exclusive use of RabbitMQ, so that the test can restart it.
     pub async fn exclusive(hosts: usize) -> Self {
-        Self::exclusive_with(hosts, None).await
+        let brokers = RabbitCluster::one(Rabbit::exclusive().await);
+        Self::with(brokers, Shape::small(hosts), (Front::Direct, false)).await
     }
 
-    /// Like [`Self::exclusive`], on this database.
-    pub async fn exclusive_with(hosts: usize, database: Option<Database>) -> Self {
-        Self::with(Rabbit::exclusive().await, database, (hosts, Front::Direct)).await
+    /// Starts a cluster of which each part, and each service's link to the broker, can be broken.
+    pub async fn breakable(shape: Shape) -> Self {
+        let brokers = match shape.brokers {
+            1 => RabbitCluster::one(Rabbit::exclusive().await),
+            count => RabbitCluster::start(count).await,
+        };
+        Self::with(brokers, shape, (Front::Direct, true)).await
     }
 
-    async fn with(
-        rabbit: Rabbit,
-        database: Option<Database>,
-        (hosts, front): (usize, Front),
-    ) -> Self {
+    async fn with(brokers: RabbitCluster, shape: Shape, (front, has_links): (Front, bool)) -> Self {
         let directory =
             tempfile::Builder::new().prefix("zun-cluster-").tempdir().expect("a directory");
-        let bus = rabbit.virtual_host().await;
-        let (endpoint, metrics) = (free_address(), free_address());
-        let url = database.as_ref().map(Database::url);
-        let url =
-            url.unwrap_or_else(|| format!("sqlite://{}/zun.sqlite", directory.path().display()));
-        write_api_settings(directory.path(), (bus.url(), &url), (endpoint, metrics));
+        let bus = brokers.nodes()[0].virtual_host().await;
+        let Shape { hosts, apis, brokers: _, database } = shape;
         run(Command::new(binary("zun-api"))
             .args(["ca", "init", "--directory"])
             .arg(directory.path().join("ca")));
-        let (api, none) = (None, Vec::new());
+        let none = (Vec::new(), Vec::new());
         let mut cluster = Self {
             directory,
-            rabbit,
+            brokers,
             bus,
-            endpoint,
-            metrics,
-            api,
-            hosts: none,
+            apis: none.0,
+            hosts: none.1,
             front,
-            _database: database,
+            has_links,
+            database,
         };
-        cluster.start_api();
+        for index in 0..apis {
+            let (link, bus) = cluster.link().await;
+            let (endpoint, metrics) = (free_address(), free_address());
+            write_api_settings(&cluster, (index, &bus), (endpoint, metrics));
+            cluster.apis.push(Api { endpoint, metrics, running: None, link });
+            cluster.start_api(index);
+        }
         for index in 0..hosts {
             let host = cluster.start_host(index).await;
             cluster.hosts.push(host);
@@ -132,19 +165,34 @@ impl Cluster {
         cluster
     }
 
+    /// Returns the URL of the bus for one service, and the proxy through which it leads.
+    async fn link(&self) -> (Option<Proxy>, String) {
+        if !self.has_links {
+            return (None, self.bus.url().to_owned());
+        }
+        let proxy = Proxy::to_any(&self.brokers.addresses()).await;
+        let url = self.bus.settings_through(proxy.address()).url;
+        (Some(proxy), url)
+    }
+
     /// Returns the CLI with an administrator's token.
     pub fn zun(&self) -> ZunCli {
-        ZunCli::at(&format!("http://{}/v1", self.endpoint), TOKEN)
+        ZunCli::at(&format!("{}/v1", self.endpoint(0)), TOKEN)
     }
 
     /// Returns the CLI with the token of a user in another project.
     pub fn stranger(&self) -> ZunCli {
-        ZunCli::at(&format!("http://{}/v1", self.endpoint), STRANGERS_TOKEN)
+        ZunCli::at(&format!("{}/v1", self.endpoint(0)), STRANGERS_TOKEN)
     }
 
-    /// Returns the address of the API, without the version.
-    pub fn endpoint(&self) -> String {
-        format!("http://{}", self.endpoint)
+    /// Returns the number of zun-api.
+    pub const fn apis(&self) -> usize {
+        self.apis.len()
+    }
+
+    /// Returns the address of a zun-api, without the version.
+    pub fn endpoint(&self, index: usize) -> String {
+        format!("http://{}", self.apis[index].endpoint)
     }
 
     /// Returns the administrator's token.
@@ -168,8 +216,8 @@ impl Cluster {
     }
 
     /// Returns the address of zun-api's metrics.
-    pub const fn metrics_of_api(&self) -> SocketAddr {
-        self.metrics
+    pub fn metrics_of_api(&self) -> SocketAddr {
+        self.apis[0].metrics
     }
 
     /// Returns the address of the metrics of a host's agent.
@@ -192,16 +240,16 @@ impl Cluster {
         self.hosts[index].engine.socket()
     }
 
-    /// Starts zun-api and waits until it listens.
-    pub fn start_api(&mut self) {
-        self.launch_api();
-        let endpoint = self.endpoint;
+    /// Starts a zun-api and waits until it listens.
+    pub fn start_api(&mut self, index: usize) {
+        self.launch_api(index);
+        let endpoint = self.apis[index].endpoint;
         eventually("zun-api listens", || std::net::TcpStream::connect(endpoint).is_ok());
     }
 
-    /// Sends zun-api a signal and waits until it has ended.
-    pub fn end_api(&mut self, signal: Signal) {
-        self.api.take().expect("zun-api runs").end(signal);
+    /// Sends a zun-api a signal and waits until it has ended.
+    pub fn end_api(&mut self, index: usize, signal: Signal) {
+        self.apis[index].running.take().expect("zun-api runs").end(signal);
     }
 
     /// Starts a host's agent and waits until zun-api reports the host as up.
@@ -218,7 +266,7 @@ impl Cluster {
 
     /// Kills RabbitMQ and starts it again. All connections and messages are lost.
     pub async fn restart_rabbit(&self) {
-        self.rabbit.kill_and_start().await;
+        self.rabbit(0).kill_and_start().await;
     }
 
     /// Stops everything.
@@ -228,13 +276,15 @@ impl Cluster {
                 agent.end(Signal::TERM);
             }
         }
-        if let Some(api) = self.api.take() {
-            api.end(Signal::TERM);
+        for api in &mut self.apis {
+            if let Some(api) = api.running.take() {
+                api.end(Signal::TERM);
+            }
         }
         for host in self.hosts.drain(..) {
             host.engine.stop().await.expect("the engine stops");
         }
-        self.rabbit.remove(&self.bus).await;
+        self.rabbit(0).remove(&self.bus).await;
     }
 
     async fn start_host(&self, index: usize) -> Host {
@@ -275,18 +325,19 @@ impl Cluster {
         };
         let metrics = free_address();
         let settings = directory.join("zun-compute.toml");
+        let (link, bus) = self.link().await;
         let text = format!(
             "host = '{name}'\nstate_directory = '{}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
              [console]\naddress = '{address}'\ncheck_interval = 3600\napi_version = '{version}'\nnotify_socket = '{}'\n\
              certificates = '{}'\nnames = {names:?}\n[metrics]\nlisten = '{metrics}'\n[log]\nfilter = '{LOG_FILTER}'\n",
             directory.join("state").display(),
-            self.bus.url(),
+            bus,
             engine.socket().display(),
             notify.display(),
             directory.join("tls").display(),
         );
         write_private(&settings, &text);
-        Host { name, engine, settings, metrics, agent: None, proxy, tunnel }
+        Host { name, engine, settings, metrics, link, agent: None, proxy, tunnel }
     }
 
     /// Returns the names and addresses for the hosts' certificates.
@@ -325,7 +376,8 @@ impl Drop for Cluster {
             return;
         }
         let hosts = (0..self.hosts.len()).map(|index| format!("zun-compute-{index}.log"));
-        for name in std::iter::once("zun-api.log".to_owned()).chain(hosts) {
+        let apis = (0..self.apis.len()).map(|index| format!("zun-api-{index}.log"));
+        for name in apis.chain(hosts) {
             let text = std::fs::read_to_string(self.directory.path().join(&name));
             let text = text.unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
@@ -365,10 +417,11 @@ impl Drop for Running {
 }
 
 fn write_api_settings(
-    directory: &Path,
-    (bus, database): (&str, &str),
+    cluster: &Cluster,
+    (index, bus): (usize, &str),
     (endpoint, metrics): (SocketAddr, SocketAddr),
 ) {
+    let (directory, database) = (cluster.directory.path(), cluster.database_url());
     let tokens = directory.join("tokens.toml");
     let entries = [(TOKEN, "admin", "['admin']"), (STRANGERS_TOKEN, "stranger", "[]")];
     let entries = entries.map(|(token, user, roles)| {
@@ -386,7 +439,7 @@ fn write_api_settings(
          [quotas]\ncontainers = -1\ncpu = -1\nmemory = -1\ndisk = -1\n\
          [metrics]\nlisten = '{metrics}'\n[log]\nfilter = '{LOG_FILTER}'\n"
     );
-    write_private(&directory.join("zun-api.toml"), &text);
+    write_private(&directory.join(format!("zun-api-{index}.toml")), &text);
 }
 
 fn write_private(path: &Path, text: &str) {
@@ -432,7 +485,8 @@ fn is_up(zun: &ZunCli, host: &str) -> bool {
     })
 }
 
-fn free_address() -> SocketAddr {
+/// Returns a free address on loopback.
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address")
 }

@@ -42,6 +42,33 @@ impl Database {
         query(&self.at(), statement)
     }
 
+    /// Copies the database, and ends its connections.
+    ///
+    /// # Panics
+    /// Panics if that fails.
+    pub fn copy(&self) {
+        let Self { server, name } = self;
+        self.disconnect();
+        query(server, &format!("CREATE DATABASE {name}_copy TEMPLATE {name}"));
+    }
+
+    /// Replaces the database with its copy, which is then gone.
+    ///
+    /// # Panics
+    /// Panics if that fails.
+    pub fn restore(&self) {
+        let Self { server, name } = self;
+        query(server, &format!("DROP DATABASE {name} WITH (FORCE)"));
+        query(server, &format!("ALTER DATABASE {name}_copy RENAME TO {name}"));
+    }
+
+    fn disconnect(&self) {
+        let connections =
+            format!("SELECT pid FROM pg_stat_activity WHERE datname = '{}'", self.name);
+        let end = format!("SELECT pg_terminate_backend(pid) FROM ({connections}) AS connections");
+        query(&self.server, &end);
+    }
+
     fn at(&self) -> Url {
         let mut url = self.server.clone();
         url.set_path(&self.name);
@@ -52,6 +79,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         query(&self.server, &format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        query(&self.server, &format!("DROP DATABASE IF EXISTS {}_copy WITH (FORCE)", self.name));
     }
 }
 

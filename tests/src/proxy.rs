@@ -1,6 +1,9 @@
-//! A TCP proxy that a test can break: disconnect, refuse, stall, restore.
+//! A TCP proxy that a test can break: disconnect, refuse, stall, restore. With several targets, it is also the load
+//! balancer in front of them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -13,15 +16,19 @@ enum Mode {
     Pass,
     Refuse,
     Stall,
+    StallAnswers,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct State {
     mode: Mode,
-    target: SocketAddr,
+    targets: Arc<[SocketAddr]>,
     /// Connections of an older epoch are closed.
     epoch: u64,
 }
+
+/// Which of several targets the next connection leads to.
+type Turn = Arc<AtomicUsize>;
 
 /// The idle time after which a connection is closed; `None` means never.
 type Idle = Option<Duration>;
@@ -37,24 +44,30 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy on loopback that forwards to `target`.
     pub async fn to(target: SocketAddr) -> Self {
-        Self::start((Ipv4Addr::LOCALHOST, 0).into(), target, None).await
+        Self::to_any(&[target]).await
+    }
+
+    /// Starts a proxy on loopback that forwards each connection to the next of `targets` that accepts it.
+    pub async fn to_any(targets: &[SocketAddr]) -> Self {
+        Self::start((Ipv4Addr::LOCALHOST, 0).into(), targets, None).await
     }
 
     /// Starts a proxy that listens on this address.
     pub async fn on(address: IpAddr, target: SocketAddr) -> Self {
-        Self::start((address, 0).into(), target, None).await
+        Self::start((address, 0).into(), &[target], None).await
     }
 
     /// Starts a proxy on loopback that closes a connection that has been idle in both directions for this time.
     pub async fn with_idle_timeout(target: SocketAddr, idle: Duration) -> Self {
-        Self::start((Ipv4Addr::LOCALHOST, 0).into(), target, Some(idle)).await
+        Self::start((Ipv4Addr::LOCALHOST, 0).into(), &[target], Some(idle)).await
     }
 
-    async fn start(listen: SocketAddr, target: SocketAddr, idle: Idle) -> Self {
+    async fn start(listen: SocketAddr, targets: &[SocketAddr], idle: Idle) -> Self {
         let listener = TcpListener::bind(listen).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let tasks = Tasks::new();
-        let (state, seen) = watch::channel(State { mode: Mode::Pass, target, epoch: 0 });
+        let state = State { mode: Mode::Pass, targets: targets.into(), epoch: 0 };
+        let (state, seen) = watch::channel(state);
         let (own, stop) = (tasks.clone(), tasks.token().clone());
         tasks.spawn(async move {
             stop.run_until_cancelled(accept(listener, idle, seen, own)).await;
@@ -67,9 +80,12 @@ impl Proxy {
         self.address
     }
 
-    /// Returns the address to which the proxy forwards new connections.
+    /// Returns the address to which the proxy forwards new connections; of several, the first.
+    ///
+    /// # Panics
+    /// Panics if it has none.
     pub fn target(&self) -> SocketAddr {
-        self.state.borrow().target
+        *self.state.borrow().targets.first().expect("a target")
     }
 
     /// Closes all connections and accepts new ones.
@@ -87,12 +103,17 @@ impl Proxy {
 
     /// Forwards new connections to another target.
     pub fn redirect_to(&self, target: SocketAddr) {
-        self.state.send_modify(|state| state.target = target);
+        self.state.send_modify(|state| state.targets = [target].into());
     }
 
     /// Stops forwarding. Connections stay open, and new ones are accepted but not served.
     pub fn stall(&self) {
         self.state.send_modify(|state| state.mode = Mode::Stall);
+    }
+
+    /// Stops forwarding what the target sends. What clients send still arrives, as in a partition of one direction.
+    pub fn stall_answers(&self) {
+        self.state.send_modify(|state| state.mode = Mode::StallAnswers);
     }
 
     /// Forwards again, including what arrived while the proxy was stalled.
@@ -114,6 +135,7 @@ async fn accept(
     tasks: Tasks,
 ) {
     let address = listener.local_addr().expect("an address");
+    let turn = Turn::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => Some(accepted),
@@ -126,9 +148,9 @@ async fn accept(
             continue;
         };
         let Ok((client, _)) = accepted else { continue };
-        let (state, stop) = (state.clone(), tasks.token().clone());
+        let (state, stop, turn) = (state.clone(), tasks.token().clone(), Arc::clone(&turn));
         tasks.spawn(async move {
-            stop.run_until_cancelled(relay(client, idle, state)).await;
+            stop.run_until_cancelled(relay(client, idle, (state, &turn))).await;
         });
     }
 }
@@ -140,8 +162,8 @@ async fn wait_for_mode(state: &mut watch::Receiver<State>, mode: Mode) {
     }
 }
 
-async fn relay(client: TcpStream, idle: Idle, mut state: watch::Receiver<State>) {
-    let State { epoch, target, .. } = *state.borrow();
+async fn relay(client: TcpStream, idle: Idle, (mut state, turn): (watch::Receiver<State>, &Turn)) {
+    let State { epoch, targets, .. } = state.borrow().clone();
     let passed = state.clone();
     let (moved, mut seen) = watch::channel(());
     let (up, down) = (moved.clone(), moved);
@@ -150,12 +172,12 @@ async fn relay(client: TcpStream, idle: Idle, mut state: watch::Receiver<State>)
         while let Ok(Ok(())) = tokio::time::timeout(idle, seen.changed()).await {}
     };
     let pass = async move {
-        let Ok(server) = TcpStream::connect(target).await else { return };
+        let Some(server) = connect(&targets, turn).await else { return };
         let ((from_client, to_client), (from_server, to_server)) =
             (client.into_split(), server.into_split());
         tokio::join!(
-            pump(from_client, to_server, passed.clone(), up),
-            pump(from_server, to_client, passed, down)
+            pump((from_client, to_server), (passed.clone(), Mode::Stall), up),
+            pump((from_server, to_client), (passed, Mode::StallAnswers), down)
         );
     };
     tokio::select! {
@@ -165,11 +187,22 @@ async fn relay(client: TcpStream, idle: Idle, mut state: watch::Receiver<State>)
     }
 }
 
-/// Copies until the source ends, and then shuts down the sink.
+/// Connects to the next target that accepts.
+async fn connect(targets: &[SocketAddr], turn: &Turn) -> Option<TcpStream> {
+    let first = turn.fetch_add(1, Ordering::Relaxed);
+    for index in 0..targets.len() {
+        let target = targets[(first + index) % targets.len()];
+        if let Ok(server) = TcpStream::connect(target).await {
+            return Some(server);
+        }
+    }
+    None
+}
+
+/// Copies until the source ends, and then shuts down the sink. Waits while the proxy is stalled, or in the other mode.
 async fn pump(
-    mut source: impl AsyncRead + Unpin,
-    mut sink: impl AsyncWrite + Unpin,
-    mut state: watch::Receiver<State>,
+    (mut source, mut sink): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    (mut state, stalled): (watch::Receiver<State>, Mode),
     moved: watch::Sender<()>,
 ) {
     let mut buffer = vec![0; 64 << 10];
@@ -179,8 +212,8 @@ async fn pump(
             Ok(count) => count,
         };
         moved.send_replace(());
-        if state.wait_for(|state| state.mode != Mode::Stall).await.is_err()
-            || sink.write_all(&buffer[..count]).await.is_err()
+        let passes = |state: &State| state.mode != Mode::Stall && state.mode != stalled;
+        if state.wait_for(passes).await.is_err() || sink.write_all(&buffer[..count]).await.is_err()
         {
             return;
         }

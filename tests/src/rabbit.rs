@@ -1,6 +1,8 @@
 //! The RabbitMQ of this test run. `tests/services/with-services.sh` starts it in a container and passes its address in
 //! the environment.
 
+mod cluster;
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +19,8 @@ use zun_common::bus::BusSettings;
 
 use crate::eventually::eventually_some;
 
+pub use cluster::RabbitCluster;
+
 /// The broker. A test uses it shared with other tests, or exclusively.
 #[derive(Debug)]
 pub struct Rabbit {
@@ -24,7 +28,8 @@ pub struct Rabbit {
     api: Url,
     container: String,
     engine: String,
-    _lock: File,
+    /// None for a broker that only one test knows.
+    _lock: Option<File>,
 }
 
 /// A virtual host that no other test uses.
@@ -52,7 +57,7 @@ impl Rabbit {
             api: variable("ZUN_TEST_RABBIT_API").parse().expect("a URL"),
             container: variable("ZUN_TEST_RABBIT_CONTAINER"),
             engine: variable("ZUN_TEST_DOCKER"),
-            _lock: lock(path, how).await,
+            _lock: Some(lock(path, how).await),
         }
     }
 
@@ -126,10 +131,7 @@ impl Rabbit {
     }
 
     async fn engine(&self, arguments: &[&str]) {
-        let mut command = Command::new("docker");
-        command.args(["--host", &self.engine]).args(arguments).stdout(Stdio::null());
-        let status = command.status().await.expect("docker runs");
-        assert!(status.success(), "docker {arguments:?}: {status}");
+        docker(&self.engine, arguments).await;
     }
 
     /// Sends a request to the management API.
@@ -185,6 +187,16 @@ impl std::fmt::Display for BasicAuthorization<'_> {
         let pair = format!("{}:{}", self.0.username(), self.0.password().unwrap_or_default());
         write!(out, "Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
     }
+}
+
+/// Runs `docker` on an engine, and returns what it prints.
+async fn docker(engine: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new("docker");
+    command.args(["--host", engine]).args(arguments).stdin(Stdio::null());
+    let output = command.output().await.expect("docker runs");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {arguments:?}: {message}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 fn variable(name: &str) -> String {

@@ -1,14 +1,16 @@
-//! Chaos: real programs, engines and a broker, which are killed and frozen at random while clients work. Afterwards,
-//! everything that was accepted has been done, once, and the API shows the true state.
+//! Chaos: real programs, engines and brokers, which are killed, frozen and cut off at random while clients work, and a
+//! database that is replaced by an older copy. Afterwards, everything that was accepted has been done, once, and the API
+//! shows the true state.
 //!
-//! A failing run prints its seed, and keeps its logs and history in `target/chaos/SEED`. `ZUN_CHAOS_SEED` runs the same
-//! schedule again, `ZUN_CHAOS_OPERATIONS` changes its length.
+//! A failing run prints its seed, and keeps its logs and history in `target/chaos/SEED-DATABASE-BROKERS`. `ZUN_CHAOS_SEED`
+//! runs the same schedule again, `ZUN_CHAOS_OPERATIONS` changes its length.
 
 mod chaos {
     pub mod actions;
     pub mod client;
     pub mod engines;
     pub mod faults;
+    pub mod forgotten;
     pub mod judge;
     pub mod plan;
     pub mod report;
@@ -20,7 +22,8 @@ mod chaos {
 }
 
 use chaos::{
-    actions, client, engines, faults, judge, plan, report, settings, timeline, witness, workload,
+    actions, client, engines, faults, forgotten, judge, plan, report, settings, timeline, witness,
+    workload,
 };
 
 use chaos::run::chaos;
@@ -34,5 +37,5 @@ async fn what_was_accepted_is_done_once_after_chaos() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 #[ignore = "it takes many minutes: make chaos"]
 async fn what_was_accepted_is_done_once_after_long_chaos() {
-    chaos(Settings::read(6_000, true)).await;
+    chaos(Settings::read(1_500, true)).await;
 }

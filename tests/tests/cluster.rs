@@ -51,32 +51,32 @@ async fn c39_a_session_outlives_every_part_of_the_control_plane() {
     let mut lines = BufReader::new(counting.stdout.take().expect("a pipe"));
     let mut first = String::new();
     lines.read_line(&mut first).expect("it counts");
-    cluster.end_api(Signal::KILL);
+    cluster.end_api(0, Signal::KILL);
     still_works(&mut term, "no-api", 30);
     cluster.end_agent(0, Signal::KILL);
     still_works(&mut term, "no-agent", 31);
     cluster.restart_rabbit().await;
     still_works(&mut term, "new-rabbit", 32);
-    cluster.start_api();
+    cluster.start_api(0);
     still_works(&mut term, "new-api", 33);
     cluster.start_agent(0);
     still_works(&mut term, "new-agent", 34);
     cluster.end_agent(0, Signal::TERM);
-    cluster.end_api(Signal::TERM);
+    cluster.end_api(0, Signal::TERM);
     cluster.restart_rabbit().await;
-    cluster.start_api();
+    cluster.start_api(0);
     cluster.start_agent(0);
     still_works(&mut term, "all-at-once", 35);
     assert_eq!(zun.field("steady", "status"), "Running");
     // The exit code arrives although no grant can be renewed, and no line is lost.
-    cluster.end_api(Signal::TERM);
+    cluster.end_api(0, Signal::TERM);
     term.types("touch /tmp/enough\r");
     let counted = tokio::task::spawn_blocking(move || {
         let rest = std::io::read_to_string(lines).expect("text");
         (first + &rest, counting.wait_with_output().expect("it ends"))
     });
     term.shows("/ #");
-    cluster.start_api();
+    cluster.start_api(0);
     let (lines, counted) = counted.await.expect("it ends");
     assert_eq!(counted.status.code(), Some(7), "{}", String::from_utf8_lossy(&counted.stderr));
     let count = lines.lines().count();

@@ -28,7 +28,7 @@ pub fn measure(run: &Run) {
 
 fn share_of_commits(run: &Run, cluster: &Cluster) -> Figure {
     let address: SocketAddr =
-        cluster.endpoint().trim_start_matches("http://").parse().expect("an address");
+        cluster.endpoint(0).trim_start_matches("http://").parse().expect("an address");
     let mut api = Connection::open(address, cluster.token());
     let zun = cluster.zun();
     let mut counts = Vec::new();

@@ -33,7 +33,7 @@ struct Links {
 /// Measures each command with and without the delay, in turn. The difference, in round trips, is the value.
 pub fn measure(run: &Run) {
     let cluster = run.runtime.block_on(Cluster::behind(Front::Proxy));
-    let api: SocketAddr = cluster.endpoint().trim_start_matches("http://").parse().expect("one");
+    let api: SocketAddr = cluster.endpoint(0).trim_start_matches("http://").parse().expect("one");
     let (api, engine) = run.runtime.block_on(async {
         (DelayingProxy::to(api).await, DelayingProxy::to(cluster.proxy().target()).await)
     });

@@ -8,17 +8,18 @@ use serde_json::Value;
 use zun_common::chain;
 
 use super::{Cluster, Running};
+use crate::proxy::Proxy;
 use crate::rabbit::Rabbit;
 
 /// How often to try to start an engine.
 const ENGINE_TRIES: usize = 5;
 
 impl Cluster {
-    /// Starts zun-api.
-    pub fn launch_api(&mut self) {
-        let settings = self.directory.path().join("zun-api.toml");
-        let log = self.directory.path().join("zun-api.log");
-        self.api = Some(Running::spawn("zun-api", &settings, &log));
+    /// Starts a zun-api.
+    pub fn launch_api(&mut self, index: usize) {
+        let settings = self.directory.path().join(format!("zun-api-{index}.toml"));
+        let log = self.directory.path().join(format!("zun-api-{index}.log"));
+        self.apis[index].running = Some(Running::spawn("zun-api", &settings, &log));
     }
 
     /// Starts a host's agent.
@@ -30,8 +31,10 @@ impl Cluster {
 
     /// Starts a service again that has ended by itself, as systemd does.
     pub fn start_ended_services(&mut self) {
-        if self.api.as_mut().is_some_and(Running::has_ended) {
-            self.launch_api();
+        for index in 0..self.apis.len() {
+            if self.apis[index].running.as_mut().is_some_and(Running::has_ended) {
+                self.launch_api(index);
+            }
         }
         for index in 0..self.hosts.len() {
             if self.hosts[index].agent.as_mut().is_some_and(Running::has_ended) {
@@ -40,9 +43,9 @@ impl Cluster {
         }
     }
 
-    /// Sends zun-api a signal, if it runs.
-    pub fn signal_api(&self, signal: Signal) {
-        if let Some(api) = &self.api {
+    /// Sends a zun-api a signal, if it runs.
+    pub fn signal_api(&self, index: usize, signal: Signal) {
+        if let Some(api) = &self.apis[index].running {
             api.signal(signal);
         }
     }
@@ -87,9 +90,19 @@ impl Cluster {
         self.signal_engine(index, Signal::HUP);
     }
 
-    /// Returns the broker.
-    pub const fn rabbit(&self) -> &Rabbit {
-        &self.rabbit
+    /// Returns a node of the broker.
+    pub fn rabbit(&self, index: usize) -> &Rabbit {
+        &self.brokers.nodes()[index]
+    }
+
+    /// Returns the link of a zun-api to the broker. Only in a cluster that is breakable.
+    pub fn api_link(&self, index: usize) -> &Proxy {
+        self.apis[index].link.as_ref().expect("a breakable cluster")
+    }
+
+    /// Returns the link of a host's agent to the broker. Only in a cluster that is breakable.
+    pub fn agent_link(&self, index: usize) -> &Proxy {
+        self.hosts[index].link.as_ref().expect("a breakable cluster")
     }
 
     /// Copies the logs of all processes into a directory.
@@ -100,7 +113,10 @@ impl Cluster {
                 std::fs::copy(from, into.join(name)).expect("copied");
             }
         };
-        copy(self.directory.path().join("zun-api.log"), "zun-api.log".to_owned());
+        for index in 0..self.apis.len() {
+            let api = format!("zun-api-{index}.log");
+            copy(self.directory.path().join(&api), api);
+        }
         for index in 0..self.hosts.len() {
             let agent = format!("zun-compute-{index}.log");
             copy(self.directory.path().join(&agent), agent);

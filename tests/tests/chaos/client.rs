@@ -1,6 +1,7 @@
 //! A client of the REST API that records each request and its answer.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,9 +21,11 @@ const GRACE: &str = "2";
 /// All clients of a run share one.
 pub struct Client {
     http: reqwest::Client,
-    endpoint: String,
+    endpoints: Vec<String>,
     token: &'static str,
     witness: Witness,
+    /// The endpoint of the next request.
+    turn: AtomicUsize,
     pub recorder: Recorder,
     facts: Mutex<Facts>,
 }
@@ -59,7 +62,7 @@ struct Reply {
 
 impl Client {
     /// Creates a client.
-    pub fn new(endpoint: String, token: &'static str, witness: Witness) -> Self {
+    pub fn new(endpoints: Vec<String>, token: &'static str, witness: Witness) -> Self {
         // Another test may have installed it already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
@@ -70,9 +73,10 @@ impl Client {
             .expect("an HTTP client");
         Self {
             http,
-            endpoint,
+            endpoints,
             token,
             witness,
+            turn: AtomicUsize::default(),
             recorder: Recorder::default(),
             facts: Mutex::default(),
         }
@@ -244,15 +248,35 @@ impl Client {
         }
     }
 
+    /// Tells a host to go on after its database was restored. Returns whether it was accepted.
+    pub async fn recover(&self, host: &str) -> bool {
+        let reply = self.send(Method::POST, &format!("/hosts/{host}/recover"), None).await;
+        reply.answer() == Answer::Done
+    }
+
+    /// Sends a request to the next zun-api, or if nothing listens there, to another one.
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
-        let url = format!("{}/v1{path}", self.endpoint);
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut reply = Reply { status: Err(false), body: Value::Null };
+        for index in 0..self.endpoints.len() {
+            let endpoint = &self.endpoints[(first + index) % self.endpoints.len()];
+            let url = format!("{endpoint}/v1{path}");
+            reply = self.send_to(method.clone(), url, body.as_ref()).await;
+            if reply.status != Err(false) {
+                break;
+            }
+        }
+        reply
+    }
+
+    async fn send_to(&self, method: Method, url: String, body: Option<&Value>) -> Reply {
         let mut request = self
             .http
             .request(method, url)
             .header("X-Auth-Token", self.token)
             .header("OpenStack-API-Version", "container 1.40");
         if let Some(body) = body {
-            request = request.json(&body);
+            request = request.json(body);
         }
         let sent = match request.send().await {
             Ok(sent) => sent,

@@ -1,6 +1,7 @@
 //! Injects the faults of the plan into the cluster, and watches the engines meanwhile.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -8,8 +9,11 @@ use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 use zun_common::id::ContainerId;
 use zun_tests::cluster::Cluster;
+use zun_tests::proxy::Proxy;
 
+use crate::client::Client;
 use crate::engines::{Engines, doubled};
+use crate::forgotten::Window;
 use crate::plan::{Fault, How, Part, Round};
 use crate::timeline::stamp;
 
@@ -25,12 +29,17 @@ pub struct Injected {
     pub on_two_hosts: BTreeMap<ContainerId, Vec<usize>>,
     /// The faults in order, for the report.
     pub log: Vec<String>,
+    /// What the database has forgotten.
+    pub forgotten: Vec<Window>,
+    /// How often a host was recovering after that, and was told to go on.
+    pub recoveries: usize,
 }
 
 /// The injector.
 pub struct Injector<'a> {
     pub cluster: &'a mut Cluster,
     pub engines: Engines,
+    pub client: Arc<Client>,
     pub injected: Injected,
 }
 
@@ -74,30 +83,92 @@ impl Injector<'_> {
             How::Kill => Signal::KILL,
             How::Terminate => Signal::TERM,
             How::Freeze => Signal::STOP,
+            How::Cut | How::Stall | How::StallAnswers => {
+                return disturb(self.link(fault.part), fault.how);
+            }
+            How::Restore => return self.save(),
         };
         let freeze = fault.how == How::Freeze;
         match fault.part {
-            Part::Api if freeze => self.cluster.signal_api(signal),
-            Part::Api => self.cluster.end_api(signal),
+            Part::Api(api) if freeze => self.cluster.signal_api(api, signal),
+            Part::Api(api) => self.cluster.end_api(api, signal),
             Part::Agent(host) if freeze => self.cluster.signal_agent(host, signal),
             Part::Agent(host) => self.cluster.end_agent(host, signal),
             Part::Engine(host) => self.cluster.signal_engine(host, signal),
-            Part::Rabbit if freeze => self.cluster.rabbit().pause().await,
-            Part::Rabbit => self.cluster.rabbit().kill().await,
+            Part::Rabbit(node) if freeze => self.cluster.rabbit(node).pause().await,
+            Part::Rabbit(node) => self.cluster.rabbit(node).kill().await,
+            Part::ApiLink(_) | Part::AgentLink(_) | Part::Database => {}
         }
     }
 
     async fn end(&mut self, fault: &Fault) {
         let freeze = fault.how == How::Freeze;
         match fault.part {
-            Part::Api if freeze => self.cluster.signal_api(Signal::CONT),
-            Part::Api => self.cluster.launch_api(),
+            Part::Api(api) if freeze => self.cluster.signal_api(api, Signal::CONT),
+            Part::Api(api) => self.cluster.launch_api(api),
             Part::Agent(host) if freeze => self.cluster.signal_agent(host, Signal::CONT),
             Part::Agent(host) => self.cluster.launch_agent(host),
             Part::Engine(host) if freeze => self.cluster.signal_engine(host, Signal::CONT),
             Part::Engine(host) => self.cluster.start_engine(host).await,
-            Part::Rabbit if freeze => self.cluster.rabbit().unpause().await,
-            Part::Rabbit => self.cluster.rabbit().start().await,
+            Part::Rabbit(node) if freeze => self.cluster.rabbit(node).unpause().await,
+            Part::Rabbit(node) => self.cluster.rabbit(node).start().await,
+            Part::ApiLink(_) | Part::AgentLink(_) => {
+                if let Some(link) = self.link(fault.part) {
+                    link.restore();
+                }
+            }
+            Part::Database => self.restore(),
+        }
+    }
+
+    fn link(&self, part: Part) -> Option<&Proxy> {
+        match part {
+            Part::ApiLink(api) => Some(self.cluster.api_link(api)),
+            Part::AgentLink(host) => Some(self.cluster.agent_link(host)),
+            Part::Api(_) | Part::Agent(_) | Part::Engine(_) | Part::Rabbit(_) | Part::Database => {
+                None
+            }
+        }
+    }
+
+    /// Copies the database. What the clients do afterwards will be forgotten.
+    fn save(&mut self) {
+        self.without_apis(Cluster::copy_database);
+        let from = self.client.recorder.now();
+        self.injected.forgotten.push(Window { from, to: Duration::MAX });
+    }
+
+    fn restore(&mut self) {
+        self.without_apis(Cluster::restore_database);
+        let to = self.client.recorder.now();
+        if let Some(window) = self.injected.forgotten.last_mut() {
+            window.to = to;
+        }
+    }
+
+    /// Kills all zun-api, does something, and starts them again.
+    fn without_apis(&mut self, work: impl FnOnce(&Cluster)) {
+        for api in 0..self.cluster.apis() {
+            self.cluster.end_api(api, Signal::KILL);
+        }
+        work(self.cluster);
+        for api in 0..self.cluster.apis() {
+            self.cluster.launch_api(api);
+        }
+    }
+
+    /// Tells hosts that know more than the database to go on, as an administrator does.
+    async fn recover(&mut self) {
+        if self.injected.forgotten.is_empty() {
+            return;
+        }
+        let hosts = self.client.get("/hosts").await.unwrap_or_default();
+        for host in hosts["hosts"].as_array().into_iter().flatten() {
+            let Some(name) = host["hostname"].as_str() else { continue };
+            if host["state"] == "recovering" && self.client.recover(name).await {
+                self.injected.recoveries += 1;
+                self.log(&format!("host {name} has recovered"));
+            }
         }
     }
 
@@ -116,17 +187,32 @@ impl Injector<'_> {
                 self.injected.on_two_hosts.extend(doubled(&all));
             }
             let left = end.saturating_duration_since(Instant::now());
+            // A zun-api that is frozen does not answer.
+            drop(tokio::time::timeout(left.min(TICK), self.recover()).await);
+            let left = end.saturating_duration_since(Instant::now());
             tokio::time::sleep(TICK.min(left)).await;
         }
     }
 }
 
+fn disturb(link: Option<&Proxy>, how: How) {
+    match (link, how) {
+        (Some(link), How::Stall) => link.stall(),
+        (Some(link), How::StallAnswers) => link.stall_answers(),
+        (Some(link), _) => link.refuse(),
+        (None, _) => {}
+    }
+}
+
 fn kind(fault: &Fault) -> String {
     let part = match fault.part {
-        Part::Api => "zun-api",
+        Part::Api(_) => "zun-api",
         Part::Agent(_) => "zun-compute",
         Part::Engine(_) => "dockerd",
-        Part::Rabbit => "RabbitMQ",
+        Part::Rabbit(_) => "RabbitMQ",
+        Part::ApiLink(_) => "zun-api's link",
+        Part::AgentLink(_) => "zun-compute's link",
+        Part::Database => "database",
     };
     format!("{part} {}", format!("{:?}", fault.how).to_lowercase())
 }

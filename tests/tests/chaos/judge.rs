@@ -9,6 +9,7 @@ use zun_tests::history::{Answer, Call, Entry};
 
 use crate::client::{Client, id_of};
 use crate::engines::{Engines, Real, doubled};
+use crate::forgotten::{self, Window};
 
 /// What is wrong. The names are those of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -63,13 +64,16 @@ pub struct Expected {
     deleted: BTreeSet<ContainerId>,
     /// Deletes that may have been accepted.
     perhaps_deleted: BTreeSet<ContainerId>,
+    /// Containers of requests that a restored database has forgotten.
+    forgotten: BTreeSet<ContainerId>,
 }
 
 impl Expected {
-    /// Reads them from a history.
-    pub fn from(history: &[Entry]) -> Self {
-        let mut all = Self::default();
-        for entry in history {
+    /// Reads them from a history, of which the database has forgotten some parts.
+    pub fn from(history: &[Entry], forgotten: &[Window]) -> Self {
+        let containers = forgotten::containers(history, forgotten);
+        let mut all = Self { forgotten: containers, ..Self::default() };
+        for entry in &forgotten::remembered(history, forgotten) {
             match (&entry.call, &entry.answer) {
                 (Call::Create { .. }, Answer::Created(id)) => {
                     all.created.insert(*id);
@@ -84,6 +88,11 @@ impl Expected {
             }
         }
         all
+    }
+
+    /// Whether operations of a container may have been forgotten. Nobody knows then how often it was to run.
+    pub fn may_run_again(&self, id: ContainerId) -> bool {
+        self.forgotten.contains(&id)
     }
 }
 
@@ -121,8 +130,13 @@ pub async fn problems(
     let engine: BTreeMap<ContainerId, &Real> = real.iter().map(|one| (one.id, one)).collect();
     let ids: BTreeSet<ContainerId> =
         rows.keys().chain(engine.keys()).chain(&expected.created).copied().collect();
+    let strays = strays(&hosts);
     for id in ids {
         let (row, real) = (rows.get(&id).copied(), engine.get(&id).copied());
+        // The service cannot know these, but shows them to the administrator.
+        if row.is_none() && expected.forgotten.contains(&id) && strays.contains(&id) {
+            continue;
+        }
         problems.extend(container(expected, id, (row, real)));
     }
     Some(problems)
@@ -166,6 +180,15 @@ fn container(
         (status, Some(state)) if status == expected_status(state) => None,
         (_, Some(_)) => Some((Wrong::Status, words("the status differs"))),
     }
+}
+
+/// The strays of all hosts.
+fn strays(hosts: &Value) -> BTreeSet<ContainerId> {
+    let hosts = hosts["hosts"].as_array().into_iter().flatten();
+    hosts
+        .flat_map(|host| host["strays"].as_array().into_iter().flatten())
+        .filter_map(id_of)
+        .collect()
 }
 
 fn expected_status(state: &str) -> &'static str {

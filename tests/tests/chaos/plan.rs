@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
+
+use crate::settings::Settings;
 
 /// Names per client. Few, so that names are used again and clients meet on them.
 const NAMES_PER_CLIENT: usize = 3;
@@ -73,17 +76,23 @@ pub enum IfHeld {
     Create(New),
 }
 
-/// A component that a fault hits.
+/// What a fault hits. The numbers count from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// zun-api.
-    Api,
+    /// A zun-api.
+    Api(usize),
     /// The agent of a host.
     Agent(usize),
     /// The engine of a host.
     Engine(usize),
-    /// The broker.
-    Rabbit,
+    /// A node of the broker.
+    Rabbit(usize),
+    /// The link between a zun-api and the broker.
+    ApiLink(usize),
+    /// The link between the agent of a host and the broker.
+    AgentLink(usize),
+    /// The database.
+    Database,
 }
 
 /// What happens to it.
@@ -95,6 +104,33 @@ pub enum How {
     Terminate,
     /// SIGSTOP; SIGCONT at the end.
     Freeze,
+    /// Connections end, and new ones are refused.
+    Cut,
+    /// Connections stay open, but nothing passes.
+    Stall,
+    /// Connections stay open, but nothing comes from the broker.
+    StallAnswers,
+    /// It is copied while no zun-api runs; at the end, they are killed and the copy is brought back.
+    Restore,
+}
+
+/// How often each fault of a part happens, of 10.
+type Weights = &'static [(How, u32)];
+
+const OF_SERVICES: Weights = &[(How::Kill, 6), (How::Terminate, 1), (How::Freeze, 3)];
+const OF_FOREIGN: Weights = &[(How::Kill, 7), (How::Freeze, 3)];
+const OF_LINKS: Weights = &[(How::Cut, 4), (How::Stall, 4), (How::StallAnswers, 2)];
+const OF_THE_DATABASE: Weights = &[(How::Restore, 10)];
+
+impl Part {
+    const fn faults(self) -> Weights {
+        match self {
+            Self::Api(_) | Self::Agent(_) => OF_SERVICES,
+            Self::Engine(_) | Self::Rabbit(_) => OF_FOREIGN,
+            Self::ApiLink(_) | Self::AgentLink(_) => OF_LINKS,
+            Self::Database => OF_THE_DATABASE,
+        }
+    }
 }
 
 /// A fault.
@@ -161,15 +197,53 @@ fn memory(random: &mut StdRng) -> u64 {
     random.random_range(16..64)
 }
 
-/// Returns endless rounds of faults.
-pub fn rounds(seed: u64, hosts: usize, long_outages: bool) -> impl Iterator<Item = Round> {
-    let mut random = StdRng::seed_from_u64(seed);
-    std::iter::repeat_with(move || round(&mut random, hosts, long_outages))
+/// Returns endless rounds of faults. Those of a long run begin with one of each kind.
+pub fn rounds(settings: &Settings) -> impl Iterator<Item = Round> + use<> {
+    let mut random = StdRng::seed_from_u64(settings.seed);
+    let (parts, long) = (parts(settings), settings.is_long);
+    let mut first = if long { one_of_each(&mut random, settings) } else { Vec::new() };
+    std::iter::repeat_with(move || first.pop().unwrap_or_else(|| round(&mut random, &parts, long)))
 }
 
-fn round(random: &mut StdRng, hosts: usize, long_outages: bool) -> Round {
-    let mut parts = vec![Part::Api, Part::Rabbit];
-    parts.extend((0..hosts).flat_map(|host| [Part::Agent(host), Part::Engine(host)]));
+/// All parts but the database.
+fn parts(settings: &Settings) -> Vec<Part> {
+    let mut parts: Vec<Part> = (0..settings.brokers).map(Part::Rabbit).collect();
+    parts.extend((0..settings.apis).flat_map(|api| [Part::Api(api), Part::ApiLink(api)]));
+    parts.extend(
+        (0..settings.hosts)
+            .flat_map(|host| [Part::Agent(host), Part::Engine(host), Part::AgentLink(host)]),
+    );
+    parts
+}
+
+/// One round for each kind of fault, and one that lasts longer than every deadline of an operation, in any order.
+fn one_of_each(random: &mut StdRng, settings: &Settings) -> Vec<Round> {
+    let mut one = |count: usize| random.random_range(0..count);
+    let parts = [
+        Part::Rabbit(one(settings.brokers)),
+        Part::Api(one(settings.apis)),
+        Part::ApiLink(one(settings.apis)),
+        Part::Agent(one(settings.hosts)),
+        Part::Engine(one(settings.hosts)),
+        Part::AgentLink(one(settings.hosts)),
+        Part::Database,
+    ];
+    let kinds =
+        parts.into_iter().flat_map(|part| part.faults().iter().map(move |(how, _)| (part, *how)));
+    let mut faults: Vec<Fault> =
+        kinds.map(|(part, how)| Fault { part, how, lasts: lasts(random, how, false) }).collect();
+    let (part, how) = (Part::AgentLink(random.random_range(0..settings.hosts)), How::Stall);
+    faults.push(Fault { part, how, lasts: Duration::from_secs(70) });
+    faults.shuffle(random);
+    faults.into_iter().map(|fault| Round { pause: pause(random), faults: vec![fault] }).collect()
+}
+
+fn round(random: &mut StdRng, parts: &[Part], long: bool) -> Round {
+    if long && random.random_bool(0.04) {
+        let fault = fault(random, Part::Database, long);
+        return Round { pause: pause(random), faults: vec![fault] };
+    }
+    let mut parts = parts.to_vec();
     let count = match random.random_range(0..10) {
         0..5 => 1,
         5..8 => 2,
@@ -178,31 +252,45 @@ fn round(random: &mut StdRng, hosts: usize, long_outages: bool) -> Round {
     };
     let faults = (0..count).map(|_| {
         let part = parts.swap_remove(random.random_range(0..parts.len()));
-        fault(random, part, long_outages)
+        fault(random, part, long)
     });
     let faults = faults.collect();
-    Round { pause: Duration::from_millis(random.random_range(500..3_000)), faults }
+    Round { pause: pause(random), faults }
 }
 
-fn fault(random: &mut StdRng, part: Part, long_outages: bool) -> Fault {
-    let how = match (part, random.random_range(0..10)) {
-        (_, 0..3) => How::Freeze,
-        (Part::Api | Part::Agent(_), 3) => How::Terminate,
-        (Part::Api | Part::Agent(_) | Part::Engine(_) | Part::Rabbit, _) => How::Kill,
-    };
-    // Some outages last longer than the deadline of most calls (10 s), some longer than that of an operation (60 s).
-    let lasts = match random.random_range(0..40) {
-        0 if long_outages => 65_000..80_000,
-        0..9 => 10_000..16_000,
+fn pause(random: &mut StdRng) -> Duration {
+    Duration::from_millis(random.random_range(500..3_000))
+}
+
+fn fault(random: &mut StdRng, part: Part, long: bool) -> Fault {
+    let all: u32 = part.faults().iter().map(|(_, weight)| weight).sum();
+    let mut left = random.random_range(0..all);
+    let chosen = part.faults().iter().find(|(_, weight)| {
+        let is_here = left < *weight;
+        left = left.saturating_sub(*weight);
+        is_here
+    });
+    let how = chosen.map_or(How::Kill, |(how, _)| *how);
+    Fault { part, how, lasts: lasts(random, how, long) }
+}
+
+/// Some outages last longer than the deadline of most calls (10 s), some longer than that of an operation (60 s).
+fn lasts(random: &mut StdRng, how: How, long: bool) -> Duration {
+    let lasts = match (how, random.random_range(0..40)) {
+        // Enough for the clients to do something that is forgotten.
+        (How::Restore, _) => 4_000..15_000,
+        (_, 0) if long => 65_000..80_000,
+        (_, 0..9) => 10_000..16_000,
         _ => 200..5_000,
     };
-    Fault { part, how, lasts: Duration::from_millis(random.random_range(lasts)) }
+    Duration::from_millis(random.random_range(lasts))
 }
 
 #[test]
 fn one_seed_gives_one_schedule() {
     let all = |seed| {
-        let rounds: Vec<Round> = rounds(seed, 2, true).take(50).collect();
+        let settings = Settings { seed, apis: 2, brokers: 3, ..Settings::read(100, true) };
+        let rounds: Vec<Round> = rounds(&settings).take(50).collect();
         (steps(seed, 0, (6, 100)), steps(seed, 1, (6, 100)), rounds)
     };
     assert_eq!(all(7), all(7));

@@ -15,6 +15,7 @@ use crate::actions;
 use crate::client::Client;
 use crate::engines::Engines;
 use crate::faults::{Injected, Injector};
+use crate::forgotten;
 use crate::judge::{Expected, Problem, Wrong, problems};
 use crate::plan;
 use crate::report::Report;
@@ -32,23 +33,28 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Runs, prints the report, and fails if anything is wrong.
 pub async fn chaos(settings: Settings) {
     println!("chaos: ZUN_CHAOS_SEED={} {settings:?}", settings.seed);
-    let mut cluster = Cluster::exclusive_with(settings.hosts, settings.database()).await;
+    let mut cluster = Cluster::breakable(settings.shape()).await;
     // One kind of engine keeps its containers over a restart, the other stops them.
     for host in (1..settings.hosts).step_by(2) {
         cluster.set_live_restore(host);
     }
     let tasks = Tasks::new();
     let witness = Witness::start(&tasks).await;
-    let client = Arc::new(Client::new(cluster.endpoint(), cluster.token(), witness.clone()));
+    let endpoints = (0..settings.apis).map(|api| cluster.endpoint(api)).collect();
+    let client = Arc::new(Client::new(endpoints, cluster.token(), witness.clone()));
     let sockets = (0..settings.hosts).map(|host| cluster.engine_socket(host)).collect();
     let engines = Engines::new(sockets);
 
     let begun = Instant::now();
     let mut clients = start_clients(&settings, &client);
     let enough = CancellationToken::new();
-    let mut injector =
-        Injector { cluster: &mut cluster, engines: engines.clone(), injected: Injected::default() };
-    let rounds = plan::rounds(settings.seed, settings.hosts, settings.long_outages);
+    let mut injector = Injector {
+        cluster: &mut cluster,
+        engines: engines.clone(),
+        client: Arc::clone(&client),
+        injected: Injected::default(),
+    };
+    let rounds = plan::rounds(&settings);
     let working = async {
         while let Some(done) = clients.join_next().await {
             done.expect("a client works to its end");
@@ -60,7 +66,8 @@ pub async fn chaos(settings: Settings) {
     let mut report = Report::new(&settings, begun.elapsed());
 
     let history = |client: &Client| client.recorder.entries(&client.facts().created);
-    let expected = Expected::from(&history(&client));
+    let forgotten = injector.injected.forgotten.clone();
+    let expected = Expected::from(&history(&client), &forgotten);
     let mut last = None;
     let mut since = Instant::now();
     while healed.elapsed() < PATIENCE && since.elapsed() < SETTLED {
@@ -80,10 +87,14 @@ pub async fn chaos(settings: Settings) {
     report.add(last.unwrap_or_else(unanswered));
 
     let history = history(&client);
-    report.add(check(&history).iter().map(|violation| (Wrong::History, violation.to_string())));
-    report.add(twice(&client, &witness));
-    report.add(actions::problems(&client, &witness.lines()).await);
-    let Injected { faults, on_two_hosts, log } = injector.injected;
+    let mut ends = forgotten::former(&history, &forgotten);
+    ends.push(forgotten::remembered(&history, &forgotten));
+    let violations = ends.iter().flat_map(|history| check(history));
+    report.add(violations.map(|violation| (Wrong::History, violation.to_string())));
+    report.add(twice(&client, &witness, &expected));
+    report.add(actions::problems(&client, &witness.lines(), &expected).await);
+    let Injected { faults, on_two_hosts, log, forgotten: _, recoveries } = injector.injected;
+    report.recoveries = recoveries;
     (report.faults, report.fault_log) = (faults, log);
     report.add(on_two_hosts.iter().map(|(id, hosts)| {
         (Wrong::Doubled, format!("{id} was on hosts {hosts:?} at the same time"))
@@ -91,7 +102,7 @@ pub async fn chaos(settings: Settings) {
     report.requests.clone_from(&client.facts().sent);
     let start = Utc::now() - client.recorder.now();
     let lines: Vec<String> = history.iter().enumerate().map(|one| line(start, one)).collect();
-    let directory = Report::directory(settings.seed);
+    let directory = report.directory();
     report.publish(&lines);
     cluster.save_logs(&directory);
     let problems: Vec<String> = report.problems.iter().map(|(_, words)| words.clone()).collect();
@@ -115,7 +126,7 @@ fn start_clients(settings: &Settings, client: &Arc<Client>) -> JoinSet<()> {
 }
 
 /// Returns what ran more often than it was asked for, or not at all.
-fn twice(client: &Client, witness: &Witness) -> Vec<Problem> {
+fn twice(client: &Client, witness: &Witness, expected: &Expected) -> Vec<Problem> {
     let (facts, lines) = (client.facts(), witness.lines());
     let violation = |violation: &Violation| {
         let wrong = if violation.kind == Kind::DoneTwice { Wrong::Doubled } else { Wrong::Exec };
@@ -125,10 +136,11 @@ fn twice(client: &Client, witness: &Witness) -> Vec<Problem> {
         at_most_once(&facts.execs, &lines).iter().map(violation).collect();
     for (token, allowed) in &facts.runs_allowed {
         let ran = lines.get(&format!("run {token}")).copied().unwrap_or_default();
+        let id = facts.created.get(token);
         if let Some(allowed) = allowed
             && ran > *allowed
+            && !id.is_some_and(|id| expected.may_run_again(*id))
         {
-            let id = facts.created.get(token);
             let words = format!("{id:?} of {token} ran {ran} times, requested were {allowed}");
             found.push((Wrong::Doubled, words));
         }

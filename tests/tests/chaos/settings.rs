@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use rand::RngExt as _;
+use zun_tests::cluster::Shape;
 use zun_tests::postgres::Database;
 
 /// The settings.
@@ -18,13 +19,18 @@ pub struct Settings {
     pub hosts: usize,
     /// Whether zun-api uses PostgreSQL, and not SQLite.
     pub postgres: bool,
-    /// Whether some outages last longer than every deadline.
-    pub long_outages: bool,
+    /// Number of zun-api: two, or one with SQLite.
+    pub apis: usize,
+    /// Number of RabbitMQ nodes.
+    pub brokers: usize,
+    /// Whether some outages last longer than every deadline, and the database is restored from older copies.
+    pub is_long: bool,
 }
 
 impl Settings {
-    /// Reads `ZUN_CHAOS_SEED`, `ZUN_CHAOS_OPERATIONS` and `ZUN_CHAOS_DATABASE`. `operations` is the default.
-    pub fn read(operations: usize, long_outages: bool) -> Self {
+    /// Reads `ZUN_CHAOS_SEED`, `ZUN_CHAOS_OPERATIONS`, `ZUN_CHAOS_DATABASE` and `ZUN_CHAOS_BROKERS`. `operations` is the
+    /// default.
+    pub fn read(operations: usize, is_long: bool) -> Self {
         let database = variable::<String>("ZUN_CHAOS_DATABASE");
         let postgres = match database.as_deref() {
             None | Some("sqlite") => false,
@@ -37,13 +43,16 @@ impl Settings {
             operations: variable("ZUN_CHAOS_OPERATIONS").unwrap_or(operations),
             clients: 6,
             hosts: 2,
-            long_outages,
+            apis: if postgres { 2 } else { 1 },
+            brokers: variable("ZUN_CHAOS_BROKERS").unwrap_or(1),
+            is_long,
         }
     }
 
-    /// Creates the database of a run; None for SQLite.
-    pub fn database(&self) -> Option<Database> {
-        self.postgres.then(Database::create)
+    /// Returns the cluster to start, with a new database.
+    pub fn shape(&self) -> Shape {
+        let database = self.postgres.then(Database::create);
+        Shape { hosts: self.hosts, apis: self.apis, brokers: self.brokers, database }
     }
 }
 

@@ -282,9 +282,9 @@ async fn c39_a_wait_continues_when_the_service_is_back() {
     zun.must(&["run", "-d", "--name", "awaited", "cirros", "sh", "-c", script]);
     let mut waiting = zun.term(&["wait", "--debug", "awaited"], SIZE);
     waiting.shows("-> 200 OK");
-    cluster.end_api(Signal::KILL);
+    cluster.end_api(0, Signal::KILL);
     waiting.shows("still waiting");
-    cluster.start_api();
+    cluster.start_api(0);
     zun.must(&["exec", "awaited", "touch", "/tmp/end"]);
     assert_eq!(waiting.exit(), 0, "{}", waiting.transcript());
     assert!(waiting.transcript().lines().any(|line| line == "6"), "{}", waiting.transcript());
