@@ -26,8 +26,8 @@ use zun_common::rpc::files::{
 };
 use zun_common::rpc::host::{Heartbeat, Inventory, RemoveStray};
 use zun_common::rpc::operation::{
-    Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome, PROTOCOL,
-    PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
+    AgentIdentity, Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome,
+    Outcome, PROTOCOL, PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
 };
 use zun_common::rpc::report::{ContainerReport, LiveState};
 use zun_common::rpc::{Call, Done, Problem};
@@ -54,6 +54,7 @@ struct Script {
     epoch: Epoch,
     cluster: Option<ClusterId>,
     position: Option<LedgerPosition>,
+    identity: Option<AgentIdentity>,
     ignores: bool,
     tty: bool,
     output: Vec<u8>,
@@ -113,11 +114,16 @@ impl ScriptedAgent {
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
     pub async fn register_again(&self) -> Result<(), CallError> {
+        let (position, agent) = {
+            let script = self.shared.script.lock().expect("the script");
+            (script.position.clone(), script.identity.clone())
+        };
         let call = RegisterAgent {
             host: self.host.clone(),
             engine_id: format!("engine of {}", self.host),
             protocol: PROTOCOL,
-            position: self.shared.script.lock().expect("the script").position.clone(),
+            position,
+            agent,
         };
         let Registered { epoch, cluster } = self.call_api(&call).await?;
         let mut script = self.shared.script.lock().expect("the script");
@@ -125,6 +131,14 @@ impl ScriptedAgent {
         script.cluster = Some(cluster);
         drop(script);
         Ok(())
+    }
+
+    /// Tells from the next registration on which agent it is.
+    ///
+    /// # Panics
+    /// Panics if another thread panicked while it held the lock.
+    pub fn identify(&self, identity: AgentIdentity) {
+        self.shared.script.lock().expect("the script").identity = Some(identity);
     }
 
     /// Tells from the next registration or heartbeat on that the host has come this far in the cluster's ledger.

@@ -5,6 +5,8 @@ const ON_POSTGRES: bool = true;
 
 #[path = "api/actions.rs"]
 mod actions;
+#[path = "api/agents.rs"]
+mod agents;
 #[path = "api/claims.rs"]
 mod claims;
 #[path = "api/console.rs"]

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use zun_common::bus::{Bus, RequestError, Route};
 use zun_common::chain;
 use zun_common::id::HostName;
+use zun_common::rpc::operation::AgentIdentity;
 use zun_common::shutdown::Tasks;
 use zun_common::units::Mebibytes;
 
@@ -33,7 +34,7 @@ use crate::report::{self, Reports};
 use crate::settings::{LoadError, MetricsSettings, Settings};
 use crate::strays::Strays;
 use crate::worker::{Pulls, Workers};
-use crate::{control, rpc, watch};
+use crate::{control, identity, rpc, watch};
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 const TASK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,8 +112,8 @@ impl Agent {
         let name = settings.host_name()?;
         let bus = bus.with_sender(name.as_str());
         let directory = &settings.state_directory;
-        let position = create_state_directory(directory)
-            .and_then(|()| PositionFile::read(directory, &name))
+        let state = create_state_directory(directory)
+            .and_then(|()| Ok((PositionFile::read(directory, &name)?, identity::read(directory)?)))
             .map_err(|cause| StartError::State { path: directory.clone(), cause })?;
         let events = match &settings.console.notify_socket {
             Some(path) => Some(
@@ -123,7 +124,7 @@ impl Agent {
         };
         let endpoint = Endpoint::of(&settings.console);
         let metrics = listen(settings.metrics).await?;
-        let host = host((name, position, bus.clone()), settings, driver, &endpoint);
+        let host = host((name, state, bus.clone()), settings, driver, &endpoint);
         let host = Arc::new(host);
         let workers = Workers::new(Arc::clone(&host));
         let agent = Self {
@@ -246,7 +247,7 @@ impl Drop for Agent {
 }
 
 fn host(
-    (name, position, bus): (HostName, PositionFile, Bus),
+    (name, (position, identity), bus): (HostName, (PositionFile, AgentIdentity), Bus),
     settings: Settings,
     driver: Arc<dyn ContainerDriver>,
     endpoint: &Result<Endpoint, &'static str>,
@@ -289,6 +290,7 @@ fn host(
         health: Sender::default(),
         engine_lock: EngineLock::new(&state_directory),
         position,
+        identity,
         strays: Strays::default(),
         failure: Sender::default(),
         metrics: Metrics::new(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use zun_common::bus::Bus;
 use zun_common::id::{ClusterId, ContainerId, HostName};
+use zun_common::rpc::operation::AgentIdentity;
 use zun_common::units::Mebibytes;
 
 use crate::console::Console;
@@ -52,6 +53,8 @@ pub(crate) struct Host {
     pub(crate) health: watch::Sender<AgentHealth>,
     /// Keeps other agents from driving the same engine.
     pub(crate) engine_lock: EngineLock,
+    /// Which of several agents with this host's name it is.
+    pub(crate) identity: AgentIdentity,
     /// How far the host has come in the ledger.
     pub(crate) position: PositionFile,
     /// Containers of this cluster that zun-api does not know.

@@ -19,6 +19,7 @@ mod agent;
 mod control;
 mod engine_lock;
 mod host;
+mod identity;
 mod ledger_position;
 mod metrics;
 mod operation_state;

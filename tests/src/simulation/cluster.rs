@@ -26,6 +26,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(40);
 /// The pause before an agent that has failed is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(5);
 
+/// More than any engine has, in MiB.
+const ALL_MEMORY: u64 = 1 << 40;
+
 /// The cluster. Clones share it.
 #[derive(Clone)]
 pub struct Cluster {
@@ -54,6 +57,8 @@ pub struct Host {
     agent: Mutex<Option<Running>>,
     /// A second agent on the same machine.
     rival: Mutex<Option<Running>>,
+    /// An agent for the same engine that does not share the state directory.
+    stranger: Mutex<Option<Running>>,
 }
 
 struct Running {
@@ -88,6 +93,7 @@ impl Cluster {
             link: Arc::default(),
             agent: Mutex::default(),
             rival: Mutex::default(),
+            stranger: Mutex::default(),
         };
         let controller = |_| Controller { link: Arc::default(), running: Mutex::default() };
         let inner = Inner {
@@ -124,12 +130,25 @@ impl Cluster {
 
     /// Starts the agent of a host, unless it runs.
     pub fn start_agent(&self, host: &Host) {
-        self.start(host, &host.agent);
+        self.start(host, &host.agent, host.name.as_str());
     }
 
     /// Starts a second agent of a host. It fails while the first one runs.
     pub fn start_rival(&self, host: &Host) {
-        self.start(host, &host.rival);
+        self.start(host, &host.rival, host.name.as_str());
+    }
+
+    /// Starts an agent for the engine of a host that has its own state directory, and this host name.
+    pub fn start_stranger(&self, host: &Host, name: &HostName) {
+        let directory = format!("{name}-on-{}", host.name);
+        self.start_as(name, (host, &host.stranger), &directory);
+    }
+
+    /// Kills the agent with its own state directory.
+    pub fn kill_stranger(&self, host: &Host) {
+        if let Some(Running { process, stop: _ }) = lock(&host.stranger).take() {
+            self.executor().crash(process);
+        }
     }
 
     /// Kills the second agent of a host.
@@ -180,17 +199,30 @@ impl Cluster {
         lost.expect("the database can be changed");
     }
 
-    fn start(&self, host: &Host, slot: &Mutex<Option<Running>>) {
+    fn start(&self, host: &Host, slot: &Mutex<Option<Running>>, directory: &str) {
+        self.start_as(&host.name, (host, slot), directory);
+    }
+
+    fn start_as(
+        &self,
+        name_of_agent: &HostName,
+        (host, slot): (&Host, &Mutex<Option<Running>>),
+        directory: &str,
+    ) {
         let mut agent = lock(slot);
         if agent.is_some() {
             return;
         }
         let (executor, stop) = (self.executor(), Arc::new(Notify::new()));
         let (process, tasks) = (executor.process(), Tasks::new());
-        let bus = self.connect(&host.link, (&tasks, host.name.as_str()));
-        let state_directory = self.inner.directory.path().join(host.name.as_str());
-        let name = Some(host.name.clone());
-        let settings = Settings { host: name, state_directory, ..Settings::default() };
+        let bus = self.connect(&host.link, (&tasks, name_of_agent.as_str()));
+        let state_directory = self.inner.directory.path().join(directory);
+        let name = Some(name_of_agent.clone());
+        let mut settings = Settings { host: name, state_directory, ..Settings::default() };
+        if *name_of_agent != host.name {
+            // It gets no containers, which would never end once it is gone.
+            settings.reserved_memory = ALL_MEMORY;
+        }
         let (engine, stopped) = (Arc::new(host.engine.clone()), Arc::clone(&stop));
         executor.spawn(process, async move {
             loop {

@@ -59,7 +59,26 @@ pub async fn over_host(cluster: Cluster, number: usize, until: Duration) {
                 sleep(pick(&cluster, |random| random.millis(0..5_000))).await;
                 cluster.kill_rival(host);
             }
-            94..96 => vanish_one(&cluster, host),
+            94..95 => vanish_one(&cluster, host),
+            95..98 => {
+                // Another agent, with the same host name or another one, that does not see the lock of the first.
+                let name = pick(&cluster, |random| {
+                    if random.percent(50) {
+                        host.name.to_string()
+                    } else {
+                        format!("alias{number}")
+                    }
+                });
+                cluster.start_stranger(host, &name.parse().expect("a host name"));
+                sleep(outage).await;
+                if pick(&cluster, |random| random.percent(50)) {
+                    cluster.kill_agent(host, 1).await;
+                    sleep(pick(&cluster, |random| random.millis(0..90_000))).await;
+                }
+                cluster.start_agent(host);
+                sleep(pick(&cluster, |random| random.millis(0..20_000))).await;
+                cluster.kill_stranger(host);
+            }
             _ => end_one(&cluster, host),
         }
     }
@@ -112,6 +131,7 @@ pub async fn over_database(cluster: Cluster, until: Duration) {
 
 fn calm_host(cluster: &Cluster, host: &Host) {
     cluster.kill_rival(host);
+    cluster.kill_stranger(host);
     host.link.cut(false);
     host.link.set_weather(Weather::default());
     host.engine.set_pace(Pace::HEALTHY);

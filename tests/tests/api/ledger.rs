@@ -189,6 +189,7 @@ async fn an_agent_of_a_former_epoch_is_refused() {
         engine_id: "engine of h1".to_owned(),
         protocol: PROTOCOL,
         position: None,
+        agent: None,
     };
     former.call_api(&call).await.unwrap();
     let is_stale = |error: CallError| matches!(error, CallError::Refused { problem, .. } if problem.code == Code::StaleEpoch);
@@ -206,6 +207,7 @@ async fn another_engine_is_refused_while_the_host_has_containers() {
         engine_id: "another engine".to_owned(),
         protocol: PROTOCOL,
         position: None,
+        agent: None,
     };
     let CallError::Refused { problem, .. } = agent.call_api(&other).await.unwrap_err() else {
         panic!("not refused");
@@ -237,6 +239,7 @@ async fn a_host_without_containers_may_bring_another_engine() {
         engine_id: "another engine".to_owned(),
         protocol: PROTOCOL,
         position: None,
+        agent: None,
     };
     agent.call_api(&other).await.expect("nothing is lost");
 }

@@ -62,10 +62,23 @@ pub(crate) fn trouble(host: &Record, liveness: Liveness) -> Option<String> {
              {}`",
             host.name
         )),
-        Liveness::Up => None,
-        Liveness::Silent(seconds) => Some(format!("no heartbeat for {seconds} s")),
-        Liveness::Left => Some("its agent has shut down".to_owned()),
+        Liveness::Up => host.recent_refusal().map(refused),
+        Liveness::Silent(seconds) => {
+            Some(with_refusal(format!("no heartbeat for {seconds} s"), host))
+        }
+        Liveness::Left => Some(with_refusal("its agent has shut down".to_owned(), host)),
         Liveness::Forced => Some("an administrator has marked it as down".to_owned()),
+    }
+}
+
+fn refused(words: &str) -> String {
+    format!("another agent was refused: {words}")
+}
+
+fn with_refusal(why: String, host: &Record) -> String {
+    match host.recent_refusal() {
+        Some(words) => format!("{why}; {}", refused(words)),
+        None => why,
     }
 }
 

@@ -8,8 +8,19 @@
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, OperationId};
 
-use super::schema::{containers, hosts, operations, projects};
+use super::schema::{cluster, containers, hosts, operations, projects};
 use super::{Conn, DbError};
+
+/// Locks the cluster's row, before all others.
+pub(crate) fn cluster(conn: &mut Conn) -> Result<(), DbError> {
+    match conn {
+        Conn::Sqlite(_) => {}
+        Conn::Postgres(conn) => {
+            cluster::table.select(cluster::id).for_no_key_update().execute(conn)?;
+        }
+    }
+    Ok(())
+}
 
 /// Locks a container's row, if it exists.
 pub(crate) fn container(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {

@@ -37,6 +37,10 @@ diesel::table! {
         removed_at -> Nullable<Timestamp>,
         disk_gib -> BigInt,
         used_disk_gib -> BigInt,
+        agent_state -> Nullable<Text>,
+        agent_boot -> Nullable<Text>,
+        refusal -> Nullable<Text>,
+        refused_at -> Nullable<Timestamp>,
     }
 }
 

@@ -87,12 +87,11 @@ async fn register(
             }
             Ok(registered)
         }
-        Registration::OtherEngine { known } => {
-            tracing::warn!(host.name = %host, "refused to register host {host}: it has another engine");
-            let words = format!(
-                "host `{host}` has containers in another engine ({known}). If its machine or Docker's data was replaced, \
-                 those containers are lost: an administrator confirms this with `zun host replace {host}`"
-            );
+        Registration::Refused { refusal, is_new } => {
+            let words = refusal.to_string();
+            if is_new {
+                tracing::error!(host.name = %host, "refused to register an agent of host {host}: {words}");
+            }
             Err(Problem::new(Code::Conflict, words))
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::container::{ContainerSpec, PullPolicy, Removal};
 use super::digest::Digest;
@@ -215,6 +216,18 @@ pub struct RegisterAgent {
     /// How far the host has come in the ledger; `None` if it has never had an agent, or has forgotten.
     #[serde(default)]
     pub position: Option<LedgerPosition>,
+    /// Which agent it is; `None` from older ones.
+    #[serde(default)]
+    pub agent: Option<AgentIdentity>,
+}
+
+/// Tells an agent from another one that has the same host name, or drives the same engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentIdentity {
+    /// The id of its state directory. A lock there lets only one agent drive an engine.
+    pub state: Uuid,
+    /// The kernel's id of the time since its machine was booted; `None` if the kernel has none.
+    pub boot: Option<String>,
 }
 
 /// How far a host has come in the ledger of a cluster. If zun-api's database has not come as far, it is an older copy.

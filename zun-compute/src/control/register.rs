@@ -39,6 +39,7 @@ pub(super) async fn register(host: &Host, workers: &Workers, bus: &Bus) -> Resul
         engine_id: engine.id,
         protocol: PROTOCOL,
         position: host.position.get(),
+        agent: Some(host.identity.clone()),
     };
     match bus.call_controller(&call, &CallContext::internal()).await {
         Ok(Registered { epoch, cluster }) => {

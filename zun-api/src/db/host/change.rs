@@ -10,6 +10,7 @@ use zun_common::rpc::operation::{Beat, LedgerPosition, RegisterAgent, Registered
 use zun_common::status::Status;
 
 use super::query::{by_name, by_name_now};
+use super::rival::{self, Refusal};
 use super::row::Record;
 use crate::db::schema::hosts::dsl;
 use crate::db::{Conn, DbError, cluster, lock, now, operation, transaction};
@@ -24,10 +25,12 @@ pub(crate) enum Registration {
         /// Whether the database is older than what the host has received.
         is_recovering: bool,
     },
-    /// The host has containers in another engine.
-    OtherEngine {
-        /// The engine's id.
-        known: String,
+    /// The agent may not register.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// Whether it was not refused for the same reason lately.
+        is_new: bool,
     },
 }
 
@@ -53,8 +56,10 @@ pub(crate) fn register(conn: &mut Conn, agent: &RegisterAgent) -> Result<Registr
 
 /// `None` if another epoch has begun meanwhile.
 fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registration>, DbError> {
-    let RegisterAgent { host, engine_id, protocol, position } = agent;
+    let RegisterAgent { host, engine_id, protocol, position, agent: identity } = agent;
     let cluster = cluster::id(conn)?;
+    // So that two hosts with one engine do not register at the same time.
+    lock::cluster(conn)?;
     let position = position.as_ref().filter(|position| position.cluster == cluster);
     let known = position.map_or(0, |position| position.sequence.min(HIGHEST));
     let former = by_name(conn, host)?.map(|record| record.epoch);
@@ -67,10 +72,9 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registra
         (Some(_), _) => return Ok(None),
         (None, _) => insert(conn, host)?,
     };
-    if let Some(engine) = record.engine_id.as_ref().filter(|known| *known != engine_id)
-        && has_containers(conn, host)?
-    {
-        return Ok(Some(Registration::OtherEngine { known: engine.clone() }));
+    if let Some(refusal) = rival::refusal(conn, &record, agent)? {
+        let is_new = rival::note(conn, &refusal)?;
+        return Ok(Some(Registration::Refused { refusal, is_new }));
     }
     let last_epoch = position.map_or(0, |position| position.epoch.0.min(HIGHEST));
     let epoch = Epoch(record.epoch.0.max(last_epoch) + 1);
@@ -85,6 +89,8 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registra
             dsl::engine_id.eq(engine_id),
             dsl::protocol.eq(i32::try_from(*protocol).unwrap_or(i32::MAX)),
             dsl::agent_sequence.eq(agent_sequence),
+            dsl::agent_state.eq(identity.as_ref().map(|identity| identity.state.to_string())),
+            dsl::agent_boot.eq(identity.as_ref().and_then(|identity| identity.boot.as_ref())),
             dsl::removed_at.eq(None::<NaiveDateTime>),
         ))
         .execute(conn)?;
@@ -125,13 +131,14 @@ pub(crate) fn recover(conn: &mut Conn, host: &HostName) -> Result<bool, DbError>
     })
 }
 
-/// Forgets the engine of a host. Returns whether there is such a host.
+/// Forgets the engine and the agent of a host. Returns whether there is such a host.
 pub(crate) fn forget_engine(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {
     let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
-    Ok(diesel::update(row).set(dsl::engine_id.eq(None::<String>)).execute(conn)? > 0)
+    let forgotten = (dsl::engine_id.eq(None::<String>), dsl::agent_state.eq(None::<String>));
+    Ok(diesel::update(row).set(forgotten).execute(conn)? > 0)
 }
 
-fn has_containers(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {
+pub(super) fn has_containers(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {
     use crate::db::schema::containers::dsl as container;
     // One that is being created may be in the engine already.
     let being_created = [Status::Creating.as_str(), Status::Deleting.as_str()];

@@ -4,6 +4,7 @@ mod administer;
 mod change;
 mod claim;
 mod query;
+mod rival;
 mod row;
 
 pub(crate) use administer::{Removed, known, remove, set_disabled, set_forced_down};

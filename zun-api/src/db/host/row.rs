@@ -13,6 +13,8 @@ use crate::db::{Backend, DbError};
 
 /// So many heartbeats may be missed.
 const MISSED: i64 = 3;
+/// For how many seconds a refusal of an agent is shown, while the host has heartbeats.
+const REFUSAL_SHOWN: i64 = 120;
 /// The zone of hosts that name none; OpenStack Zun's default.
 pub(crate) const DEFAULT_ZONE: &str = "nova";
 
@@ -50,6 +52,12 @@ pub(crate) struct Record {
     pub(crate) protocol: u32,
     /// The engine's own id, from the agent's registration.
     pub(crate) engine_id: Option<String>,
+    /// The id of its agent's state directory, and the boot of its machine.
+    pub(super) agent_state: Option<String>,
+    pub(super) agent_boot: Option<String>,
+    /// Why an agent was refused, and when for the last time.
+    pub(super) refusal: Option<String>,
+    pub(super) refused_at: Option<NaiveDateTime>,
     /// The number of the last operation.
     pub(crate) last_sequence: i64,
     /// The highest number of an operation that its agent knows, if the database does not know that operation.
@@ -84,6 +92,13 @@ impl Record {
     /// until an administrator has confirmed it.
     pub(crate) const fn is_recovering(&self) -> bool {
         self.agent_sequence.is_some()
+    }
+
+    /// Why another agent is refused, if one was lately.
+    pub(crate) fn recent_refusal(&self) -> Option<&str> {
+        let at = self.refused_at?;
+        let is_recent = (self.last_seen - at).num_seconds() < REFUSAL_SHOWN;
+        self.refusal.as_deref().filter(|_| is_recent)
     }
 
     /// The availability zone that its agent's settings name.
@@ -134,6 +149,10 @@ pub(super) struct Row {
     epoch: i64,
     protocol: i32,
     engine_id: Option<String>,
+    agent_state: Option<String>,
+    agent_boot: Option<String>,
+    refusal: Option<String>,
+    refused_at: Option<NaiveDateTime>,
     last_sequence: i64,
     agent_sequence: Option<i64>,
     recovered_sequence: i64,
@@ -188,6 +207,10 @@ impl Row {
             epoch: Epoch(self.epoch),
             protocol: u32::try_from(self.protocol).unwrap_or(0),
             engine_id: self.engine_id,
+            agent_state: self.agent_state,
+            agent_boot: self.agent_boot,
+            refusal: self.refusal,
+            refused_at: self.refused_at,
             last_sequence: self.last_sequence,
             agent_sequence: self.agent_sequence,
             recovered_sequence: self.recovered_sequence,
@@ -246,6 +269,10 @@ mod tests {
             epoch: Epoch(1),
             protocol: 2,
             engine_id: None,
+            agent_state: None,
+            agent_boot: None,
+            refusal: None,
+            refused_at: None,
             last_sequence: 0,
             agent_sequence: None,
             recovered_sequence: 0,

@@ -54,6 +54,7 @@ pub(super) fn add_host(conn: &mut Conn, host: &HostName, total: Resources) {
         engine_id: "e".to_owned(),
         protocol: 2,
         position: None,
+        agent: None,
     };
     host::register(conn, &agent).expect("registered");
     resize(conn, host, total);

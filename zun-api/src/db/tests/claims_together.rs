@@ -111,6 +111,7 @@ async fn agents(db: &Db, host: HostName) {
         engine_id: "e".to_owned(),
         protocol: 2,
         position: None,
+        agent: None,
     };
     for _ in 0..4 {
         let agent = agent.clone();
@@ -201,6 +202,7 @@ async fn agents_once(db: &Db, host: &HostName) -> operation::Open {
         engine_id: "e".to_owned(),
         protocol: 2,
         position: None,
+        agent: None,
     };
     let registered = db.promise(move |conn| host::register(conn, &agent)).await;
     let host::Registration::Begun { registered, .. } = registered.expect("registered") else {

@@ -48,10 +48,10 @@ fn register(conn: &mut Conn, host: &HostName, position: Option<&Accepted>) -> bo
         compared: None,
     });
     let engine_id = "e".to_owned();
-    let agent = RegisterAgent { host: host.clone(), engine_id, protocol: 3, position };
+    let agent = RegisterAgent { host: host.clone(), engine_id, protocol: 3, position, agent: None };
     match host::register(conn, &agent).expect("registered") {
         Registration::Begun { is_recovering, .. } => is_recovering,
-        Registration::OtherEngine { known } => panic!("{known}"),
+        Registration::Refused { refusal, .. } => panic!("{refusal:?}"),
     }
 }
 
