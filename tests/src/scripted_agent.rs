@@ -214,7 +214,22 @@ impl ScriptedAgent {
         status: Status,
         change: impl FnOnce(&mut ContainerReport),
     ) {
-        let mut report = ContainerReport {
+        let mut report = self.state(container, status);
+        change(&mut report);
+        let ended = self.shared.ended(container);
+        let outcomes = ended
+            .into_iter()
+            .map(|operation| OperationOutcome { operation, outcome: Outcome::Succeeded })
+            .collect();
+        let outcome = self.report_with(container, (Some(report), outcomes)).await;
+        if let Err(CallError::Refused { problem, .. }) = outcome {
+            tracing::debug!("zun-api refused a report: {problem}");
+        }
+    }
+
+    /// A report with this status, not sent yet.
+    pub fn state(&self, container: ContainerId, status: Status) -> ContainerReport {
+        ContainerReport {
             container,
             host: self.host.clone(),
             generation: Utc::now().timestamp_micros(),
@@ -230,16 +245,6 @@ impl ScriptedAgent {
             image_pull: None,
             runs: Vec::new(),
             live: LiveState::default(),
-        };
-        change(&mut report);
-        let ended = self.shared.ended(container);
-        let outcomes = ended
-            .into_iter()
-            .map(|operation| OperationOutcome { operation, outcome: Outcome::Succeeded })
-            .collect();
-        let outcome = self.report_with(container, (Some(report), outcomes)).await;
-        if let Err(CallError::Refused { problem, .. }) = outcome {
-            tracing::debug!("zun-api refused a report: {problem}");
         }
     }
 

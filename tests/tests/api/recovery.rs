@@ -145,3 +145,19 @@ async fn a_restored_database_that_has_given_the_agents_number_again_is_noticed()
     let [held] = open(&agent).await.try_into().expect("one");
     assert_eq!(held.id, stop.id);
 }
+
+#[tokio::test]
+async fn what_its_host_has_removed_is_not_created_again_by_an_operation_that_is_open() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.create(ANN, json!({"image": "cirros", "name": "test"})).await;
+    agent.receives_about("container.create", id).await;
+    // The host has carried out a delete that the restored database does not know.
+    let removed = agent.state(id, Status::Deleted);
+    agent.report_with(id, (Some(removed), Vec::new())).await.expect("stored");
+    assert_eq!(open(&agent).await, []);
+    let path = format!("/v1/containers/{id}/container_actions");
+    let actions = api.get(ANN, &path).await.expect(200).json();
+    let message = &actions["containerActions"][0]["message"];
+    assert_eq!(*message, json!("The removal of the container was requested."));
+}

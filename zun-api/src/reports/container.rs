@@ -90,12 +90,19 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     // The report can change the host's row, which is locked last.
     let reported: Vec<_> = outcomes.iter().map(|outcome| outcome.operation).collect();
     lock::operations(conn, &reported)?;
+    if report.as_ref().is_some_and(|report| report.status == Status::Deleted) {
+        operation::lock_open(conn, call.container)?;
+    }
     let before = container::by_id(conn, &Scope::All, call.container)?;
     let applied =
         report.as_ref().map(|report| container::apply(conn, *epoch, report)).transpose()?;
     let mut settled = Vec::new();
     for outcome in outcomes {
         settled.push(operation::settle_reported(conn, host, outcome)?);
+    }
+    // What is gone must not be created again by an operation that is still open.
+    if let Some(Applied::Gone(record)) = &applied {
+        operation::supersede(conn, record.id)?;
     }
     let accepted = match &applied {
         Some(Applied::Tombstone(record)) => remove_again(conn, record)?,

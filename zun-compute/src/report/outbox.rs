@@ -230,6 +230,12 @@ impl Outbox {
         now: i64,
     ) {
         let Some(tracked) = self.tracked(container) else { return };
+        if tracked.is_removed() && tracked.is_idle() {
+            // zun-api knew that, but its database was restored from an older copy.
+            tracked.queue.forget_last();
+            self.push_report(container, now);
+            return;
+        }
         if !tracked.may_be_absent(ticket) {
             return;
         }

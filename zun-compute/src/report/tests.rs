@@ -316,6 +316,21 @@ fn a_missing_container_is_deleted_or_needs_a_reconcile() {
 }
 
 #[test]
+fn a_removal_is_reported_again_if_a_restored_database_does_not_know_it() {
+    for expected in [true, false] {
+        let mut fixture = Fixture::new();
+        fixture.outbox.create_requested(fixture.container, (true, false));
+        fixture.observe(Status::Running);
+        assert_eq!(fixture.observe_missing(), Conclusion::Settled);
+        assert_eq!(fixture.send_states(), [(Status::Deleted, None)]);
+        fixture.outbox.begin_epoch();
+        let asked = fixture.outbox.ticket();
+        fixture.outbox.absent(asked, fixture.container, expected, 0);
+        assert_eq!(fixture.send_states(), [(Status::Deleted, None)]);
+    }
+}
+
+#[test]
 fn a_container_that_was_created_after_the_question_to_zun_api_is_not_lost() {
     let mut fixture = Fixture::new();
     let asked = fixture.outbox.ticket();

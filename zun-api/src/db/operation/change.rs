@@ -327,6 +327,14 @@ pub(crate) fn forget(conn: &mut Conn, subject: ContainerId) -> Result<(), DbErro
     Ok(())
 }
 
+/// Locks the open operations of a container, which is locked already.
+pub(crate) fn lock_open(conn: &mut Conn, container: ContainerId) -> Result<(), DbError> {
+    let open = dsl::container.eq(container.to_string()).and(dsl::outcome.is_null());
+    let ids: Vec<String> = dsl::operations.filter(open).select(dsl::uuid).load(conn)?;
+    let ids: Vec<OperationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    lock::operations(conn, &ids)
+}
+
 /// Locks operations, their containers before, and their projects after. Rows that cannot be read are not changed either.
 pub(super) fn lock_rows(conn: &mut Conn, rows: &[Row]) -> Result<(), DbError> {
     let containers: Vec<_> = rows.iter().filter_map(|row| row.container().ok()).collect();

@@ -16,7 +16,8 @@ mod query;
 mod row;
 
 pub(crate) use change::{
-    Accepted, Ended, NewOperation, Subject, accept, expire, forget, is_any_due, record, supersede,
+    Accepted, Ended, NewOperation, Subject, accept, expire, forget, is_any_due, lock_open, record,
+    supersede,
 };
 pub(crate) use effect::{Settled, settle, settle_reported};
 pub(crate) use epoch::{doubt_once, end_epoch, lock_epoch};
