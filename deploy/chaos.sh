@@ -3,7 +3,7 @@
 # also into target/chaos, and at the end one line for each run. Settings in the environment:
 #   ZUN_CHAOS_SEEDS=N        number of runs of each kind (default: 1)
 #   ZUN_CHAOS_SEED=N         run the schedule of an earlier run again (default: random)
-#   ZUN_CHAOS_OPERATIONS=N   number of steps of all clients together (default: 1500, about 6 minutes)
+#   ZUN_CHAOS_OPERATIONS=N   number of steps of all clients together (default: 2400, about 6 minutes)
 #   ZUN_CHAOS_DATABASE=KIND  only with this database of zun-api: sqlite or postgres
 #   ZUN_CHAOS_BROKERS=N      only with so many RabbitMQ nodes
 set -euo pipefail

@@ -165,6 +165,11 @@ impl Cluster {
         cluster
     }
 
+    /// Returns the type of the queues in RabbitMQ.
+    fn queues(&self) -> &'static str {
+        if self.brokers.nodes().len() > 1 { "quorum" } else { "classic" }
+    }
+
     /// Returns the URL of the bus for one service, and the proxy through which it leads.
     async fn link(&self) -> (Option<Proxy>, String) {
         if !self.has_links {
@@ -327,11 +332,12 @@ impl Cluster {
         let settings = directory.join("zun-compute.toml");
         let (link, bus) = self.link().await;
         let text = format!(
-            "host = '{name}'\nstate_directory = '{}'\n[bus]\nurl = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
+            "host = '{name}'\nstate_directory = '{}'\n[bus]\nurl = '{}'\nqueues = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
              [console]\naddress = '{address}'\ncheck_interval = 3600\napi_version = '{version}'\nnotify_socket = '{}'\n\
              certificates = '{}'\nnames = {names:?}\n[metrics]\nlisten = '{metrics}'\n[log]\nfilter = '{LOG_FILTER}'\n",
             directory.join("state").display(),
             bus,
+            self.queues(),
             engine.socket().display(),
             notify.display(),
             directory.join("tls").display(),
@@ -432,10 +438,10 @@ fn write_api_settings(
         )
     });
     write_private(&tokens, &entries.concat());
-    let here = directory.display();
+    let (here, queues) = (directory.display(), cluster.queues());
     let text = format!(
         "[http]\nlisten = '{endpoint}'\n[auth]\nstrategy = 'token'\ntoken_file = '{here}/tokens.toml'\n\
-         [database]\nurl = '{database}'\n[bus]\nurl = '{bus}'\n[console]\nca_directory = '{here}/ca'\n\
+         [database]\nurl = '{database}'\n[bus]\nurl = '{bus}'\nqueues = '{queues}'\n[console]\nca_directory = '{here}/ca'\n\
          [quotas]\ncontainers = -1\ncpu = -1\nmemory = -1\ndisk = -1\n\
          [metrics]\nlisten = '{metrics}'\n[log]\nfilter = '{LOG_FILTER}'\n"
     );

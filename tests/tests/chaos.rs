@@ -37,5 +37,5 @@ async fn what_was_accepted_is_done_once_after_chaos() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 #[ignore = "it takes many minutes: make chaos"]
 async fn what_was_accepted_is_done_once_after_long_chaos() {
-    chaos(Settings::read(1_500, true)).await;
+    chaos(Settings::read(2_400, true)).await;
 }

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 use zun_common::id::ContainerId;
 use zun_tests::cluster::Cluster;
+use zun_tests::eventually::eventually_some;
 use zun_tests::proxy::Proxy;
 
 use crate::client::Client;
@@ -55,12 +56,12 @@ impl Injector<'_> {
     }
 
     async fn round(&mut self, mut faults: Vec<Fault>) {
-        let begun = Instant::now();
         for fault in &faults {
             self.log(&format!("{:?} {:?} for {:?}", fault.how, fault.part, fault.lasts));
             *self.injected.faults.entry(kind(fault)).or_default() += 1;
             self.begin(fault).await;
         }
+        let begun = Instant::now();
         // A killed engine takes long to start, and must not delay the others.
         let killed =
             |fault: &Fault| matches!(fault.part, Part::Engine(_)) && fault.how == How::Kill;
@@ -86,7 +87,7 @@ impl Injector<'_> {
             How::Cut | How::Stall | How::StallAnswers => {
                 return disturb(self.link(fault.part), fault.how);
             }
-            How::Restore => return self.save(),
+            How::Restore => return self.save().await,
         };
         let freeze = fault.how == How::Freeze;
         match fault.part {
@@ -132,10 +133,12 @@ impl Injector<'_> {
     }
 
     /// Copies the database. What the clients do afterwards will be forgotten.
-    fn save(&mut self) {
+    async fn save(&mut self) {
         self.without_apis(Cluster::copy_database);
         let from = self.client.recorder.now();
         self.injected.forgotten.push(Window { from, to: Duration::MAX });
+        // Without it, nothing may happen that could be forgotten. It may have to wait for the broker.
+        eventually_some("zun-api answers", || self.client.get("/hosts")).await;
     }
 
     fn restore(&mut self) {

@@ -22,28 +22,37 @@ impl Window {
 
 /// Returns the history as the database has it at the end.
 pub fn remembered(all: &[Entry], windows: &[Window]) -> Vec<Entry> {
-    only(all, |entry| !windows.iter().any(|window| window.contains(entry)))
+    all.iter().map(|entry| without(entry, windows)).collect()
 }
 
 /// Returns the history as the database had it when each window ended, before the restore.
 pub fn former(all: &[Entry], windows: &[Window]) -> Vec<Vec<Entry>> {
     let one = |(index, window): (usize, &Window)| {
-        let earlier = &windows[..index];
-        only(all, |entry| {
-            let was_forgotten = earlier.iter().any(|earlier| earlier.contains(entry));
-            entry.called < window.to && !was_forgotten
-        })
+        let earlier = |entry: &Entry| {
+            if entry.called < window.to {
+                without(entry, &windows[..index])
+            } else {
+                Entry { answer: Answer::Refused, ..entry.clone() }
+            }
+        };
+        all.iter().map(earlier).collect()
     };
     windows.iter().enumerate().map(one).collect()
 }
 
-/// Keeps some entries. The others say nothing, so that the numbers of the entries stay.
-fn only(all: &[Entry], keep: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-    let one = |entry: &Entry| {
-        let answer = if keep(entry) { entry.answer.clone() } else { Answer::Refused };
-        Entry { answer, ..entry.clone() }
-    };
-    all.iter().map(one).collect()
+/// Returns what an entry says if the requests in the windows were forgotten: nothing. It stays in its place, so that the
+/// numbers of the entries stay. The host may still know that it removed a container, and tell it.
+fn without(entry: &Entry, windows: &[Window]) -> Entry {
+    let mut entry = entry.clone();
+    if windows.iter().any(|window| window.contains(&entry)) {
+        entry.answer = match (&entry.call, &entry.answer) {
+            (Call::Delete { .. }, Answer::Done | Answer::Unknown { .. }) => {
+                Answer::Unknown { created: None }
+            }
+            (_, _) => Answer::Refused,
+        };
+    }
+    entry
 }
 
 /// Returns the containers that a forgotten request may have changed.

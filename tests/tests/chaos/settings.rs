@@ -41,7 +41,7 @@ impl Settings {
             postgres,
             seed: variable("ZUN_CHAOS_SEED").unwrap_or_else(|| rand::rng().random()),
             operations: variable("ZUN_CHAOS_OPERATIONS").unwrap_or(operations),
-            clients: 6,
+            clients: if is_long { 12 } else { 6 },
             hosts: 2,
             apis: if postgres { 2 } else { 1 },
             brokers: variable("ZUN_CHAOS_BROKERS").unwrap_or(1),

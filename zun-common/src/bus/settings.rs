@@ -17,12 +17,42 @@ pub struct BusSettings {
     pub prefetch: u16,
     /// Seconds between heartbeats. The connection is lost after two missed ones.
     pub heartbeat: u16,
+    /// The type of the queues in RabbitMQ. All services must have the same.
+    pub queues: QueueType,
+}
+
+/// Where RabbitMQ keeps a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueType {
+    /// On the node where it was declared. While that node is down, nobody can use the queue.
+    #[default]
+    Classic,
+    /// On several nodes of a cluster. It survives the loss of one, and takes a little longer for each message.
+    Quorum,
+}
+
+impl QueueType {
+    /// RabbitMQ's name.
+    #[cfg(feature = "amqp")]
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Quorum => "quorum",
+        }
+    }
 }
 
 impl BusSettings {
     /// Returns the default settings with this URL.
     pub fn at(url: impl Into<String>) -> Self {
-        Self { url: url.into(), ca_file: None, prefetch: 64, heartbeat: 10 }
+        Self {
+            url: url.into(),
+            ca_file: None,
+            prefetch: 64,
+            heartbeat: 10,
+            queues: QueueType::Classic,
+        }
     }
 }
 
@@ -36,12 +66,13 @@ impl Default for BusSettings {
 impl fmt::Debug for BusSettings {
     /// Hides the URL, because it contains the password.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url: _, ca_file, prefetch, heartbeat } = self;
+        let Self { url: _, ca_file, prefetch, heartbeat, queues } = self;
         out.debug_struct("BusSettings")
             .field("url", &"…")
             .field("ca_file", ca_file)
             .field("prefetch", prefetch)
             .field("heartbeat", heartbeat)
+            .field("queues", queues)
             .finish()
     }
 }
