@@ -5,8 +5,8 @@
 //! have the same one unless an administrator separates them. The kernel releases the lock when the agent ends, however
 //! it ends. The file stays, because removing it could let two agents lock two files of one name.
 //!
-//! An agent on another machine, or with another state directory, is kept out by its epoch: zun-api accepts only the
-//! agent that registered last for a host.
+//! An agent on another machine, or with another state directory, is kept out by zun-api, which knows agents by the id of
+//! their state directory.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;

@@ -1,7 +1,7 @@
 //! A cluster: several zun-api on one database, several hosts with an agent and an engine each, and a broker between them.
 //! Database, engines and broker outlive the processes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub struct Host {
     agent: Mutex<Option<Running>>,
     /// A second agent on the same machine.
     rival: Mutex<Option<Running>>,
+    /// By how many seconds its wall clock is wrong.
+    clock: AtomicI64,
     /// An agent for the same engine that does not share the state directory.
     stranger: Mutex<Option<Running>>,
 }
@@ -93,6 +95,7 @@ impl Cluster {
             link: Arc::default(),
             agent: Mutex::default(),
             rival: Mutex::default(),
+            clock: AtomicI64::new(0),
             stranger: Mutex::default(),
         };
         let controller = |_| Controller { link: Arc::default(), running: Mutex::default() };
@@ -193,6 +196,16 @@ impl Cluster {
         }
     }
 
+    /// Sets by how many seconds the wall clock of a host is wrong.
+    pub fn set_clock(&self, host: &Host, wrong_by: i64) {
+        host.clock.store(wrong_by, Ordering::Relaxed);
+        for slot in [&host.agent, &host.rival, &host.stranger] {
+            if let Some(running) = lock(slot).as_ref() {
+                self.executor().set_clock(running.process, wrong_by);
+            }
+        }
+    }
+
     /// Loses what was reported of a container.
     pub fn lose_report(&self, container: ContainerId) {
         let lost = self.inner.database.lose_report(container, Status::Unknown);
@@ -215,6 +228,7 @@ impl Cluster {
         }
         let (executor, stop) = (self.executor(), Arc::new(Notify::new()));
         let (process, tasks) = (executor.process(), Tasks::new());
+        executor.set_clock(process, host.clock.load(Ordering::Relaxed));
         let bus = self.connect(&host.link, (&tasks, name_of_agent.as_str()));
         let state_directory = self.inner.directory.path().join(directory);
         let name = Some(name_of_agent.clone());

@@ -48,6 +48,8 @@ struct Inner {
     next: AtomicU64,
     polls: AtomicU64,
     started: Instant,
+    /// By how many seconds the wall clocks of processes are wrong. Timers are not affected.
+    clocks: Mutex<BTreeMap<u64, i64>>,
     /// After how many polls of its tasks a process crashes.
     doomed: Mutex<BTreeMap<u64, u64>>,
     panics: Mutex<Vec<String>>,
@@ -86,7 +88,11 @@ struct OnThread(Executor);
 
 impl Environment for OnThread {
     fn now(&self) -> Duration {
-        START + self.0.inner.started.elapsed()
+        let right = START + self.0.inner.started.elapsed();
+        let process = self.0.inner.current.load(Ordering::Relaxed);
+        let wrong_by = lock(&self.0.inner.clocks).get(&process).copied().unwrap_or_default();
+        let seconds = Duration::from_secs(wrong_by.unsigned_abs());
+        if wrong_by < 0 { right.saturating_sub(seconds) } else { right + seconds }
     }
 
     fn random(&self) -> u64 {
@@ -129,6 +135,7 @@ impl Executor {
             next: AtomicU64::new(1),
             polls: AtomicU64::new(0),
             started: Instant::now(),
+            clocks: Mutex::default(),
             doomed: Mutex::default(),
             panics: Mutex::default(),
         };
@@ -177,6 +184,11 @@ impl Executor {
     /// Crashes a process after so many polls of its tasks.
     pub fn crash_after(&self, process: Process, polls: u64) {
         lock(&self.inner.doomed).insert(process.0, polls);
+    }
+
+    /// Sets by how many seconds the wall clock of a process is wrong.
+    pub fn set_clock(&self, process: Process, wrong_by: i64) {
+        lock(&self.inner.clocks).insert(process.0, wrong_by);
     }
 
     /// Whether the process is still to crash.

@@ -41,7 +41,14 @@ pub async fn over_host(cluster: Cluster, number: usize, until: Duration) {
                 sleep(outage).await;
                 host.link.set_weather(Weather::default());
             }
-            70..82 => {
+            70..74 => {
+                // Too far ahead, it refuses calls; too far behind, zun-api refuses its calls.
+                let wrong_by = pick(&cluster, clock);
+                cluster.set_clock(host, wrong_by);
+                sleep(outage).await;
+                cluster.set_clock(host, 0);
+            }
+            74..82 => {
                 host.engine.set_pace(Pace { usual: 3_000, slow: 150_000, percent: 15 });
                 sleep(outage).await;
                 host.engine.set_pace(Pace::HEALTHY);
@@ -132,6 +139,7 @@ pub async fn over_database(cluster: Cluster, until: Duration) {
 fn calm_host(cluster: &Cluster, host: &Host) {
     cluster.kill_rival(host);
     cluster.kill_stranger(host);
+    cluster.set_clock(host, 0);
     host.link.cut(false);
     host.link.set_weather(Weather::default());
     host.engine.set_pace(Pace::HEALTHY);
@@ -186,6 +194,13 @@ fn outage(random: &mut Random) -> Duration {
         4..8 => random.millis(1_000..20_000),
         _ => random.millis(20_000..100_000),
     }
+}
+
+/// By how many seconds a clock is wrong: a little, or hours.
+fn clock(random: &mut Random) -> i64 {
+    let most = if random.percent(50) { 20 } else { 10_000 };
+    let seconds = i64::try_from(random.within(0..most)).unwrap_or_default();
+    if random.percent(50) { seconds } else { -seconds }
 }
 
 fn weather(random: &mut Random) -> Weather {

@@ -54,7 +54,7 @@ pub struct Host {
     /// `up`, `down`, or `recovering`: its agent knows operations that the database does not. Not in OpenStack Zun's API.
     #[serde(default)]
     pub state: String,
-    /// Why it is not up, and what to do. Not in OpenStack Zun's API.
+    /// Why it is not up, or why another agent was refused, and what to do. Not in OpenStack Zun's API.
     #[serde(default)]
     pub state_reason: Option<String>,
     /// Containers of this cluster on the host that the service does not know. Not in OpenStack Zun's API.
