@@ -173,7 +173,12 @@ impl Service {
                 tasks.cancel();
             }
         })?;
-        background.spawn(wait::poll(app.hub.clone(), app.db.clone(), background.clone()));
+        let (hub, bus) = (&app.hub, &app.bus);
+        if let Some(news) = bus.transport().news() {
+            background.spawn(wait::exchange(hub.clone(), news, background.clone()));
+        }
+        let ends = (bus.clone(), background.clone());
+        background.spawn(wait::poll(hub.clone(), app.db.clone(), ends));
         let drain = Duration::from_secs(app.settings.http.drain);
         tracing::info!("zun-api listens on {}://{address}", app.settings.http.scheme());
         let (bus, db) = (app.bus.clone(), app.db.clone());

@@ -166,6 +166,9 @@ async fn an_agent_learns_the_newest_run_of_each_container_and_a_lost_host_ends_i
         (newest.number, newest.raw_started.as_deref(), newest.has_ended),
         (2, Some("run 2"), false)
     );
-    api.post(ADMIN, "/v1/hosts/h1/replace", json!({})).await.expect(202);
-    assert_eq!(end(&wait(&api, id, json!({})).await), (json!(2), json!(null), json!("host_lost")));
+    let (lost, ()) = tokio::join!(wait(&api, id, json!({})), async {
+        api.until_metric("zun_api_requests_waiting", 1.0).await;
+        api.post(ADMIN, "/v1/hosts/h1/replace", json!({})).await.expect(202);
+    });
+    assert_eq!(end(&lost), (json!(2), json!(null), json!("host_lost")));
 }

@@ -1,12 +1,16 @@
 //! Tests of the AMQP transport with a real RabbitMQ.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::future::join_all;
+use tokio::sync::mpsc;
 use zun_common::bus::{CallError, Transport};
 use zun_common::shutdown::Tasks;
 use zun_tests::conformance::transport::Broker;
+use zun_tests::proxy::Proxy;
 use zun_tests::rabbit::{Rabbit, VirtualHost};
 
 use super::support::{Count, bus, context, counting, host, serve};
@@ -76,7 +80,48 @@ async fn shutdown_sends_pending_messages_and_then_ends_everything() {
     tasks.cancel();
     let said = leaving.call(&host("known"), &Count(1), &context()).await;
     assert_eq!(said.expect("a reply"), 2);
-    assert!(tasks.finish(std::time::Duration::from_secs(5)).await, "every task must end");
+    assert!(tasks.finish(Duration::from_secs(5)).await, "every task must end");
     let late = leaving.call(&host("known"), &Count(1), &context()).await;
     assert!(matches!(late, Err(CallError::Bus { .. })), "{late:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn news_reaches_the_other_processes_and_goes_on_after_a_reconnect() {
+    let rabbit = Rabbit::shared().await;
+    let virtual_host = rabbit.virtual_host().await;
+    let (proxy, tasks) = (Proxy::to(rabbit.address()).await, Tasks::new());
+    let settings = virtual_host.settings_through(proxy.address());
+    let mut joined = Vec::new();
+    for _ in 0..3 {
+        let bus = bus(&settings, &tasks).await;
+        joined.push((bus.transport().news().expect("several processes"), bus));
+    }
+    let [(first, _), (second, _), (third, _)] = &mut joined[..] else {
+        unreachable!("three processes")
+    };
+    for word in ["before", "after"] {
+        hears(&first.sender, &mut second.receiver, word).await;
+        hears(&first.sender, &mut third.receiver, word).await;
+        assert!(first.receiver.try_recv().is_err(), "nobody hears itself");
+        proxy.disconnect();
+    }
+    tasks.cancel();
+}
+
+/// Says a word until it is heard. What is said before the other process listens is lost.
+async fn hears(
+    sender: &mpsc::Sender<Bytes>,
+    receiver: &mut mpsc::Receiver<Bytes>,
+    word: &'static str,
+) {
+    let heard = async {
+        loop {
+            sender.send(Bytes::from_static(word.as_bytes())).await.expect("room");
+            let heard = tokio::time::timeout(Duration::from_millis(200), receiver.recv()).await;
+            if heard.is_ok_and(|heard| heard.is_some_and(|heard| heard == word)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), heard).await.expect("it is heard");
 }

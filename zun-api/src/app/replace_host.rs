@@ -14,12 +14,11 @@ impl App {
         let host: HostName = name.parse().map_err(|_invalid| missing())?;
         let target = host.clone();
         let replace = move |conn: &mut Conn| {
-            container::lose_runs(conn, &target)?;
-            host::forget_engine(conn, &target)
+            let lost = container::lose_runs(conn, &target)?;
+            Ok(host::forget_engine(conn, &target)?.then_some(lost))
         };
-        if !self.db.promise(move |conn| transaction(conn, replace.clone())).await? {
-            return Err(missing());
-        }
+        let replaced = self.db.promise(move |conn| transaction(conn, replace.clone())).await?;
+        self.hub.announce(replaced.ok_or_else(missing)?);
         tracing::warn!(
             target: "audit",
             { host.name = %host, request.id = %caller.context.request },

@@ -1,20 +1,25 @@
 //! Notifies waiting requests when a container changes.
 //!
 //! ```text
-//!  a report that this process applied ── publish ──┐
-//!  a row that another process changed ── poll ─────┴─> Hub ── channel per container ──> subscriptions
+//!  a change that this process made ── publish ──┬─> Hub ── channel per container ──> subscriptions
+//!                    │                          │
+//!                    └──> news ──> other zun-api: read the rows that are waited for
 //! ```
+//! News may get lost, so these rows are also read from time to time.
 
+mod news;
 mod poll;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use zun_common::id::ContainerId;
 
+use news::Change;
+pub(crate) use news::exchange;
 pub(crate) use poll::poll;
 
 use crate::db::container::Record;
@@ -30,6 +35,12 @@ pub(crate) struct Hub {
     channels: Arc<Mutex<Channels>>,
     /// Notified when a channel is created.
     created: Arc<Notify>,
+    /// Containers with subscriptions that have changed, and whose rows were not read since.
+    changed: Arc<Mutex<BTreeSet<ContainerId>>>,
+    /// Notified when there is such a container.
+    stale: Arc<Notify>,
+    /// Where changes are told to other processes.
+    news: Arc<OnceLock<mpsc::Sender<Change>>>,
     permits: Arc<Semaphore>,
     capacity: usize,
     closing: CancellationToken,
@@ -60,7 +71,7 @@ pub(crate) enum Event {
     Changed(Arc<Record>),
     /// The container's row is gone.
     Deleted,
-    /// The subscription missed some events: read the row again.
+    /// The subscription missed some events, or more than the row has changed: read again.
     Lagged,
     /// zun-api is shutting down.
     Closing,
@@ -73,6 +84,9 @@ impl Hub {
         Self {
             channels: Arc::default(),
             created: Arc::default(),
+            changed: Arc::default(),
+            stale: Arc::default(),
+            news: Arc::default(),
             permits: Arc::new(Semaphore::new(capacity)),
             capacity,
             closing,
@@ -99,11 +113,60 @@ impl Hub {
         Subscription { hub: self.clone(), container, receiver, _permit: permit }
     }
 
-    /// Publishes the current state of a container.
+    /// Publishes the current state of a container, here and in the other processes.
     pub(crate) fn publish(&self, record: &Record) {
+        self.tell(Change::Row(record.id));
         if let Some(channel) = self.channels().get_mut(&record.id) {
             channel.publish(Event::Changed(Arc::new(record.clone())));
         }
+    }
+
+    /// Says, here and in the other processes, that more than the rows of containers has changed, such as their runs.
+    pub(crate) fn announce(&self, containers: Vec<ContainerId>) {
+        self.read_again(&containers);
+        containers.into_iter().for_each(|container| self.tell(Change::Runs(container)));
+    }
+
+    /// Tells the other processes of a change. If they are told too much, they find it in the database.
+    fn tell(&self, change: Change) {
+        if let Some(news) = self.news.get()
+            && news.try_send(change).is_err()
+        {
+            tracing::debug!("did not tell the other zun-api of a change: too many wait to be told");
+        }
+    }
+
+    /// Has each request read again what it waits for.
+    fn read_again(&self, containers: &[ContainerId]) {
+        let mut channels = self.channels();
+        for container in containers {
+            if let Some(channel) = channels.get_mut(container) {
+                channel.publish(Event::Lagged);
+            }
+        }
+    }
+
+    /// Has the rows of those read that are waited for.
+    fn read_soon(&self, containers: &[ContainerId]) {
+        let channels = self.channels();
+        let waited_for = containers.iter().filter(|container| channels.contains_key(container));
+        let mut changed = self.changed();
+        changed.extend(waited_for.copied());
+        if !changed.is_empty() {
+            self.stale.notify_one();
+        }
+    }
+
+    /// Waits until a row must be read, and returns the containers, with how much was published for each.
+    async fn until_stale(&self) -> Vec<(ContainerId, u64)> {
+        self.stale.notified().await;
+        let changed = std::mem::take(&mut *self.changed());
+        let subscribed = self.subscribed().into_iter();
+        subscribed.filter(|(container, _)| changed.contains(container)).collect()
+    }
+
+    fn changed(&self) -> MutexGuard<'_, BTreeSet<ContainerId>> {
+        self.changed.lock().expect("nobody panics with this lock")
     }
 
     /// Returns the number of waiting requests.
@@ -120,6 +183,10 @@ impl Hub {
             }
             created.await;
         }
+    }
+
+    fn has_subscriptions(&self) -> bool {
+        !self.channels().is_empty()
     }
 
     /// Returns the containers with subscriptions, and for each how much was published.

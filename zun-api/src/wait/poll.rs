@@ -1,11 +1,14 @@
-//! Reads the rows of the containers that requests wait for, because another zun-api process that shares the database
-//! may change them. There is one query per interval, however many requests wait, and none if no request waits.
+//! Reads the rows of containers that requests wait for: at once those that have changed elsewhere, and all of them from
+//! time to time, because news may get lost. There is one query at a time, however many requests wait, and none if no
+//! request waits.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+use zun_common::bus::Bus;
 use zun_common::chain;
 use zun_common::id::ContainerId;
 use zun_common::shutdown::Tasks;
@@ -14,7 +17,9 @@ use super::{Event, Hub};
 use crate::db::container::{self, Record};
 use crate::db::{Db, DbError};
 
-const INTERVAL: Duration = Duration::from_secs(2);
+/// The time between two readings of all rows, and of those while the bus is down and brings no news.
+const INTERVAL: Duration = Duration::from_secs(10);
+const INTERVAL_WITHOUT_NEWS: Duration = Duration::from_secs(2);
 /// How many containers one statement reads.
 const CHUNK: usize = 500;
 
@@ -22,7 +27,7 @@ const CHUNK: usize = 500;
 type Rows = HashMap<ContainerId, Result<Record, DbError>>;
 
 /// Polls until shutdown.
-pub(crate) async fn poll(hub: Hub, db: Db, tasks: Tasks) {
+pub(crate) async fn poll(hub: Hub, db: Db, (bus, tasks): (Bus, Tasks)) {
     let read = |ids: Vec<ContainerId>| {
         db.read(move |conn| {
             let mut rows = Rows::with_capacity(ids.len());
@@ -34,18 +39,36 @@ pub(crate) async fn poll(hub: Hub, db: Db, tasks: Tasks) {
     };
     tokio::select! {
         () = tasks.cancelled() => {}
-        () = poll_with(&hub, read) => {}
+        () = poll_with(&hub, || bus.transport().is_connected(), read) => {}
     }
 }
 
-async fn poll_with<F>(hub: &Hub, read: impl Fn(Vec<ContainerId>) -> F)
+async fn poll_with<F>(hub: &Hub, has_news: impl Fn() -> bool, read: impl Fn(Vec<ContainerId>) -> F)
 where
     F: Future<Output = Result<Rows, DbError>>,
 {
+    let mut last = Instant::now();
     loop {
-        hub.until_subscribed().await;
-        tokio::time::sleep(INTERVAL).await;
-        let subscribed = hub.subscribed();
+        if !hub.has_subscriptions() {
+            hub.until_subscribed().await;
+            last = Instant::now();
+        }
+        let all = async {
+            loop {
+                let interval = if has_news() { INTERVAL } else { INTERVAL_WITHOUT_NEWS };
+                if last.elapsed() >= interval {
+                    return;
+                }
+                sleep(INTERVAL_WITHOUT_NEWS).await;
+            }
+        };
+        let subscribed = tokio::select! {
+            stale = hub.until_stale() => stale,
+            () = all => {
+                last = Instant::now();
+                hub.subscribed()
+            }
+        };
         if subscribed.is_empty() {
             continue;
         }
@@ -99,7 +122,7 @@ mod tests {
             queries.lock().unwrap().push(ids.len());
             std::future::ready(Ok(Rows::new()))
         };
-        assert!(tokio::time::timeout(time, poll_with(hub, read)).await.is_err());
+        assert!(tokio::time::timeout(time, poll_with(hub, || true, read)).await.is_err());
         queries.into_inner().unwrap()
     }
 
@@ -114,6 +137,42 @@ mod tests {
         assert_eq!(queries(&hub, 5 * INTERVAL + INTERVAL / 2).await, [3; 5]);
         drop(waiters);
         assert_eq!(queries(&hub, 100 * INTERVAL).await, [0; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_news_rows_are_read_more_often() {
+        let hub = hub();
+        let _waiter = subscribe(&hub, ContainerId::random());
+        let queries = Mutex::new(0);
+        let read = |_ids| {
+            *queries.lock().unwrap() += 1;
+            std::future::ready(Ok(Rows::new()))
+        };
+        let time = 5 * INTERVAL_WITHOUT_NEWS + INTERVAL_WITHOUT_NEWS / 2;
+        assert!(tokio::time::timeout(time, poll_with(&hub, || false, read)).await.is_err());
+        assert_eq!(*queries.lock().unwrap(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_row_is_read_at_once_and_only_that() {
+        let hub = hub();
+        let [changed, other] = [(); 2].map(|()| ContainerId::random());
+        let _waiters = [changed, other].map(|container| subscribe(&hub, container));
+        let asked = Mutex::new(Vec::new());
+        let read = |ids: Vec<ContainerId>| {
+            asked.lock().unwrap().push(ids);
+            std::future::ready(Ok(Rows::new()))
+        };
+        let change = async {
+            tokio::task::yield_now().await;
+            hub.read_soon(&[changed, ContainerId::random()]);
+            sleep(INTERVAL / 4).await;
+        };
+        tokio::select! {
+            () = change => {}
+            () = poll_with(&hub, || true, read) => {}
+        }
+        assert_eq!(*asked.lock().unwrap(), [[changed]]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -139,7 +198,9 @@ mod tests {
             std::future::ready(Ok(Rows::new()))
         };
         assert!(
-            tokio::time::timeout(INTERVAL + INTERVAL / 2, poll_with(&hub, read)).await.is_err()
+            tokio::time::timeout(INTERVAL + INTERVAL / 2, poll_with(&hub, || true, read))
+                .await
+                .is_err()
         );
         assert!(matches!(waiter.next().await, Event::Lagged));
         let more = tokio::time::timeout(INTERVAL, waiter.next()).await;
@@ -157,7 +218,9 @@ mod tests {
         let answers = Mutex::new(vec![Ok(Rows::new()), failure(), failure()]);
         let read = |_ids| std::future::ready(answers.lock().unwrap().pop().expect("three queries"));
         assert!(
-            tokio::time::timeout(3 * INTERVAL + INTERVAL / 2, poll_with(&hub, read)).await.is_err()
+            tokio::time::timeout(3 * INTERVAL + INTERVAL / 2, poll_with(&hub, || true, read))
+                .await
+                .is_err()
         );
         assert!(matches!(waiter.next().await, Event::Deleted));
     }

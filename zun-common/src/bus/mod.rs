@@ -24,5 +24,7 @@ pub use client::{Bus, CallError};
 pub use connect::connect;
 pub use memory::MemoryTransport;
 pub use router::{Incoming, Router};
-pub use settings::{BusSettings, ConnectError};
-pub use transport::{Deliveries, Delivery, MAX_BODY, Outgoing, RequestError, Route, Transport};
+pub use settings::{BusSettings, ConnectError, QueueType};
+pub use transport::{
+    Deliveries, Delivery, MAX_BODY, News, Outgoing, RequestError, Route, Transport,
+};

@@ -88,6 +88,16 @@ pub struct Delivery {
 /// A bounded stream of deliveries. It continues across reconnects and ends at shutdown.
 pub type Deliveries = mpsc::Receiver<Delivery>;
 
+/// Short messages from each zun-api process to all others. Any of them may be lost. It continues across reconnects and ends
+/// at shutdown.
+#[derive(Debug)]
+pub struct News {
+    /// Sends to the other processes. Drop the message if it is full.
+    pub sender: mpsc::Sender<Bytes>,
+    /// Receives from the other processes.
+    pub receiver: mpsc::Receiver<Bytes>,
+}
+
 /// Moves messages between services.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
@@ -96,6 +106,11 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
     /// Starts to consume, with at most `prefetch` messages at a time that have no reply yet.
     async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError>;
+
+    /// Joins the zun-api processes that tell each other news; `None` if there can be only one of them.
+    fn news(&self) -> Option<News> {
+        None
+    }
 
     /// Whether the transport is connected.
     fn is_connected(&self) -> bool;

@@ -82,6 +82,7 @@ impl App {
                 return Err(AppError::InsufficientResources(why));
             }
         };
+        self.hub.publish(&record);
         if accepted.is_none() {
             let ended = Ended::at_once(Kind::Update, OutcomeKind::Succeeded);
             self.metrics.count_operations([ended]);
@@ -93,6 +94,7 @@ impl App {
                 let (id, former) = (before.id, before.spec.name);
                 let restore = move |conn: &mut Conn| restore_name(conn, id, (&name, &former));
                 self.db.promise(move |conn| transaction(conn, restore)).await?;
+                self.hub.announce(vec![id]);
             }
             return Err(refusal);
         }

@@ -151,13 +151,15 @@ pub(crate) fn last_runs(
     Ok(found)
 }
 
-/// Ends the runs on a host that lost its containers.
-pub(crate) fn lose_runs(conn: &mut Conn, host: &HostName) -> Result<(), DbError> {
+/// Ends the runs on a host that lost its containers. Returns the containers of these runs.
+pub(crate) fn lose_runs(conn: &mut Conn, host: &HostName) -> Result<Vec<ContainerId>, DbError> {
     let at = now(conn)?;
     let on_host =
         containers::table.filter(containers::host.eq(host.as_str())).select(containers::uuid);
-    diesel::update(dsl::runs.filter(dsl::reason.is_null().and(dsl::container.eq_any(on_host))))
+    let open = dsl::runs.filter(dsl::reason.is_null().and(dsl::container.eq_any(on_host)));
+    let lost: Vec<String> = open.select(dsl::container).distinct().load(conn)?;
+    diesel::update(dsl::runs.filter(dsl::reason.is_null().and(dsl::container.eq_any(&lost))))
         .set((dsl::reason.eq(EndReason::HostLost.as_str()), dsl::finished_at.eq(at)))
         .execute(conn)?;
-    Ok(())
+    lost.iter().map(|id| parse("container", id, id)).collect()
 }

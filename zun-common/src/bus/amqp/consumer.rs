@@ -27,6 +27,7 @@ use super::link::{CurrentConnection, ShutdownState};
 use super::topology;
 use super::user::{SenderError, sending_host};
 use crate::backoff::Backoff;
+use crate::bus::settings::QueueType;
 use crate::bus::transport::{Delivery, Route};
 use crate::chain;
 
@@ -69,6 +70,7 @@ pub(super) struct Consumer {
     /// This service's broker user.
     pub(super) user: Arc<str>,
     pub(super) prefetch: u16,
+    pub(super) queues: QueueType,
     pub(super) out: mpsc::Sender<Delivery>,
     pub(super) connections: watch::Receiver<CurrentConnection>,
     pub(super) inactive_consumers: InactiveConsumers,
@@ -138,7 +140,7 @@ impl Consumer {
     }
 
     async fn set_up(&self, connection: &Connection) -> lapin::Result<(Channel, lapin::Consumer)> {
-        topology::declare(connection, &self.route).await?;
+        topology::declare(connection, &self.route, self.queues).await?;
         let channel = connection.create_channel().await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
@@ -207,7 +209,8 @@ impl Consumer {
     }
 }
 
-async fn connection(
+/// Waits for a connection. `None` once there will be none.
+pub(super) async fn connection(
     connections: &mut watch::Receiver<CurrentConnection>,
 ) -> Option<Arc<Connection>> {
     connections.wait_for(Option::is_some).await.ok().and_then(|current| current.clone())
@@ -261,6 +264,6 @@ fn queue_not_served() -> lapin::Error {
     io::Error::new(io::ErrorKind::TimedOut, words).into()
 }
 
-fn cancelled() -> lapin::Error {
+pub(super) fn cancelled() -> lapin::Error {
     io::Error::other("the broker cancelled the consumer: the queue was removed or moved").into()
 }

@@ -4,11 +4,13 @@
 //!  request ──pending──> Link ── one connection ── Publisher: one channel, confirms, replies
 //!                        │ the connection, while there is one
 //!                        ├──> Consumer: its own channel, one queue
-//!                        └──> Consumer …
+//!                        ├──> Consumer …
+//!                        └──> Exchange: news between zun-api, on its own channel
 //! ```
 
 mod consumer;
 mod link;
+mod news;
 mod pending;
 mod publisher;
 mod target;
@@ -27,10 +29,11 @@ use tokio::time::{timeout, timeout_at};
 
 use self::consumer::{Consumer, InactiveConsumers};
 use self::link::{CurrentConnection, Link, ShutdownState};
+use self::news::Exchange;
 use self::pending::PendingMessage;
 use self::target::Target;
-use super::settings::{BusSettings, ConnectError};
-use super::transport::{Deliveries, MAX_BODY, Outgoing, RequestError, Route, Transport};
+use super::settings::{BusSettings, ConnectError, QueueType};
+use super::transport::{Deliveries, MAX_BODY, News, Outgoing, RequestError, Route, Transport};
 use crate::backoff::Backoff;
 use crate::shutdown::Tasks;
 
@@ -44,6 +47,7 @@ pub struct AmqpTransport {
     name: String,
     /// This service's broker user.
     user: Arc<str>,
+    queues: QueueType,
     pending: mpsc::Sender<PendingMessage>,
     connections: watch::Receiver<CurrentConnection>,
     inactive_consumers: InactiveConsumers,
@@ -66,6 +70,7 @@ impl AmqpTransport {
         Ok(Self {
             name,
             user,
+            queues: settings.queues,
             pending,
             connections,
             inactive_consumers,
@@ -120,6 +125,7 @@ impl Transport for AmqpTransport {
             route: route.clone(),
             user: Arc::clone(&self.user),
             prefetch,
+            queues: self.queues,
             out,
             connections: self.connections.clone(),
             inactive_consumers: self.inactive_consumers.clone(),
@@ -134,6 +140,12 @@ impl Transport for AmqpTransport {
             );
         }
         Ok(deliveries)
+    }
+
+    fn news(&self) -> Option<News> {
+        let (exchange, news) = Exchange::new(Arc::clone(&self.user), self.connections.clone());
+        self.tasks.spawn(exchange.run(self.tasks.token().clone()));
+        Some(news)
     }
 
     fn is_connected(&self) -> bool {
