@@ -12,7 +12,7 @@ const FILE: &str = "agent-id";
 /// Differs after each boot, and is the same in all containers of a machine.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Reads the identity, or chooses one.
+/// Reads the identity, or chooses one. The engine is not known yet.
 pub(crate) fn read(directory: &Path) -> io::Result<AgentIdentity> {
     let path = directory.join(FILE);
     let boot = std::fs::read_to_string(BOOT_ID).ok().map(|text| text.trim().to_owned());
@@ -28,7 +28,7 @@ pub(crate) fn read(directory: &Path) -> io::Result<AgentIdentity> {
         }
         Err(error) => return Err(error),
     };
-    Ok(AgentIdentity { state, boot })
+    Ok(AgentIdentity { state, boot, data: None })
 }
 
 #[cfg(test)]

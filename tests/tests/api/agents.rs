@@ -12,7 +12,8 @@ use zun_tests::scripted_agent::ScriptedAgent;
 use crate::support::{ADMIN, ANN, Api, send};
 
 fn identity(boot: &str) -> AgentIdentity {
-    AgentIdentity { state: Uuid::new_v4(), boot: Some(boot.to_owned()) }
+    let data = Some("/var/lib/docker".to_owned());
+    AgentIdentity { state: Uuid::new_v4(), boot: Some(boot.to_owned()), data }
 }
 
 fn agent(host: &str, engine: &str, identity: &AgentIdentity) -> RegisterAgent {
@@ -27,11 +28,13 @@ fn agent(host: &str, engine: &str, identity: &AgentIdentity) -> RegisterAgent {
 
 /// Registers another agent, over the connection of one that there is.
 async fn register(over: &ScriptedAgent, call: &RegisterAgent) -> Result<Registered, Problem> {
-    match over.call_api(call).await {
-        Ok(registered) => Ok(registered),
-        Err(CallError::Refused { problem, .. }) => Err(problem),
-        Err(error) => panic!("{error}"),
-    }
+    over.call_api(call).await.map_err(|error| {
+        let words = error.to_string();
+        if let CallError::Refused { problem, .. } = error {
+            return problem;
+        }
+        Problem::new(Code::Internal, words)
+    })
 }
 
 async fn shown(api: &Api, host: &str) -> Value {
@@ -123,6 +126,12 @@ async fn one_engine_is_one_host() {
     first.heartbeat(|_| {}).await.ok();
     let cloned = agent("h2", "engine of h1", &identity("the boot of a cloned machine"));
     register(&second, &cloned).await.expect("its engine is another one");
+    // Docker 20.10 gives all engines of a machine one id.
+    let data = Some("/var/lib/another-docker".to_owned());
+    let other = AgentIdentity { data, ..identity("a boot") };
+    register(&api.agent("h4").await, &agent("h4", "engine of h1", &other))
+        .await
+        .expect("another engine");
     let removed = send(api.request(Method::DELETE, ANN, &format!("/v1/containers/{id}?stop=true")));
     removed.await.expect(204);
     first.report(id, Status::Deleted, |_| {}).await;

@@ -123,5 +123,5 @@ async fn hears(
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), heard).await.expect("it is heard");
+    tokio::time::timeout(Duration::from_mins(1), heard).await.expect("it is heard");
 }

@@ -39,6 +39,7 @@ diesel::table! {
         used_disk_gib -> BigInt,
         agent_state -> Nullable<Text>,
         agent_boot -> Nullable<Text>,
+        engine_data -> Nullable<Text>,
         refusal -> Nullable<Text>,
         refused_at -> Nullable<Timestamp>,
     }

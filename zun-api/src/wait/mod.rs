@@ -124,7 +124,9 @@ impl Hub {
     /// Says, here and in the other processes, that more than the rows of containers has changed, such as their runs.
     pub(crate) fn announce(&self, containers: Vec<ContainerId>) {
         self.read_again(&containers);
-        containers.into_iter().for_each(|container| self.tell(Change::Runs(container)));
+        for container in containers {
+            self.tell(Change::Runs(container));
+        }
     }
 
     /// Tells the other processes of a change. If they are told too much, they find it in the database.

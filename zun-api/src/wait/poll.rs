@@ -53,18 +53,9 @@ where
             hub.until_subscribed().await;
             last = Instant::now();
         }
-        let all = async {
-            loop {
-                let interval = if has_news() { INTERVAL } else { INTERVAL_WITHOUT_NEWS };
-                if last.elapsed() >= interval {
-                    return;
-                }
-                sleep(INTERVAL_WITHOUT_NEWS).await;
-            }
-        };
         let subscribed = tokio::select! {
             stale = hub.until_stale() => stale,
-            () = all => {
+            () = until_due(last, &has_news) => {
                 last = Instant::now();
                 hub.subscribed()
             }
@@ -78,6 +69,14 @@ where
                 tracing::warn!(error = %chain(&error), "cannot read the containers that requests wait for");
             }
         }
+    }
+}
+
+/// Waits until all rows are to be read again.
+async fn until_due(last: Instant, has_news: impl Fn() -> bool) {
+    let interval = || if has_news() { INTERVAL } else { INTERVAL_WITHOUT_NEWS };
+    while last.elapsed() < interval() {
+        sleep(INTERVAL_WITHOUT_NEWS).await;
     }
 }
 

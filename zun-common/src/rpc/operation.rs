@@ -228,6 +228,9 @@ pub struct AgentIdentity {
     pub state: Uuid,
     /// The kernel's id of the time since its machine was booted; `None` if the kernel has none.
     pub boot: Option<String>,
+    /// The directory with the data of its engine: engines of one machine may have one id. `None` if it is not known.
+    #[serde(default)]
+    pub data: Option<String>,
 }
 
 /// How far a host has come in the ledger of a cluster. If zun-api's database has not come as far, it is an older copy.

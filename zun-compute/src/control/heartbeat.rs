@@ -173,6 +173,7 @@ async fn inventory(host: &Host) -> Option<Inventory> {
 fn describe(engine: EngineInfo, host: &Host) -> Inventory {
     let EngineInfo {
         id: _,
+        data: _,
         engine,
         api_version: _,
         total,

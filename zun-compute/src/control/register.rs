@@ -8,7 +8,7 @@ use zun_common::bus::{Bus, CallError};
 use zun_common::chain;
 use zun_common::rpc::Code;
 use zun_common::rpc::envelope::CallContext;
-use zun_common::rpc::operation::{PROTOCOL, RegisterAgent, Registered};
+use zun_common::rpc::operation::{AgentIdentity, PROTOCOL, RegisterAgent, Registered};
 
 use crate::host::Host;
 use crate::worker::Workers;
@@ -39,7 +39,7 @@ pub(super) async fn register(host: &Host, workers: &Workers, bus: &Bus) -> Resul
         engine_id: engine.id,
         protocol: PROTOCOL,
         position: host.position.get(),
-        agent: Some(host.identity.clone()),
+        agent: Some(AgentIdentity { data: Some(engine.data), ..host.identity.clone() }),
     };
     match bus.call_controller(&call, &CallContext::internal()).await {
         Ok(Registered { epoch, cluster }) => {

@@ -177,6 +177,8 @@ pub struct EngineInfo {
     /// The engine's own id. Docker 20.10 keeps it in `/etc/docker/key.json`, newer versions in the data directory. So
     /// it changes if Docker loses its data, except on 20.10.
     pub id: String,
+    /// The directory with its data. Engines of one machine may have one id, but not one directory.
+    pub data: String,
     /// The name and version, such as `docker 20.10.24`.
     pub engine: String,
     /// The newest version of its API that the engine supports.

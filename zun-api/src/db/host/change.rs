@@ -91,6 +91,7 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registra
             dsl::agent_sequence.eq(agent_sequence),
             dsl::agent_state.eq(identity.as_ref().map(|identity| identity.state.to_string())),
             dsl::agent_boot.eq(identity.as_ref().and_then(|identity| identity.boot.as_ref())),
+            dsl::engine_data.eq(identity.as_ref().and_then(|identity| identity.data.as_ref())),
             dsl::refusal.eq(None::<String>),
             dsl::removed_at.eq(None::<NaiveDateTime>),
         ))

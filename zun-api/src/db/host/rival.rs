@@ -93,16 +93,18 @@ pub(super) fn refusal(
     {
         return Ok(Some(Refusal::OtherEngine { host, known: known.clone() }));
     }
-    let Some(boot) = agent.agent.as_ref().and_then(|identity| identity.boot.as_deref()) else {
+    let Some(AgentIdentity { boot: Some(boot), data: Some(data), .. }) = &agent.agent else {
         return Ok(None);
     };
-    // Engines of machines that were cloned may have one id, but not one boot.
-    let other = query::all(conn)?.into_iter().filter(|other| {
+    // Engines of machines that were cloned may have one id, but not one boot. Those of one machine may have one id, too
+    // (Docker 20.10), but not one directory.
+    let others = query::all(conn)?.into_iter().filter(|other| {
         other.name != host
             && other.engine_id.as_ref() == Some(&agent.engine_id)
-            && other.agent_boot.as_deref() == Some(boot)
+            && other.agent_boot.as_ref() == Some(boot)
+            && other.engine_data.as_ref() == Some(data)
     });
-    for other in other {
+    for other in others {
         if may_be_at_work(&other, now) || has_containers(conn, &other.name)? {
             return Ok(Some(Refusal::SharedEngine { host, other: other.name }));
         }

@@ -52,9 +52,10 @@ pub(crate) struct Record {
     pub(crate) protocol: u32,
     /// The engine's own id, from the agent's registration.
     pub(crate) engine_id: Option<String>,
-    /// The id of its agent's state directory, and the boot of its machine.
+    /// The id of its agent's state directory, the boot of its machine, and the directory with its engine's data.
     pub(super) agent_state: Option<String>,
     pub(super) agent_boot: Option<String>,
+    pub(super) engine_data: Option<String>,
     /// Why an agent was refused, and when for the last time.
     pub(super) refusal: Option<String>,
     pub(super) refused_at: Option<NaiveDateTime>,
@@ -151,6 +152,7 @@ pub(super) struct Row {
     engine_id: Option<String>,
     agent_state: Option<String>,
     agent_boot: Option<String>,
+    engine_data: Option<String>,
     refusal: Option<String>,
     refused_at: Option<NaiveDateTime>,
     last_sequence: i64,
@@ -209,6 +211,7 @@ impl Row {
             engine_id: self.engine_id,
             agent_state: self.agent_state,
             agent_boot: self.agent_boot,
+            engine_data: self.engine_data,
             refusal: self.refusal,
             refused_at: self.refused_at,
             last_sequence: self.last_sequence,
@@ -271,6 +274,7 @@ mod tests {
             engine_id: None,
             agent_state: None,
             agent_boot: None,
+            engine_data: None,
             refusal: None,
             refused_at: None,
             last_sequence: 0,

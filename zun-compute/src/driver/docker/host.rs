@@ -24,6 +24,7 @@ impl DockerDriver {
         runtimes.sort();
         Ok(EngineInfo {
             id: info.id.clone().unwrap_or_default(),
+            data: info.docker_root_dir.clone().unwrap_or_default(),
             engine: format!("docker {}", version.version.as_deref().unwrap_or("unknown")),
             api_version: api_version(&version)?,
             total: total(&info),

@@ -159,6 +159,7 @@ pub(super) fn full_name(image: &str) -> String {
 fn machine() -> EngineInfo {
     EngineInfo {
         id: random_uuid().to_string(),
+        data: "memory".to_owned(),
         engine: "fake 1".to_owned(),
         api_version: ApiVersion { major: 1, minor: 41 },
         total: Resources { cpus: Cpus::from_millis(8000), memory: Mebibytes(16 << 10) },
