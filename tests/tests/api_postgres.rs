@@ -17,6 +17,8 @@ mod contract;
 mod create;
 #[path = "api/edge.rs"]
 mod edge;
+#[path = "api/explain.rs"]
+mod explain;
 #[path = "api/files.rs"]
 mod files;
 #[path = "api/images.rs"]

@@ -26,6 +26,9 @@ pub struct EngineOptions {
     /// Memory and swap together, in MiB; -1 is unlimited. Without it, as much swap as memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_swap: Option<i64>,
+    /// Weight among the containers of a host when its CPUs are busy; the engine's default is 1024.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_shares: Option<u32>,
     /// Maximum number of processes; -1 is unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<i64>,

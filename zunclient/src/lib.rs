@@ -6,6 +6,7 @@ pub mod cmd;
 pub mod console;
 pub mod exit;
 mod forward_signals;
+mod left_sessions;
 pub mod out;
 pub mod relay;
 pub mod settings;

@@ -76,3 +76,29 @@ fn c08_a_started_container_reads_a_pipe_to_its_end() {
     let finished = Finished::from(output);
     assert_eq!((finished.code, finished.stdout.as_str()), (4, "piped\nlate\n"), "{finished:?}");
 }
+
+#[test]
+fn an_attach_without_a_name_comes_back_to_the_last_session_that_was_left() {
+    let state = tempfile::tempdir().expect("a directory");
+    let zun = ZunCli::shared().with("XDG_STATE_HOME", &state.path().display().to_string());
+    let [first, second] = [zun.name("left-first"), zun.name("left-second")];
+    for name in [&first, &second] {
+        let mut term = zun.term(&["run", "-i", "--name", name.as_str(), "cirros", "/bin/sh"], SIZE);
+        term.shows("/ #");
+        term.types("\x10\x11");
+        assert_eq!(term.exit(), 0);
+    }
+    let mut term = zun.term(&["attach", first.as_str()], SIZE);
+    term.shows("/ #");
+    term.types("\x10\x11");
+    assert_eq!(term.exit(), 0);
+    let mut term = zun.term(&["attach"], SIZE);
+    term.shows(&format!("coming back to {}", first.as_str()));
+    term.shows("/ #");
+    term.types("exit 5\r");
+    assert_eq!(term.exit(), 5);
+    // It has ended, so there is nothing to come back to.
+    let ended = zun.run(&["attach"]);
+    assert_eq!(ended.code, 125, "{ended:?}");
+    assert!(ended.stderr.contains("no session was left here"), "{ended:?}");
+}

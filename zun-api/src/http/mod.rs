@@ -15,6 +15,7 @@ mod microversion;
 mod middleware;
 mod openapi;
 mod paging;
+mod placement;
 mod quotas;
 mod registries;
 mod resources;

@@ -119,6 +119,15 @@ pub(crate) fn select_host(
     best.map(|(_weight, host)| host.name.clone()).ok_or(NoValidHost { reasons })
 }
 
+/// The load of each host with the container added, or why the container does not fit.
+pub(crate) fn judge_all(
+    needs: &Needs<'_>,
+    hosts: &[HostView],
+    settings: &SchedulerSettings,
+) -> Vec<(HostName, Result<f64, FilterReason>)> {
+    hosts.iter().map(|host| (host.name.clone(), load_with(needs, host, settings))).collect()
+}
+
 /// Returns the load of the host with the container added, from 0 to 1, or why the container does not fit.
 fn load_with(
     needs: &Needs<'_>,

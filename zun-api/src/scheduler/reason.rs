@@ -40,6 +40,11 @@ pub(crate) enum FilterReason {
 }
 
 impl FilterReason {
+    /// What hosts with this reason are, for tenants: without amounts, which tell of other projects.
+    pub(crate) const fn for_tenants(self) -> &'static str {
+        self.group().1
+    }
+
     /// The place among the filters, and what hosts with this reason are.
     const fn group(self) -> (usize, &'static str) {
         match self {

@@ -10,6 +10,7 @@ use zun_common::api::v1::container::{
 };
 use zun_common::api::v1::exec::{Execute, Executed};
 use zun_common::api::v1::files::{CommittedImage, ContainerChanges};
+use zun_common::api::v1::placement::Placement;
 use zun_common::api::v1::run::{Run, RunList, WaitRequest, Waited};
 use zun_common::status::Status;
 
@@ -36,6 +37,12 @@ pub struct ListQuery {
 }
 
 impl Client {
+    /// Returns where a container would be created, and creates nothing.
+    pub async fn explain(&self, ask: &CreateContainer) -> Result<Placement, ApiError> {
+        let request = self.request(Method::POST, &["placement"])?.json(ask);
+        json(self.send(request, SHORT_TIMEOUT).await?).await
+    }
+
     /// Creates a container without starting it.
     pub async fn create(&self, ask: &CreateContainer) -> Result<Container, ApiError> {
         let request = self.request(Method::POST, &["containers"])?;

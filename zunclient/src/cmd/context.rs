@@ -5,6 +5,7 @@ use zun_common::shutdown::Tasks;
 use super::{Failure, Global};
 use crate::api::Client;
 use crate::console::Proxies;
+use crate::left_sessions::LeftSessions;
 use crate::out::{self, Printer};
 use crate::settings::{Flags, settings};
 
@@ -12,6 +13,8 @@ use crate::settings::{Flags, settings};
 pub struct Context {
     /// The API client.
     pub api: Client,
+    /// The sessions that the user left.
+    pub(crate) left_sessions: LeftSessions,
     /// Prints results.
     pub printer: Printer,
     /// The proxies for connections to hosts.
@@ -30,8 +33,10 @@ impl Context {
             debug: global.debug,
         })
         .await?;
+        let api = Client::new(&settings, out::notice)?;
         Ok(Self {
-            api: Client::new(&settings, out::notice)?,
+            left_sessions: LeftSessions::of(api.endpoint()),
+            api,
             printer: Printer::new(global.format.clone().unwrap_or_default()),
             proxies: settings.proxies,
             tasks: Tasks::new(),

@@ -1,8 +1,6 @@
 //! The progress of an image pull, on stderr: a line, and on a terminal also a bar for each layer. The bars disappear at
 //! the end.
 
-use std::io::IsTerminal as _;
-
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use zun_common::api::v1::container::{ImagePull, PulledLayer};
 
@@ -26,7 +24,7 @@ impl PullProgress {
             out::notice(&format!("pulling {image} …"));
             self.told = true;
         }
-        let Some(pull) = pull.filter(|_| has_bars()) else { return };
+        let Some(pull) = pull.filter(|_| out::stderr_is_live()) else { return };
         self.bars.get_or_insert_with(Bars::new).show(pull);
     }
 }
@@ -91,12 +89,6 @@ impl Drop for Bars {
         // If the terminal is gone, there is nothing to remove.
         drop(self.all.clear());
     }
-}
-
-/// Whether stderr is a terminal that can move its cursor.
-fn has_bars() -> bool {
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    std::io::stderr().is_terminal() && !is_dumb
 }
 
 /// Removes control characters, which Docker must not send to the terminal.

@@ -12,7 +12,7 @@ mod template;
 mod text;
 mod values;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -36,6 +36,12 @@ pub fn notice(line: &str) {
     if poll(&mut room, Some(&STALLED_TERMINAL_TIMEOUT)) != Ok(0) {
         error_bytes(format!("zun: {}\n", clean(line)).as_bytes());
     }
+}
+
+/// Whether stderr is a terminal that can move its cursor.
+pub(crate) fn stderr_is_live() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    std::io::stderr().is_terminal() && !is_dumb
 }
 
 /// Writes bytes to stderr, unchanged.

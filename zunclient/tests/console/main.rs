@@ -10,6 +10,7 @@ mod formats;
 mod habits;
 mod links;
 mod lists;
+mod placement;
 #[path = "../../../tests/src/pty.rs"]
 #[expect(
     clippy::indexing_slicing,
@@ -21,5 +22,6 @@ mod lists;
 mod pty;
 mod repeats;
 mod run;
+mod screens;
 mod statuses;
 mod waits;

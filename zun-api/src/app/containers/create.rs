@@ -90,7 +90,6 @@ const CREATE_LIMIT: TimeDelta = TimeDelta::minutes(10);
 enum Claim {
     Created(Box<Created>),
     NameTaken(String),
-    NoSuchHost,
     Refused(Box<AppError>),
 }
 
@@ -108,10 +107,7 @@ impl App {
         caller: &Caller,
         requested: NewContainer,
     ) -> Result<Record, AppError> {
-        files::check_image(caller, &requested.image)?;
-        for permission in rights::needed(&requested) {
-            caller.require(permission)?;
-        }
+        check_rights(caller, &requested)?;
         let key = caller.request_key(&requested.asked(caller))?;
         let attempt = self.claim(caller, requested, key.clone());
         let (record, accepted) = match Box::pin(self.once(key, attempt)).await? {
@@ -142,7 +138,6 @@ impl App {
     ) -> Result<(Record, Option<Accepted>), AppError> {
         let (caller, settings) = (caller.clone(), self.claim_settings());
         let range = self.settings.ports.range.clone();
-        let named = requested.host.clone();
         let request = caller.context.request.clone();
         let claim = self
             .db
@@ -150,19 +145,16 @@ impl App {
                 try_claim(conn, (&caller, key.as_ref()), &requested, (&settings, &range))
             })
             .await?;
-        match (claim, named) {
-            (Claim::Created(created), _) => {
+        match claim {
+            Claim::Created(created) => {
                 let Created { record, accepted, skipped } = *created;
                 for (host, reason) in skipped {
                     tracing::info!(request.id = %request, host.name = %host, ?reason, "the scheduler skipped a host");
                 }
                 Ok((record, accepted))
             }
-            (Claim::NameTaken(name), _) => Err(AppError::NameTaken(name)),
-            (Claim::Refused(why), _) => Err(*why),
-            (Claim::NoSuchHost, named) => {
-                Err(AppError::HostNotFound(named.map(String::from).unwrap_or_default()))
-            }
+            Claim::NameTaken(name) => Err(AppError::NameTaken(name)),
+            Claim::Refused(why) => Err(*why),
         }
     }
 }
@@ -214,22 +206,10 @@ fn write(
         Ok(name) => name,
         Err(taken) => return Ok(Claim::NameTaken(taken)),
     };
-    let mut views = hosts::views(conn)?;
-    if let Some(only) = &requested.host {
-        if host::known(conn, only)?.is_none() {
-            return Ok(Claim::NoSuchHost);
-        }
-        views.retain(|view| view.name == *only);
-    }
-    if requested.hints.concern_neighbours() {
-        meet_neighbours(conn, &identity.project, &mut views)?;
-    }
-    let mut attachments = match Attachments::find(conn, &identity.project, &requested)? {
-        Ok(attachments) => attachments,
+    let (views, mut attachments) = match candidates(conn, &identity.project, (&requested, range))? {
+        Ok(candidates) => candidates,
         Err(why) => return Ok(Claim::Refused(Box::new(why))),
     };
-    attachments.judge(&mut views);
-    publish::judge(conn, (&requested.ports, range), &mut views)?;
     let (outlook, skipped) = schedule((caller, &requested.needs()), &views, &settings.scheduler);
     let ports = match &outlook {
         Outlook::Placed(host) => publish::choose(conn, (&requested.ports, range), host)?,
@@ -256,6 +236,37 @@ fn write(
     }
     let accepted = accept(conn, (caller, key), &record)?;
     Ok(Claim::Created(Box::new(Created { record, accepted, skipped })))
+}
+
+/// Refuses what the caller may not request.
+pub(super) fn check_rights(caller: &Caller, requested: &NewContainer) -> Result<(), AppError> {
+    files::check_image(caller, &requested.image)?;
+    rights::needed(requested).into_iter().try_for_each(|permission| caller.require(permission))
+}
+
+/// The hosts to choose from, and the volumes and the network that the container uses.
+pub(super) fn candidates(
+    conn: &mut Conn,
+    project: &ProjectId,
+    (requested, range): (&NewContainer, &RangeInclusive<u16>),
+) -> Result<Result<(Vec<HostView>, Attachments), AppError>, DbError> {
+    let mut views = hosts::views(conn)?;
+    if let Some(only) = &requested.host {
+        if host::known(conn, only)?.is_none() {
+            return Ok(Err(AppError::HostNotFound(only.to_string())));
+        }
+        views.retain(|view| view.name == *only);
+    }
+    if requested.hints.concern_neighbours() {
+        meet_neighbours(conn, project, &mut views)?;
+    }
+    let attachments = match Attachments::find(conn, project, requested)? {
+        Ok(attachments) => attachments,
+        Err(why) => return Ok(Err(why)),
+    };
+    attachments.judge(&mut views);
+    publish::judge(conn, (&requested.ports, range), &mut views)?;
+    Ok(Ok((views, attachments)))
 }
 
 /// Adds the labels of the project's containers to the hosts that these are on.
@@ -341,7 +352,7 @@ impl NewContainer {
         self.uses_resources() || self.options.gpus.is_some()
     }
 
-    fn needs(&self) -> Needs<'_> {
+    pub(super) fn needs(&self) -> Needs<'_> {
         let is_plain = self.options.is_empty()
             && self.healthcheck.is_none()
             && self.disk.is_none()

@@ -10,7 +10,7 @@ mod usage;
 use std::fmt;
 
 pub(crate) use limits::{Limits, Quota, class, lock, project, reset, set, set_class, usage};
-pub(crate) use usage::{Amounts, change, release, reserve};
+pub(crate) use usage::{Amounts, change, check, release, reserve};
 
 use crate::db::host::Growth;
 use crate::db::{Conn, DbError};

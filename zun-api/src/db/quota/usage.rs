@@ -77,14 +77,35 @@ pub(crate) fn reserve(
     if ensure(conn, project.as_str())? && add(conn, project.as_str(), wanted, Some(&defaults))? {
         return Ok(());
     }
-    let allowed = limits_of(conn, project)?.unwrap_or_default().or(defaults);
-    let excesses = excesses(usage(conn, project)?, wanted, &allowed);
+    let excesses = beyond(conn, project, (wanted, defaults))?;
     // Another transaction has released enough meanwhile. Then the caller begins again.
     if excesses.is_empty() {
         Err(DbError::NoRoom)
     } else {
         Err(DbError::OverQuota(OverQuota(excesses)))
     }
+}
+
+/// Like [`reserve`], but reserves nothing.
+pub(crate) fn check(
+    conn: &mut Conn,
+    project: &ProjectId,
+    wanted: Amounts,
+    settings: &QuotaSettings,
+) -> Result<(), DbError> {
+    let defaults = class(conn, settings)?;
+    let excesses = beyond(conn, project, (wanted, defaults))?;
+    if excesses.is_empty() { Ok(()) } else { Err(DbError::OverQuota(OverQuota(excesses))) }
+}
+
+/// The limits that amounts exceed.
+fn beyond(
+    conn: &mut Conn,
+    project: &ProjectId,
+    (wanted, defaults): (Amounts, Quota),
+) -> Result<Vec<Excess>, DbError> {
+    let allowed = limits_of(conn, project)?.unwrap_or_default().or(defaults);
+    Ok(excesses(usage(conn, project)?, wanted, &allowed))
 }
 
 /// Replaces what a container has by other limits.

@@ -8,6 +8,7 @@ pub mod exec;
 pub mod files;
 pub mod host;
 pub mod image;
+pub mod placement;
 pub mod quota;
 pub mod registry;
 pub mod resource;

@@ -25,6 +25,7 @@ pub(super) fn apply(options: &EngineOptions, body: &mut ContainerCreateBody) {
         tmpfs,
         shm_size,
         memory_swap,
+        cpu_shares,
         pids_limit,
         ulimits,
         cap_add,
@@ -54,6 +55,7 @@ pub(super) fn apply(options: &EngineOptions, body: &mut ContainerCreateBody) {
     host.tmpfs = map(tmpfs);
     host.shm_size = shm_size.map(|size| i64::try_from(size.bytes()).unwrap_or(i64::MAX));
     host.memory_swap = memory_swap.map(swap);
+    host.cpu_shares = cpu_shares.map(i64::from);
     host.pids_limit = *pids_limit;
     host.ulimits = list(ulimits.iter().map(ulimit));
     host.cap_add = texts(cap_add);

@@ -1,6 +1,7 @@
 //! `zun attach`
 
 use clap::Args;
+use zun_common::api::v1::container::Container;
 use zun_common::grant;
 use zun_common::status::Status;
 
@@ -17,6 +18,7 @@ use crate::tty::signals::Signals;
 #[command(after_help = "\
 Examples:
   zun attach test                       Connect to it; ctrl-p ctrl-q detaches
+  zun attach                            Come back to the last session that was left
   zun attach --no-stdin test | tee log  Save its output
 
 If the container has not started yet, or is between two runs, zun waits until it
@@ -25,8 +27,8 @@ starts.
 Exit status: the exit code of the container's command, 0 after detaching, 125
 if zun failed.")]
 pub(in crate::cmd) struct Attach {
-    /// Name or UUID of the container
-    container: String,
+    /// Name or UUID of the container (default that of the last session that was left)
+    container: Option<String>,
     /// Do not attach stdin
     #[arg(long)]
     no_stdin: bool,
@@ -40,7 +42,10 @@ pub(in crate::cmd) struct Attach {
 impl Attach {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
-        let container = context.api.show(&self.container).await?;
+        let container = match &self.container {
+            Some(container) => context.api.show(container).await?,
+            None => unless_ended(&mut signals, last_left(context)).await?,
+        };
         let session = Session {
             context,
             container: &container,
@@ -69,4 +74,31 @@ impl Attach {
         let begin = if runs && !self.read_only { OnOpen::Redraw } else { OnOpen::Nothing };
         Ok(session.hold(opened, begin, &mut signals).await?)
     }
+}
+
+/// The container of the last session that was left and still runs. Those of projects that the caller does not see are
+/// passed over.
+async fn last_left(context: &Context) -> Result<Container, Failure> {
+    for left in context.left_sessions.all() {
+        match context.api.show(&left.container).await {
+            Ok(container) if is_over(container.status) => {
+                let (name, status) = (&container.name, container.status);
+                let words = format!(
+                    "the last session that was left is over: {name} is {status}; `zun why {name}` shows more"
+                );
+                return Err(Failure::new(words));
+            }
+            Ok(container) => {
+                out::notice(&format!("coming back to {}", container.name));
+                return Ok(container);
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Failure::new("no session was left here; name the container: `zun list` shows all"))
+}
+
+const fn is_over(status: Status) -> bool {
+    matches!(status, Status::Stopped | Status::Error | Status::Dead | Status::Deleted)
 }

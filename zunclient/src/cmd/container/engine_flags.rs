@@ -35,6 +35,9 @@ pub(super) struct LimitFlags {
     /// Limit of memory and swap together; -1 is unlimited (default twice the memory)
     #[arg(long, value_name = "SIZE", value_parser = swap, allow_negative_numbers = true)]
     memory_swap: Option<i64>,
+    /// Weight when the CPUs of the host are busy, 2 to 262144 (default 1024)
+    #[arg(short = 'c', long, value_name = "NUMBER")]
+    cpu_shares: Option<u32>,
     /// Maximum number of processes; -1 is unlimited
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pids_limit: Option<i64>,
@@ -214,6 +217,7 @@ impl EngineFlags {
             tmpfs: self.all_mounts()?.tmpfs.into_iter().collect(),
             shm_size: limits.shm_size.map(Mebibytes),
             memory_swap: limits.memory_swap,
+            cpu_shares: limits.cpu_shares,
             pids_limit: limits.pids_limit,
             ulimits: limits.ulimit.iter().cloned().collect(),
             cap_add: rights.cap_add.clone(),

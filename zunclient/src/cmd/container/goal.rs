@@ -50,7 +50,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Docker's default grace period of a stop, in seconds.
-const DEFAULT_GRACE: u32 = 10;
+pub(super) const DEFAULT_GRACE: u32 = 10;
 
 /// Returns how long a stop with this grace period may take.
 pub(super) fn stop_timeout(grace: Option<u32>) -> Duration {

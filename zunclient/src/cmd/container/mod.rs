@@ -11,6 +11,7 @@ pub(super) mod diff;
 mod ending;
 mod engine_flags;
 pub(super) mod exec;
+mod explain;
 pub(super) mod export;
 mod goal;
 pub(super) mod kill;

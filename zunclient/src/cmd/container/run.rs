@@ -10,6 +10,7 @@ use zun_common::grant;
 
 use super::container_flags::{COMMON_OPTIONS, ContainerFlags};
 use super::ending::Unfinished;
+use super::explain::explain;
 use super::goal::{Goal, reach};
 use super::session::{ConsoleFlags, OnOpen, Session, own_size};
 use super::starting::{self, Progress, created, unless_ended};
@@ -28,11 +29,13 @@ Examples:
   zun run --rm cirros echo hello            Run it, then remove the container
   echo hello | zun run -i --rm cirros cat   Pipe data through a command
   zun run -d --name web cirros sleep 1000   Run in the background
+  zun run --explain -m 2g cirros            Show where it would run, and why
 
 Exit status: the exit code of the command (128+N if signal N killed it), 0
 after detaching, 125 if zun failed, 126 if the command is not executable, 127
 if it was not found."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
 pub(in crate::cmd) struct Run {
     #[command(flatten)]
     container_flags: ContainerFlags,
@@ -42,6 +45,9 @@ pub(in crate::cmd) struct Run {
     /// Suppress pull progress
     #[arg(short, long, help_heading = COMMON_OPTIONS, display_order = 7)]
     quiet: bool,
+    /// Show which host would be chosen and why, what is pulled, and the limits; create nothing
+    #[arg(long, help_heading = "Placement")]
+    explain: bool,
     #[command(flatten)]
     console_flags: ConsoleFlags,
 }
@@ -53,6 +59,9 @@ impl Run {
         let size = if mode.tty { own_size() } else { None };
         let mut ask = self.container_flags.request(mode, size)?;
         ask.stdin_once = mode.interactive && !mode.tty && !self.detach;
+        if self.explain {
+            return unless_ended(&mut signals, explain(context, &ask)).await;
+        }
         let progress = if self.quiet { Progress::Hidden } else { Progress::Shown };
         let made = OnceLock::new();
         let create = starting::create(&context.api, &ask, &mut signals, &made);

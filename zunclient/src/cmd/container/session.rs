@@ -239,6 +239,7 @@ impl Session<'_> {
         waits: bool,
     ) -> Result<Exit, Unfinished> {
         let name = self.container.name.as_str();
+        self.remember(&ended);
         match ended {
             Ended::Detached(_) => {
                 out::notice(&format!(
@@ -250,12 +251,13 @@ impl Session<'_> {
             Ended::Signal(number) => {
                 Err(Unfinished::Later(Failure::silent(Exit(number.exit_code()))))
             }
-            Ended::ForcedOut(number) => {
+            Ended::ForcedOut(_number) => {
                 let state = if waits { "may not have started yet" } else { "is still running" };
                 let words = format!(
                     "disconnected from {name} after {SIGNALS_TO_LEAVE} signals; it {state}; come back with `zun attach {name}`"
                 );
-                Err(Unfinished::Later(Failure::with_exit(words, Exit(number.exit_code()))))
+                // Docker's command exits with 1 too.
+                Err(Unfinished::Later(Failure::with_exit(words, Exit::FAILED)))
             }
             Ended::Exited(code) => ending::exited(name, code, run.as_ref()),
             Ended::NotStarted(code, reason) => {
@@ -270,6 +272,22 @@ impl Session<'_> {
                 let container = (container.0, container.1.as_str(), name);
                 ending::without_exit_code(container, why, run.as_ref()).await
             }
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Remembers a session that `zun attach` can come back to.
+    fn remember(&self, ended: &Ended) {
+        let left_sessions = &self.context.left_sessions;
+        match ended {
+            Ended::Detached(_)
+            | Ended::Signal(_)
+            | Ended::ForcedOut(_)
+            | Ended::OutputClosed
+            | Ended::WithoutExitCode(Some(_)) => left_sessions.left(self.container),
+            Ended::Exited(_) | Ended::ExitedLinkLost(..) => left_sessions.ended(self.container),
+            Ended::NotStarted(..) | Ended::WithoutExitCode(None) => {}
         }
     }
 }

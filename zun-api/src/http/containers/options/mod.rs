@@ -38,6 +38,7 @@ const OPTIONS: &[Field] = &[
         Kind::Limit { most: 1_048_576 },
         "Memory and swap together in MiB; twice the memory if absent",
     ),
+    whole_field("cpu_shares", (2, 262_144, ""), "Weight when the CPUs of the host are busy"),
     field("pids_limit", Kind::Limit { most: 4_194_304 }, "Maximum number of processes"),
     field("ulimits", Kind::Custom(ulimits_schema), "Resource limits of each process, by name"),
     texts_field("cap_add", rules::CAPABILITY, "Capabilities beyond the engine's default"),
@@ -102,6 +103,7 @@ fn read(fields: &mut Fields) -> Result<EngineOptions, InvalidField> {
         tmpfs: fields.pairs("tmpfs"),
         shm_size: fields.whole("shm_size").map(Mebibytes),
         memory_swap: fields.limit("memory_swap"),
+        cpu_shares: fields.whole("cpu_shares"),
         pids_limit: fields.limit("pids_limit"),
         ulimits: ulimits(fields)?,
         cap_add: capabilities(fields, "cap_add"),
@@ -266,7 +268,7 @@ mod tests {
     #[test]
     fn good_options_are_read_and_normalised() {
         let options = read_all(&json!({
-            "init": true, "tmpfs": {"/run": "rw,size=64m"}, "shm_size": "128", "pids_limit": -1,
+            "init": true, "tmpfs": {"/run": "rw,size=64m"}, "shm_size": "128", "cpu_shares": 512, "pids_limit": -1,
             "ulimits": {"nofile": {"soft": 1024, "hard": 2048}}, "cap_drop": ["all"],
             "cap_add": ["CAP_NET_RAW", "chown"], "security_opt": ["no-new-privileges:true"],
             "extra_hosts": ["db:10.0.0.1", "v6:::1", "gate:host-gateway"], "dns": ["10.0.0.2"],
@@ -277,7 +279,7 @@ mod tests {
         assert_eq!(options.cap_add, ["NET_RAW", "CHOWN"]);
         assert_eq!(options.cap_drop, ["ALL"]);
         assert_eq!(options.security_opt, ["no-new-privileges"]);
-        assert_eq!(options.shm_size, Some(Mebibytes(128)));
+        assert_eq!((options.shm_size, options.cpu_shares), (Some(Mebibytes(128)), Some(512)));
         assert_eq!(read_all(&json!({})), Ok(EngineOptions::default()));
     }
 
@@ -287,6 +289,7 @@ mod tests {
             (json!({"tmpfs": {"run": ""}}), "engine_options.tmpfs"),
             (json!({"tmpfs": {"/run": "bind=/etc"}}), "engine_options.tmpfs./run"),
             (json!({"shm_size": 0}), "engine_options.shm_size"),
+            (json!({"cpu_shares": 1}), "engine_options.cpu_shares"),
             (json!({"pids_limit": 0}), "engine_options.pids_limit"),
             (json!({"ulimits": {"fly": {"soft": 1, "hard": 1}}}), "engine_options.ulimits"),
             (json!({"ulimits": {"core": {"soft": 2, "hard": 1}}}), "engine_options.ulimits.core"),

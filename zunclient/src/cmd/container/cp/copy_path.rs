@@ -80,6 +80,16 @@ impl ContainerPath {
     }
 }
 
+impl fmt::Display for CopyPath {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Container(path) => path.fmt(out),
+            Self::Local(path) => path.display().fmt(out),
+            Self::Stdio => out.write_str("-"),
+        }
+    }
+}
+
 impl fmt::Display for ContainerPath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}", self.container, String::from_utf8_lossy(&self.path))

@@ -3,6 +3,7 @@
 mod chunks;
 mod copy_path;
 mod pack;
+mod progress;
 mod unpack;
 mod upload;
 
@@ -24,7 +25,6 @@ use crate::cmd::{Context, Failure};
 use crate::console::ConsoleError;
 use crate::console::docker::direct::next_chunk;
 use crate::exit::Exit;
-use crate::out;
 use crate::tty::screen::{Output, Screen};
 use crate::tty::signals::Signals;
 use chunks::Reader;
@@ -56,6 +56,9 @@ Notes:
     Docker leaves out the sockets of a container without a notice."
 )]
 pub(in crate::cmd) struct Cp {
+    /// Suppress progress
+    #[arg(short, long)]
+    quiet: bool,
     /// CONTAINER:PATH, a local path, or - for a tar stream on stdin
     source: CopyPath,
     /// CONTAINER:PATH, a local path, or - for a tar stream on stdout
@@ -65,6 +68,11 @@ pub(in crate::cmd) struct Cp {
 impl Cp {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
+        let copied = match (&self.source, &self.destination) {
+            (CopyPath::Stdio, destination) => destination,
+            (source, _) => source,
+        };
+        let _shown = progress::begin(&copied.to_string(), self.quiet);
         match (self.source, self.destination) {
             (CopyPath::Container(source), CopyPath::Local(destination)) => {
                 Box::pin(out_of(context, &source, &destination, &mut signals)).await?;
@@ -176,7 +184,9 @@ async fn out_of(
 async fn forward(mut body: Incoming, chunks: ChunkSender) {
     let mut count = 0;
     while let Some(outcome) = next_chunk(&mut body).await {
-        count += outcome.as_ref().map_or(0, bytes::Bytes::len);
+        let length = outcome.as_ref().map_or(0, bytes::Bytes::len);
+        count += length;
+        progress::add(length);
         let outcome =
             outcome.map_err(|error| std::io::Error::other(link_lost_after(&error, count)));
         if chunks.send(outcome).await.is_err() {
@@ -206,6 +216,7 @@ pub(super) async fn to_stdout(context: &Context, source: &ContainerPath) -> Resu
         match chunk {
             Ok(bytes) => {
                 count += bytes.len();
+                progress::add(bytes.len());
                 if screen.write(Output::Stdout, bytes).await.is_err() {
                     break;
                 }
@@ -300,5 +311,5 @@ fn path_error(error: ConsoleError, copy_path: &ContainerPath) -> Failure {
 
 /// Prints a notice about a skipped file.
 fn skipped(message: &str) {
-    out::notice(message);
+    progress::notice(message);
 }

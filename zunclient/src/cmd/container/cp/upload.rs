@@ -13,7 +13,7 @@ use zun_common::grant::ArchiveCall;
 
 use super::chunks::Writer;
 use super::copy_path::ContainerPath;
-use super::{DataChannel, QUEUED_CHUNKS, finished, path_error};
+use super::{DataChannel, QUEUED_CHUNKS, finished, path_error, progress};
 use crate::cmd::Failure;
 use crate::console::ConsoleError;
 
@@ -27,6 +27,7 @@ pub(super) async fn upload(
     let address = channel.address.with(&ArchiveCall::Write.query(&directory.path));
     let stream = unfold(received, |mut received: mpsc::Receiver<io::Result<Bytes>>| async {
         let chunk = received.recv().await?;
+        progress::add(chunk.as_ref().map_or(0, Bytes::len));
         Some((chunk.map(Frame::data), received))
     });
     let write_error = Arc::new(OnceLock::new());

@@ -1,0 +1,85 @@
+//! `/v1/placement`: where a container would be created.
+
+use std::collections::BTreeMap;
+
+use actix_web::web::Data;
+use zun_common::api::v1::placement::{
+    Candidate, Placement, PlannedImage, PlannedLimits, RefusedHosts,
+};
+use zun_common::rpc::container::PullPolicy;
+
+use super::extract::Parsed;
+use super::response::{ApiResult, ok};
+use super::routes::{Route, to};
+use crate::app::containers::{Explanation, NewContainer};
+use crate::app::{App, Caller};
+use crate::settings::PlacementStrategy;
+
+/// The routes of placements. Not in OpenStack Zun's API.
+pub(super) const ROUTES: &[Route] = &[Route::post(
+    "/v1/placement",
+    "Explain where a container would be created, and create nothing",
+    to!(explain),
+)
+.reads::<NewContainer>()
+.returns::<Placement>()];
+
+async fn explain(app: Data<App>, caller: Caller, input: Parsed<NewContainer>) -> ApiResult {
+    let explanation = Box::pin(app.explain(&caller, input.0)).await?;
+    Ok(ok(&placement(&explanation)))
+}
+
+/// Without the right to see hosts, the caller learns how many hosts each filter refused, and no more: names and amounts
+/// tell of other projects.
+fn placement(explanation: &Explanation) -> Placement {
+    let Explanation { requested, host, strategy, hosts, login, sees_hosts } = explanation;
+    let refusals = hosts.iter().filter_map(|(_, load)| load.as_ref().err());
+    let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
+    for reason in refusals {
+        *refused.entry(reason.for_tenants()).or_default() += 1;
+    }
+    let candidates = hosts.iter().map(|(name, load)| Candidate {
+        host: name.to_string(),
+        load: load.as_ref().ok().copied(),
+        reason: load.as_ref().err().map(ToString::to_string),
+    });
+    let named = host.as_ref().filter(|_| *sees_hosts);
+    let (image, domain) = explanation.image();
+    Placement {
+        fits: host.is_some(),
+        host: named.map(ToString::to_string),
+        strategy: match strategy {
+            PlacementStrategy::Spread => "spread",
+            PlacementStrategy::Pack => "pack",
+        }
+        .to_owned(),
+        hosts: hosts.len().try_into().unwrap_or(u64::MAX),
+        fitting: hosts
+            .iter()
+            .filter(|(_, load)| load.is_ok())
+            .count()
+            .try_into()
+            .unwrap_or(u64::MAX),
+        refused: refused
+            .into_iter()
+            .map(|(reason, hosts)| RefusedHosts { reason: reason.to_owned(), hosts })
+            .collect(),
+        candidates: sees_hosts.then(|| candidates.collect()),
+        image: PlannedImage {
+            name: image,
+            domain,
+            pull_policy: match requested.pull {
+                PullPolicy::Always => "always",
+                PullPolicy::IfNotPresent => "ifnotpresent",
+                PullPolicy::Never => "never",
+            }
+            .to_owned(),
+            registry: login.clone(),
+        },
+        limits: PlannedLimits {
+            cpu: f64::from(requested.resources.cpus.millis()) / 1000.0,
+            memory: requested.resources.memory.0,
+            disk: requested.disk.map(|disk| disk.0),
+        },
+    }
+}

@@ -1,0 +1,112 @@
+//! What more verbs show on terminals of 80 and 200 columns and in a pipe: processes, usage, hosts and errors.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::fake::service::{Service, ServiceRequest};
+use crate::lists::{piped, shown};
+use crate::run::container;
+
+fn host(name: &str, state: &str) -> Value {
+    json!({ "uuid": "1b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a11", "links": [], "hostname": name,
+        "mem_total": 64_000, "mem_used": 4096, "total_containers": 7, "cpus": 16.0,
+        "cpu_used": 3.5, "architecture": "x86_64", "os_type": "linux",
+        "os": "Debian GNU/Linux 12 (bookworm)", "kernel_version": "6.1.0-28-amd64",
+        "labels": { "rack": "r1" }, "disk_total": 200, "disk_used": 20,
+        "disk_quota_supported": false, "runtimes": ["runc"], "enable_cpu_pinning": false,
+        "engine": "Docker 28.2.2", "console": "compute1.example.org:2376", "state": state,
+        "state_reason": if state == "up" { Value::Null } else { json!("no heartbeat for 40 s") },
+        "strays": [] })
+}
+
+async fn service() -> Service {
+    Service::start(|ask| match ask.target.split('?').next().unwrap_or_default() {
+        "/v1/hosts" => (200, json!({ "hosts": [host("compute1", "up"), host("compute2", "down")] })),
+        path if path.ends_with("/top") => (
+            200,
+            json!({ "Titles": ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"],
+                "Processes": [
+                    ["root", "4711", "4690", "0", "15:02", "?", "00:00:00", "/bin/sh -c 'while true; do date; sleep 10; done'"],
+                    ["root", "4799", "4711", "0", "15:03", "?", "00:00:00", "sleep 10"]] }),
+        ),
+        path if path.ends_with("/stats") => (
+            200,
+            json!({ "CONTAINER": "web", "CPU %": 12.5, "MEM USAGE(MiB)": 100.5,
+                "MEM LIMIT(MiB)": 512.0, "MEM %": 19.6, "BLOCK I/O(B)": "1024/2048",
+                "NET I/O(B)": "4096/8192" }),
+        ),
+        _ => (200, container("Running", &json!({ "name": "web" }))),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn processes_usage_and_hosts_fit_each_terminal_and_are_whole_in_a_pipe() {
+    let service = service().await;
+    for (name, words) in [
+        ("top", &["top", "web"][..]),
+        ("stats", &["stats", "--no-stream", "web"]),
+        ("hosts", &["host", "list"]),
+    ] {
+        for columns in [80, 200] {
+            let text = shown(&service, words, columns).await;
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+            assert!(widest <= usize::from(columns), "{text}");
+            insta::assert_snapshot!(format!("{name}_at_{columns}_columns"), text);
+        }
+        let (code, text, _) = piped(&service, words).await;
+        assert_eq!(code, Some(0));
+        insta::assert_snapshot!(format!("{name}_in_a_pipe"), text);
+    }
+}
+
+fn web(stopped: bool) -> Value {
+    let (status, second) = if stopped { ("Stopped", 1) } else { ("Running", 0) };
+    let updated = format!("2026-11-29 15:00:0{second}");
+    container(status, &json!({ "name": "web", "updated_at": updated }))
+}
+
+#[tokio::test]
+async fn a_stop_with_a_signal_sends_it_and_kills_only_what_goes_on() {
+    for (obeys, requests) in [
+        (true, &["GET /v1/containers/web", "POST /v1/containers/ID/kill?signal=SIGINT"][..]),
+        (
+            false,
+            &[
+                "GET /v1/containers/web",
+                "POST /v1/containers/ID/kill?signal=SIGINT",
+                "POST /v1/containers/ID/stop?timeout=0",
+            ],
+        ),
+    ] {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let service = Service::start(move |ask| {
+            let stops = ask.target.contains("/stop?") || (obeys && ask.target.contains("/kill?"));
+            stopped.fetch_or(stops, Ordering::SeqCst);
+            (200, web(stopped.load(Ordering::SeqCst)))
+        })
+        .await;
+        let words = ["stop", "--signal", "SIGINT", "--time", "1", "web"];
+        let (code, text, message) = piped(&service, &words).await;
+        assert_eq!((code, text.as_str()), (Some(0), "web\n"), "{message}");
+        let changes: Vec<String> = service
+            .requests()
+            .iter()
+            .map(ServiceRequest::line)
+            .filter(|line| !line.contains("wait_for") && !line.contains("timeout=2"))
+            .collect();
+        let named: Vec<&str> = changes.iter().map(String::as_str).collect();
+        assert_eq!(named, requests, "{obeys}");
+    }
+}
+
+#[tokio::test]
+async fn an_attach_without_a_name_says_if_there_is_no_session_to_come_back_to() {
+    let service = service().await;
+    let (code, _, message) = piped(&service, &["attach"]).await;
+    assert_eq!(code, Some(125));
+    let expected = "zun: no session was left here; name the container: `zun list` shows all\n";
+    assert_eq!(message, expected);
+}
