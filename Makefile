@@ -2,7 +2,7 @@
 # need g++.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test test-long bench chaos simulation matrix conditions fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete
+.PHONY: help run up down test test-long bench chaos simulation matrix conditions docs fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ testbed-down: ## Remove the testbed
 conditions: ## Test the interactive conditions on the installed engine and on the one of Debian 13; write docs/conditions.md
 	@deploy/packages.sh test
 	@deploy/conditions.sh
+
+docs: ## Build the documents as a site in target/book
+	@deploy/docs.sh
 
 check: fmt scripts machete deny clippy doc ## Check format, scripts, dependencies, licences, lints and documentation
 
