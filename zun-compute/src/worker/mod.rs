@@ -1,5 +1,5 @@
 //! Carries out operations: one worker for each container that has any, so that operations on a container never overlap
-//! and keep their order.
+//! and keep their order. The exception is a signal during a stop: as with Docker, it does not wait.
 //!
 //! ```text
 //!  nudge, list of open operations ──> queue ──> worker: inspect ──> rules ──> engine ──> report with the outcome
@@ -33,11 +33,12 @@ use zun_common::status::Status;
 
 use crate::host::Host;
 use crate::operation_state::{Ended, OperationState as State};
+use crate::report::Failure;
 use perform::Finished;
 pub(crate) use pulls::Pulls;
 use queue::{Job, Queues, Submitted};
 use rules::action;
-use work::Work;
+use work::{Place, Work};
 
 /// How long the reply to a nudge waits until the operation has begun, or a removal until it is done.
 const REPLY_WAIT: Duration = Duration::from_secs(8);
@@ -69,7 +70,9 @@ impl Workers {
     pub(crate) async fn perform(&self, operation: Operation) -> Result<Option<Outcome>, Problem> {
         let (container, change) = (operation.container, operation.change.clone());
         match self.submit(operation, Queues::submit)? {
-            Submitted::First(state) | Submitted::Waiting(state) => Ok(reply(state, &change).await),
+            Submitted::First(state) | Submitted::Waiting(state) | Submitted::Beside(_, state) => {
+                Ok(reply(state, &change).await)
+            }
             Submitted::Gap => {
                 self.host.control.pull_now();
                 Ok(None)
@@ -93,7 +96,12 @@ impl Workers {
                 continue;
             }
             match self.submit(operation, Queues::submit_listed) {
-                Ok(Submitted::First(_) | Submitted::Waiting(_) | Submitted::Passed) => {}
+                Ok(
+                    Submitted::First(_)
+                    | Submitted::Waiting(_)
+                    | Submitted::Beside(..)
+                    | Submitted::Passed,
+                ) => {}
                 Ok(Submitted::Gap | Submitted::Full) => {
                     full.insert(container);
                 }
@@ -146,6 +154,10 @@ impl Workers {
         if let Submitted::First(_) = submitted {
             self.tasks.spawn(self.clone().work(container));
         }
+        if let Submitted::Beside(job, state) = submitted {
+            self.tasks.spawn(self.clone().run_beside(job));
+            return Ok(Submitted::Waiting(state));
+        }
         Ok(submitted)
     }
 
@@ -158,8 +170,31 @@ impl Workers {
         }
     }
 
-    /// Carries out one operation. Returns `false` if it was abandoned.
+    /// Carries out an operation while the container's worker is at another one, which reports the container's state.
+    async fn run_beside(self, job: Job) {
+        if let Some((operation, _, ended)) = self.carry_out(job, Place::Beside).await {
+            self.host.reports.add_outcome(operation.container, ended);
+        }
+    }
+
+    /// Carries out one operation. Returns `false` if it was abandoned because the agent ends.
     async fn run(&self, job: Job) -> bool {
+        let Some((operation, failure, ended)) = self.carry_out(job, Place::Worker).await else {
+            return !self.cut_off.is_cancelled();
+        };
+        let ending = perform::end(&self.host, &operation, (failure, ended));
+        if AssertUnwindSafe(ending).catch_unwind().await.is_err() {
+            tracing::error!(container.id = %operation.container, "the report of an operation panicked");
+        }
+        true
+    }
+
+    /// `None` if it was abandoned.
+    async fn carry_out(
+        &self,
+        job: Job,
+        place: Place,
+    ) -> Option<(Operation, Option<Failure>, Ended)> {
         let Job { operation, epoch, state, superseded } = job;
         let work = Work {
             host: &self.host,
@@ -167,6 +202,7 @@ impl Workers {
             epoch,
             superseded: &superseded,
             state: &state,
+            place,
         };
         let began = Instant::now();
         let performing = AssertUnwindSafe(perform::perform(&work)).catch_unwind();
@@ -174,7 +210,7 @@ impl Workers {
             biased;
             () = self.cut_off.cancelled() => {
                 state.send_replace(State::Abandoned);
-                return false;
+                return None;
             }
             finished = performing => finished,
         };
@@ -183,20 +219,18 @@ impl Workers {
             Ok(None) => {
                 self.queues().forget(operation.id);
                 state.send_replace(State::Abandoned);
-                self.host.reports.abandoned(operation.container);
+                if place == Place::Worker {
+                    self.host.reports.abandoned(operation.container);
+                }
                 self.host.reconcile_needed.notify_one();
-                return true;
+                return None;
             }
             Err(_panic) => perform::panicked(&operation),
         };
         self.host.metrics.count_operation(action(&operation.change), &outcome, began.elapsed());
         state.send_replace(State::Ended(outcome.clone()));
         let ended = Ended { operation: operation.id, outcome, state };
-        let ending = perform::end(&self.host, &operation, (failure, ended));
-        if AssertUnwindSafe(ending).catch_unwind().await.is_err() {
-            tracing::error!(container.id = %operation.container, "the report of an operation panicked");
-        }
-        true
+        Some((operation, failure, ended))
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues> {

@@ -5,6 +5,7 @@
 //!  submit ──known?──> its state so far
 //!     ├──number missing?──> Gap: the agent asks zun-api for all open operations
 //!     ├──full?──> Full
+//!     ├──signal during a stop?──> Beside: carried out at once
 //!     └──> queue ──next──> worker ──> Ended ──report acknowledged──> Acknowledged ──2 min──> forgotten
 //! ```
 
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zun_common::id::{ContainerId, Epoch, OperationId};
-use zun_common::rpc::operation::{Operation, Outcome};
+use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 
 use crate::operation_state::{Ended, OperationState as State};
@@ -41,6 +42,8 @@ pub(super) enum Submitted {
     First(watch::Receiver<State>),
     /// It is queued behind others, or was submitted before.
     Waiting(watch::Receiver<State>),
+    /// It does not wait for the operation that the worker carries out, and must be carried out now.
+    Beside(Job, watch::Receiver<State>),
     /// An earlier operation of the container is missing. Only for operations that arrive alone.
     Gap,
     /// Too many operations of the container are waiting.
@@ -55,8 +58,23 @@ pub(super) enum Submitted {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Job>,
-    /// The token of the operation that the worker carries out.
-    running: Option<CancellationToken>,
+    running: Option<Running>,
+}
+
+/// The operation that the worker carries out.
+#[derive(Debug)]
+struct Running {
+    superseded: CancellationToken,
+    /// Whether it waits for the end of the container's process, as long as its client has requested.
+    awaits_end: bool,
+}
+
+impl Queue {
+    /// Whether an operation is carried out beside the running one: a signal is for the process whose end that one awaits.
+    fn is_beside(&self, change: &Change) -> bool {
+        let awaits_end = self.running.as_ref().is_some_and(|running| running.awaits_end);
+        awaits_end && self.waiting.is_empty() && matches!(change, Change::Kill { .. })
+    }
 }
 
 #[derive(Debug)]
@@ -159,7 +177,11 @@ impl Queues {
         let epoch = self.epoch;
         let job = Job { operation, epoch, state, superseded: CancellationToken::new() };
         let is_first = !self.by_container.contains_key(&container);
-        self.by_container.entry(container).or_default().waiting.push_back(job);
+        let queue = self.by_container.entry(container).or_default();
+        if queue.is_beside(&job.operation.change) {
+            return Submitted::Beside(job, receiver);
+        }
+        queue.waiting.push_back(job);
         if is_first { Submitted::First(receiver) } else { Submitted::Waiting(receiver) }
     }
 
@@ -170,7 +192,9 @@ impl Queues {
             self.by_container.remove(&container);
             return None;
         };
-        queue.running = Some(job.superseded.clone());
+        let awaits_end =
+            matches!(job.operation.change, Change::Stop { .. } | Change::Reboot { .. });
+        queue.running = Some(Running { superseded: job.superseded.clone(), awaits_end });
         Some(job)
     }
 
@@ -213,7 +237,7 @@ impl Queues {
     fn supersede(&mut self, container: ContainerId) {
         let Some(queue) = self.by_container.get_mut(&container) else { return };
         if let Some(running) = &queue.running {
-            running.cancel();
+            running.superseded.cancel();
         }
         queue.waiting.retain(|job| {
             if job.operation.change.removes() {
@@ -234,7 +258,6 @@ pub(super) fn superseded() -> Outcome {
 mod tests {
     use zun_common::id::RequestId;
     use zun_common::rpc::container::Removal;
-    use zun_common::rpc::operation::Change;
 
     use super::*;
 
@@ -268,6 +291,28 @@ mod tests {
         assert_eq!(taken, [first.id, second.id]);
         assert!(queues.next(container).is_none());
         assert!(!queues.is_busy(container));
+    }
+
+    #[test]
+    fn a_signal_does_not_wait_for_a_stop_unless_something_else_does() {
+        let (mut queues, container) = (Queues::new(8), ContainerId::random());
+        let signal = Change::Kill { signal: "SIGKILL".to_owned() };
+        let kill = |sequence| Operation {
+            change: signal.clone(),
+            ..operation(container, sequence, Some(sequence - 1))
+        };
+        let stop =
+            Operation { change: Change::Stop { grace: None }, ..operation(container, 1, None) };
+        assert!(matches!(queues.submit(stop), Submitted::First(_)));
+        queues.next(container).expect("the stop");
+        let first = kill(2);
+        assert!(matches!(queues.submit(first.clone()), Submitted::Beside(..)));
+        assert!(matches!(queues.submit(first), Submitted::Waiting(_)), "each only once");
+        assert!(matches!(queues.submit(operation(container, 3, Some(2))), Submitted::Waiting(_)));
+        assert!(matches!(queues.submit(kill(4)), Submitted::Waiting(_)), "after the pause");
+        queues.next(container).expect("the pause");
+        queues.next(container).expect("the second signal");
+        assert!(matches!(queues.submit(kill(5)), Submitted::Waiting(_)), "after the signal");
     }
 
     #[test]

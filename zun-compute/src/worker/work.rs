@@ -18,6 +18,16 @@ pub(super) struct Work<'a> {
     /// The removal of the container was requested.
     pub(super) superseded: &'a CancellationToken,
     pub(super) state: &'a watch::Sender<State>,
+    pub(super) place: Place,
+}
+
+/// Where an operation is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In its turn, by the container's worker.
+    Worker,
+    /// Beside the worker, whose operation is the container's task.
+    Beside,
 }
 
 impl Work<'_> {
@@ -34,7 +44,9 @@ impl Work<'_> {
     /// The operation fits, and the engine works on it from now on. Reports the task state.
     pub(super) fn begin(&self, task: TaskState) {
         self.mark_begun();
-        self.host.reports.begin(self.container(), task);
+        if self.place == Place::Worker {
+            self.host.reports.begin(self.container(), task);
+        }
     }
 
     /// The operation fits. Nothing changes before this.

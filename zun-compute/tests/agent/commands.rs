@@ -223,6 +223,24 @@ async fn operations_on_one_container_are_serialized_and_a_full_queue_answers_bus
 }
 
 #[tokio::test]
+async fn a_signal_does_not_wait_for_the_grace_period_of_a_stop() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&SHELL).await;
+    let stall = world.engine.stall(Operation::Stop);
+    world.order(container, Change::Stop { grace: Some(3600) }).await;
+    let stopping = |report: &zun_common::rpc::report::ContainerReport| {
+        report.task_state == Some(TaskState::Stopping)
+    };
+    world.controller.until_report(container, stopping).await;
+    let kill = Change::Kill { signal: "SIGKILL".to_owned() };
+    assert_eq!(world.order(container, kill).await, Some(Outcome::Succeeded));
+    drop(stall);
+    let last = world.controller.until(container, Status::Stopped).await;
+    assert_eq!((last.exit_code, last.task_state), (Some(137), None));
+}
+
+#[tokio::test]
 async fn operations_on_different_containers_run_concurrently() {
     let world = World::new().await;
     let _agent = world.agent().await;
