@@ -2,7 +2,7 @@
 # need g++.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test test-long bench chaos simulation matrix conditions docs fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete
+.PHONY: help run up down test test-long bench chaos simulation matrix conditions docs picture fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ conditions: ## Test the interactive conditions on the installed engine and on th
 
 docs: ## Build the documents as a site in target/book
 	@deploy/docs.sh
+
+picture: ## Record a session and write docs/session-light.svg and docs/session-dark.svg for README
+	@deploy/packages.sh run
+	@deploy/picture.sh
 
 check: fmt scripts machete deny clippy doc ## Check format, scripts, dependencies, licences, lints and documentation
 

@@ -15,7 +15,7 @@
 #       connect to its consoles. --name: another DNS name or IP address for its certificate. On a host that is already
 #       installed, --enrolment only updates the URL, password and CA of RabbitMQ.
 #   install.sh client
-#       Installs the command zun, and its completion for bash, zsh and fish.
+#       Installs the command zun, its man pages, and its completion for bash, zsh and fish.
 #   install.sh permissions NAME
 #       Prints the RabbitMQ permissions of the host's user: configure, write and read, one per line.
 #
@@ -228,8 +228,12 @@ completion_file() {
 }
 
 client() {
-  local shell
+  local shell pages page
   binary zun
+  pages=$(mktemp -d)
+  "$BIN/zun" __man "$pages"
+  for page in "$pages"/*.1; do place "/usr/local/share/man/man1/${page##*/}" 644 root:root <"$page"; done
+  rm -r "$pages"
   for shell in bash zsh fish; do
     place "$(completion_file "$shell")" 644 root:root < <("$BIN/zun" completion "$shell")
   done
@@ -238,6 +242,7 @@ client() {
 }
 
 client_off() {
+  remove /usr/local/share/man/man1/zun.1 /usr/local/share/man/man1/zun-*.1
   remove /usr/local/bin/zun "$(completion_file bash)" "$(completion_file zsh)" "$(completion_file fish)"
   uninstall_shared zun
 }

@@ -1,5 +1,6 @@
 //! The test harness: what the tests of `tests/tests` share.
 
+pub mod api_page;
 pub mod cluster;
 pub mod conditions;
 pub mod conformance;
@@ -11,6 +12,7 @@ pub mod exposition;
 pub mod history;
 pub mod keystone;
 pub mod model;
+pub mod picture;
 pub mod postgres;
 pub mod profile;
 pub mod proxy;

@@ -340,3 +340,27 @@ fn the_page_for_docker_users_has_every_verb_of_docker_and_every_option_of_its_ru
         commands.chain(options).filter(|name| !page.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+#[test]
+fn each_verb_has_a_man_page() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let written = Command::new(env!("CARGO_BIN_EXE_zun"))
+        .arg("__man")
+        .arg(directory.path())
+        .env_clear()
+        .output()
+        .expect("the binary runs");
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let page = |name: String| std::fs::read_to_string(directory.path().join(name)).expect("a page");
+    assert!(page("zun.1".to_owned()).contains("zun\\-run(1)"));
+    for verb in VERBS {
+        let text = page(format!("zun-{verb}.1"));
+        assert!(text.contains(".SH SYNOPSIS") && text.contains(".SH OPTIONS"), "{verb}: {text}");
+    }
+    let nowhere = Command::new(env!("CARGO_BIN_EXE_zun"))
+        .args(["__man", "/no/such/directory"])
+        .env_clear()
+        .output()
+        .expect("the binary runs");
+    assert_eq!(nowhere.status.code(), Some(1));
+}

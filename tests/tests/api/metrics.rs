@@ -1,9 +1,12 @@
 //! Metrics: their names, what they show, and where they are served.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
+use zun_tests::documents;
 use zun_tests::exposition::Exposition;
 
 use crate::support::{ADMIN, ANN, Api, eventually_some, send};
@@ -110,6 +113,23 @@ async fn metrics_show_containers_hosts_capacity_and_operations() {
     is("zun_api_operations_open", &[("kind", "stop")], 0.0);
     let age = metrics.sum("zun_api_operation_oldest_age_seconds", &[("kind", "create")]);
     assert!(age.is_some_and(|age| (0.0..60.0).contains(&age)), "{age:?}");
+}
+
+/// The alerts of the page must not name metrics that do not exist.
+#[tokio::test]
+async fn the_page_about_operating_names_metrics_that_exist() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    api.container(&agent, "c1", Status::Running).await;
+    api.get(ANN, "/v1/containers").await.expect(200);
+    let page = std::fs::read_to_string(documents::root().join("docs/operating.md")).unwrap();
+    let metrics = scrape(&api).await;
+    let words = page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let names: BTreeSet<&str> = words.filter(|word| word.starts_with("zun_api_")).collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names {
+        assert!(metrics.sum(name, &[]).is_some(), "{name}");
+    }
 }
 
 async fn services_total(api: &Api, field: &str) -> f64 {

@@ -11,6 +11,7 @@ mod for_each;
 mod help;
 mod host;
 mod image;
+mod manual;
 mod missing;
 mod pull_progress;
 mod quota;
@@ -265,6 +266,9 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     let command = help::with_groups(Cli::command());
     if let Some(words) = completion::asked(arguments) {
         return completion::complete(command, &words).into();
+    }
+    if let Some(directory) = manual::asked(arguments) {
+        return manual::write(command, directory).into();
     }
     let parsed = arguments::parse(&command, arguments);
     match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {

@@ -1,0 +1,33 @@
+//! `zun __man DIRECTORY`: writes the man pages, for the installer. It is not in the help.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::Command;
+
+use crate::exit::Exit;
+use crate::out;
+
+/// The verb.
+const MAN: &str = "__man";
+
+/// Returns the directory, if the man pages are asked for.
+pub(super) fn asked(arguments: &[OsString]) -> Option<&Path> {
+    match arguments {
+        [_program, verb, directory] if verb == MAN => Some(Path::new(directory)),
+        _ => None,
+    }
+}
+
+/// Writes a page for the command, and one for each verb.
+pub(super) fn write(command: Command, directory: &Path) -> Exit {
+    // The help of zun hides its verbs, because it groups them itself.
+    let command = command.mut_subcommands(|verb| verb.hide(false));
+    match clap_mangen::generate_to(command, directory) {
+        Ok(()) => Exit::OK,
+        Err(cause) => {
+            out::notice(&format!("cannot write to {}: {cause}", directory.display()));
+            Exit::FAILED
+        }
+    }
+}
