@@ -235,9 +235,10 @@ impl Cluster {
         Layout::new(&self.engine_directory(index)).plugin_socket()
     }
 
-    /// Returns zun-api's log so far.
+    /// Returns the log of the first zun-api so far.
     pub fn api_log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("zun-api.log")).unwrap_or_default()
+        let log = self.directory.path().join("zun-api-0.log");
+        std::fs::read_to_string(log).expect("zun-api has a log")
     }
 
     /// Returns the unix socket of a host's engine.
