@@ -50,8 +50,9 @@ pub(super) enum Submitted {
     Full,
     /// It was carried out or closed before: a list that contained its number, if it was open, has arrived since.
     Passed,
-    /// Like `Passed`, but a list has it as open again: the database was restored from an older copy. It may only be
-    /// carried out once, so its outcome is unknown. Only for operations of lists.
+    /// Like `Passed`, but a list has it as open again: the database was restored from an older copy, and gets its outcome
+    /// again. That is unknown if it is forgotten and the operation may only be carried out once. Only for operations of
+    /// lists.
     Closed(Ended),
 }
 
@@ -82,6 +83,26 @@ struct Known {
     sequence: i64,
     state: watch::Receiver<State>,
     acknowledged: Option<Instant>,
+    /// Whether an epoch has begun since it was submitted.
+    is_earlier: bool,
+}
+
+impl Known {
+    const fn new(sequence: i64, state: watch::Receiver<State>) -> Self {
+        Self { sequence, state, acknowledged: None, is_earlier: false }
+    }
+
+    /// Returns the outcome if zun-api has acknowledged it in an earlier epoch.
+    fn earlier_outcome(&self) -> Option<Outcome> {
+        match &*self.state.borrow() {
+            State::Acknowledged(outcome) if self.is_earlier => Some(outcome.clone()),
+            State::Queued
+            | State::Begun
+            | State::Ended(_)
+            | State::Acknowledged(_)
+            | State::Abandoned => None,
+        }
+    }
 }
 
 /// The queues of all containers.
@@ -117,8 +138,8 @@ impl Queues {
     pub(super) fn submit(&mut self, operation: Operation) -> Submitted {
         let last = self.last.get(&operation.container).copied().unwrap_or_default();
         let is_missing = |previous| previous > self.complete_to.max(last);
-        if self.known.contains_key(&operation.id) {
-            return self.submit_listed(operation);
+        if let Some(known) = self.known.get(&operation.id) {
+            return Submitted::Waiting(known.state.clone());
         }
         if operation.sequence <= self.complete_to.max(last) {
             return Submitted::Passed;
@@ -140,24 +161,27 @@ impl Queues {
         let words = "Too many operations of the container are waiting.";
         let refused = State::Acknowledged(Outcome::Failed(Problem::new(Code::Busy, words)));
         let (_, state) = watch::channel(refused);
-        self.known.insert(id, Known { sequence, state, acknowledged: None });
+        self.known.insert(id, Known::new(sequence, state));
     }
 
     /// An operation whose outcome zun-api has forgotten.
-    fn close(&mut self, operation: &Operation) -> Submitted {
+    fn close(&mut self, operation: &Operation, outcome: Outcome) -> Submitted {
         let (id, sequence) = (operation.id, operation.sequence);
-        let (sender, state) = watch::channel(State::Ended(Outcome::Unknown));
-        self.known.insert(id, Known { sequence, state, acknowledged: None });
-        Submitted::Closed(Ended { operation: id, outcome: Outcome::Unknown, state: sender })
+        let (sender, state) = watch::channel(State::Ended(outcome.clone()));
+        self.known.insert(id, Known::new(sequence, state));
+        Submitted::Closed(Ended { operation: id, outcome, state: sender })
     }
 
     /// Queues an operation of a list, unless it is known. Those before it that are open are in the list.
     pub(super) fn submit_listed(&mut self, operation: Operation) -> Submitted {
         if let Some(known) = self.known.get(&operation.id) {
-            return Submitted::Waiting(known.state.clone());
+            return match known.earlier_outcome() {
+                Some(outcome) => self.close(&operation, outcome),
+                None => Submitted::Waiting(known.state.clone()),
+            };
         }
         if operation.change.is_once() && operation.sequence <= self.complete_to {
-            return self.close(&operation);
+            return self.close(&operation, Outcome::Unknown);
         }
         let container = operation.container;
         let removes = operation.change.removes();
@@ -172,8 +196,7 @@ impl Queues {
         *last = operation.sequence.max(*last);
         let (state, receiver) = watch::channel(State::Queued);
         let sequence = operation.sequence;
-        let known = Known { sequence, state: receiver.clone(), acknowledged: None };
-        self.known.insert(operation.id, known);
+        self.known.insert(operation.id, Known::new(sequence, receiver.clone()));
         let epoch = self.epoch;
         let job = Job { operation, epoch, state, superseded: CancellationToken::new() };
         let is_first = !self.by_container.contains_key(&container);
@@ -220,6 +243,7 @@ impl Queues {
         self.epoch = epoch;
         self.complete_to = 0;
         self.last.clear();
+        self.known.values_mut().for_each(|known| known.is_earlier = true);
         for queue in self.by_container.values_mut() {
             for job in queue.waiting.drain(..) {
                 self.known.remove(&job.operation.id);
@@ -406,6 +430,29 @@ mod tests {
         queues.restart(Epoch(2));
         let next = Operation { id: OperationId::random(), ..kill };
         assert!(matches!(queues.submit_listed(next), Submitted::First(_)));
+    }
+
+    #[test]
+    fn an_acknowledged_outcome_is_told_again_if_a_later_epoch_has_the_operation_as_open() {
+        let (mut queues, container) = (Queues::new(8), ContainerId::random());
+        queues.restart(Epoch(1));
+        let pause = operation(container, 3, None);
+        assert!(matches!(queues.submit(pause.clone()), Submitted::First(_)));
+        let job = queues.next(container).expect("it");
+        assert!(queues.next(container).is_none());
+        job.state.send_replace(State::Acknowledged(Outcome::Succeeded));
+        assert!(
+            matches!(queues.submit_listed(pause.clone()), Submitted::Waiting(_)),
+            "a late list"
+        );
+        queues.restart(Epoch(2));
+        assert!(matches!(queues.submit(pause.clone()), Submitted::Waiting(_)), "a late message");
+        let Submitted::Closed(ended) = queues.submit_listed(pause.clone()) else {
+            panic!("zun-api never gets the outcome");
+        };
+        assert_eq!((ended.operation, &ended.outcome), (pause.id, &Outcome::Succeeded));
+        assert!(matches!(queues.submit_listed(pause), Submitted::Waiting(_)), "once");
+        assert!(!queues.is_busy(container));
     }
 
     #[test]
