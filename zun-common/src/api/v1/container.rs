@@ -112,7 +112,7 @@ pub struct CreateContainer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
     /// Whether it is restarted when it becomes unhealthy.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub auto_heal: bool,
     /// Further requests to the engine. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "EngineOptions::is_empty")]
@@ -265,7 +265,7 @@ pub struct Container {
     pub exit_code: Option<i64>,
     /// Whether the container is removed when its process ends.
     pub auto_remove: bool,
-    /// Not supported yet; always false.
+    /// Whether it is restarted when it becomes unhealthy.
     pub auto_heal: bool,
     /// When the engine restarts the container.
     pub restart_policy: Option<RestartPolicy>,
