@@ -58,7 +58,7 @@ STEPS = [
     ["add", "security", "group", "demo", "web"],
     ["remove", "security", "group", "demo", "web"],
     ["add", "floating", "ip", "demo", "192.0.2.7"],
-    ["remove", "floating", "ip", "demo", "192.0.2.7"],
+    ["remove", "floating", "ip", "192.0.2.7"],
     ["image", "pull", "cirros", "HOST"],
     ["image", "list"],
     ["image", "search", "cirros"],
@@ -101,7 +101,7 @@ def neutral(text, env, host):
     text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.]\d+)?(?:\+\d\d:\d\d)?", "TIME", text)
     text = re.sub(r"https?://127[.]0[.]0[.]1:\d+", "http://ZUN", text)
     # The machine's own resolver.
-    text = re.sub(r"(lookup \S+)(?: on \S+)?: .*?(?= [(]HTTP)", r"\1: no such host", text)
+    text = re.sub(r"(lookup \S+) on \S+: no such host", r"\1: no such host", text)
     text = text.replace(host, "HOST").replace(env.get("OS_TOKEN", "\0"), "TOKEN")
     return "\n".join(line.rstrip() for line in text.splitlines()).strip()
 
@@ -113,7 +113,7 @@ def verdict(words, code, text):
         return "fails in the client, which asks Neutron"
     if words == ["top", "demo"] and "unsupported operand" in text:
         return "fails in the client, which cannot print the answer"
-    if "no such host" in text or "dial tcp" in text:
+    if words[:2] == ["image", "search"] and ("no such host" in text or "dial tcp" in text):
         return "not tried: the machine of this transcript does not reach Docker Hub"
     if code is None:
         return "works; stopped after 10 s, because it reads its input until the container ends"
