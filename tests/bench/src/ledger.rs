@@ -1,6 +1,5 @@
 //! What the ledger costs: the time of all commits of zun-api during runs, over the time of the runs.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use zun_tests::cluster::Cluster;
@@ -27,9 +26,7 @@ pub fn measure(run: &Run) {
 }
 
 fn share_of_commits(run: &Run, cluster: &Cluster) -> Figure {
-    let address: SocketAddr =
-        cluster.endpoint(0).trim_start_matches("http://").parse().expect("an address");
-    let mut api = Connection::open(address, cluster.token());
+    let mut api = Connection::open(cluster.metrics_of_api(), cluster.token());
     let zun = cluster.zun();
     let mut counts = Vec::new();
     let mut times = Vec::new();
