@@ -41,7 +41,7 @@ async fn shown(api: &Api, host: &str) -> Value {
     api.get(ADMIN, &format!("/v1/hosts/{host}")).await.expect(200).json()
 }
 
-/// A host whose agent has told who it is.
+/// A host whose agent has sent its identity.
 async fn first(api: &Api) -> ScriptedAgent {
     let first = api.agent("h1").await;
     first.identify(identity("a boot"));

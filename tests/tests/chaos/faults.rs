@@ -32,7 +32,7 @@ pub struct Injected {
     pub log: Vec<String>,
     /// What the database has forgotten.
     pub forgotten: Vec<Window>,
-    /// How often a host was recovering after that, and was told to go on.
+    /// Number of `zun host recover` calls after restores.
     pub recoveries: usize,
 }
 

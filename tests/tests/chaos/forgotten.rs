@@ -41,7 +41,7 @@ pub fn former(all: &[Entry], windows: &[Window]) -> Vec<Vec<Entry>> {
 }
 
 /// Returns what an entry says if the requests in the windows were forgotten: nothing. It stays in its place, so that the
-/// numbers of the entries stay. The host may still know that it removed a container, and tell it.
+/// numbers of the entries stay. The host may still know that it removed a container, and report it.
 fn without(entry: &Entry, windows: &[Window]) -> Entry {
     let mut entry = entry.clone();
     if windows.iter().any(|window| window.contains(&entry)) {

@@ -158,9 +158,8 @@ fn accept_pull(
     };
     let name: ImageName = match image.parse() {
         Ok(name) => name,
-        Err(invalid) => {
+        Err(_invalid) => {
             let rule = "an image such as `cirros`, `registry/name:tag` or `name@sha256:…`";
-            tracing::debug!("{invalid}");
             return Ok(Err(InvalidField::new("repo", &image, rule).into()));
         }
     };

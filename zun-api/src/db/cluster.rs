@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use zun_common::environment::random_uuid;
 use zun_common::id::ClusterId;
 
+use super::column::parse;
 use super::schema::cluster::dsl;
 use super::{Conn, DbError};
 
@@ -19,9 +20,5 @@ pub(crate) fn id(conn: &mut Conn) -> Result<ClusterId, DbError> {
             .execute(conn)?;
         text
     };
-    text.parse().map_err(|cause| DbError::Unreadable {
-        column: "uuid",
-        row: "cluster".to_owned(),
-        cause: Box::new(cause),
-    })
+    parse("uuid", "cluster", &text)
 }

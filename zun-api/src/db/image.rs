@@ -9,6 +9,7 @@ use zun_common::id::{HostName, ImageId, ProjectId, UserId};
 use zun_common::rpc::image::PulledImage;
 use zun_common::rpc::operation::Outcome;
 
+use super::column::{json_optional, parse, unreadable};
 use super::container::Scope;
 use super::operation::{self, Kind};
 use super::schema::images::{self, dsl};
@@ -71,22 +72,14 @@ struct UnknownStatus(String);
 
 impl Row {
     fn parse(self) -> Result<Record, DbError> {
-        type Cause = Box<dyn std::error::Error + Send + Sync>;
-        let row = self.uuid.clone();
-        let unreadable =
-            |column, cause: Cause| DbError::Unreadable { column, row: row.clone(), cause };
+        let row = &self.uuid;
         let status = ImageStatus::ALL.into_iter().find(|status| status.as_str() == self.status);
-        let status =
-            status.ok_or_else(|| unreadable("status", UnknownStatus(self.status).into()))?;
-        let progress = self.progress.as_deref().map(serde_json::from_str).transpose();
+        let status = status.ok_or_else(|| unreadable("status", row, UnknownStatus(self.status)))?;
         Ok(Record {
-            id: self.uuid.parse().map_err(|cause| unreadable("uuid", Box::new(cause)))?,
-            project: self
-                .project_id
-                .parse()
-                .map_err(|cause| unreadable("project_id", Box::new(cause)))?,
-            user: self.user_id.parse().map_err(|cause| unreadable("user_id", Box::new(cause)))?,
-            host: self.host.parse().map_err(|cause| unreadable("host", Box::new(cause)))?,
+            id: parse("uuid", row, &self.uuid)?,
+            project: parse("project_id", row, &self.project_id)?,
+            user: parse("user_id", row, &self.user_id)?,
+            host: parse("host", row, &self.host)?,
             repo: self.repo,
             tag: self.tag,
             platform: Some(self.platform).filter(|platform| !platform.is_empty()),
@@ -94,7 +87,7 @@ impl Row {
             reason: self.status_reason,
             engine_id: self.engine_id,
             size: self.size.and_then(|size| u64::try_from(size).ok()),
-            progress: progress.map_err(|cause| unreadable("progress", Box::new(cause)))?,
+            progress: json_optional("progress", row, self.progress.as_deref())?,
             created_at: self.created_at,
             updated_at: self.updated_at,
         })

@@ -4,6 +4,7 @@
 //! has a pool of connections. SQLite has one writer, and a pool of readers that never wait for it.
 
 pub(crate) mod cluster;
+mod column;
 mod connect;
 pub(crate) mod container;
 pub(crate) mod copy;

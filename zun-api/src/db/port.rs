@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use zun_common::id::{ContainerId, HostName};
 use zun_common::ports::{PublishedPort, overlap};
 
+use super::column::{parse, unreadable};
 use super::schema::port_claims::{self, dsl};
 use super::{Backend, Conn, DbError};
 
@@ -41,17 +42,11 @@ struct Row {
 
 impl Row {
     fn parse(self) -> Result<Claim, DbError> {
-        let unreadable = |cause: Box<dyn std::error::Error + Send + Sync>| DbError::Unreadable {
-            column: "port_claims",
-            row: format!("{} {}", self.host, self.host_port),
-            cause,
-        };
-        let port = u16::try_from(self.host_port).map_err(|cause| unreadable(cause.into()))?;
-        let address = self
-            .host_address
-            .parse()
-            .map_err(|cause: std::net::AddrParseError| unreadable(cause.into()))?;
-        Ok(Claim { host: self.host.clone(), protocol: self.protocol.clone(), port, address })
+        let row = format!("{} {}", self.host, self.host_port);
+        let port =
+            u16::try_from(self.host_port).map_err(|cause| unreadable("host_port", &row, cause))?;
+        let address = parse("host_address", &row, &self.host_address)?;
+        Ok(Claim { host: self.host, protocol: self.protocol, port, address })
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::id::{ProjectId, RegistryId, UserId};
 
+use super::column::parse;
 use super::container::Scope;
 use super::schema::registries::{self, dsl};
 use super::{Backend, Conn, DbError, now};
@@ -43,15 +44,10 @@ struct Row {
 
 impl Row {
     fn parse(self) -> Result<Record, DbError> {
-        let unreadable = |column, cause| DbError::Unreadable {
-            column,
-            row: self.uuid.clone(),
-            cause: Box::new(cause),
-        };
         Ok(Record {
-            id: self.uuid.parse().map_err(|cause| unreadable("uuid", cause))?,
-            project: self.project_id.parse().map_err(|cause| unreadable("project_id", cause))?,
-            user: self.user_id.parse().map_err(|cause| unreadable("user_id", cause))?,
+            id: parse("uuid", &self.uuid, &self.uuid)?,
+            project: parse("project_id", &self.uuid, &self.project_id)?,
+            user: parse("user_id", &self.uuid, &self.user_id)?,
             name: self.name,
             domain: self.domain,
             username: self.username,

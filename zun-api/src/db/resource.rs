@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use zun_common::id::{ContainerId, HostName, ProjectId, ResourceId, UserId};
 use zun_common::resource::{NetworkOptions, ResourceKind};
 
+use super::column::{json, parse, parse_optional, unreadable};
 use super::container::Scope;
 use super::schema::resource_uses::dsl as uses;
 use super::schema::resources::{self, dsl};
@@ -61,24 +62,16 @@ struct UnknownKind(String);
 
 impl Row {
     fn parse(self) -> Result<Record, DbError> {
-        type Cause = Box<dyn std::error::Error + Send + Sync>;
-        let row = self.uuid.clone();
-        let unreadable =
-            |column, cause: Cause| DbError::Unreadable { column, row: row.clone(), cause };
+        let row = &self.uuid;
         let kind = ResourceKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind);
-        let host = self.host.as_deref().map(str::parse).transpose();
         Ok(Record {
-            id: self.uuid.parse().map_err(|cause| unreadable("uuid", Box::new(cause)))?,
-            kind: kind.ok_or_else(|| unreadable("kind", UnknownKind(self.kind).into()))?,
-            project: self
-                .project_id
-                .parse()
-                .map_err(|cause| unreadable("project_id", Box::new(cause)))?,
-            user: self.user_id.parse().map_err(|cause| unreadable("user_id", Box::new(cause)))?,
+            id: parse("uuid", row, &self.uuid)?,
+            kind: kind.ok_or_else(|| unreadable("kind", row, UnknownKind(self.kind)))?,
+            project: parse("project_id", row, &self.project_id)?,
+            user: parse("user_id", row, &self.user_id)?,
             name: self.name,
-            host: host.map_err(|cause| unreadable("host", Box::new(cause)))?,
-            options: serde_json::from_str(&self.options)
-                .map_err(|cause| unreadable("options", Box::new(cause)))?,
+            host: parse_optional("host", row, self.host.as_deref())?,
+            options: json("options", row, &self.options)?,
             created_at: self.created_at,
         })
     }
@@ -254,11 +247,7 @@ pub(crate) fn bury(conn: &mut Conn, id: ResourceId) -> Result<Buried, DbError> {
         forget(conn, id)?;
         return Ok(Buried::Deleted(None));
     };
-    let host = host.parse().map_err(|cause| DbError::Unreadable {
-        column: "host",
-        row: id.to_string(),
-        cause: Box::new(cause),
-    })?;
+    let host = parse("host", &id.to_string(), &host)?;
     Ok(Buried::Deleted(Some(host)))
 }
 

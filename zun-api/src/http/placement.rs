@@ -6,7 +6,6 @@ use actix_web::web::Data;
 use zun_common::api::v1::placement::{
     Candidate, Placement, PlannedImage, PlannedLimits, RefusedHosts,
 };
-use zun_common::rpc::container::PullPolicy;
 
 use super::extract::Parsed;
 use super::response::{ApiResult, ok};
@@ -29,8 +28,8 @@ async fn explain(app: Data<App>, caller: Caller, input: Parsed<NewContainer>) ->
     Ok(ok(&placement(&explanation)))
 }
 
-/// Without the right to see hosts, the caller learns how many hosts each filter refused, and no more: names and amounts
-/// tell of other projects.
+/// A caller who may not see hosts only gets the number of hosts that each filter refused, because names and amounts reveal
+/// other projects.
 fn placement(explanation: &Explanation) -> Placement {
     let Explanation { requested, host, strategy, hosts, login, sees_hosts } = explanation;
     let refusals = hosts.iter().filter_map(|(_, load)| load.as_ref().err());
@@ -68,12 +67,7 @@ fn placement(explanation: &Explanation) -> Placement {
         image: PlannedImage {
             name: image,
             domain,
-            pull_policy: match requested.pull {
-                PullPolicy::Always => "always",
-                PullPolicy::IfNotPresent => "ifnotpresent",
-                PullPolicy::Never => "never",
-            }
-            .to_owned(),
+            pull_policy: requested.pull,
             registry: login.clone(),
         },
         limits: PlannedLimits {

@@ -15,7 +15,7 @@ use super::Label;
 use crate::db::host::{Liveness, Record};
 use crate::db::operation::Kind;
 
-/// What is older is read again. Anyone may read the metrics, and this limits the work that this causes.
+/// Older values are read again from the database. The limit exists because anyone may request the metrics.
 const MAX_AGE: Duration = Duration::from_secs(5);
 
 const MIB: f64 = 1_048_576.0;

@@ -90,10 +90,14 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     // The report can change the host's row, which is locked last.
     let reported: Vec<_> = outcomes.iter().map(|outcome| outcome.operation).collect();
     lock::operations(conn, &reported)?;
-    if report.as_ref().is_some_and(|report| report.status == Status::Deleted) {
-        operation::lock_open(conn, call.container)?;
-    }
-    let before = container::by_id(conn, &Scope::All, call.container)?;
+    let is_gone = report.as_ref().is_some_and(|report| report.status == Status::Deleted);
+    let has_open = is_gone && operation::lock_open(conn, call.container)?;
+    let before = match report {
+        Some(report) if report.live.health == Some(Health::Unhealthy) => {
+            container::by_id(conn, &Scope::All, call.container)?
+        }
+        Some(_) | None => None,
+    };
     let applied =
         report.as_ref().map(|report| container::apply(conn, *epoch, report)).transpose()?;
     let mut settled = Vec::new();
@@ -101,7 +105,7 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
         settled.push(operation::settle_reported(conn, host, outcome)?);
     }
     // What is gone must not be created again by an operation that is still open.
-    if let Some(Applied::Gone(record)) = &applied {
+    if has_open && let Some(Applied::Gone(record)) = &applied {
         operation::supersede(conn, record.id)?;
     }
     let accepted = match &applied {
@@ -163,7 +167,8 @@ fn remove_ended(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, Db
     remove_again(conn, record)
 }
 
-/// Whether a container that is to be healed is unhealthy in this run, and was not before.
+/// Whether a container that is to be healed is unhealthy in this run, and was not before. `before` is only read if the
+/// report says that it is unhealthy.
 fn has_become_unhealthy(before: Option<&Record>, now: &Record) -> bool {
     let is_unhealthy = |record: &Record| {
         record.status == Status::Running && record.live.health == Some(Health::Unhealthy)

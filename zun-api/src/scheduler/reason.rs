@@ -40,7 +40,7 @@ pub(crate) enum FilterReason {
 }
 
 impl FilterReason {
-    /// What hosts with this reason are, for tenants: without amounts, which tell of other projects.
+    /// What hosts with this reason are, for tenants: without amounts, which reveal other projects.
     pub(crate) const fn for_tenants(self) -> &'static str {
         self.group().1
     }

@@ -39,7 +39,7 @@ pub(crate) struct Hub {
     changed: Arc<Mutex<BTreeSet<ContainerId>>>,
     /// Notified when there is such a container.
     stale: Arc<Notify>,
-    /// Where changes are told to other processes.
+    /// Queue of changes for the other processes.
     news: Arc<OnceLock<mpsc::Sender<Change>>>,
     permits: Arc<Semaphore>,
     capacity: usize,
@@ -115,7 +115,7 @@ impl Hub {
 
     /// Publishes the current state of a container, here and in the other processes.
     pub(crate) fn publish(&self, record: &Record) {
-        self.tell(Change::Row(record.id));
+        self.notify_others(Change::Row(record.id));
         if let Some(channel) = self.channels().get_mut(&record.id) {
             channel.publish(Event::Changed(Arc::new(record.clone())));
         }
@@ -125,16 +125,16 @@ impl Hub {
     pub(crate) fn announce(&self, containers: Vec<ContainerId>) {
         self.read_again(&containers);
         for container in containers {
-            self.tell(Change::Runs(container));
+            self.notify_others(Change::Runs(container));
         }
     }
 
-    /// Tells the other processes of a change. If they are told too much, they find it in the database.
-    fn tell(&self, change: Change) {
+    /// Queues a change for the other processes. If the queue is full, they find the change when they read the database.
+    fn notify_others(&self, change: Change) {
         if let Some(news) = self.news.get()
             && news.try_send(change).is_err()
         {
-            tracing::debug!("did not tell the other zun-api of a change: too many wait to be told");
+            tracing::debug!("the other zun-api get no news of a change: the queue is full");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Tells the other zun-api processes which containers have changed, and hears it from them. A message is a JSON list of
-//! changes. What gets lost, they find when they read the rows that requests wait for.
+//! Notifies the other zun-api processes of the containers that have changed, and is notified by them. A message is a JSON
+//! list of changes. A change whose message is lost is found when the rows that requests wait for are read.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use zun_common::shutdown::Tasks;
 
 use super::Hub;
 
-/// How many changes wait to be told.
+/// Capacity of the queue of changes.
 const BACKLOG: usize = 4_096;
-/// How many changes one message has at most.
+/// Maximum number of changes in a message.
 const BATCH: usize = 256;
-/// Changes that come within this time are told together.
-const PAUSE: Duration = Duration::from_millis(5);
+/// The time between two messages. Changes within it share a message.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,17 +39,17 @@ pub(crate) async fn exchange(hub: Hub, news: News, tasks: Tasks) {
     }
     let listen = async {
         while let Some(body) = receiver.recv().await {
-            hear(&hub, &body);
+            receive(&hub, &body);
         }
     };
     tokio::select! {
         () = tasks.cancelled() => {}
-        () = tell(waiting, &sender) => {}
+        () = send(waiting, &sender) => {}
         () = listen => {}
     }
 }
 
-fn hear(hub: &Hub, body: &[u8]) {
+fn receive(hub: &Hub, body: &[u8]) {
     match serde_json::from_slice::<Vec<Change>>(body) {
         Ok(changes) => {
             let (mut rows, mut runs) = (Vec::new(), Vec::new());
@@ -68,7 +68,7 @@ fn hear(hub: &Hub, body: &[u8]) {
     }
 }
 
-async fn tell(mut waiting: mpsc::Receiver<Change>, sender: &mpsc::Sender<Bytes>) {
+async fn send(mut waiting: mpsc::Receiver<Change>, sender: &mpsc::Sender<Bytes>) {
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         batch.sort_unstable();
@@ -107,8 +107,8 @@ mod tests {
         let _row = there.subscribe(there.permit().unwrap(), row);
         let mut waits = there.subscribe(there.permit().unwrap(), runs);
         tokio::task::yield_now().await;
-        here.tell(Change::Row(row));
-        here.tell(Change::Row(unasked));
+        here.notify_others(Change::Row(row));
+        here.notify_others(Change::Row(unasked));
         here.announce(vec![runs]);
         heard.send(sent.recv().await.expect("one message for all")).await.unwrap();
         assert!(matches!(waits.next().await, Event::Lagged));

@@ -107,7 +107,7 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Starts to consume, with at most `prefetch` messages at a time that have no reply yet.
     async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError>;
 
-    /// Joins the zun-api processes that tell each other news; `None` if there can be only one of them.
+    /// Joins the exchange of news between zun-api processes; `None` if there can be only one of them.
     fn news(&self) -> Option<News> {
         None
     }

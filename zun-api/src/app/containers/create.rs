@@ -1,31 +1,24 @@
 //! Creates containers. One transaction writes the row, claims the resources and accepts the operation. The host carries
 //! it out after the response.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use serde_json::{Value, json};
-use zun_common::engine_options::{EngineOptions, Healthcheck};
-use zun_common::id::{ContainerId, HostName, ProjectId, RegistryId};
-use zun_common::ports::{PortRequest, PublishedPort};
-use zun_common::resource::{Mount, NetworkMode};
-use zun_common::restart::Restart;
-use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
-use zun_common::rpc::operation::{Change, OPTIONS_PROTOCOL, Outcome, RESOURCES_PROTOCOL};
+use zun_common::id::{ContainerId, HostName, ProjectId};
+use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::rpc::{Code, Problem};
-use zun_common::units::{Gibibytes, Resources};
 
-use super::attachments::{Attachments, MountRequest, NetworkRequest};
-use super::once::{Asked, Once};
+use super::attachments::Attachments;
+use super::new_container::{Chosen, NewContainer};
+use super::once::Once;
 use super::{files, name, publish, rights};
 use crate::app::{App, AppError, Caller, Permission, hosts, registries};
-use crate::db::container::{self, FormatVersion, Fresh, Outlook, Record, Spec};
+use crate::db::container::{self, Fresh, Outlook, Record};
 use crate::db::host::ClaimSettings;
 use crate::db::operation::{self, Accepted, Ended, Kind, NewOperation, OutcomeKind, RequestKey};
 use crate::db::{Conn, DbError, host, port, quota, transaction};
-use crate::scheduler::{self, Hints, HostView, Needs};
+use crate::scheduler::{self, HostView, Needs};
 use crate::settings::SchedulerSettings;
 
 /// OpenStack Zun's message if no host fits.
@@ -36,52 +29,6 @@ const MAX_NAME_ATTEMPTS: usize = 16;
 
 /// Maximum number of transactions to try.
 const MAX_ATTEMPTS: usize = 16;
-
-/// A create request with validated values.
-#[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "the API defines the fields")]
-pub(crate) struct NewContainer {
-    pub(crate) name: Option<String>,
-    pub(crate) host: Option<HostName>,
-    pub(crate) availability_zone: Option<String>,
-    pub(crate) hints: Hints,
-    pub(crate) start: bool,
-    pub(crate) image: String,
-    pub(crate) pull: PullPolicy,
-    pub(crate) command: Option<Vec<String>>,
-    pub(crate) entrypoint: Option<Vec<String>>,
-    pub(crate) environment: BTreeMap<String, String>,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) workdir: Option<String>,
-    pub(crate) hostname: Option<String>,
-    pub(crate) user: Option<String>,
-    pub(crate) console: ConsoleSpec,
-    pub(crate) resources: Resources,
-    pub(crate) restart: Option<Restart>,
-    pub(crate) auto_remove: bool,
-    pub(crate) auto_heal: bool,
-    pub(crate) read_only: bool,
-    pub(crate) stop_signal: Option<String>,
-    pub(crate) privileged: bool,
-    pub(crate) runtime: Option<String>,
-    pub(crate) disk: Option<Gibibytes>,
-    pub(crate) healthcheck: Option<Healthcheck>,
-    pub(crate) options: EngineOptions,
-    pub(crate) ports: Vec<PortRequest>,
-    /// Name or id of the login to the image's registry.
-    pub(crate) registry: Option<String>,
-    pub(crate) mounts: Vec<MountRequest>,
-    pub(crate) network: Option<NetworkRequest>,
-}
-
-/// What zun-api chooses for a container.
-#[derive(Debug, Default)]
-struct Chosen {
-    ports: Vec<PublishedPort>,
-    registry: Option<RegistryId>,
-    mounts: Vec<Mount>,
-    network: Option<NetworkMode>,
-}
 
 /// How long a host may take to begin a creation. After that the container is in status `Error`, so that nobody waits
 /// forever, and no job begins days later.
@@ -340,135 +287,4 @@ fn free_name(
         name = name::random();
     }
     Ok(Err(name))
-}
-
-impl NewContainer {
-    fn uses_resources(&self) -> bool {
-        !self.mounts.is_empty() || self.network.is_some()
-    }
-
-    /// Whether it asks for something that agents of earlier protocols would leave out.
-    fn needs_resources_protocol(&self) -> bool {
-        self.uses_resources() || self.options.gpus.is_some()
-    }
-
-    pub(super) fn needs(&self) -> Needs<'_> {
-        let is_plain = self.options.is_empty()
-            && self.healthcheck.is_none()
-            && self.disk.is_none()
-            && self.runtime.is_none()
-            && self.ports.is_empty()
-            && !self.privileged;
-        Needs {
-            resources: self.resources,
-            protocol: match (is_plain, self.needs_resources_protocol()) {
-                (_, true) => RESOURCES_PROTOCOL,
-                (false, false) => OPTIONS_PROTOCOL,
-                (true, false) => 0,
-            },
-            runtime: self.runtime.as_deref(),
-            zone: self.availability_zone.as_deref(),
-            disk: self.disk,
-            hints: &self.hints,
-        }
-    }
-
-    /// What a request for this container asks for.
-    fn asked(&self, caller: &Caller) -> Asked<'static, Value> {
-        let (host, start, name) = (&self.host, self.start, self.name.clone());
-        let spec = self.clone().into_spec(name.unwrap_or_default(), Chosen::default());
-        let spec = spec.for_host(caller.identity.project.clone());
-        let mut arguments = json!({ "host": host, "start": start, "spec": spec });
-        if let (Some(zone), Some(arguments)) = (&self.availability_zone, arguments.as_object_mut())
-        {
-            arguments.insert("availability_zone".to_owned(), json!(zone));
-        }
-        if let (false, Some(arguments)) =
-            (self.hints == Hints::default(), arguments.as_object_mut())
-        {
-            let Hints { labels, affinity, anti_affinity } = &self.hints;
-            arguments.insert("hints".to_owned(), json!([labels, affinity, anti_affinity]));
-        }
-        if let (false, Some(arguments)) = (self.ports.is_empty(), arguments.as_object_mut()) {
-            arguments.insert("ports".to_owned(), json!(self.ports));
-        }
-        if let (Some(registry), Some(arguments)) = (&self.registry, arguments.as_object_mut()) {
-            arguments.insert("registry".to_owned(), json!(registry));
-        }
-        if let (true, Some(arguments)) = (self.auto_heal, arguments.as_object_mut()) {
-            arguments.insert("auto_heal".to_owned(), json!(true));
-        }
-        let uses = self.uses_resources().then(|| format!("{:?} {:?}", self.mounts, self.network));
-        if let (Some(uses), Some(arguments)) = (uses, arguments.as_object_mut()) {
-            arguments.insert("uses".to_owned(), json!(uses));
-        }
-        Asked { kind: Kind::Create, container: "", arguments }
-    }
-
-    /// What the row keeps.
-    #[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
-    fn into_spec(self, new_name: String, chosen: Chosen) -> Spec {
-        let Chosen { ports, registry, mounts, network } = chosen;
-        let Self {
-            name: _,
-            host: _,
-            availability_zone: _,
-            hints: _,
-            start: _,
-            image,
-            pull,
-            command,
-            entrypoint,
-            environment,
-            labels,
-            workdir,
-            hostname,
-            user,
-            console,
-            resources,
-            restart,
-            auto_remove,
-            auto_heal,
-            read_only,
-            stop_signal,
-            privileged,
-            runtime,
-            disk,
-            healthcheck,
-            options,
-            ports: _chosen_with_the_host,
-            registry: _chosen_by_its_domain,
-            mounts: _with_the_ids_of_volumes,
-            network: _with_its_id,
-        } = self;
-        Spec {
-            version: FormatVersion,
-            name: new_name,
-            image,
-            pull,
-            command,
-            entrypoint,
-            environment,
-            labels,
-            workdir,
-            hostname,
-            user,
-            console,
-            resources,
-            restart,
-            auto_remove,
-            auto_heal,
-            read_only,
-            stop_signal,
-            privileged,
-            runtime,
-            disk,
-            healthcheck,
-            options,
-            ports,
-            registry,
-            mounts,
-            network,
-        }
-    }
 }

@@ -120,7 +120,7 @@ pub struct Policy {
     changed: Arc<BTreeMap<&'static str, Rule>>,
 }
 
-/// Who has a permission, in the operator's words.
+/// A rule that the operator has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rule {
     Who(Who),

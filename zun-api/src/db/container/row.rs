@@ -1,7 +1,5 @@
 //! A container's row, and what it is once it is parsed.
 
-use std::str::FromStr;
-
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::api::v1::container::ImagePull;
@@ -11,6 +9,7 @@ use zun_common::rpc::report::LiveState;
 use zun_common::status::{Status, TaskState};
 
 use super::spec::Spec;
+use crate::db::column::{json, json_optional, parse, parse_optional};
 use crate::db::schema::containers;
 use crate::db::{Backend, DbError};
 
@@ -124,17 +123,11 @@ impl Row {
 
     pub(super) fn parse(self) -> Result<Record, DbError> {
         let uuid = self.uuid;
-        let spec =
-            serde_json::from_str(&self.spec).map_err(|cause| unreadable("spec", &uuid, cause))?;
-        let image_pull = self.image_pull.as_deref().map(serde_json::from_str).transpose();
-        let image_pull = image_pull.map_err(|cause| unreadable("image_pull", &uuid, cause))?;
-        let live = self.live.as_deref().map(serde_json::from_str).transpose();
-        let live = live.map_err(|cause| unreadable("live", &uuid, cause))?.unwrap_or_default();
         Ok(Record {
             id: parse("uuid", &uuid, &uuid)?,
             project: parse("project_id", &uuid, &self.project_id)?,
             user: parse("user_id", &uuid, &self.user_id)?,
-            spec,
+            spec: json("spec", &uuid, &self.spec)?,
             start_wanted: self.start_wanted,
             host: parse_optional("host", &uuid, self.host.as_deref())?,
             engine: parse_optional("engine_id", &uuid, self.engine_id.as_deref())?,
@@ -147,8 +140,8 @@ impl Row {
             exit_code: self.exit_code,
             oom_killed: self.oom_killed,
             attached: u32::try_from(self.attached).unwrap_or(0),
-            image_pull,
-            live,
+            image_pull: json_optional("image_pull", &uuid, self.image_pull.as_deref())?,
+            live: json_optional("live", &uuid, self.live.as_deref())?.unwrap_or_default(),
             started_at: self.started_at,
             finished_at: self.finished_at,
             run: self.run,
@@ -157,32 +150,4 @@ impl Row {
             deleted_at: self.deleted_at,
         })
     }
-}
-
-/// Parses a text column.
-pub(super) fn parse<T>(column: &'static str, row: &str, text: &str) -> Result<T, DbError>
-where
-    T: FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.parse().map_err(|cause| unreadable(column, row, cause))
-}
-
-fn parse_optional<T>(
-    column: &'static str,
-    row: &str,
-    text: Option<&str>,
-) -> Result<Option<T>, DbError>
-where
-    T: FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.map(|text| parse(column, row, text)).transpose()
-}
-
-fn unreadable<E>(column: &'static str, row: &str, cause: E) -> DbError
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    DbError::Unreadable { column, row: row.to_owned(), cause: Box::new(cause) }
 }

@@ -8,7 +8,7 @@ use zun_common::id::{ContainerId, HostName};
 use zun_common::rpc::report::{LastRun, RunReport};
 use zun_common::status::EndReason;
 
-use super::row::parse;
+use crate::db::column::parse;
 use crate::db::schema::containers;
 use crate::db::schema::runs::{self, dsl};
 use crate::db::{Backend, Conn, DbError, now};

@@ -9,8 +9,9 @@ use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
-use super::row::{Record, parse};
+use super::row::Record;
 use super::spec::Spec;
+use crate::db::column::parse;
 use crate::db::schema::containers::{self, dsl};
 use crate::db::{Backend, Conn, DbError};
 

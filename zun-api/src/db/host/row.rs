@@ -2,12 +2,12 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use serde::de::DeserializeOwned;
 use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::rpc::host::{Inventory, StrayContainer};
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
+use crate::db::column::{json_optional, parse};
 use crate::db::schema::hosts;
 use crate::db::{Backend, DbError};
 
@@ -174,11 +174,7 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn parse(self) -> Result<Record, DbError> {
-        let name: HostName = self.name.parse().map_err(|cause| DbError::Unreadable {
-            column: "name",
-            row: self.uuid.clone(),
-            cause: Box::new(cause),
-        })?;
+        let name = parse("name", &self.uuid, &self.name)?;
         Ok(Record {
             number: self.id,
             total: Resources {
@@ -196,9 +192,9 @@ impl Row {
                 disk: Gibibytes(u64::try_from(self.used_disk_gib).unwrap_or(0)),
                 containers: u64::try_from(self.used_containers).unwrap_or(0),
             },
-            inventory: json("inventory", &self.uuid, self.inventory.as_deref())?,
+            inventory: json_optional("inventory", &self.uuid, self.inventory.as_deref())?,
             engine_up: self.engine_up,
-            console: json("console", &self.uuid, self.console.as_deref())?,
+            console: json_optional("console", &self.uuid, self.console.as_deref())?,
             console_trouble: self.console_trouble,
             interval: i64::from(self.interval_seconds),
             leaving: self.leaving,
@@ -217,7 +213,8 @@ impl Row {
             last_sequence: self.last_sequence,
             agent_sequence: self.agent_sequence,
             recovered_sequence: self.recovered_sequence,
-            strays: json("strays", &self.uuid, self.strays.as_deref())?.unwrap_or_default(),
+            strays: json_optional("strays", &self.uuid, self.strays.as_deref())?
+                .unwrap_or_default(),
             stray_limits: Resources {
                 cpus: Cpus::from_millis(u32::try_from(self.stray_cpu_millis).unwrap_or(0)),
                 memory: Mebibytes(u64::try_from(self.stray_memory_mib).unwrap_or(0)),
@@ -230,18 +227,6 @@ impl Row {
             name,
         })
     }
-}
-
-fn json<T: DeserializeOwned>(
-    column: &'static str,
-    row: &str,
-    text: Option<&str>,
-) -> Result<Option<T>, DbError> {
-    text.map(serde_json::from_str).transpose().map_err(|cause| DbError::Unreadable {
-        column,
-        row: row.to_owned(),
-        cause: Box::new(cause),
-    })
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(crate) struct NewOperation<'a> {
     pub(crate) limit: Option<TimeDelta>,
 }
 
-/// What an operation changes: a container, or an image.
+/// What an operation changes: a container, an image, a volume or a network.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) id: ContainerId,
@@ -327,12 +327,14 @@ pub(crate) fn forget(conn: &mut Conn, subject: ContainerId) -> Result<(), DbErro
     Ok(())
 }
 
-/// Locks the open operations of a container, which is locked already.
-pub(crate) fn lock_open(conn: &mut Conn, container: ContainerId) -> Result<(), DbError> {
+/// Locks the open operations of a container, which is locked already. Returns whether there are others than removals.
+pub(crate) fn lock_open(conn: &mut Conn, container: ContainerId) -> Result<bool, DbError> {
     let open = dsl::container.eq(container.to_string()).and(dsl::outcome.is_null());
-    let ids: Vec<String> = dsl::operations.filter(open).select(dsl::uuid).load(conn)?;
-    let ids: Vec<OperationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
-    lock::operations(conn, &ids)
+    let open: Vec<(String, String)> =
+        dsl::operations.filter(open).select((dsl::uuid, dsl::kind)).load(conn)?;
+    let ids: Vec<OperationId> = open.iter().filter_map(|(id, _)| id.parse().ok()).collect();
+    lock::operations(conn, &ids)?;
+    Ok(open.iter().any(|(_, kind)| !Kind::REMOVALS.contains(&kind.as_str())))
 }
 
 /// Locks operations, their containers before, and their projects after. Rows that cannot be read are not changed either.

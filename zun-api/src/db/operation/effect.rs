@@ -3,9 +3,7 @@
 use zun_common::id::{ContainerId, HostName, ImageId, OperationId, ResourceId};
 use zun_common::rpc::operation::{Change, OperationOutcome, Outcome};
 
-use super::change::{
-    Ended, Finished, finish, forget as operation_forget, name_run, replace_limits_before_next,
-};
+use super::change::{self, Ended, Finished, finish, name_run, replace_limits_before_next};
 use super::query::owner;
 use super::row::Kind;
 use crate::db::container::{self, Record};
@@ -89,7 +87,7 @@ fn take_effect(
         }
         (Kind::RemoveResource, Outcome::Succeeded) => {
             resource::forget(conn, ResourceId::of_subject(container))?;
-            operation_forget(conn, container)?;
+            change::forget(conn, container)?;
             Ok(None)
         }
         (Kind::PullImage | Kind::RemoveImage, _) => {

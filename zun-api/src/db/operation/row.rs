@@ -8,6 +8,7 @@ use zun_common::id::{ContainerId, OperationId};
 use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 
+use crate::db::column::{self, unreadable};
 use crate::db::schema::operations;
 use crate::db::{Backend, DbError};
 
@@ -183,10 +184,10 @@ impl Row {
         let change = match (change, &self.arguments) {
             (Some(change), _) => change,
             (None, Some(arguments)) => serde_json::from_str(arguments)
-                .map_err(|cause| self.unreadable("arguments", cause))?,
+                .map_err(|cause| unreadable("arguments", &self.uuid, cause))?,
             (None, None) => {
                 let missing = UnknownText(self.kind.clone());
-                return Err(self.unreadable("arguments", missing));
+                return Err(unreadable("arguments", &self.uuid, missing));
             }
         };
         Ok(Operation {
@@ -234,13 +235,6 @@ impl Row {
         T: FromStr,
         T::Err: std::error::Error + Send + Sync + 'static,
     {
-        text.parse().map_err(|cause| self.unreadable(column, cause))
-    }
-
-    fn unreadable<E>(&self, column: &'static str, cause: E) -> DbError
-    where
-        E: std::error::Error + Send + Sync + 'static,
-    {
-        DbError::Unreadable { column, row: self.uuid.clone(), cause: Box::new(cause) }
+        column::parse(column, &self.uuid, text)
     }
 }

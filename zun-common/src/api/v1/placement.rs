@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::container::PullPolicy;
+
 /// Where a container would be created. Nothing was created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Placement {
@@ -54,8 +56,8 @@ pub struct PlannedImage {
     pub name: String,
     /// The domain of the registry that it comes from.
     pub domain: String,
-    /// When the host pulls it: `always`, `ifnotpresent` or `never`.
-    pub pull_policy: String,
+    /// When the host pulls it.
+    pub pull_policy: PullPolicy,
     /// The name of the login to its registry; null without one.
     pub registry: Option<String>,
 }

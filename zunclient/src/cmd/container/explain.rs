@@ -1,6 +1,6 @@
 //! `zun run --explain`: where a container would be created, and why.
 
-use zun_common::api::v1::container::CreateContainer;
+use zun_common::api::v1::container::{CreateContainer, PullPolicy};
 use zun_common::api::v1::placement::{Candidate, Placement, PlannedImage, PlannedLimits};
 
 use crate::cmd::{Context, Failure};
@@ -64,10 +64,10 @@ fn image(image: &PlannedImage) -> String {
 }
 
 fn pull(image: &PlannedImage) -> String {
-    let when = match image.pull_policy.as_str() {
-        "always" => "always",
-        "never" => return "never: the host must have the image".to_owned(),
-        _ => "if the host does not have the image",
+    let when = match image.pull_policy {
+        PullPolicy::Always => "always",
+        PullPolicy::IfNotPresent => "if the host does not have the image",
+        PullPolicy::Never => return "never: the host must have the image".to_owned(),
     };
     match &image.registry {
         Some(login) => format!("{when}, with the login `{login}`"),
