@@ -30,6 +30,8 @@ pub mod notify;
 pub mod pki;
 #[cfg(feature = "messages")]
 pub mod ports;
+#[cfg(feature = "pty")]
+pub mod pty;
 #[cfg(feature = "messages")]
 pub mod resource;
 #[cfg(feature = "messages")]

@@ -114,6 +114,7 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
         inspect: address_of("https", Call::ExecInspect),
         logs: data(|data| data == DataKind::Logs),
         archive: data(|data| matches!(data, DataKind::Archive(_))),
+        pty: None,
     }
 }
 
@@ -171,6 +172,7 @@ mod tests {
             inspect: None,
             logs: None,
             archive: None,
+            pty: None,
         }
         first: "wss://[::1]:2376/v1.41/containers/ID/attach/ws?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA"
         "#);
@@ -194,6 +196,7 @@ mod tests {
             inspect: None,
             logs: None,
             archive: None,
+            pty: None,
         }
         first: "https://[::1]:2376/v1.41/containers/ID/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1"
         "#);
@@ -237,6 +240,7 @@ mod tests {
             ),
             logs: None,
             archive: None,
+            pty: None,
         }
         first: "https://[::1]:2376/v1.41/exec/ID/start"
         "#);

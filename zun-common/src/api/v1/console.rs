@@ -104,6 +104,9 @@ pub struct Calls {
     /// [`crate::grant::ArchiveCall`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
+    /// Open the console at the host's console gate, by websocket (`GET`, protocol `zun.pty.v1`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pty: Option<String>,
 }
 
 /// The certificates for a connection.

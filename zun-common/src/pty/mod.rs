@@ -1,0 +1,73 @@
+//! `zun.pty.v1`: the protocol between a client and a host's console gate.
+//!
+//! A session is one websocket with a terminal, or with the three standard streams of a process. It outlives its
+//! connections: a client that lost one opens another, and both sides go on where they were.
+//!
+//! ```text
+//!  GET /pty/v1/containers/ID   or   GET /pty/v1/execs/ID
+//!  Sec-WebSocket-Protocol: zun.pty.v1, zun.hello.<base64url of ClientHello>
+//!                                                         101, Sec-WebSocket-Protocol: zun.pty.v1
+//!                                                         16 hello (ServerHello)
+//!                                                         [21 gap] [22 snapshot] 1 stdout … 2 stderr …
+//!  0 stdin … [255,0] end of stdin                         17 ack of stdin, once it is written to the engine
+//!  17 ack of stdout, once it is shown
+//!  4 resize, 18 signal
+//!                                                         3 status (Ending), then Close 1000
+//! ```
+//!
+//! Each binary message is a channel and a payload ([`Frame`]). Channels 0 to 4 and 255 are those of Kubernetes'
+//! `v5.channel.k8s.io`. A receiver ignores channels that it does not know.
+//!
+//! **Offsets.** Channels 0, 1 and 2 have no offsets in their messages. Each is a stream of bytes that are counted from
+//! the first byte of the attachment's stdin, and from the first byte of the run for stdout and stderr. The hello says
+//! at which offset a connection continues each stream.
+//!
+//! **Resuming.** A client that lost its connection sends [`Resume`] with the offsets of what it has received. The gate
+//! closes the former connection first ([`close::REPLACED`]), and then tells in its hello how much stdin it has
+//! accepted. So no byte is lost, and none is repeated. The TLS client certificate must have the key of the first
+//! connection. It may have expired.
+
+mod ending;
+mod frame;
+mod hello;
+
+pub use ending::{Ending, EndingReason, ProcessEnd};
+pub use frame::{Channel, Frame, InvalidFrame, MAXIMUM_FRAME, Size, Stream};
+pub use hello::{ClientHello, InvalidHello, Replay, Resume, ServerHello, SessionKind};
+
+/// The subprotocol's name in `Sec-WebSocket-Protocol`, and the console protocol's name in the API.
+pub const PROTOCOL: &str = "zun.pty.v1";
+
+/// Returns the path of a container's console at the gate. `id` is the engine's.
+pub fn container_path(id: &str) -> String {
+    format!("/pty/v1/containers/{id}")
+}
+
+/// Returns the path of an exec's console at the gate. `id` is the engine's.
+pub fn exec_path(id: &str) -> String {
+    format!("/pty/v1/execs/{id}")
+}
+
+/// The number of bytes of stdin that a client may send before they are acknowledged. The client stops reading its
+/// input then.
+pub const STDIN_WINDOW: u64 = 256 << 10;
+
+/// Codes with which a gate closes the websocket.
+pub mod close {
+    /// The session has ended. Channel 3 has said how.
+    pub const NORMAL: u16 = 1000;
+    /// A message breaks the protocol. Resuming does not help.
+    pub const PROTOCOL_ERROR: u16 = 1002;
+    /// The gate restarts: resume at once.
+    pub const RESTARTING: u16 = 1012;
+    /// A limit of the host is reached: try later.
+    pub const TRY_LATER: u16 = 1013;
+    /// The client's right to the session was revoked.
+    pub const REVOKED: u16 = 4403;
+    /// The session, or its resume token, is not known, or its time to be resumed has passed.
+    pub const UNKNOWN_SESSION: u16 = 4404;
+    /// Another connection has resumed this session.
+    pub const REPLACED: u16 = 4409;
+    /// The client did not take output for too long, or lost too much of it.
+    pub const TOO_SLOW: u16 = 4408;
+}
