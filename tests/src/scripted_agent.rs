@@ -375,6 +375,7 @@ fn listener() -> ConsoleListener {
     ConsoleListener {
         address: "192.0.2.7:2376".to_owned(),
         api_version: ApiVersion { major: 1, minor: 41 },
+        gate: Some("192.0.2.7:2377".to_owned()),
     }
 }
 

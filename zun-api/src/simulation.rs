@@ -270,7 +270,7 @@ fn executed(command: Vec<String>) -> Exec {
         privileged: false,
         size: None,
     };
-    Exec { spec, run: true, csr: None }
+    Exec { spec, run: true, csr: None, protocols: Vec::new() }
 }
 
 const fn deletion(how: Removal) -> Deletion {

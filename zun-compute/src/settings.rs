@@ -136,6 +136,9 @@ pub struct ConsoleSettings {
     pub address: Option<ConsoleAddress>,
     /// The version of Docker's API that grants permit, such as 1.41; required with `address`.
     pub api_version: Option<ApiVersion>,
+    /// The advertised `host:port` of the console gate, if this host runs one (`zun-console`). Sessions outlive their
+    /// connections there.
+    pub gate: Option<ConsoleAddress>,
     /// The socket on which `zun-authz` reports console sessions; without it they are not counted.
     pub notify_socket: Option<PathBuf>,
     /// The directory of the host's server certificate; without it the host requests no
@@ -153,6 +156,7 @@ impl Default for ConsoleSettings {
         Self {
             address: None,
             api_version: None,
+            gate: None,
             notify_socket: None,
             certificates: None,
             names: Vec::new(),
@@ -166,8 +170,12 @@ impl ConsoleSettings {
     /// dial.
     pub fn certificate_names(&self) -> Vec<String> {
         let mut names = self.names.clone();
-        let dialled = self.address.as_ref().map(|address| address.host().to_owned());
-        names.extend(dialled.filter(|name| !self.names.contains(name)));
+        for dialled in [&self.address, &self.gate].into_iter().flatten() {
+            let name = dialled.host().to_owned();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         names
     }
 }

@@ -42,12 +42,13 @@ async fn a_terminal_is_granted_with_all_its_calls() {
       "calls": {
         "attach": "https://192.0.2.7:2376/v1.41/containers/ENGINE/attach?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA",
         "output": "https://192.0.2.7:2376/v1.41/containers/ENGINE/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1",
+        "pty": "wss://192.0.2.7:2377/pty/v1/containers/ENGINE",
         "resize": "https://192.0.2.7:2376/v1.41/containers/ENGINE/resize",
         "wait": "https://192.0.2.7:2376/v1.41/containers/ENGINE/wait",
         "websocket": "wss://192.0.2.7:2376/v1.41/containers/ENGINE/attach/ws?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA"
       },
       "expires_at": "SOON",
-      "protocol": "docker.attach",
+      "protocol": "zun.pty.v1",
       "run": 1,
       "running": true,
       "stdin": true,
@@ -56,7 +57,7 @@ async fn a_terminal_is_granted_with_all_its_calls() {
         "certificate": "PEM"
       },
       "tty": true,
-      "url": "wss://192.0.2.7:2376/v1.41/containers/ENGINE/attach/ws?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA"
+      "url": "wss://192.0.2.7:2377/pty/v1/containers/ENGINE"
     }
     "#);
     assert!((api.metric("zun_api_grants_total").await - 1.0).abs() < 0.1);
@@ -256,6 +257,12 @@ async fn an_exec_is_created_and_granted_if_the_request_has_a_csr() {
       "url": "https://192.0.2.7:2376/v1.41/exec/EXEC/start"
     }
     "#);
+    let protocols = json!(["zun.pty.v1", "docker.exec"]);
+    let ask = json!({"command": ["sh"], "run": false, "csr": csr(), "protocols": protocols});
+    let console = api.post(ANN, &path, ask).await.expect(200).json()["console"].clone();
+    let gate = json!(format!("wss://192.0.2.7:2377/pty/v1/execs/{}", exec_id()));
+    assert_eq!((&console["url"], &console["calls"]["pty"]), (&gate, &gate));
+    assert!(console["calls"]["start"].is_string(), "{console}");
     let exec = exec_id();
     let resize = format!("/v1/containers/{id}/execute_resize?exec_id={exec}&h=24&w=80");
     assert_eq!(api.post(ANN, &resize, Value::Null).await.expect(200).text, "null");

@@ -273,6 +273,9 @@ pub struct ConsoleListener {
     pub address: String,
     /// The version of the engine's API in granted calls.
     pub api_version: ApiVersion,
+    /// The advertised `host:port` of the host's console gate, if it runs one that is up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<String>,
 }
 
 /// A container's console.

@@ -29,7 +29,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// An endpoint to check.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    /// The advertised listener.
+    /// The advertised listener, with the console gate that the settings name.
     pub(crate) listener: ConsoleListener,
     /// The file with the CAs that sign the certificates of clients and of this host.
     pub(crate) ca: PathBuf,
@@ -45,8 +45,9 @@ impl Endpoint {
         let address = settings.address.as_ref().ok_or("console.address")?;
         let api_version = settings.api_version.ok_or("console.api_version")?;
         let certificates = settings.certificates.as_ref().ok_or("console.certificates")?;
+        let gate = settings.gate.as_ref().map(ToString::to_string);
         Ok(Self {
-            listener: ConsoleListener { address: address.to_string(), api_version },
+            listener: ConsoleListener { address: address.to_string(), api_version, gate },
             ca: certificates.join("ca.pem"),
             interval: Duration::from_secs(u64::from(settings.check_interval)),
             undo_marker: UNDO_MARKER.into(),
@@ -85,17 +86,24 @@ enum CheckError {
 
 /// Checks the endpoint until shutdown, and sets the host's console status.
 pub(crate) async fn monitor(host: Arc<Host>, endpoint: Endpoint, tasks: Tasks) {
+    // The last known trouble with the gate, so that each is logged once.
+    let mut gate_trouble = None;
     loop {
-        let failure = tokio::select! {
+        let checked = tokio::select! {
             () = tasks.cancelled() => return,
-            checked = check(&endpoint, host.driver.as_ref()) => checked.err(),
+            checked = check(&endpoint, host.driver.as_ref()) => checked,
         };
-        let pause = if failure.is_some() {
+        let gate_down = checked.as_ref().is_ok_and(|checked| checked.gate_trouble.is_some());
+        let pause = if checked.is_err() || gate_down {
             RETRY_INTERVAL.min(endpoint.interval)
         } else {
             endpoint.interval
         };
-        set(&host, &endpoint, failure);
+        if let Ok(checked) = &checked {
+            tell_gate(&host, &endpoint, (&gate_trouble, &checked.gate_trouble));
+            gate_trouble.clone_from(&checked.gate_trouble);
+        }
+        set(&host, &endpoint, checked);
         tokio::select! {
             () = tasks.cancelled() => return,
             () = host.engine_back.notified() => {}
@@ -104,10 +112,35 @@ pub(crate) async fn monitor(host: Arc<Host>, endpoint: Endpoint, tasks: Tasks) {
     }
 }
 
-fn set(host: &Host, endpoint: &Endpoint, failure: Option<CheckError>) {
-    let status = match failure {
-        None => ConsoleStatus::Up(endpoint.listener.clone()),
-        Some(failure) => ConsoleStatus::Down(chain(&failure)),
+/// The result of a check that Docker's listener has passed.
+struct Checked {
+    /// Why the gate is not offered to clients, if it is not.
+    gate_trouble: Option<String>,
+}
+
+/// Logs a change of the gate's state.
+fn tell_gate(host: &Host, endpoint: &Endpoint, (before, now): (&Option<String>, &Option<String>)) {
+    let Some(address) = &endpoint.listener.gate else { return };
+    let name = &host.name;
+    match now {
+        Some(why) if before.as_ref() != Some(why) => tracing::warn!(
+            host.name = %name, error = %why,
+            "the console gate at {address} is not available; clients connect to Docker instead"
+        ),
+        None if before.is_some() => {
+            tracing::info!(host.name = %name, "the console gate is available at {address}");
+        }
+        Some(_) | None => {}
+    }
+}
+
+fn set(host: &Host, endpoint: &Endpoint, checked: Result<Checked, CheckError>) {
+    let status = match checked {
+        Ok(Checked { gate_trouble: None }) => ConsoleStatus::Up(endpoint.listener.clone()),
+        Ok(Checked { gate_trouble: Some(_) }) => {
+            ConsoleStatus::Up(ConsoleListener { gate: None, ..endpoint.listener.clone() })
+        }
+        Err(failure) => ConsoleStatus::Down(chain(&failure)),
     };
     let address = &endpoint.listener.address;
     if !host.console.set(status.clone()) {
@@ -123,18 +156,18 @@ fn set(host: &Host, endpoint: &Endpoint, failure: Option<CheckError>) {
     }
 }
 
-async fn check(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), CheckError> {
+async fn check(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<Checked, CheckError> {
     let checked = probe(endpoint, driver).await;
     checked
         .map_err(|failure| if endpoint.undo_marker.exists() { CheckError::Undone } else { failure })
 }
 
-async fn probe(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), CheckError> {
+async fn probe(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<Checked, CheckError> {
     let path = &endpoint.ca;
     let ca = tokio::fs::read_to_string(path)
         .await
         .map_err(|cause| CheckError::UnreadableCa { path: path.clone(), cause })?;
-    let ConsoleListener { address, api_version } = &endpoint.listener;
+    let ConsoleListener { address, api_version, gate } = &endpoint.listener;
     Listener::new(address, &ca)?.rejects_unauthorized().await?;
     let engine = within(ENGINE_TIMEOUT, "inspect Docker", driver.engine()).await?;
     if !engine.authorization.iter().any(|plugin| plugin == PLUGIN) {
@@ -144,7 +177,16 @@ async fn probe(endpoint: &Endpoint, driver: &dyn ContainerDriver) -> Result<(), 
         let (engine, granted) = (engine.api_version, *api_version);
         return Err(CheckError::EngineTooOld { engine, granted });
     }
-    Ok(())
+    let gate_trouble = match gate {
+        Some(gate) => probe_gate(gate, &ca).await.err().map(|failure| chain(&failure)),
+        None => None,
+    };
+    Ok(Checked { gate_trouble })
+}
+
+/// Checks that the gate has this host's certificate, and refuses clients without one.
+async fn probe_gate(address: &str, ca: &str) -> Result<(), ProbeError> {
+    Listener::new(address, ca)?.rejects_unauthorized().await
 }
 
 #[cfg(test)]
@@ -168,6 +210,10 @@ mod tests {
             (listener.address.as_str(), listener.api_version.minor),
             ("c1.example:2376", 41)
         );
+        assert_eq!(listener.gate, None);
         assert_eq!(ca, Path::new("/p/ca.pem"));
+        settings.gate = Some("c1.example:2377".to_owned().try_into().expect("an address"));
+        let with_gate = Endpoint::of(&settings).expect("an endpoint");
+        assert_eq!(with_gate.listener.gate.as_deref(), Some("c1.example:2377"));
     }
 }

@@ -18,7 +18,7 @@ const SIZE: TerminalSize = TerminalSize { rows: 33, columns: 101 };
 
 fn listener() -> ConsoleListener {
     let api_version = "1.41".parse().expect("a version");
-    ConsoleListener { address: "compute1.example:2376".to_owned(), api_version }
+    ConsoleListener { address: "compute1.example:2376".to_owned(), api_version, gate: None }
 }
 
 fn locate(container: ContainerId) -> LocateConsole {

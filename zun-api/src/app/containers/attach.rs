@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH};
+use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH, PTY};
 use zun_common::grant::{Grant, Mode, Target};
 use zun_common::rpc::container::LocateConsole;
 use zun_common::status::{Action, Status};
 
-use super::console::ConsoleTarget;
+use super::console::{ConsoleTarget, listener_for};
 use super::wait::WaitFor;
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
@@ -30,7 +30,8 @@ impl App {
         ident: &Ident,
         request: &Attach,
     ) -> Result<ConsoleEndpoint, AppError> {
-        if !request.protocols.iter().any(|protocol| protocol == DOCKER_ATTACH) {
+        let offers = |wanted: &str| request.protocols.iter().any(|protocol| protocol == wanted);
+        if !offers(DOCKER_ATTACH) && !offers(PTY) {
             return Err(AppError::NoCommonProtocol(DOCKER_ATTACH));
         }
         let before_start = request.before_start;
@@ -43,9 +44,12 @@ impl App {
         let mode = request.mode;
         let locate = LocateConsole { container: record.id, mode, before_start };
         let console = self.call_agent(caller, &host, &locate).await?;
+        if !offers(DOCKER_ATTACH) && console.listener.gate.is_none() {
+            return Err(AppError::NoCommonProtocol(DOCKER_ATTACH));
+        }
         let console_target = ConsoleTarget {
             grant: Grant { host, target: Target::Container { id: console.engine, mode } },
-            listener: console.listener,
+            listener: listener_for(console.listener, &request.protocols),
             tty: console.tty,
             stdin: console.stdin,
         };

@@ -3,9 +3,10 @@
 use chrono::Utc;
 use uuid::Uuid;
 use zun_common::api::v1::console::{
-    Calls, ConsoleEndpoint, DOCKER_ARCHIVE, DOCKER_ATTACH, DOCKER_EXEC, DOCKER_LOGS, Tls,
+    Calls, ConsoleEndpoint, DOCKER_ARCHIVE, DOCKER_ATTACH, DOCKER_EXEC, DOCKER_LOGS, PTY, Tls,
 };
 use zun_common::grant::{Call, DataKind, Grant, Mode, Target, WaitCondition};
+use zun_common::pty;
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::units::TerminalSize;
 
@@ -54,7 +55,7 @@ impl App {
         );
         let calls = calls(console_target);
         Ok(ConsoleEndpoint {
-            protocol: protocol(&console_target.grant).to_owned(),
+            protocol: protocol(&console_target.grant, &calls).to_owned(),
             url: first_url(&calls, console_target.tty).unwrap_or_default(),
             calls,
             tls: Tls { ca: ca.certificate_pem().to_owned(), certificate: issued.certificate },
@@ -67,8 +68,9 @@ impl App {
     }
 }
 
-const fn protocol(grant: &Grant) -> &'static str {
+const fn protocol(grant: &Grant, calls: &Calls) -> &'static str {
     match grant.target {
+        Target::Container { .. } | Target::Exec { .. } if calls.pty.is_some() => PTY,
         Target::Container { .. } => DOCKER_ATTACH,
         Target::Data { data: DataKind::Logs, .. } => DOCKER_LOGS,
         Target::Data { data: DataKind::Archive(_), .. } => DOCKER_ARCHIVE,
@@ -85,7 +87,7 @@ const fn allows_stdin(grant: &Grant) -> bool {
 }
 
 fn calls(console_target: &ConsoleTarget) -> Calls {
-    let ConsoleListener { address, api_version } = &console_target.listener;
+    let ConsoleListener { address, api_version, gate } = &console_target.listener;
     let address_of = |scheme: &str, call: Call| {
         let (_method, target) = console_target.grant.call(*api_version, call)?;
         Some(format!("{scheme}://{address}{target}"))
@@ -114,14 +116,33 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
         inspect: address_of("https", Call::ExecInspect),
         logs: data(|data| data == DataKind::Logs),
         archive: data(|data| matches!(data, DataKind::Archive(_))),
-        pty: None,
+        pty: gate.as_ref().and_then(|gate| gate_url(gate, &console_target.grant)),
     }
 }
 
-/// Returns the address to connect to first: the websocket for a terminal if the grant allows it, otherwise the
-/// first HTTP call that it allows.
+/// Returns the address of the console at the host's gate.
+fn gate_url(gate: &str, grant: &Grant) -> Option<String> {
+    let path = match &grant.target {
+        Target::Container { id, .. } => pty::container_path(id.as_str()),
+        Target::Exec { id } => pty::exec_path(id.as_str()),
+        Target::Data { .. } => return None,
+    };
+    Some(format!("wss://{gate}{path}"))
+}
+
+/// Returns the listener for a client with these protocols: without the console gate, unless the client names its
+/// protocol before Docker's.
+pub(super) fn listener_for(listener: ConsoleListener, protocols: &[String]) -> ConsoleListener {
+    let docker = [DOCKER_ATTACH, DOCKER_EXEC];
+    let known = protocols.iter().find(|name| *name == PTY || docker.contains(&name.as_str()));
+    let gate = listener.gate.filter(|_| known.is_some_and(|name| name == PTY));
+    ConsoleListener { gate, ..listener }
+}
+
+/// Returns the address to connect to first: the console gate if the client prefers it, the websocket for a terminal if
+/// the grant allows it, otherwise the first HTTP call that it allows.
 fn first_url(calls: &Calls, tty: bool) -> Option<String> {
-    let websocket = calls.websocket.as_ref().filter(|_| tty);
+    let websocket = calls.pty.as_ref().or(calls.websocket.as_ref().filter(|_| tty));
     let others = [&calls.attach, &calls.output, &calls.start, &calls.logs, &calls.archive];
     others.into_iter().fold(websocket, |first, other| first.or(other.as_ref())).cloned()
 }
@@ -136,6 +157,7 @@ mod tests {
             listener: ConsoleListener {
                 address: "[::1]:2376".to_owned(),
                 api_version: "1.41".parse().unwrap(),
+                gate: None,
             },
             tty,
             stdin: true,
@@ -200,6 +222,45 @@ mod tests {
         }
         first: "https://[::1]:2376/v1.41/containers/ID/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1"
         "#);
+    }
+
+    #[test]
+    fn a_client_that_prefers_the_gate_gets_its_address_beside_those_of_docker() {
+        let id = "ab".repeat(32);
+        for (path, url) in [
+            (
+                format!("containers/{id}/attach?mode=ro"),
+                format!("wss://[::1]:2377/pty/v1/containers/{id}"),
+            ),
+            (format!("exec/{id}"), format!("wss://[::1]:2377/pty/v1/execs/{id}")),
+        ] {
+            let docker = console_target(&format!("zun://h/{path}"), true);
+            let mut gate = console_target(&format!("zun://h/{path}"), true);
+            gate.listener.gate = Some("[::1]:2377".to_owned());
+            let offered = calls(&gate);
+            assert_eq!(
+                (first_url(&offered, true), protocol(&gate.grant, &offered)),
+                (Some(url), PTY)
+            );
+            assert_eq!(Calls { pty: None, ..offered }, calls(&docker));
+        }
+    }
+
+    #[test]
+    fn the_gate_is_preferred_if_its_protocol_comes_first() {
+        let prefers = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            let listener = ConsoleListener {
+                address: "h:2376".to_owned(),
+                api_version: "1.41".parse().unwrap(),
+                gate: Some("h:2377".to_owned()),
+            };
+            listener_for(listener, &names).gate.is_some()
+        };
+        assert!(prefers(&["zun.pty.v2", "zun.pty.v1", "docker.attach"]));
+        assert!(prefers(&["zun.pty.v1"]));
+        assert!(!prefers(&["docker.exec", "zun.pty.v1"]));
+        assert!(!prefers(&[]));
     }
 
     #[test]

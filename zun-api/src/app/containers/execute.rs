@@ -10,7 +10,7 @@ use zun_common::rpc::exec::{
 use zun_common::status::Action;
 use zun_common::units::TerminalSize;
 
-use super::console::ConsoleTarget;
+use super::console::{ConsoleTarget, listener_for};
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 
@@ -22,6 +22,8 @@ pub(crate) struct Exec {
     pub(crate) run: bool,
     /// The signing request of a client that connects to the exec.
     pub(crate) csr: Option<String>,
+    /// The console protocols of that client, the preferred one first.
+    pub(crate) protocols: Vec<String>,
 }
 
 /// The result of an exec request.
@@ -42,7 +44,7 @@ impl App {
         request: Exec,
     ) -> Result<Execution, AppError> {
         let Placed { record, host } = self.require_ready(caller, ident, Action::Execute).await?;
-        let Exec { spec, run, csr } = request;
+        let Exec { spec, run, csr, protocols } = request;
         if run {
             let call = RunExec { container: record.id, spec };
             return Ok(Execution::Ran(self.call_agent(caller, &host, &call).await?));
@@ -63,7 +65,8 @@ impl App {
             return Err(AppError::ConsoleUnavailable { host, why });
         };
         let target = Target::Exec { id: created.exec.clone() };
-        let console_target = ConsoleTarget { grant: Grant { host, target }, listener, tty, stdin };
+        let (grant, listener) = (Grant { host, target }, listener_for(listener, &protocols));
+        let console_target = ConsoleTarget { grant, listener, tty, stdin };
         let console = self.grant(caller, &csr, &console_target)?;
         Ok(Execution::Created { exec: created.exec, console: Some(Box::new(console)) })
     }
@@ -82,6 +85,7 @@ impl App {
         let call = LocateExec { container: record.id, exec: exec.clone() };
         let ExecConsole { listener, tty, stdin } = self.call_agent(caller, &host, &call).await?;
         let grant = Grant { host, target: Target::Exec { id: exec } };
+        let listener = listener_for(listener, &[]);
         self.grant(caller, csr, &ConsoleTarget { grant, listener, tty, stdin })
     }
 

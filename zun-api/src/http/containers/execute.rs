@@ -22,7 +22,7 @@ use crate::http::field::{
 };
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, done, ok};
-use crate::http::rules::{self, ASSIGNMENT, DIRECTORY, USER};
+use crate::http::rules::{self, ASSIGNMENT, DIRECTORY, PROTOCOL, USER};
 
 const COMMAND: &str = "a command of at least one word";
 
@@ -50,6 +50,11 @@ impl FromFields for Exec {
         boolean_field("privileged", "Run with all capabilities").only(Permission::ExecutePrivileged),
         CONSOLE_SIZE,
         CSR,
+        texts_field(
+            "protocols",
+            PROTOCOL,
+            "Console protocols of a client that connects to the exec, the preferred one first; `docker.exec` if absent",
+        ),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
@@ -73,7 +78,8 @@ impl FromFields for Exec {
             let rule = "left out if `run` is true, because there is no exec to connect to";
             return Err(InvalidField::new("csr", "…", rule).into());
         }
-        Ok(Self { spec, run, csr })
+        let protocols = fields.texts("protocols").unwrap_or_default();
+        Ok(Self { spec, run, csr, protocols })
     }
 }
 

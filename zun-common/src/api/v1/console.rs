@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::grant::Mode;
 
+/// Console protocol: a session at the host's console gate, which outlives its connection.
+pub use crate::pty::PROTOCOL as PTY;
 /// Console protocol: attach to a container over Docker's API.
 pub const DOCKER_ATTACH: &str = "docker.attach";
 /// Console protocol: start an exec over Docker's API.

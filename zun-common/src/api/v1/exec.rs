@@ -62,4 +62,7 @@ pub struct Execute {
     /// Certificate signing request in PEM, to connect to the exec directly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csr: Option<String>,
+    /// Console protocols that the client supports, the preferred one first; only `docker.exec` if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protocols: Vec<String>,
 }

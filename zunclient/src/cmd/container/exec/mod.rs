@@ -140,6 +140,7 @@ impl Exec {
             privileged: self.privileged,
             console_size: own_size().filter(|_| mode.tty).map(|size| [size.rows, size.columns]),
             csr: None,
+            protocols: Vec::new(),
         })
     }
 }
