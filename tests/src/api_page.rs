@@ -13,8 +13,9 @@ Zun's](api-differences.md) says what differs. This page is generated from [opena
 serves at `/openapi.json`.
 
 - Callers send a token in the header `X-Auth-Token`, or as `Authorization: Bearer TOKEN`.
-- The microversion is in the header `OpenStack-API-Version`, such as `container 1.40`. Outside the versions of an operation,
-  the answer is 406. Before the version of a field, a value with an effect is refused.
+- The microversion is in the header `OpenStack-API-Version`, such as `container 1.40`. If an operation does not exist
+  in the requested version, the answer is 406. If a field is newer than the requested version, zun-api refuses it unless its
+  value has no effect.
 - The fields of a POST, PUT or PATCH may be in the body, a JSON object, or in the query.
 - A request that changes a container may have the header `Idempotency-Key`: a repeat with the same key gets the first
   answer.

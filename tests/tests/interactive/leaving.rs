@@ -100,5 +100,5 @@ fn an_attach_without_a_name_comes_back_to_the_last_session_that_was_left() {
     // It has ended, so there is nothing to come back to.
     let ended = zun.run(&["attach"]);
     assert_eq!(ended.code, 125, "{ended:?}");
-    assert!(ended.stderr.contains("no session was left here"), "{ended:?}");
+    assert!(ended.stderr.contains("there is no session to come back to"), "{ended:?}");
 }

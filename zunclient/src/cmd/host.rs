@@ -43,7 +43,7 @@ Examples:
   zun host list --format json
 
 States:
-  up          The host takes containers
+  up          Its agent sends heartbeats; zun service list shows if it is disabled
   down        Its agent sends no heartbeats
   recovering  The database was restored from a copy that is older than what the
               host has carried out: see zun host recover --help")]
@@ -103,8 +103,9 @@ Examples:
 
 After the database was restored from an older copy, containers that were created
 later are left alone on their hosts: zun host show lists them as strays, and
-their limits count as used. This removes them, also running ones, after a
-question. Containers of other clusters, and others of Docker, are never touched.")]
+their limits count as used. This asks for confirmation and removes them, even
+running ones. Containers of other clusters, and other Docker containers, are
+never touched.")]
 struct Clean {
     /// Name of the host
     host: String,
@@ -152,7 +153,11 @@ impl Clean {
                 let name = stray.name.as_deref().unwrap_or("without a name");
                 notice(&format!("{} ({name}, {})", stray.uuid, stray.status));
             }
-            confirm(&format!("Remove these {} containers from host {host}?", strays.len())).await?;
+            confirm(&format!(
+                "Remove the containers listed above ({}) from host {host}?",
+                strays.len()
+            ))
+            .await?;
         }
         for stray in strays {
             context.api.remove_stray(&host, &stray.uuid).await?;
@@ -165,7 +170,9 @@ impl Clean {
 /// Asks on the terminal. Fails unless the answer is yes.
 async fn confirm(question: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("cannot ask without a terminal: check, then use --yes"));
+        return Err(Failure::new(
+            "cannot ask for confirmation without a terminal: check the strays in `zun host show`, then use --yes",
+        ));
     }
     notice(&format!("{question} [y/N]"));
     let read = || {

@@ -59,7 +59,7 @@ struct Pull {
     /// Platform of the image, such as linux/arm64 (default the host's)
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
-    /// Registry login to pull the image with (default the project's only one for the image's registry)
+    /// Registry login to pull the image with (default the project's login for the image's registry, if it has exactly one)
     #[arg(long, value_name = "REGISTRY")]
     registry: Option<String>,
     /// Return at once, and let the host pull in the background
@@ -94,7 +94,7 @@ struct Show {
     image: String,
 }
 
-/// Search Docker's registry, from a host
+/// Search Docker Hub, from a host
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

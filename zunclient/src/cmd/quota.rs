@@ -50,8 +50,8 @@ struct Show {
 Example:
   zun quota set web --containers 100 --memory -1
 
-What the project has beyond its limits stays. A limit that is not given stays
-as it is.")]
+Containers that the project already has beyond the new limits stay. A limit that
+is not given stays as it is.")]
 struct Set {
     #[command(flatten)]
     project: Project,
@@ -95,16 +95,16 @@ struct Project {
 
 #[derive(Debug, Args)]
 struct LimitFlags {
-    /// Number of containers, or -1
+    /// Number of containers; -1 is unlimited
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     containers: Option<i64>,
-    /// CPUs, or -1
+    /// CPUs; -1 is unlimited
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     cpu: Option<i64>,
-    /// Memory in MiB, or -1
+    /// Memory in MiB; -1 is unlimited
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     memory: Option<i64>,
-    /// Disk in GiB, or -1
+    /// Disk in GiB; -1 is unlimited
     #[arg(long, value_name = "GIB", allow_negative_numbers = true)]
     disk: Option<i64>,
 }
@@ -146,7 +146,7 @@ impl Quota {
     }
 }
 
-/// Manage the quota of all other projects (administrators)
+/// Manage the default quota of projects (administrators)
 #[derive(Debug, Args)]
 #[command(
     disable_help_subcommand = true,

@@ -76,8 +76,8 @@ Examples:
   zun service force-down compute1
   zun service force-down compute1 --unset
 
-A host that is down takes no new containers, and of its own ones only removals
-are accepted.")]
+A host that is down gets no new containers, and zun-api accepts only removals of
+those that it has.")]
 struct ForceDown {
     /// Name of the host
     host: String,

@@ -151,7 +151,7 @@ fn words(action: &str) -> Result<Vec<Word>, String> {
             '"' | '`' => {
                 let text = rest.get(1..).and_then(|text| text.split_once(first));
                 let (text, after) =
-                    text.ok_or_else(|| format!("a text in `{{{{{action}}}}}` has no end"))?;
+                    text.ok_or_else(|| format!("unterminated string in `{{{{{action}}}}}`"))?;
                 (Word::Text(escapes(text)), after)
             }
             '|' => (Word::Pipe, rest.get(1..).unwrap_or_default()),
@@ -300,7 +300,7 @@ mod tests {
             ("{{range .Labels}}", "no function `range`"),
             ("{{json Name}}", "write .Name"),
             ("{{join .Name}}", "`join`"),
-            (r#"{{index .Labels "a}}"#, "has no end"),
+            (r#"{{index .Labels "a}}"#, "unterminated"),
         ] {
             let rule = rendered(template).expect_err(template);
             assert!(rule.contains(words), "{template}: {rule}");

@@ -107,6 +107,7 @@ async fn an_attach_without_a_name_says_if_there_is_no_session_to_come_back_to() 
     let service = service().await;
     let (code, _, message) = piped(&service, &["attach"]).await;
     assert_eq!(code, Some(125));
-    let expected = "zun: no session was left here; name the container: `zun list` shows all\n";
+    let expected =
+        "zun: there is no session to come back to; name a container (`zun list` shows them)\n";
     assert_eq!(message, expected);
 }

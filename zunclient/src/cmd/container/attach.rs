@@ -27,7 +27,7 @@ starts.
 Exit status: the exit code of the container's command, 0 after detaching, 125
 if zun failed.")]
 pub(in crate::cmd) struct Attach {
-    /// Name or UUID of the container (default that of the last session that was left)
+    /// Name or UUID of the container (default the one whose session you left last)
     container: Option<String>,
     /// Do not attach stdin
     #[arg(long)]
@@ -96,7 +96,9 @@ async fn last_left(context: &Context) -> Result<Container, Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Failure::new("no session was left here; name the container: `zun list` shows all"))
+    Err(Failure::new(
+        "there is no session to come back to; name a container (`zun list` shows them)",
+    ))
 }
 
 const fn is_over(status: Status) -> bool {

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
-/// Make an image of a container, on the container's host
+/// Create an image from a container, on the container's host
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -17,7 +17,7 @@ Notes:
     because other projects use the same host, and may not use the image.
   - Only the container's host has the image. Containers on other hosts cannot
     use it.
-  - The container is paused while the image is made.")]
+  - The container is paused while the image is created.")]
 pub(in crate::cmd) struct Commit {
     /// Name or UUID of the container
     container: String,

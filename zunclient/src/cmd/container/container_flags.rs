@@ -150,7 +150,7 @@ struct PlacementFlags {
     /// When to pull the image: always, missing or never (default missing)
     #[arg(long, value_name = "WHEN", value_parser = pull_policy)]
     pull: Option<String>,
-    /// Registry login to pull the image with (default the project's only one for the image's registry)
+    /// Registry login to pull the image with (default the project's login for the image's registry, if it has exactly one)
     #[arg(long, value_name = "REGISTRY")]
     registry: Option<String>,
     /// Restart policy: no, on-failure[:N], always or unless-stopped (default no)

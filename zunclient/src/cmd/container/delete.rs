@@ -21,7 +21,7 @@ pub(in crate::cmd) struct Delete {
     /// Kill running containers first (administrators only)
     #[arg(short, long, conflicts_with = "stop")]
     force: bool,
-    /// Stop running containers first, with 10 seconds before SIGKILL
+    /// Stop running containers first, with SIGKILL after their stop timeout
     #[arg(short, long)]
     stop: bool,
     /// Names or UUIDs of the containers

@@ -144,7 +144,7 @@ pub(super) struct LogFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rights (most need the operator's permission)")]
 pub(super) struct RightFlags {
-    /// Take a capability away, or ALL (repeatable)
+    /// Capability to drop, or ALL (repeatable)
     #[arg(long, value_name = "CAPABILITY")]
     cap_drop: Vec<String>,
     /// Add a capability (repeatable)
@@ -165,10 +165,10 @@ pub(super) struct RightFlags {
     /// Give all rights on the host
     #[arg(long)]
     privileged: bool,
-    /// Whose processes it sees: host
+    /// PID namespace to use: host
     #[arg(long, value_name = "MODE")]
     pid: Option<String>,
-    /// Whose shared memory it uses: none, private, shareable or host
+    /// IPC namespace: none, private, shareable or host
     #[arg(long, value_name = "MODE")]
     ipc: Option<String>,
     /// Runtime of the engine

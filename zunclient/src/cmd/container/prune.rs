@@ -50,7 +50,7 @@ fn confirmed(count: usize) -> Result<bool, Failure> {
     if !stdin.is_terminal() {
         return Err(Failure::new("cannot ask for confirmation without a terminal: use --force"));
     }
-    out::notice(&format!("this removes {count} stopped containers. Continue? [y/N]"));
+    out::notice(&format!("stopped containers to remove: {count}. Continue? [y/N]"));
     let mut answer = String::new();
     stdin.read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -14,7 +14,7 @@ Examples:
   zun restart test
   zun restart --time 1 test   Kill it after one second if it does not stop")]
 pub(in crate::cmd) struct Restart {
-    /// Seconds to wait before SIGKILL (default 10, at most 86400)
+    /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400)
     #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS")]
     time: Option<u32>,
     /// Names or UUIDs of the containers

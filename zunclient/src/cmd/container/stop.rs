@@ -24,7 +24,7 @@ Examples:
 Zun sends the stop signal of the container (SIGTERM, if neither the image nor
 --stop-signal sets another), and SIGKILL if its process does not end in time.")]
 pub(in crate::cmd) struct Stop {
-    /// Seconds to wait before SIGKILL (default 10, at most 86400)
+    /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400)
     #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS")]
     time: Option<u32>,
     /// Signal to send instead of the container's stop signal, such as SIGINT
