@@ -95,8 +95,7 @@ impl Record {
         names.sort_unstable();
         names.dedup();
         let near = nearest(&camel(name), names.iter().map(String::as_str));
-        let hint =
-            near.map(|near| format!("; did you mean .{near}?")).unwrap_or_else(|| ".".to_owned());
+        let hint = near.map_or_else(|| ".".to_owned(), |near| format!("; did you mean .{near}?"));
         let names: Vec<String> = names.iter().map(|name| format!(".{name}")).collect();
         Err(format!("there is no field `{name}`{hint} The fields are {}", names.join(", ")))
     }

@@ -78,7 +78,7 @@ impl ControlCalls {
         };
         match outcome {
             // The grant should still be valid, but the host refuses it: try once with a new one.
-            Err(ConsoleError::Handshake { .. }) => {
+            Err(ConsoleError::Handshake { .. }) if self.grants.can_renew() => {
                 let stream = self.grants.another().await?.dial(address).await?;
                 self.call(stream, &method, address).await
             }

@@ -48,6 +48,11 @@ impl Grants {
         Ok(held.dialer.clone())
     }
 
+    /// Whether there is a source of new grants.
+    pub const fn can_renew(&self) -> bool {
+        self.renewal.is_some()
+    }
+
     /// Renews the grant although it has not expired: the host's clock may differ, or the host may have a new CA.
     pub async fn another(&self) -> Result<Dialer, ConsoleError> {
         let mut held = self.held.lock().await;
