@@ -69,7 +69,7 @@ pub fn random_uuid() -> Uuid {
 
 /// A random share of a whole, from `least` to 1.
 #[cfg(feature = "service")]
-pub(crate) fn random_share(least: f64) -> f64 {
+pub fn random_share(least: f64) -> f64 {
     match replaced() {
         Some(simulated) => {
             let share = f64::from(u32::try_from(simulated.random() >> 32).unwrap_or(u32::MAX));

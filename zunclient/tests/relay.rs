@@ -12,6 +12,7 @@ use zunclient::console::{Console, ConsoleError, Control, Event, Events, Input};
 use zunclient::relay::{Ended, RelayContext, Remote, SignalRouting, Terminal, relay};
 use zunclient::tty::escape::{EscapeScanner, Leave};
 use zunclient::tty::keys::Keys;
+use zunclient::tty::link_status::LinkStatus;
 use zunclient::tty::screen::{Output, Screen};
 use zunclient::tty::signals::Signals;
 
@@ -122,6 +123,7 @@ fn test(conditions: Options) -> TestSession {
         events: Box::new(ScriptedEvents(script)),
         input: Box::new(RecordingInput { sent: sent_by_client, stalled: conditions.stalled_input }),
         control: Box::new(control),
+        running: None,
     };
     let keys_that_leave = EscapeScanner::new(
         &"ctrl-p,ctrl-q".parse().expect("keys"),
@@ -134,6 +136,7 @@ fn test(conditions: Options) -> TestSession {
         sizes: following,
         raw: None,
         redraws: conditions.redraws,
+        link_status: LinkStatus::in_line(Some(b'~')),
     };
     let session = Some((console, terminal));
     TestSession { prints, keyboard: Some(keyboard), shown, sent, sizes, session }
@@ -336,4 +339,45 @@ async fn an_exit_code_after_a_lost_link_is_distinct_from_a_plain_exit() {
     };
     let ((), ended) = tokio::join!(script, session);
     assert_eq!(ended, Ended::ExitedLinkLost(0, "timed out".to_owned()));
+}
+
+#[tokio::test]
+async fn a_status_line_is_shown_while_the_link_is_away_and_removed_when_it_is_back() {
+    let mut test = test(Options::default());
+    let session = test.session();
+    let play = async {
+        let away = Event::Away { host: "h:1".to_owned() };
+        for event in [out("$ "), away] {
+            test.prints.send(event).await.expect("somebody reads");
+        }
+        assert_eq!(shown(&mut test).await, "$ ");
+        let line = shown(&mut test).await;
+        assert!(line.contains("zun: connection to h:1 lost, reconnecting (0 s)"), "{line:?}");
+        test.prints.send(Event::Back).await.expect("somebody reads");
+        assert_eq!(shown(&mut test).await, "\x1b7\x1bE\x1b[2K\x1b8");
+        test.prints.send(Event::Exit(0)).await.expect("somebody reads");
+    };
+    let (ended, ()) = tokio::join!(session, play);
+    assert_eq!(ended, Ended::Exited(0));
+}
+
+#[tokio::test]
+async fn the_user_asks_for_the_escapes_and_leaves_while_the_link_is_away() {
+    let mut test = test(Options { stalled_input: true, ..Options::default() });
+    let session = test.session();
+    let play = async {
+        let away = Event::Away { host: "h:1".to_owned() };
+        test.prints.send(away).await.expect("somebody reads");
+        test.types(b"x\r~?").await;
+        let help = shown(&mut test).await;
+        assert!(help.contains("~.  leave"), "{help:?}");
+        test.types(b"~.").await;
+    };
+    let (ended, ()) = tokio::join!(session, play);
+    assert_eq!(ended, Ended::Detached(Leave::Escape));
+}
+
+async fn shown(test: &mut TestSession) -> String {
+    let (_, bytes) = timeout(TIMEOUT, test.shown.recv()).await.expect("in time").expect("output");
+    String::from_utf8(bytes.to_vec()).expect("text")
 }

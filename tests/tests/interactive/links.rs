@@ -202,8 +202,15 @@ async fn c47_a_process_that_does_not_read_is_not_a_vanished_peer() {
         while let Some(event) = events.next().await {
             match event {
                 Event::Stdout(bytes) => seen.push_str(&String::from_utf8_lossy(&bytes)),
-                Event::Lost(why) => panic!("{why}"),
-                Event::Stderr(_) | Event::Exit(_) | Event::NotStarted { .. } => {}
+                event
+                @ (Event::Lost(_) | Event::Closed(_) | Event::Gap(_) | Event::Away { .. }) => {
+                    panic!("{event:?}")
+                }
+                Event::Stderr(_)
+                | Event::Snapshot(_)
+                | Event::Back
+                | Event::Exit(_)
+                | Event::NotStarted { .. } => {}
             }
             if seen.contains(&size.to_string()) {
                 return;

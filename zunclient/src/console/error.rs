@@ -89,6 +89,14 @@ pub enum ConsoleError {
         /// The scheme of the proxy's URL.
         kind: String,
     },
+    /// Neither the console gate nor the container engine opened the console.
+    #[error("{}; the console gate failed too: {gate}", zun_common::chain(engine))]
+    NeitherWay {
+        /// Why the console gate did not.
+        gate: String,
+        /// Why the engine did not.
+        engine: Box<Self>,
+    },
     /// This protocol has no such call.
     #[error("this console does not support {0}")]
     Unsupported(&'static str),

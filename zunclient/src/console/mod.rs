@@ -5,15 +5,17 @@ pub mod docker;
 pub mod docker_attach;
 pub mod docker_exec;
 mod error;
+mod fallback;
 mod link_timeouts;
 mod proxies;
+pub mod pty;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH, DOCKER_EXEC, Tls};
+use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH, DOCKER_EXEC, PTY, Tls};
 use zun_common::grant::WaitCondition;
 use zun_common::secret::Secret;
 use zun_common::shutdown::Tasks;
@@ -41,6 +43,30 @@ pub enum Event {
     },
     /// The link was lost, and why.
     Lost(String),
+    /// The host ended the session for another reason than the end of its process. The last event.
+    Closed(Closing),
+    /// The client does not get this many bytes of output: it was too slow.
+    Gap(u64),
+    /// The screen of the process's terminal: what to write to a cleared terminal. It replaces what was shown.
+    Snapshot(Bytes),
+    /// The link is lost, and the console tries to get it back. Nothing is lost if it succeeds.
+    Away {
+        /// The host's address.
+        host: String,
+    },
+    /// The link is back.
+    Back,
+}
+
+/// Why the host ended a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closing {
+    /// The reason, to be read after the name of the container or command.
+    pub why: String,
+    /// The exit code of the process, if it has ended and the host knows it.
+    pub code: Option<i64>,
+    /// Whether the process, or another run of its container, may still be running.
+    pub may_run: bool,
 }
 
 /// The output of a console.
@@ -78,6 +104,8 @@ pub struct Console {
     pub input: Box<dyn Input>,
     /// Calls outside of the stream.
     pub control: Box<dyn Control>,
+    /// Whether the process runs, if the console knows that. Then it also shows by itself what is on the screen.
+    pub running: Option<bool>,
 }
 
 /// A console that is not yet connected.
@@ -105,6 +133,7 @@ pub struct Renewed {
 }
 
 /// What is needed to connect to a console.
+#[derive(Clone)]
 pub struct Dial {
     /// The addresses and the certificates.
     pub endpoint: ConsoleEndpoint,
@@ -125,11 +154,15 @@ pub struct Dial {
 }
 
 /// The protocols for attaching to a container, best first.
-pub const ATTACH_PROTOCOLS: [&str; 1] = [DOCKER_ATTACH];
+pub const ATTACH_PROTOCOLS: [&str; 2] = [PTY, DOCKER_ATTACH];
+
+/// The protocols for an exec, best first.
+pub const EXEC_PROTOCOLS: [&str; 2] = [PTY, DOCKER_EXEC];
 
 /// Returns the connection for the protocol of the endpoint.
 pub fn connection(dial: Dial) -> Result<Box<dyn Connection>, ConsoleError> {
     match dial.endpoint.protocol.as_str() {
+        PTY => Ok(Box::new(fallback::Fallback::new(dial)?)),
         DOCKER_ATTACH => Ok(Box::new(docker_attach::DockerAttach::new(dial)?)),
         DOCKER_EXEC => Ok(Box::new(docker_exec::DockerExec::new(dial)?)),
         other => Err(ConsoleError::UnknownProtocol(other.to_owned())),

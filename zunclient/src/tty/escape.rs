@@ -21,13 +21,22 @@ pub struct Typed {
     pub send: Vec<u8>,
     /// The session ends after them. Bytes after the sequence are not sent.
     pub leave: Option<Leave>,
+    /// The user asks which sequences there are.
+    pub help: bool,
+}
+
+/// What a complete sequence means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sequence {
+    Leave(Leave),
+    Help,
 }
 
 /// The state between two reads.
 #[derive(Debug, Clone)]
 pub struct EscapeScanner {
     detach: Vec<u8>,
-    escape: Option<[u8; 2]>,
+    escape: Option<u8>,
     held: Vec<u8>,
     line_start: bool,
 }
@@ -37,7 +46,7 @@ impl EscapeScanner {
     pub fn new(detach: &DetachKeys, escape: EscapeCharacter) -> Self {
         Self {
             detach: detach.bytes().to_vec(),
-            escape: escape.0.map(|character| [character, b'.']),
+            escape: escape.0,
             held: Vec::new(),
             line_start: true,
         }
@@ -46,11 +55,19 @@ impl EscapeScanner {
     /// Takes typed bytes.
     pub fn feed(&mut self, typed: &[u8]) -> Typed {
         let mut send = Vec::with_capacity(self.held.len() + typed.len());
+        let mut help = false;
         for byte in typed {
             self.held.push(*byte);
-            if let Some(leave) = self.complete() {
-                self.held.clear();
-                return Typed { send, leave: Some(leave) };
+            match self.complete() {
+                Some(Sequence::Leave(leave)) => {
+                    self.held.clear();
+                    return Typed { send, leave: Some(leave), help };
+                }
+                Some(Sequence::Help) => {
+                    self.held.clear();
+                    help = true;
+                }
+                None => {}
             }
             while !self.held.is_empty() && !self.may_become_a_sequence() {
                 let first = self.held.remove(0);
@@ -58,7 +75,17 @@ impl EscapeScanner {
                 send.push(first);
             }
         }
-        Typed { send, leave: None }
+        Typed { send, leave: None, help }
+    }
+
+    /// Describes the sequences, in lines.
+    pub fn help(&self) -> String {
+        let escape = self.escape.map(char::from).unwrap_or_default();
+        let detach = if self.detach.is_empty() { "" } else { ", like the detach keys" };
+        format!(
+            "{escape}?\r\nSequences at the start of a line:\r\n {escape}.  leave; the process keeps running{detach}\r\n \
+             {escape}?  show this help\r\n"
+        )
     }
 
     /// Whether keys are held.
@@ -74,19 +101,24 @@ impl EscapeScanner {
         std::mem::take(&mut self.held)
     }
 
-    fn complete(&self) -> Option<Leave> {
+    fn complete(&self) -> Option<Sequence> {
         if !self.detach.is_empty() && self.held == self.detach {
-            Some(Leave::Detach)
-        } else if self.line_start && self.escape.is_some_and(|escape| self.held == escape) {
-            Some(Leave::Escape)
-        } else {
-            None
+            return Some(Sequence::Leave(Leave::Detach));
+        }
+        match (self.held.as_slice(), self.escape) {
+            ([first, b'.'], Some(escape)) if self.line_start && *first == escape => {
+                Some(Sequence::Leave(Leave::Escape))
+            }
+            ([first, b'?'], Some(escape)) if self.line_start && *first == escape => {
+                Some(Sequence::Help)
+            }
+            _ => None,
         }
     }
 
     fn may_become_a_sequence(&self) -> bool {
-        self.detach.starts_with(&self.held)
-            || (self.line_start && self.escape.is_some_and(|escape| escape.starts_with(&self.held)))
+        let is_escape = self.line_start && self.escape.is_some_and(|escape| self.held == [escape]);
+        is_escape || self.detach.starts_with(&self.held)
     }
 }
 
@@ -126,10 +158,10 @@ mod tests {
         let mut scanner = scanner("ctrl-p,ctrl-q", "~");
         for (half, rest) in [(b"\x10", &b"\x11"[..]), (b"~", b".")] {
             assert!(!scanner.holds());
-            assert_eq!(scanner.feed(half), Typed { send: Vec::new(), leave: None });
+            assert_eq!(scanner.feed(half), Typed { send: Vec::new(), leave: None, help: false });
             assert!(scanner.holds());
             assert_eq!(scanner.flush(), half);
-            assert_eq!(scanner.feed(rest), Typed { send: rest.to_vec(), leave: None });
+            assert_eq!(scanner.feed(rest), Typed { send: rest.to_vec(), leave: None, help: false });
             assert_eq!(scanner.feed(b"\r").leave, None);
         }
     }
@@ -137,7 +169,10 @@ mod tests {
     #[test]
     fn the_detach_keys_leave_and_what_is_behind_them_is_not_sent() {
         let typed = scanner("ctrl-p,ctrl-q", "~").feed(b"ls\r\x10\x11more");
-        assert_eq!(typed, Typed { send: b"ls\r".to_vec(), leave: Some(Leave::Detach) });
+        assert_eq!(
+            typed,
+            Typed { send: b"ls\r".to_vec(), leave: Some(Leave::Detach), help: false }
+        );
     }
 
     #[test]
@@ -147,6 +182,15 @@ mod tests {
         assert_eq!(scanner("", "~").feed(b"x\r~.").leave, Some(Leave::Escape));
         assert_eq!(scanner("", "none").feed(b"~.").leave, None);
         assert_eq!(scanner("", "~").feed(b"~/bin\r").send, b"~/bin\r");
+    }
+
+    #[test]
+    fn help_is_asked_for_at_a_line_start_and_is_not_sent() {
+        let typed = scanner("", "~").feed(b"~?ls\r~?");
+        assert_eq!(typed, Typed { send: b"ls\r".to_vec(), leave: None, help: true });
+        assert!(!scanner("", "~").feed(b"x~?").help);
+        assert!(!scanner("", "none").feed(b"~?").help);
+        assert!(scanner("", "#").help().contains("#.  leave"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 pub mod detach_keys;
 pub mod escape;
 pub mod keys;
+pub mod link_status;
+mod output_state;
 pub mod raw;
 pub mod screen;
 pub mod signals;

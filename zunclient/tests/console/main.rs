@@ -7,6 +7,7 @@ mod changes;
 mod fake;
 mod files;
 mod formats;
+mod gate;
 mod habits;
 mod links;
 mod lists;

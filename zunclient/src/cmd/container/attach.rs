@@ -64,10 +64,13 @@ impl Attach {
         }
         let opened = unless_ended(&mut signals, session.dial(false)).await?;
         // The process may have begun and printed its prompt just before zun attached.
-        let control = opened.console.control.as_ref();
-        let runs =
-            async { Ok(opened.running || (container.tty && redraw(control, own_size()).await)) };
-        let runs = unless_ended(&mut signals, runs).await?;
+        let runs = if let Some(running) = opened.console.running {
+            running
+        } else {
+            let control = opened.console.control.as_ref();
+            let begun = async { container.tty && redraw(control, own_size()).await };
+            opened.running || unless_ended(&mut signals, async { Ok(begun.await) }).await?
+        };
         if !runs {
             out::notice(&format!("waiting for {} to start", container.name));
         }

@@ -10,6 +10,7 @@ use zun_common::status::EndReason;
 
 use crate::api::{ApiError, Client};
 use crate::cmd::Failure;
+use crate::console::Closing;
 use crate::exit::Exit;
 use crate::out;
 
@@ -186,6 +187,13 @@ pub(super) fn link_lost(name: &str, code: i64, why: &str) -> Failure {
         "lost the link to {name} ({why}); it exited with {code}, but the end of its output is missing"
     );
     Failure::with_exit(message, failed_with(code))
+}
+
+/// The host ended the session of `name`. `next` is what the user can do if something may still be running.
+pub(super) fn closed(name: &str, closing: &Closing, next: &str) -> Failure {
+    let next = if closing.may_run { format!("; {next}") } else { String::new() };
+    let message = format!("{name}: {}{next}", closing.why);
+    Failure::with_exit(message, closing.code.map_or(Exit::ZUN_FAILED, failed_with))
 }
 
 fn failed_with(code: i64) -> Exit {

@@ -20,7 +20,9 @@ use super::ending::{self, Unfinished};
 use super::starting::{self, Progress};
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
-use crate::console::{ATTACH_PROTOCOLS, Console, Dial, LinkTimeouts, Renewal, Renewed, connection};
+use crate::console::{
+    ATTACH_PROTOCOLS, Closing, Console, Dial, LinkTimeouts, Renewal, Renewed, connection,
+};
 use crate::exit::Exit;
 use crate::forward_signals::SIGNALS_TO_LEAVE;
 use crate::out;
@@ -29,6 +31,7 @@ use crate::tty::Stdio;
 use crate::tty::detach_keys::{DetachKeys, EscapeCharacter};
 use crate::tty::escape::EscapeScanner;
 use crate::tty::keys::Keys;
+use crate::tty::link_status::LinkStatus;
 use crate::tty::raw::RawMode;
 use crate::tty::screen::Screen;
 use crate::tty::signals::Signals;
@@ -177,7 +180,8 @@ impl Session<'_> {
         let id = self.id();
         let needs = TerminalNeeds { tty: self.container.tty, input: self.input };
         let mut terminal = set_up(needs, self.console_flags, (self.context, signals))?;
-        terminal.redraws = begin == OnOpen::Redraw;
+        // A console that knows whether the process runs shows the screen by itself.
+        terminal.redraws = begin == OnOpen::Redraw && console.running.is_none();
         let begun = Notify::new();
         let remote = ByApi { api, container: &id, run: number };
         let relay_context = RelayContext {
@@ -267,6 +271,10 @@ impl Session<'_> {
             Ended::ExitedLinkLost(code, why) => {
                 Err(Unfinished::Later(ending::link_lost(name, code, &why)))
             }
+            Ended::Closed(closing) => {
+                let next = format!("come back with `zun attach {name}`");
+                Err(Unfinished::Later(ending::closed(name, &closing, &next)))
+            }
             Ended::WithoutExitCode(why) => {
                 let container = (&self.context.api, self.id());
                 let container = (container.0, container.1.as_str(), name);
@@ -285,8 +293,11 @@ impl Session<'_> {
             | Ended::Signal(_)
             | Ended::ForcedOut(_)
             | Ended::OutputClosed
+            | Ended::Closed(Closing { may_run: true, .. })
             | Ended::WithoutExitCode(Some(_)) => left_sessions.left(self.container),
-            Ended::Exited(_) | Ended::ExitedLinkLost(..) => left_sessions.ended(self.container),
+            Ended::Exited(_) | Ended::Closed(_) | Ended::ExitedLinkLost(..) => {
+                left_sessions.ended(self.container);
+            }
             Ended::NotStarted(..) | Ended::WithoutExitCode(None) => {}
         }
     }
@@ -356,7 +367,13 @@ pub(super) fn terminal(
         }
         (true | false, _) => size::none(),
     };
+    let link_status = if person && stdio.stdout_is_terminal {
+        LinkStatus::in_line(console_flags.escape.0)
+    } else {
+        LinkStatus::by_messages(person)
+    };
     Ok(Terminal {
+        link_status,
         raw: if person { Some(RawMode::enter(copy(&stdin)?)?) } else { None },
         keys: if input { Some(Keys::read(stdin)?) } else { None },
         scanner: person

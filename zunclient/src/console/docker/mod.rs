@@ -12,3 +12,4 @@ pub mod hijack;
 pub(in crate::console) mod liveness;
 pub mod stream;
 pub mod upgrade;
+pub(in crate::console) mod websocket;

@@ -85,6 +85,7 @@ impl Connection for DockerAttach {
             events: Box::new(OutputThenExit::new(output, exit, dial.link.peer_timeout())),
             input,
             control: Box::new(AttachControl { control_calls, resize }),
+            running: None,
         })
     }
 }

@@ -101,7 +101,15 @@ impl OutputThenExit {
             (
                 None,
                 Some(
-                    Event::Stdout(_) | Event::Stderr(_) | Event::Exit(_) | Event::NotStarted { .. },
+                    Event::Stdout(_)
+                    | Event::Stderr(_)
+                    | Event::Exit(_)
+                    | Event::NotStarted { .. }
+                    | Event::Closed(_)
+                    | Event::Gap(_)
+                    | Event::Snapshot(_)
+                    | Event::Away { .. }
+                    | Event::Back,
                 ),
             ) => {}
         }

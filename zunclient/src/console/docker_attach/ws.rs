@@ -10,9 +10,6 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::Mutex;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use zun_common::shutdown::Tasks;
 
@@ -21,7 +18,7 @@ use crate::console::docker::address::Address;
 use crate::console::docker::dial::Dialer;
 use crate::console::docker::liveness::LivenessProbe;
 use crate::console::docker::stream::Stream;
-use crate::console::docker::upgrade::upgrade;
+use crate::console::docker::websocket::websocket;
 use crate::console::{ConsoleError, Event, Input};
 
 type Socket = WebSocketStream<Stream>;
@@ -41,22 +38,8 @@ pub(super) async fn open(
     tasks: &Tasks,
 ) -> Result<(WsOutput, WsInput), ConsoleError> {
     let stream = dialer.dial(address).await?;
-    let authority = address.authority();
-    let key = generate_key();
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: zun\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Origin: https://{authority}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n",
-        address.target,
-    );
-    let upgraded = upgrade(stream, &authority, request.as_bytes()).await?;
-    if upgraded.header("sec-websocket-accept") != Some(&derive_accept_key(key.as_bytes())) {
-        let what = "it does not accept the WebSocket";
-        return Err(ConsoleError::BadAnswer { address: authority, problem: what });
-    }
-    let liveness =
-        LivenessProbe::new(&upgraded.stream, dialer, address).map_err(ConsoleError::LinkLost)?;
-    let socket =
-        Socket::from_partially_read(upgraded.stream, upgraded.first, Role::Client, None).await;
+    let liveness = LivenessProbe::new(&stream, dialer, address).map_err(ConsoleError::LinkLost)?;
+    let socket: Socket = websocket(stream, address, None).await?;
     let (sink, stream) = socket.split();
     let sink = Arc::new(Mutex::new(sink));
     let every = dialer.link().keepalive;

@@ -60,7 +60,14 @@ fn not_started(reason: String) -> Event {
 fn may_be_reason(event: &Event) -> bool {
     match event {
         Event::Stdout(bytes) | Event::Stderr(bytes) => is_one_line(bytes),
-        Event::Exit(_) | Event::NotStarted { .. } | Event::Lost(_) => false,
+        Event::Exit(_)
+        | Event::NotStarted { .. }
+        | Event::Lost(_)
+        | Event::Closed(_)
+        | Event::Gap(_)
+        | Event::Snapshot(_)
+        | Event::Away { .. }
+        | Event::Back => false,
     }
 }
 

@@ -9,6 +9,7 @@ use zun_common::api::v1::exec::Execute;
 use super::container_flags::{COMMON_OPTIONS, TerminalFlags, TerminalMode, given, variables};
 use super::session::{ConsoleFlags, own_size};
 use crate::cmd::{Context, Failure};
+use crate::console::EXEC_PROTOCOLS;
 use crate::exit::Exit;
 use crate::out;
 use crate::tty::Stdio;
@@ -140,7 +141,7 @@ impl Exec {
             privileged: self.privileged,
             console_size: own_size().filter(|_| mode.tty).map(|size| [size.rows, size.columns]),
             csr: None,
-            protocols: Vec::new(),
+            protocols: EXEC_PROTOCOLS.map(str::to_owned).to_vec(),
         })
     }
 }

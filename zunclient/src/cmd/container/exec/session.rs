@@ -85,6 +85,7 @@ impl ExecSession<'_> {
             Ended::WithoutExitCode(_)
             | Ended::Detached(_)
             | Ended::OutputClosed
+            | Ended::Closed(_)
             | Ended::Signal(_)
             | Ended::ForcedOut(_) => None,
         };
@@ -96,6 +97,7 @@ impl ExecSession<'_> {
             | Ended::NotStarted(..)
             | Ended::ExitedLinkLost(..)
             | Ended::WithoutExitCode(_)
+            | Ended::Closed(_)
             | Ended::Detached(_)
             | Ended::OutputClosed => Failure::new(too_large.to_string()),
         })?;
@@ -154,6 +156,7 @@ impl ExecSession<'_> {
             | Ended::NotStarted(..)
             | Ended::ExitedLinkLost(..)
             | Ended::Detached(_) => false,
+            Ended::Closed(closing) => closing.may_run,
             Ended::WithoutExitCode(_)
             | Ended::OutputClosed
             | Ended::Signal(_)
@@ -224,6 +227,9 @@ fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
             Err(Failure::with_exit(words, Exit(number.exit_code())))
         }
         Ended::ExitedLinkLost(code, why) => Err(ending::link_lost("the command", code, &why)),
+        Ended::Closed(closing) => {
+            Err(ending::closed("the command", &closing, "it may still be running"))
+        }
         Ended::WithoutExitCode(why) => {
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             let message =

@@ -1,0 +1,133 @@
+//! `zun.pty.v1`: one websocket to the host's console gate, with the session's input, output, sizes, signals and ending.
+//! A session outlives its links: if one is lost, the client opens another with the same key, and both sides go on where
+//! they were. zun-api has no part in that.
+//!
+//! ```text
+//!  Events  <──┐                ┌── receive <──┐
+//!  Input   ───┼── Session ─────┼── send ──────┼── link ── gate
+//!  Control ───┘   (no I/O)     └── watch      │
+//!                                  reopen ────┘
+//! ```
+
+mod closing;
+mod driver;
+mod link;
+mod parts;
+mod session;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use zun_common::pty::{ClientHello, Replay, ServerHello};
+use zun_common::shutdown::Tasks;
+
+use super::docker::address::Address;
+use super::docker::dial::Dialer;
+use super::docker::stream::Stream;
+use super::{Connection, Console, ConsoleError, Dial, LinkTimeouts};
+use driver::Driver;
+use link::{Host, open};
+use parts::{PtyControl, PtyEvents, PtyInput};
+use session::Session;
+use shared::Shared;
+
+/// How many bytes of output the gate may send before they are shown.
+const WINDOW: u64 = 1 << 20;
+
+/// The timeouts of one attempt to connect. They are short, because there is another way to the container, and other
+/// attempts follow if there was a session before.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The link's own questions keep it busy.
+const NO_KEEPALIVE: Duration = Duration::from_secs(1 << 30);
+
+/// A console at the gate that is not yet connected.
+pub struct Pty {
+    host: Gate,
+    hello: ClientHello,
+    tasks: Tasks,
+}
+
+/// The gate, over TLS.
+struct Gate {
+    dialer: Dialer,
+    address: Address,
+}
+
+#[async_trait]
+impl Host for Gate {
+    type Stream = Stream;
+
+    fn address(&self) -> &Address {
+        &self.address
+    }
+
+    async fn connect(&self) -> Result<Stream, ConsoleError> {
+        self.dialer.dial(&self.address).await
+    }
+}
+
+impl Pty {
+    /// Checks the endpoint, without connecting.
+    pub fn new(dial: &Dial) -> Result<Self, ConsoleError> {
+        let Dial { endpoint, key, input, link, proxies, tasks, .. } = dial;
+        let address = endpoint.calls.pty.as_deref().ok_or(ConsoleError::NoAddress("pty"))?;
+        let link = LinkTimeouts {
+            connect: link.connect.min(CONNECT_TIMEOUT),
+            handshake: link.handshake.min(HANDSHAKE_TIMEOUT),
+            keepalive: NO_KEEPALIVE,
+            ..*link
+        };
+        // The grant's certificate may expire during the session: the gate accepts its key to resume.
+        let dialer = Dialer::new(&endpoint.tls, key)?.with_options(link, proxies.clone());
+        let hello = ClientHello {
+            size: None,
+            writes: *input && endpoint.stdin,
+            // A run that begins now is shown from its first byte.
+            replay: if endpoint.running { Replay::Screen } else { Replay::All },
+            window: WINDOW,
+            resume: None,
+        };
+        let host = Gate { dialer, address: Address::parse(address)? };
+        Ok(Self { host, hello, tasks: tasks.child() })
+    }
+}
+
+#[async_trait]
+impl Connection for Pty {
+    async fn open(self: Box<Self>) -> Result<Console, ConsoleError> {
+        let Self { host, hello, tasks } = *self;
+        open_at(host, hello, tasks).await
+    }
+}
+
+/// Opens the first link, and begins the session.
+async fn open_at<H: Host>(
+    host: H,
+    wants: ClientHello,
+    tasks: Tasks,
+) -> Result<Console, ConsoleError> {
+    let stream = host.connect().await?;
+    let (sender, receiver, hello) = open(stream, host.address(), &wants).await?;
+    let ServerHello { running, .. } = hello;
+    let bad = |problem| ConsoleError::BadAnswer { address: host.address().authority(), problem };
+    let session =
+        Session::new(wants, hello, Instant::now()).map_err(|violation| bad(violation.0))?;
+    let shared = Arc::new(Shared::new(session));
+    let (alive, driver_ended) = watch::channel(());
+    let driver = Driver { shared: Arc::clone(&shared), host, tasks: tasks.clone(), alive };
+    tasks.spawn(driver.run((sender, receiver)));
+    Ok(Console {
+        events: Box::new(PtyEvents { shared: Arc::clone(&shared), driver: tasks }),
+        input: Box::new(PtyInput { shared: Arc::clone(&shared), driver_ended }),
+        control: Box::new(PtyControl(shared)),
+        running: Some(running),
+    })
+}

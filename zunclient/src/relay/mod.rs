@@ -1,0 +1,181 @@
+//! Relays between a terminal and a console. Input and output run independently: neither ever waits for the other.
+
+mod input;
+mod output;
+mod size;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::console::{Closing, Console};
+use crate::forward_signals::handle_signals;
+use crate::tty::escape::{EscapeScanner, Leave};
+use crate::tty::keys::Keys;
+use crate::tty::link_status::LinkStatus;
+use crate::tty::raw::RawMode;
+use crate::tty::screen::{Closed, Output, Screen};
+use crate::tty::signals::{Number, Signals};
+use crate::tty::size::Sizes;
+use input::send_typed;
+use output::OutputPump;
+pub(crate) use size::redraw;
+use size::{Redraws, follow_size};
+
+/// How long detaching waits for a stalled terminal or host.
+const DETACH_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// The terminal side.
+pub struct Terminal {
+    /// The input, if it is wanted.
+    pub keys: Option<Keys>,
+    /// Finds the detach keys; only if the input is a terminal.
+    pub scanner: Option<EscapeScanner>,
+    /// Where output goes.
+    pub screen: Screen,
+    /// The terminal's size.
+    pub sizes: Sizes,
+    /// Raw mode, if the terminal is in it.
+    pub raw: Option<RawMode>,
+    /// Whether to ask the process to redraw its screen.
+    pub redraws: bool,
+    /// Tells the user while the link is away.
+    pub link_status: LinkStatus,
+}
+
+/// Calls to the control plane that the console itself does not have.
+#[async_trait]
+pub trait Remote: Send + Sync {
+    /// Sends the process a signal. Returns `false` if that failed.
+    async fn signal(&self, name: &str) -> bool;
+}
+
+/// Who handles the signals that zun receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalRouting {
+    /// The process in the container: zun forwards them.
+    ToProcess,
+    /// Zun itself: it exits, and the process keeps running.
+    ToClient,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The process exited.
+    Exited(i64),
+    /// Docker could not start the process. The exit code that stands for that, and Docker's reason.
+    NotStarted(i64, String),
+    /// The console ended without an exit code, and why if that is known.
+    WithoutExitCode(Option<String>),
+    /// The process exited, but the link was lost before all of its output had arrived.
+    ExitedLinkLost(i64, String),
+    /// The host ended the session, and why.
+    Closed(Closing),
+    /// The user detached.
+    Detached(Leave),
+    /// The reader of the output is gone.
+    OutputClosed,
+    /// A signal ended zun.
+    Signal(Number),
+    /// The user left a process that ignores signals, by sending it SIGINT or SIGTERM again and again.
+    ForcedOut(Number),
+}
+
+/// What a relay needs besides the console and the terminal.
+pub struct RelayContext<'a> {
+    /// The signals of this process.
+    pub signals: &'a mut Signals,
+    /// Who handles them. In raw mode it is always zun, because ctrl-c reaches the process as a key.
+    pub signal_routing: SignalRouting,
+    /// The control plane.
+    pub remote: &'a dyn Remote,
+    /// Notified when the process has started, so its terminal can be resized.
+    pub process_started: &'a Notify,
+}
+
+/// Relays until one side ends. Returns how it ended and how many bytes were printed. The terminal is restored when this
+/// returns.
+pub async fn relay(
+    console: Console,
+    terminal: Terminal,
+    relay_context: RelayContext<'_>,
+) -> (Ended, u64) {
+    let Console { mut events, mut input, control, running: _ } = console;
+    let Terminal { mut keys, mut scanner, screen, sizes, raw, redraws, mut link_status } = terminal;
+    let RelayContext { signals, signal_routing, remote, process_started } = relay_context;
+    let signal_routing = if raw.is_some() { SignalRouting::ToClient } else { signal_routing };
+    let redraw_wanted = Notify::new();
+    let mut pump = OutputPump {
+        screen: &screen,
+        link_status: &mut link_status,
+        sizes: sizes.clone(),
+        process_started,
+        redraw_wanted: &redraw_wanted,
+        bytes: 0,
+    };
+    let redraws = Redraws { at_once: redraws, wanted: &redraw_wanted };
+    let ended = tokio::select! {
+        ended = pump.run(events.as_mut()) => ended,
+        leave = send_typed((keys.as_mut(), scanner.as_mut()), input.as_mut(), &screen) => left(leave),
+        ended = handle_signals(signals, signal_routing, (control.as_ref(), remote), raw.as_ref()) => ended,
+        () = follow_size(control.as_ref(), sizes.clone(), process_started, redraws) => Ended::WithoutExitCode(None),
+    };
+    let bytes = pump.bytes;
+    drop(keys);
+    if matches!(
+        ended,
+        Ended::Detached(_) | Ended::OutputClosed | Ended::Signal(_) | Ended::ForcedOut(_)
+    ) {
+        // A stalled host must not delay detaching.
+        drop(timeout(DETACH_TIMEOUT, input.detach()).await);
+    }
+    let (removed, _) = link_status.over(*sizes.borrow());
+    if !removed.is_empty() {
+        // A stalled terminal keeps the line.
+        drop(timeout(DETACH_TIMEOUT, screen.write(Output::Stdout, removed.into())).await);
+    }
+    let ended = finish(ended, screen, signals).await;
+    drop(raw);
+    (ended, bytes)
+}
+
+/// A terminal that closes ends the input and also sends SIGHUP. Whichever zun sees first, the result is the same.
+const fn left(leave: Leave) -> Ended {
+    match leave {
+        Leave::Detach | Leave::Escape => Ended::Detached(leave),
+        Leave::Hangup => Ended::Signal(Number(1)),
+    }
+}
+
+/// Writes the remaining output, unless its reader is gone. After detaching or a signal, this takes at most
+/// [`DETACH_TIMEOUT`].
+async fn finish(ended: Ended, screen: Screen, signals: &mut Signals) -> Ended {
+    match ended {
+        Ended::Exited(_)
+        | Ended::NotStarted(..)
+        | Ended::WithoutExitCode(_)
+        | Ended::Closed(_)
+        | Ended::ExitedLinkLost(..) => {
+            tokio::select! {
+                written = screen.finish() => if written == Err(Closed) { Ended::OutputClosed } else { ended },
+                number = signals.ended() => Ended::Signal(number),
+            }
+        }
+        Ended::Detached(_) | Ended::Signal(_) | Ended::ForcedOut(_) => {
+            drop(timeout(DETACH_TIMEOUT, screen.finish()).await);
+            ended
+        }
+        Ended::OutputClosed => ended,
+    }
+}
+
+/// Sleeps for `time`, or forever without one.
+async fn sleep_for(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,272 @@
+//! Tells the user while the link is away: in a line of the terminal, or in messages on stderr if there is none.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use zun_common::units::TerminalSize;
+
+use super::output_state::OutputState;
+use crate::out;
+
+/// A link that is back within this time is not worth a word.
+const UNNOTICED: Duration = Duration::from_millis(500);
+
+/// How often the line is drawn again.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The columns of a terminal of which the size is not known.
+const COLUMNS: u16 = 80;
+
+/// Save the cursor and its attributes, and restore them.
+const SAVE: &str = "\x1b7";
+const RESTORE: &str = "\x1b8";
+/// Clear the line.
+const CLEAR: &str = "\x1b[2K";
+/// Make room for a line below the cursor, without moving the cursor away from its text.
+const MAKE_ROOM: &str = "\x1bD\x1b[A";
+/// Go to the beginning of the line below.
+const LINE_BELOW: &str = "\x1bE";
+
+/// What the user sees of the link.
+#[derive(Debug)]
+pub struct LinkStatus {
+    display: Display,
+    away: Option<Away>,
+}
+
+#[derive(Debug)]
+enum Display {
+    /// A line of the terminal.
+    Line {
+        output: OutputState,
+        /// What the user types to leave.
+        leave: Option<String>,
+    },
+    /// Messages on stderr. `true` if the terminal is in raw mode.
+    Messages { raw: bool },
+}
+
+#[derive(Debug)]
+struct Away {
+    host: String,
+    since: Instant,
+    next: Option<Instant>,
+    /// Where the line is, if it is shown.
+    shown: Option<Place>,
+}
+
+/// Where a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    BelowCursor,
+    /// The last row of the alternate screen. What was there is lost until the process draws it again.
+    LastRow,
+    /// A message, which stays.
+    Message,
+}
+
+impl LinkStatus {
+    /// For a terminal that shows the output. `escape` is the character that leaves.
+    pub fn in_line(escape: Option<u8>) -> Self {
+        let leave = escape.map(|escape| format!("Enter {}. to leave", char::from(escape)));
+        Self { display: Display::Line { output: OutputState::default(), leave }, away: None }
+    }
+
+    /// For everything else. `raw` if a terminal is in raw mode.
+    pub const fn by_messages(raw: bool) -> Self {
+        Self { display: Display::Messages { raw }, away: None }
+    }
+
+    /// Follows what is printed on the terminal.
+    pub fn printed(&mut self, output: &[u8]) {
+        if let Display::Line { output: state, .. } = &mut self.display {
+            state.follow(output);
+        }
+    }
+
+    /// Returns `true` if the output goes to a terminal.
+    pub const fn has_terminal(&self) -> bool {
+        matches!(self.display, Display::Line { .. })
+    }
+
+    /// The link is away.
+    pub fn away(&mut self, host: String, now: Instant) {
+        let next = Some(now + UNNOTICED);
+        self.away.get_or_insert(Away { host, since: now, next, shown: None });
+    }
+
+    /// Returns when [`LinkStatus::tick`] is due.
+    pub fn next_tick(&self) -> Option<Instant> {
+        self.away.as_ref()?.next
+    }
+
+    /// Returns what to write to the terminal now.
+    pub fn tick(&mut self, size: Option<TerminalSize>, now: Instant) -> Vec<u8> {
+        let Self { display, away: Some(away) } = self else { return Vec::new() };
+        match display {
+            Display::Messages { raw } => {
+                away.next = None;
+                away.shown = Some(Place::Message);
+                message(&format!("connection to {} lost, reconnecting", away.host), *raw);
+                Vec::new()
+            }
+            Display::Line { output, leave } => {
+                away.next = Some(now + TICK);
+                if output.is_whole() {
+                    away.line(output, leave.as_ref(), (size, now))
+                } else {
+                    Vec::new()
+                }
+            }
+        }
+    }
+
+    /// The link is back, or the session ends. Returns what removes the line from the terminal, and whether the process
+    /// should redraw its screen.
+    pub fn over(&mut self, size: Option<TerminalSize>) -> (Vec<u8>, bool) {
+        let Some(Away { shown: Some(place), .. }) = self.away.take() else {
+            return (Vec::new(), false);
+        };
+        let removed = match place {
+            Place::Message => String::new(),
+            Place::BelowCursor | Place::LastRow => {
+                format!("{SAVE}{}{CLEAR}{RESTORE}", place.go(size))
+            }
+        };
+        (removed.into_bytes(), place == Place::LastRow)
+    }
+
+    /// The link is back: like [`LinkStatus::over`], and says so if it said that the link was lost.
+    pub fn back(&mut self, size: Option<TerminalSize>, now: Instant) -> (Vec<u8>, bool) {
+        if let (Display::Messages { raw }, Some(away)) = (&self.display, &self.away)
+            && away.shown.is_some()
+        {
+            let seconds = away.seconds(now);
+            message(&format!("connected to {} again after {seconds} s", away.host), *raw);
+        }
+        self.over(size)
+    }
+
+    /// Tells about output that is missing. Returns what to write to the terminal.
+    pub fn gap(&self, bytes: u64) -> Vec<u8> {
+        let words = format!("{bytes} bytes of output were skipped: this client was too slow");
+        match &self.display {
+            Display::Line { .. } => format!("\r\n\x1b[7mzun: {words}\x1b[m\r\n").into_bytes(),
+            Display::Messages { raw } => {
+                message(&words, *raw);
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl Away {
+    fn seconds(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.since).as_secs()
+    }
+
+    fn line(
+        &mut self,
+        output: &OutputState,
+        leave: Option<&String>,
+        (size, now): (Option<TerminalSize>, Instant),
+    ) -> Vec<u8> {
+        let mut words = format!(
+            "zun: connection to {} lost, reconnecting ({} s)",
+            self.host,
+            self.seconds(now)
+        );
+        if let Some(leave) = leave {
+            words.push_str(" … ");
+            words.push_str(leave);
+        }
+        let columns = size.map_or(COLUMNS, |size| size.columns);
+        let words: String = words.chars().take(usize::from(columns.saturating_sub(1))).collect();
+        let begin = if self.shown.is_none() && !output.is_alternate() { MAKE_ROOM } else { "" };
+        let place = if output.is_alternate() { Place::LastRow } else { Place::BelowCursor };
+        self.shown = Some(place);
+        let go = place.go(size);
+        format!("{begin}{SAVE}{go}{CLEAR}\x1b[7m{words}\x1b[m{RESTORE}").into_bytes()
+    }
+}
+
+impl Place {
+    /// Returns what moves the cursor there.
+    fn go(self, size: Option<TerminalSize>) -> String {
+        match self {
+            Self::BelowCursor | Self::Message => LINE_BELOW.to_owned(),
+            // The last row if the size is not known: terminals stop there.
+            Self::LastRow => format!("\x1b[{};1H", size.map_or(999, |size| size.rows)),
+        }
+    }
+}
+
+/// Prints a message. In raw mode, a line feed alone would leave the cursor where it is in its row.
+fn message(words: &str, raw: bool) {
+    if raw {
+        out::error_bytes(b"\r");
+    }
+    out::notice(words);
+    if raw {
+        out::error_bytes(b"\r");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Option<TerminalSize> = Some(TerminalSize { rows: 24, columns: 40 });
+
+    fn text(bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).replace('\x1b', "^")
+    }
+
+    #[test]
+    fn a_short_interruption_is_not_shown() {
+        let now = Instant::now();
+        let mut status = LinkStatus::in_line(Some(b'~'));
+        assert_eq!(status.next_tick(), None);
+        status.away("h:1".to_owned(), now);
+        assert_eq!(status.next_tick(), Some(now + UNNOTICED));
+        assert_eq!(status.back(SIZE, now), (Vec::new(), false));
+        assert_eq!(status.next_tick(), None);
+    }
+
+    #[test]
+    fn the_line_below_the_cursor_is_drawn_each_second_and_removed() {
+        let start = Instant::now();
+        let mut status = LinkStatus::in_line(Some(b'~'));
+        status.away("h:1".to_owned(), start);
+        let first = text(&status.tick(SIZE, start + UNNOTICED));
+        assert_eq!(first, "^D^[A^7^E^[2K^[7mzun: connection to h:1 lost, reconnecti^[m^8");
+        assert_eq!(status.next_tick(), Some(start + UNNOTICED + TICK));
+        let wide = Some(TerminalSize { rows: 24, columns: 100 });
+        let second = text(&status.tick(wide, start + UNNOTICED + 12 * TICK));
+        let words = "zun: connection to h:1 lost, reconnecting (12 s) … Enter ~. to leave";
+        assert_eq!(second, format!("^7^E^[2K^[7m{words}^[m^8"));
+        let (removed, redraws) = status.back(SIZE, start);
+        assert_eq!((text(&removed).as_str(), redraws), ("^7^E^[2K^8", false));
+    }
+
+    #[test]
+    fn on_the_alternate_screen_the_last_row_is_used_and_redrawn_by_the_process() {
+        let start = Instant::now();
+        let mut status = LinkStatus::in_line(None);
+        status.printed(b"\x1b[?1049h");
+        status.away("h:1".to_owned(), start);
+        assert!(text(&status.tick(SIZE, start)).starts_with("^7^[24;1H^[2K^[7mzun: "));
+        let (removed, redraws) = status.over(SIZE);
+        assert_eq!((text(&removed).as_str(), redraws), ("^7^[24;1H^[2K^8", true));
+    }
+
+    #[test]
+    fn nothing_is_drawn_into_a_half_printed_sequence() {
+        let start = Instant::now();
+        let mut status = LinkStatus::in_line(None);
+        status.printed(b"\x1b[3");
+        status.away("h:1".to_owned(), start);
+        assert!(status.tick(SIZE, start).is_empty());
+        assert_eq!(status.over(SIZE), (Vec::new(), false));
+    }
+}
