@@ -111,6 +111,7 @@ async fn metrics_show_containers_hosts_capacity_and_operations() {
     is(outcomes, &[("kind", "create"), ("outcome", "failed")], 1.0);
     is(outcomes, &[("kind", "stop"), ("outcome", "failed")], 1.0);
     is("zun_api_operations_open", &[("kind", "stop")], 0.0);
+    is("zun_api_operations_open", &[("kind", "pull_image")], 0.0);
     let age = metrics.sum("zun_api_operation_oldest_age_seconds", &[("kind", "create")]);
     assert!(age.is_some_and(|age| (0.0..60.0).contains(&age)), "{age:?}");
 }

@@ -17,8 +17,10 @@ use zun_common::file_stamp::FileStamp;
 use super::{TlsError, certificates, self_check};
 use crate::private_file;
 
-/// A certificate that expires sooner is worth a warning.
+/// A certificate that expires sooner is worth a warning, which is repeated.
 const EXPIRY_WARNING: TimeDelta = TimeDelta::days(30);
+/// The time between two checks whether the certificate expires.
+const EXPIRY_CHECKS: TimeDelta = TimeDelta::days(1);
 
 /// Where the certificate is.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ struct State {
     /// The stamps at the last read, even if the content was not valid.
     seen: Stamps,
     current: Arc<CertifiedKey>,
+    /// When its expiry was last checked.
+    checked: DateTime<Utc>,
 }
 
 type Stamps = [Option<FileStamp>; 2];
@@ -55,12 +59,13 @@ impl ReloadingCertificate {
         // The stamps come first: if a file is replaced before it is read, the next connection reads it again.
         let seen = files.stamps();
         let current = Arc::new(files.read(&provider)?);
-        Ok(Self { files, provider, self_check, state: Mutex::new(State { seen, current }) })
+        let state = Mutex::new(State { seen, current, checked: Utc::now() });
+        Ok(Self { files, provider, self_check, state })
     }
 
     /// Returns the current certificate. If the new files are not valid, keeps the previous one and logs that once: the
     /// operator may be about to replace the second file.
-    fn current(&self) -> Arc<CertifiedKey> {
+    fn current(&self, now: DateTime<Utc>) -> Arc<CertifiedKey> {
         // A panic cannot leave the state half-updated, because each field is replaced as a whole.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = self.files.stamps();
@@ -76,6 +81,12 @@ impl ReloadingCertificate {
                 ),
             }
         }
+        if now - state.checked >= EXPIRY_CHECKS {
+            state.checked = now;
+            if let Some(leaf) = state.current.cert.first() {
+                self.files.warn_of_expiry(leaf, now);
+            }
+        }
         Arc::clone(&state.current)
     }
 }
@@ -88,10 +99,12 @@ impl fmt::Debug for ReloadingCertificate {
 
 impl ResolvesServerCert for ReloadingCertificate {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // The service's own check connects regularly, so that files and expiry are also looked at without clients.
+        let current = self.current(Utc::now());
         if hello.server_name() == Some(self_check::NAME) {
             return Some(Arc::clone(&self.self_check));
         }
-        Some(self.current())
+        Some(current)
     }
 }
 

@@ -43,7 +43,7 @@ Examples:
   zun host list --format json
 
 States:
-  up          Its agent sends heartbeats; zun service list shows if it is disabled
+  up          Its agent sends heartbeats; zun service list shows disabled hosts
   down        Its agent sends no heartbeats
   recovering  The database was restored from a copy that is older than what the
               host has carried out: see zun host recover --help")]

@@ -49,7 +49,8 @@ enum Verb {
 #[command(after_help = "\
 Examples:
   zun image pull --host compute1 quay.io/team/app:v2
-  zun image pull alpine@sha256:25fad2a32ad1f6f510e528448ae1ec69a28ef81916a004d3629874104f8a7f70")]
+  zun image pull \\
+  alpine@sha256:25fad2a32ad1f6f510e528448ae1ec69a28ef81916a004d3629874104f8a7f70")]
 struct Pull {
     /// Image, with a tag or a digest (default tag latest)
     image: String,

@@ -35,6 +35,9 @@ macro_rules! texts {
         pub(crate) enum $name { $($variant),+ }
 
         impl $name {
+            /// All of them.
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),+];
+
             /// The text in the database.
             pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
@@ -44,10 +47,8 @@ macro_rules! texts {
         impl FromStr for $name {
             type Err = UnknownText;
             fn from_str(text: &str) -> Result<Self, UnknownText> {
-                match text {
-                    $($text => Ok(Self::$variant),)+
-                    _ => Err(UnknownText(text.chars().take(80).collect())),
-                }
+                let named = Self::ALL.iter().find(|one| one.as_str() == text);
+                named.copied().ok_or_else(|| UnknownText(text.chars().take(80).collect()))
             }
         }
     };
@@ -87,19 +88,6 @@ texts!(
 );
 
 impl Kind {
-    /// All kinds.
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Create,
-        Self::Start,
-        Self::Stop,
-        Self::Reboot,
-        Self::Pause,
-        Self::Unpause,
-        Self::Kill,
-        Self::Update,
-        Self::Delete,
-    ];
-
     /// The kinds that may only be carried out once.
     pub(super) const ONCE: [&'static str; 2] = [Self::Reboot.as_str(), Self::Kill.as_str()];
 

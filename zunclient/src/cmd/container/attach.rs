@@ -18,7 +18,7 @@ use crate::tty::signals::Signals;
 #[command(after_help = "\
 Examples:
   zun attach test                       Connect to it; ctrl-p ctrl-q detaches
-  zun attach                            Come back to the last session that was left
+  zun attach                            Come back to the last session you left
   zun attach --no-stdin test | tee log  Save its output
 
 If the container has not started yet, or is between two runs, zun waits until it

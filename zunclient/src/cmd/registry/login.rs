@@ -21,10 +21,10 @@ members of the project can use the login, and cannot read the password.")]
 pub(in crate::cmd) struct Login {
     /// Domain of the registry, with its port if it is not 443 (default docker.io)
     server: Option<String>,
-    /// User (default asks for it)
+    /// User (zun asks for it if absent)
     #[arg(short, long, value_name = "USER")]
     username: Option<String>,
-    /// Read the password from stdin (default asks for it, without echo)
+    /// Read the password from stdin (zun asks for it without echo if absent)
     #[arg(long, requires = "username")]
     password_stdin: bool,
 }

@@ -47,7 +47,7 @@ enum Verb {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  zun registry create --name team --username ann --password-stdin quay.io <token.txt")]
+  zun registry create --name team -u ann --password-stdin quay.io <token.txt")]
 struct Create {
     /// Domain of the registry, with its port if it is not 443
     domain: String,
