@@ -38,7 +38,33 @@ pub struct EscapeScanner {
     detach: Vec<u8>,
     escape: Option<u8>,
     held: Vec<u8>,
-    line_start: bool,
+    line: Line,
+}
+
+/// What was sent of the present line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// Nothing.
+    Start,
+    /// Something.
+    Within,
+    /// Nothing but the beginning of a control sequence: ESC, or ESC [ and parameters.
+    Escape,
+    Control,
+}
+
+impl Line {
+    /// Follows a byte. The answers of a terminal to the questions of a program are no part
+    /// of a line: some shells ask for the position of the cursor with each prompt.
+    const fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            // Reports of the cursor, the terminal's kind, its state and its focus end like this.
+            (_, b'\r' | b'\n') | (Self::Control, b'R' | b'c' | b'n' | b'I' | b'O') => Self::Start,
+            (Self::Start, 0x1b) => Self::Escape,
+            (Self::Escape, b'[') | (Self::Control, 0x20..=0x3f) => Self::Control,
+            (Self::Start | Self::Within | Self::Escape | Self::Control, _) => Self::Within,
+        }
+    }
 }
 
 impl EscapeScanner {
@@ -48,7 +74,7 @@ impl EscapeScanner {
             detach: detach.bytes().to_vec(),
             escape: escape.0,
             held: Vec::new(),
-            line_start: true,
+            line: Line::Start,
         }
     }
 
@@ -71,7 +97,7 @@ impl EscapeScanner {
             }
             while !self.held.is_empty() && !self.may_become_a_sequence() {
                 let first = self.held.remove(0);
-                self.line_start = matches!(first, b'\r' | b'\n');
+                self.line = self.line.after(first);
                 send.push(first);
             }
         }
@@ -95,10 +121,11 @@ impl EscapeScanner {
 
     /// Returns the held bytes, at the end of the input or if no other key followed in time.
     pub fn flush(&mut self) -> Vec<u8> {
-        if let Some(last) = self.held.last() {
-            self.line_start = matches!(last, b'\r' | b'\n');
+        let held = std::mem::take(&mut self.held);
+        for byte in &held {
+            self.line = self.line.after(*byte);
         }
-        std::mem::take(&mut self.held)
+        held
     }
 
     fn complete(&self) -> Option<Sequence> {
@@ -106,10 +133,10 @@ impl EscapeScanner {
             return Some(Sequence::Leave(Leave::Detach));
         }
         match (self.held.as_slice(), self.escape) {
-            ([first, b'.'], Some(escape)) if self.line_start && *first == escape => {
+            ([first, b'.'], Some(escape)) if self.line == Line::Start && *first == escape => {
                 Some(Sequence::Leave(Leave::Escape))
             }
-            ([first, b'?'], Some(escape)) if self.line_start && *first == escape => {
+            ([first, b'?'], Some(escape)) if self.line == Line::Start && *first == escape => {
                 Some(Sequence::Help)
             }
             _ => None,
@@ -117,7 +144,8 @@ impl EscapeScanner {
     }
 
     fn may_become_a_sequence(&self) -> bool {
-        let is_escape = self.line_start && self.escape.is_some_and(|escape| self.held == [escape]);
+        let is_escape =
+            self.line == Line::Start && self.escape.is_some_and(|escape| self.held == [escape]);
         is_escape || self.detach.starts_with(&self.held)
     }
 }
@@ -191,6 +219,22 @@ mod tests {
         assert!(!scanner("", "~").feed(b"x~?").help);
         assert!(!scanner("", "none").feed(b"~?").help);
         assert!(scanner("", "#").help().contains("#.  leave"));
+    }
+
+    #[test]
+    fn the_answers_of_the_terminal_are_no_part_of_a_line() {
+        for answer in ["\x1b[12;5R", "\x1b[?1;2c", "\x1b[I\x1b[1;1R"] {
+            let typed = scanner("", "~").feed(format!("x\r{answer}~.").as_bytes());
+            assert_eq!(typed.leave, Some(Leave::Escape), "{answer:?}");
+            assert_eq!(scanner("", "~").feed(format!("x{answer}~.").as_bytes()).leave, None);
+        }
+        for key in ["\x1b[A", "\x1b", "\x1bb"] {
+            assert_eq!(
+                scanner("", "~").feed(format!("\r{key}~.").as_bytes()).leave,
+                None,
+                "{key:?}"
+            );
+        }
     }
 
     #[test]

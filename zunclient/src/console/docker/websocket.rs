@@ -20,7 +20,7 @@ pub(in crate::console) struct Protocols<'a> {
     pub(in crate::console) others: &'a str,
 }
 
-/// Sends the request, and checks the answer.
+/// Sends the request, and checks the answer. Docker has no subprotocol.
 pub(in crate::console) async fn websocket<S>(
     stream: S,
     address: &Address,
@@ -31,14 +31,17 @@ where
 {
     let authority = address.authority();
     let key = generate_key();
-    let offer = protocols.map(|Protocols { wanted, others }| {
-        format!("Sec-WebSocket-Protocol: {wanted}, {others}\r\n")
-    });
+    let more = match protocols {
+        Some(Protocols { wanted, others }) => {
+            format!("Sec-WebSocket-Protocol: {wanted}, {others}\r\n")
+        }
+        // Docker insists on an origin. The console gate takes one for that of a browser.
+        None => format!("Origin: https://{authority}\r\n"),
+    };
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: zun\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Origin: https://{authority}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{}\r\n",
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{more}\r\n",
         address.target,
-        offer.unwrap_or_default(),
     );
     let upgraded = upgrade(stream, &authority, request.as_bytes()).await?;
     let bad = |problem| ConsoleError::BadAnswer { address: authority.clone(), problem };
