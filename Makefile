@@ -29,7 +29,7 @@ test-long: ## Run all tests in full length, the authorization tests also on the 
 	@deploy/simulation.sh
 	@deploy/chaos.sh
 
-bench: ## Measure the release builds against docker, and write target/bench.json and docs/performance.md
+bench: ## Measure the release builds against docker, and write target/bench.json, docs/performance.md and the figures in README
 	@deploy/packages.sh test
 	@deploy/bench.sh
 

@@ -1,7 +1,7 @@
 //! The benchmarks.
 //!
 //! `zun-bench measure [--long] RESULTS` measures all rows and writes them to a file, as JSON.
-//! `zun-bench document RESULTS DOCUMENT` writes the results into a document.
+//! `zun-bench document RESULTS DOCUMENT README` writes the results into a document, and a few of them into README.
 
 mod agents;
 mod commands;
@@ -29,7 +29,7 @@ use machine::Machine;
 use run::Run;
 
 const USAGE: &str =
-    "usage: zun-bench measure [--long] RESULTS\n       zun-bench document RESULTS DOCUMENT";
+    "usage: zun-bench measure [--long] RESULTS\n       zun-bench document RESULTS DOCUMENT README";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,7 +37,9 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["measure", results] => measure(false, Path::new(results)),
         ["measure", "--long", results] => measure(true, Path::new(results)),
-        ["document", results, document] => write(Path::new(results), Path::new(document)),
+        ["document", results, document, readme] => {
+            write(Path::new(results), Path::new(document), Path::new(readme))
+        }
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -72,11 +74,12 @@ fn measure(long: bool, results: &Path) -> Result<(), String> {
     if done { Ok(()) } else { Err("some rows could not be measured: see FAILED above".to_owned()) }
 }
 
-fn write(results: &Path, document: &Path) -> Result<(), String> {
+fn write(results: &Path, document: &Path, readme: &Path) -> Result<(), String> {
     let failed = |error: String| format!("{}: {error}", results.display());
     let text = std::fs::read_to_string(results).map_err(|error| failed(error.to_string()))?;
     let all: Results = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
     document::write(&all, document)?;
-    println!("wrote {} rows to {}", all.rows.len(), document.display());
+    document::write_selected(&all, readme)?;
+    println!("wrote {} rows to {} and {}", all.rows.len(), document.display(), readme.display());
     Ok(())
 }
