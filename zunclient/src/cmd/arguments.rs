@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, Error};
 
+use crate::out::nearest;
+
 /// Parses the arguments, the first being the command's own name. `zun` alone and `zun help VERB` are requests for help.
 /// A flag may have a value, as in Docker's command: `--tty=false` is as if it was not there.
 pub(super) fn parse(command: &Command, arguments: &[OsString]) -> Result<ArgMatches, Error> {
@@ -54,8 +56,33 @@ fn flag_with_value(error: &Error) -> Option<(String, bool)> {
     Some((format!("{flag}={given}"), value))
 }
 
-/// Returns what the user probably meant, for a message. The last of several suggestions is the nearest.
-pub(super) fn suggestion(error: &Error) -> Option<String> {
+/// Returns what the user probably meant, for a message. The last of several suggestions of clap is the nearest.
+pub(super) fn suggestion(
+    command: &Command,
+    arguments: &[OsString],
+    error: &Error,
+) -> Option<String> {
+    by_clap(error).or_else(|| near_verb(command, arguments, error))
+}
+
+/// Returns the verb that is most like an unknown one. clap does not find swapped letters.
+fn near_verb(command: &Command, arguments: &[OsString], error: &Error) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    let before = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    let before = before.take_while(|word| word != wrong);
+    let group = before.fold(command, |group, word| group.find_subcommand(word).unwrap_or(group));
+    let visible = group.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let names =
+        visible.flat_map(|verb| [verb.get_name()].into_iter().chain(verb.get_visible_aliases()));
+    nearest(wrong, names).map(str::to_owned)
+}
+
+fn by_clap(error: &Error) -> Option<String> {
     let kinds =
         [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
     kinds.into_iter().find_map(|kind| {

@@ -11,7 +11,7 @@ use super::for_each::for_each;
 use super::pull_progress::PullProgress;
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Table;
+use crate::out::{Column, Table, short_id};
 
 /// How often the state of a pull is read.
 const READ_EVERY: Duration = Duration::from_millis(300);
@@ -177,14 +177,20 @@ async fn find(context: &Context, ident: &str) -> Result<Shown, Failure> {
     if uuid::Uuid::try_parse(ident).is_ok() {
         return Ok(context.api.image(ident).await?);
     }
-    let mut found = context.api.images(&[]).await?;
-    found.retain(|image| is_named(image, ident));
-    match (found.pop(), found.is_empty()) {
-        (Some(image), true) => Ok(image),
-        (Some(_), false) => Err(Failure::new(format!(
-            "the image {ident} is on several hosts: use its UUID from `zun image list`"
-        ))),
-        (None, _) => Err(Failure::new(format!("Image {ident} could not be found."))),
+    let all = context.api.images(&[]).await?;
+    let named: Vec<&Shown> = all.iter().filter(|image| is_named(image, ident)).collect();
+    let begins = |image: &&Shown| !ident.is_empty() && image.uuid.to_string().starts_with(ident);
+    let found = if named.is_empty() { all.iter().filter(begins).collect() } else { named };
+    match found.as_slice() {
+        [image] => Ok((*image).clone()),
+        [] => Err(Failure::new(format!("Image {ident} could not be found."))),
+        several => {
+            let each = several.iter().map(|image| format!("{} on {}", image.uuid, image.host));
+            Err(Failure::new(format!(
+                "`{ident}` is several images: {}; use one of these UUIDs",
+                each.collect::<Vec<_>>().join(", ")
+            )))
+        }
     }
 }
 
@@ -196,15 +202,24 @@ fn is_named(image: &Shown, name: &str) -> bool {
 }
 
 fn table(images: &[Shown]) -> Table {
-    let mut table = Table::new(vec!["uuid", "repo", "tag", "size", "host", "status"]);
+    let mut table = Table::new(vec![
+        Column::whole("id"),
+        Column::firm("repo"),
+        "tag".into(),
+        Column::whole("size"),
+        "host".into(),
+        Column::whole("status"),
+        Column::wide("uuid"),
+    ]);
     for image in images {
         table.row(vec![
-            image.uuid.to_string().into(),
+            short_id(&image.uuid).into(),
             image.repo.clone().into(),
             image.tag.clone().into(),
             image.size.map(|size| format!("{} MiB", size.div_ceil(1 << 20))).into(),
             image.host.to_string().into(),
             image.status.as_str().into(),
+            image.uuid.to_string().into(),
         ]);
     }
     table

@@ -324,7 +324,7 @@ fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
         .filter(|line| !line.is_empty() && !line.starts_with("tip:"))
         .collect();
     let message = problem.join(" ");
-    let message = match arguments::suggestion(error) {
+    let message = match arguments::suggestion(&Cli::command(), arguments, error) {
         Some(near) => format!("{message}; did you mean `{near}`?"),
         None => format!("{message};"),
     };

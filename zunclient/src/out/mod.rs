@@ -22,7 +22,7 @@ pub(crate) use near::nearest;
 pub use print::{Printer, Unprinted};
 pub use table::{Cell, Column, Table};
 pub use template::Template;
-pub(crate) use text::clean;
+pub(crate) use text::{clean, short_id};
 pub(crate) use values::{GIB, MIB, Unit, with_units};
 
 /// How long a message waits for a stalled terminal before it is dropped.

@@ -6,6 +6,8 @@ use unicode_width::UnicodeWidthChar as _;
 
 /// What stands for the part that does not fit.
 const ELLIPSIS: char = '…';
+/// The length of a shortened ID.
+const SHORT_ID: usize = 12;
 
 /// Returns the width of a clean text in columns of a terminal.
 pub(super) fn width(text: &str) -> usize {
@@ -64,6 +66,11 @@ pub(super) fn escape_controls(json: &str) -> String {
 /// DEL, the C1 controls, and what changes the direction of text.
 const fn is_hidden_control(character: char) -> bool {
     matches!(character, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Returns the beginning of an ID as tables show it. The service and `zun` accept it in the place of the whole ID.
+pub(crate) fn short_id(id: &impl ToString) -> String {
+    id.to_string().chars().take(SHORT_ID).collect()
 }
 
 #[cfg(test)]

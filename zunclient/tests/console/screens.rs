@@ -1,5 +1,7 @@
-//! What more verbs show on terminals of 80 and 200 columns and in a pipe: processes, usage, hosts and errors.
+//! What more verbs show on terminals of 80 and 200 columns and in a pipe: processes, usage, hosts, images, volumes,
+//! networks and errors.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -60,6 +62,99 @@ async fn processes_usage_and_hosts_fit_each_terminal_and_are_whole_in_a_pipe() {
         assert_eq!(code, Some(0));
         insta::assert_snapshot!(format!("{name}_in_a_pipe"), text);
     }
+}
+
+fn image(repo: &str, tag: &str, status: &str) -> Value {
+    let reason = (status == "Error").then_some("cannot pull the image: manifest unknown");
+    json!({ "uuid": "5b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a55", "links": [], "repo": repo, "tag": tag,
+        "image_id": (status == "Available").then(|| format!("sha256:{}", "ab".repeat(32))),
+        "size": (status == "Available").then_some(7_340_032), "project_id": "p", "host": "compute1",
+        "platform": null, "status": status, "status_reason": reason, "image_pull": null,
+        "created_at": "2026-11-29 15:00:00", "updated_at": "2026-11-29 15:00:00" })
+}
+
+fn resource(name: &str, subnet: Option<&str>) -> Value {
+    json!({ "uuid": "6b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a66", "links": [], "name": name,
+        "project_id": "p", "user_id": "u", "host": "compute1", "subnet": subnet,
+        "internal": subnet.is_some(), "containers": ["1b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a11"], "created_at": "2026-11-29 15:00:00" })
+}
+
+/// What a host holds for containers.
+async fn shelves() -> Service {
+    let images = json!([
+        image("cirros", "latest", "Available"),
+        image("registry.example.com:5000/team/frontend", "2026.11", "Pulling"),
+        image("nothing", &format!("sha256:{}", "cd".repeat(32)), "Error"),
+    ]);
+    let volumes = json!([resource("data", None), resource(&"long".repeat(20), None)]);
+    let networks = json!([resource("backend", Some("10.7.0.0/24")), resource("front", None)]);
+    Service::start(move |ask| match ask.target.split('?').next().unwrap_or_default() {
+        "/v1/images" => (200, json!({ "images": images, "next": null })),
+        "/v1/volumes" => (200, json!({ "volumes": volumes, "next": null })),
+        "/v1/networks" => (200, json!({ "networks": networks, "next": null })),
+        _ => (404, json!({})),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn images_volumes_and_networks_fit_each_terminal_and_are_whole_in_a_pipe() {
+    let service = shelves().await;
+    for kind in ["image", "volume", "network"] {
+        let words = [kind, "list"];
+        for columns in [80, 200] {
+            let text = shown(&service, &words, columns).await;
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+            assert!(widest <= usize::from(columns), "{text}");
+            insta::assert_snapshot!(format!("{kind}s_at_{columns}_columns"), text);
+        }
+        let (code, text, _) = piped(&service, &words).await;
+        assert_eq!(code, Some(0));
+        insta::assert_snapshot!(format!("{kind}s_in_a_pipe"), text);
+    }
+}
+
+/// A service that knows one running container, and refuses the rest.
+async fn refusing() -> Service {
+    let refusal = |status: u16, title: &str| {
+        let error = json!({ "status": status, "code": "", "title": title, "detail": title,
+            "request_id": "req-fake", "links": [] });
+        (status, json!({ "errors": [error] }))
+    };
+    Service::start(move |ask| match (ask.method.as_str(), ask.target.split('?').next()) {
+        ("GET", Some("/v1/containers/web")) => {
+            (200, container("Running", &json!({ "name": "web" })))
+        }
+        ("GET", Some("/v1/containers")) => (200, json!({ "containers": [], "next": null })),
+        ("DELETE", _) => refusal(409, "Cannot delete container web in Running state."),
+        _ => refusal(404, "Container nothing could not be found."),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn errors_say_what_failed_why_and_what_to_do_next() {
+    let service = refusing().await;
+    let mut shown_errors = String::new();
+    for words in [
+        &["show", "nothing"][..],
+        &["rm", "web"],
+        &["list", "--status", "runnin"],
+        &["list", "--format", "jsom"],
+        &["run", "cirros", "--name", "x"],
+        &["run", "-m", "1x", "cirros"],
+        &["rnu", "cirros"],
+    ] {
+        let (code, _, in_a_pipe) = piped(&service, words).await;
+        let _ok = write!(
+            shown_errors,
+            "$ zun {}\n{}\nexit code {}\n\n",
+            words.join(" "),
+            in_a_pipe.trim_end(),
+            code.unwrap_or_default()
+        );
+    }
+    insta::assert_snapshot!("errors", shown_errors);
 }
 
 fn web(stopped: bool) -> Value {

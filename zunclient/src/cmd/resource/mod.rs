@@ -12,7 +12,7 @@ pub(super) use volume::Volume;
 use super::for_each::for_each;
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Table;
+use crate::out::{Column, Table};
 
 async fn list(context: &Context, kind: ResourceKind, all_projects: bool) -> Result<Exit, Failure> {
     let filters: Vec<_> =
@@ -33,14 +33,14 @@ async fn delete(context: &Context, kind: ResourceKind, names: &[String]) -> Resu
 }
 
 fn table(resources: &[Resource], kind: ResourceKind) -> Table {
-    let mut header = vec!["uuid", "name", "containers", "host"];
+    let mut columns = vec![Column::firm("name"), "containers".into(), "host".into()];
     if kind == ResourceKind::Network {
-        header.push("subnet");
+        columns.push("subnet".into());
     }
-    let mut table = Table::new(header);
+    columns.push(Column::wide("uuid"));
+    let mut table = Table::new(columns);
     for resource in resources {
         let mut cells = vec![
-            resource.uuid.to_string().into(),
             resource.name.clone().into(),
             resource.containers.len().to_string().into(),
             resource.host.as_ref().map(ToString::to_string).into(),
@@ -48,6 +48,7 @@ fn table(resources: &[Resource], kind: ResourceKind) -> Table {
         if kind == ResourceKind::Network {
             cells.push(resource.subnet.clone().into());
         }
+        cells.push(resource.uuid.to_string().into());
         table.row(cells);
     }
     table

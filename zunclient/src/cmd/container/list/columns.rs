@@ -5,10 +5,7 @@ use zun_common::api::v1::container::Container;
 use zun_common::ports::PublishedPort;
 
 use super::super::status_words::{duration_words, status_cell};
-use crate::out::{Cell, Column, Table};
-
-/// The length of a shortened ID.
-const SHORT_ID: usize = 12;
+use crate::out::{Cell, Column, Table, short_id};
 
 /// What the table shows.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +38,7 @@ pub(super) fn table(containers: &[Container], shown: Shown) -> Table {
     let now = Utc::now().naive_utc();
     for container in containers {
         let id = container.uuid.to_string();
-        let short = id.chars().take(SHORT_ID).collect::<String>();
+        let short = short_id(&container.uuid);
         let mut row: Vec<Cell> = vec![
             if shown.whole_ids { id.clone() } else { short }.into(),
             container.name.clone().into(),
