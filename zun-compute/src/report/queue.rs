@@ -25,7 +25,9 @@ impl ReportQueue {
         if self.newest().is_some_and(|newest| has_no_news(newest, &report)) {
             return;
         }
-        let sent = self.in_flight.as_ref().or(self.last.as_ref());
+        // One of an earlier epoch does not count: zun-api may not accept it.
+        let in_flight = self.in_flight.as_ref().filter(|_| !self.is_outdated);
+        let sent = in_flight.or(self.last.as_ref());
         if sent.is_some_and(|sent| has_no_news(sent, &report)) {
             self.next = None;
             return;
@@ -192,6 +194,24 @@ mod tests {
             assert!(queue.is_idle());
             queue.push(report(Status::Stopped), 3);
             assert_eq!(queue.take().expect("the state in this epoch").status, Status::Stopped);
+        }
+    }
+
+    #[test]
+    fn a_state_is_reported_in_an_epoch_although_an_earlier_report_of_it_is_in_flight() {
+        for is_stored in [true, false] {
+            let mut queue = ReportQueue::default();
+            queue.push(report(Status::Running), 1);
+            queue.take().expect("one");
+            queue.clear();
+            queue.push(report(Status::Running), 2);
+            assert!(queue.take().is_none(), "the earlier one is in flight");
+            if is_stored {
+                assert!(queue.acknowledged().is_none());
+            } else {
+                queue.failed();
+            }
+            assert_eq!(queue.take().expect("the state in this epoch").status, Status::Running);
         }
     }
 
