@@ -196,9 +196,14 @@ async fn find(context: &Context, ident: &str) -> Result<Shown, Failure> {
 
 fn is_named(image: &Shown, name: &str) -> bool {
     let Shown { repo, tag, .. } = image;
-    name == format!("{repo}:{tag}")
-        || name == format!("{repo}@{tag}")
-        || (name == repo && tag == "latest")
+    name == full_name(image) || (name == repo && tag == "latest")
+}
+
+/// The name of an image with its tag or digest.
+pub(super) fn full_name(image: &Shown) -> String {
+    let Shown { repo, tag, .. } = image;
+    let separator = if tag.contains(':') { '@' } else { ':' };
+    format!("{repo}{separator}{tag}")
 }
 
 fn table(images: &[Shown]) -> Table {

@@ -8,8 +8,14 @@ use zun_common::status::Status;
 pub(in crate::cmd) enum Kind {
     /// A container.
     Container,
-    /// An image.
+    /// An image of a container, or one on a host.
     Image,
+    /// An image on a host that was pulled by request.
+    PulledImage,
+    /// A volume.
+    Volume,
+    /// A network.
+    Network,
     /// A host.
     Host,
 }
@@ -91,8 +97,15 @@ fn values(option: &Arg, names: impl Fn(Kind) -> Vec<String>) -> Vec<String> {
         "sort" => words(&["created", "name", "image", "status", "memory", "cpu", "updated"]),
         "host" => names(Kind::Host),
         "image" => names(Kind::Image),
+        "network" => names(Kind::Network),
+        "volume" => with_colon(names(Kind::Volume)),
         _ => Vec::new(),
     }
+}
+
+/// Names that something follows, such as a path.
+fn with_colon(names: Vec<String>) -> Vec<String> {
+    names.into_iter().map(|name| format!("{name}:")).collect()
 }
 
 impl Place {
@@ -116,10 +129,12 @@ impl Place {
             ("containers", _) | ("container" | "container_and_command", 0) => {
                 names(Kind::Container)
             }
-            ("source" | "destination", _) => {
-                names(Kind::Container).into_iter().map(|name| format!("{name}:")).collect()
-            }
+            ("source" | "destination", _) => with_colon(names(Kind::Container)),
             ("image_and_command", 0) => names(Kind::Image),
+            ("image", 0) if self.command.get_name() == "pull" => names(Kind::Image),
+            ("images", _) | ("image", 0) => names(Kind::PulledImage),
+            ("volumes", _) | ("volume", 0) => names(Kind::Volume),
+            ("networks", _) | ("network", 0) => names(Kind::Network),
             ("host", 0) => names(Kind::Host),
             ("shell", 0) => ["bash", "zsh", "fish"].map(str::to_owned).to_vec(),
             (_, _) => Vec::new(),
@@ -140,6 +155,9 @@ mod tests {
             let names: &[&str] = match kind {
                 Kind::Container => &["web", "job"],
                 Kind::Image => &["cirros"],
+                Kind::PulledImage => &["cirros:latest"],
+                Kind::Volume => &["data"],
+                Kind::Network => &["back"],
                 Kind::Host => &["compute1"],
             };
             names.iter().map(|name| (*name).to_owned()).collect()
@@ -168,6 +186,15 @@ mod tests {
             ("host show ", &["compute1"]),
             ("cp w", &["web:"]),
             ("completion b", &["bash"]),
+            ("volume show ", &["data"]),
+            ("volume rm data d", &["data"]),
+            ("volume create ", &[]),
+            ("network delete ", &["back"]),
+            ("run --network ", &["back"]),
+            ("run -v ", &["data:"]),
+            ("image show ", &["cirros:latest"]),
+            ("image delete x ci", &["cirros:latest"]),
+            ("image pull ", &["cirros"]),
         ] {
             assert_eq!(completed(line), words, "{line}");
         }

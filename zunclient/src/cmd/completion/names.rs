@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use zun_common::api::v1::container::Container;
+use zun_common::resource::ResourceKind;
+
 use super::candidates::Kind;
 use crate::api::{Client, ListQuery};
+use crate::cmd::image::full_name;
 use crate::settings::{Flags, settings};
 
 /// How long a user waits for names after pressing the tab key.
@@ -29,12 +33,29 @@ async fn fetch(kind: Kind) -> Option<Vec<String>> {
     let api = Client::new(&settings, |_line| {}).ok()?;
     let names: BTreeSet<String> = match kind {
         Kind::Host => api.hosts().await.ok()?.into_iter().map(|host| host.hostname).collect(),
-        Kind::Container | Kind::Image => {
-            let page = api.list_page(&ListQuery::default(), None).await.ok()?;
-            let all = page.containers.into_iter();
-            let is_image = kind == Kind::Image;
-            all.map(|container| if is_image { container.image } else { container.name }).collect()
+        Kind::Container => containers(&api).await?.into_iter().map(|one| one.name).collect(),
+        Kind::Image => {
+            let (containers, pulled) = tokio::join!(containers(&api), pulled_images(&api));
+            let used = containers?.into_iter().map(|container| container.image);
+            // Only administrators see what hosts have pulled.
+            used.chain(pulled.unwrap_or_default()).collect()
         }
+        Kind::PulledImage => pulled_images(&api).await?.into_iter().collect(),
+        Kind::Volume => resources(&api, ResourceKind::Volume).await?,
+        Kind::Network => resources(&api, ResourceKind::Network).await?,
     };
     Some(names.into_iter().collect())
+}
+
+async fn containers(api: &Client) -> Option<Vec<Container>> {
+    Some(api.list_page(&ListQuery::default(), None).await.ok()?.containers)
+}
+
+async fn pulled_images(api: &Client) -> Option<Vec<String>> {
+    let images = api.images(&[]).await.ok()?.into_iter();
+    Some(images.map(|image| full_name(&image)).collect())
+}
+
+async fn resources(api: &Client, kind: ResourceKind) -> Option<BTreeSet<String>> {
+    Some(api.resources(kind, &[]).await.ok()?.into_iter().map(|one| one.name).collect())
 }
