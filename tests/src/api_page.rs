@@ -92,6 +92,10 @@ fn answer_of(answer: &Value) -> String {
     match reference(&content["schema"]) {
         Some(name) => format!(" with [`{name}`](#{})", name.to_lowercase()),
         None if media == "application/json" => String::new(),
+        None if content["x-item-schema"].is_object() => {
+            let item = reference(&content["x-item-schema"]).unwrap_or_default();
+            format!(" with `{media}` of [`{item}`](#{})", item.to_lowercase())
+        }
         None => format!(" with `{media}`"),
     }
 }

@@ -17,6 +17,8 @@ mod contract;
 mod create;
 #[path = "api/edge.rs"]
 mod edge;
+#[path = "api/events.rs"]
+mod events;
 #[path = "api/explain.rs"]
 mod explain;
 #[path = "api/files.rs"]

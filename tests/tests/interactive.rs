@@ -6,6 +6,7 @@ mod interactive {
     mod clusters;
     mod empty_values;
     mod endings;
+    mod events;
     mod exec;
     mod exec_terminal;
     mod grants;

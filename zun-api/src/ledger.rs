@@ -10,12 +10,15 @@ use zun_common::shutdown::Tasks;
 
 use crate::app::App;
 use crate::db::operation::{self, Settled};
-use crate::db::{Conn, DbError, container, now, transaction};
+use crate::db::{Conn, DbError, container, event, now, transaction};
+use crate::settings::EventSettings;
 
 /// The interval between two rounds.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// The number of rounds between two searches for old tombstones.
 const PURGE_EVERY: u32 = 300;
+/// Maximum number of transactions that delete old events in one round.
+const MAX_PRUNINGS: u32 = 200;
 /// How long a tombstone is kept after its host has confirmed the removal.
 const TOMBSTONE_AGE: TimeDelta = TimeDelta::days(30);
 
@@ -66,6 +69,22 @@ async fn tend_once(app: &App, purge: bool) -> Result<(), DbError> {
             })
             .await?;
         tracing::debug!(purged, "forgot deleted containers");
+        prune_events(app).await?;
+    }
+    Ok(())
+}
+
+/// Deletes old events, some in each transaction, so that others get their turn.
+async fn prune_events(app: &App) -> Result<(), DbError> {
+    let EventSettings { days, kept, streams: _ } = app.settings.events;
+    for _ in 0..MAX_PRUNINGS {
+        let prune = move |conn: &mut Conn| {
+            let before = now(conn)? - TimeDelta::days(i64::from(days));
+            event::prune(conn, (before, i64::from(kept)))
+        };
+        if !app.db.fact(move |conn| transaction(conn, prune)).await? {
+            break;
+        }
     }
     Ok(())
 }

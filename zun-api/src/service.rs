@@ -17,6 +17,7 @@ use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
 use crate::app::App;
+use crate::app::events::EventStreams;
 use crate::auth::{AuthError, Authenticator, Policy};
 use crate::ca::{CaError, CertificateAuthority};
 use crate::db::container::ListedRows;
@@ -114,6 +115,7 @@ pub(crate) async fn serve_agents(
         bus,
         ca: load_ca(&settings)?,
         secrets: load_keys(&settings)?,
+        event_streams: EventStreams::new(settings.events.streams),
         tasks: background.clone(),
         closing,
         settings,

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 40] = [
+const VERBS: [&str; 41] = [
     "action",
     "attach",
     "availability-zone",
@@ -12,6 +12,7 @@ const VERBS: [&str; 40] = [
     "create",
     "delete",
     "diff",
+    "events",
     "exec",
     "export",
     "host",

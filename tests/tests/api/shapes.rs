@@ -72,6 +72,16 @@ async fn the_document_of_v1_lists_the_collections() {
           "rel": "bookmark"
         }
       ],
+      "events": [
+        {
+          "href": "http://HOST/v1/events/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/events/",
+          "rel": "bookmark"
+        }
+      ],
       "hosts": [
         {
           "href": "http://HOST/v1/hosts/",

@@ -218,6 +218,8 @@ pub(crate) enum AppError {
     Db(#[from] DbError),
     #[error("Too many requests are waiting for containers; try again in a second.")]
     TooManyWaiters(#[from] wait::TooManyWaiters),
+    #[error("Too many streams of events are open; try again in a second.")]
+    TooManyStreams,
     #[error("Too many concurrent requests; try again in a second.")]
     TooManyRequests,
     #[error("zun-api is shutting down; try again in a second.")]

@@ -115,11 +115,14 @@ impl App {
         id: &str,
     ) -> Result<(), AppError> {
         let record = self.image(caller, id).await?;
+        let subject = record.id.subject();
         let asking = caller.clone();
         let work =
             move |conn: &mut Conn| transaction(conn, |conn| accept_removal(conn, &asking, &record));
         if let Some(accepted) = self.db.promise(work).await? {
             self.nudge_later(caller.context.clone(), accepted);
+        } else {
+            self.hub.note_event(subject);
         }
         Ok(())
     }

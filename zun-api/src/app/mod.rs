@@ -3,6 +3,7 @@
 mod caller;
 pub(crate) mod containers;
 mod error;
+pub(crate) mod events;
 mod hosts;
 pub(crate) mod images;
 mod metrics;
@@ -50,6 +51,7 @@ pub(crate) struct App {
     pub(crate) ca: Option<CertificateAuthority>,
     /// Without keys no secrets are stored.
     pub(crate) secrets: Option<SecretKeys>,
+    pub(crate) event_streams: events::EventStreams,
     /// Work that continues after its request was answered.
     pub(crate) tasks: Tasks,
     /// Cancelled when the service begins to shut down.

@@ -103,6 +103,7 @@ impl App {
             }
         })?;
         let record = stored.ok_or_else(|| full(kind))?;
+        self.hub.note_event(record.id.subject());
         Ok(Used { record, containers: Vec::new() })
     }
 
@@ -114,6 +115,7 @@ impl App {
         ident: &str,
     ) -> Result<(), AppError> {
         let Used { record, containers: _ } = self.resource(caller, kind, ident).await?;
+        let subject = record.id.subject();
         let asking = caller.clone();
         let work =
             move |conn: &mut Conn| transaction(conn, |conn| accept_removal(conn, &asking, &record));
@@ -122,7 +124,10 @@ impl App {
                 self.nudge_later(caller.context.clone(), *accepted);
                 Ok(())
             }
-            Removal::Done => Ok(()),
+            Removal::Done => {
+                self.hub.note_event(subject);
+                Ok(())
+            }
             Removal::InUse(count) => {
                 Err(AppError::ResourceInUse { kind, name: ident.to_owned(), count })
             }

@@ -4,6 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use zun_common::api::v1::container::ImagePull;
+use zun_common::api::v1::event::{EventAction, EventType};
 use zun_common::api::v1::image::ImageStatus;
 use zun_common::id::{HostName, ImageId, ProjectId, UserId};
 use zun_common::rpc::image::PulledImage;
@@ -11,6 +12,7 @@ use zun_common::rpc::operation::Outcome;
 
 use super::column::{json_optional, parse, unreadable};
 use super::container::Scope;
+use super::event::{self, About, NewEvent};
 use super::operation::{self, Kind};
 use super::schema::images::{self, dsl};
 use super::{Backend, Conn, DbError, now};
@@ -170,16 +172,16 @@ pub(crate) fn request(conn: &mut Conn, requested: Requested) -> Result<Record, D
     row.parse()
 }
 
-/// Changes the status, unless it is another one than `from` meanwhile.
+/// Changes the status, unless it is another one than `from` meanwhile. Returns whether it has.
 fn change_status(
     conn: &mut Conn,
     id: ImageId,
     (from, to): (ImageStatus, ImageStatus),
     reason: Option<&str>,
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
     let at = now(conn)?;
     let row = dsl::images.filter(dsl::uuid.eq(id.to_string()));
-    diesel::update(row.filter(dsl::status.eq(from.as_str())))
+    let changed = diesel::update(row.filter(dsl::status.eq(from.as_str())))
         .set((
             dsl::status.eq(to.as_str()),
             dsl::status_reason.eq(reason),
@@ -187,7 +189,24 @@ fn change_status(
             dsl::updated_at.eq(at),
         ))
         .execute(conn)?;
-    Ok(())
+    Ok(changed > 0)
+}
+
+/// Records an event of an image.
+fn write_event(conn: &mut Conn, id: ImageId, action: EventAction) -> Result<(), DbError> {
+    let Some(Record { project, repo, tag, host, .. }) = by_id(conn, &Scope::All, id)? else {
+        return Ok(());
+    };
+    let separator = if tag.contains(':') { '@' } else { ':' };
+    let about = About {
+        kind: EventType::Image,
+        project: project.as_str(),
+        id: id.to_string(),
+        name: &format!("{repo}{separator}{tag}"),
+        image: None,
+        host: Some(host.as_str()),
+    };
+    event::write(conn, &about, vec![NewEvent::of(action)])
 }
 
 /// Stores that the host removes the image.
@@ -247,26 +266,27 @@ pub(crate) fn settle(
 ) -> Result<(), DbError> {
     use ImageStatus::{Available, Deleting, Error, Pulling};
     const LATE: &str = "The host did not pull it within 10 minutes.";
-    match (kind, outcome) {
-        (Kind::PullImage, Outcome::Succeeded) => {
-            change_status(conn, id, (Pulling, Available), None)
-        }
+    let (change, reason) = match (kind, outcome) {
+        (Kind::PullImage, Outcome::Succeeded) => ((Pulling, Available), None),
         (Kind::PullImage, Outcome::Failed(problem)) => {
-            change_status(conn, id, (Pulling, Error), Some(&problem.message))
+            ((Pulling, Error), Some(problem.message.as_str()))
         }
-        (Kind::PullImage, Outcome::Expired | Outcome::Unknown) => {
-            change_status(conn, id, (Pulling, Error), Some(LATE))
-        }
-        (Kind::RemoveImage, Outcome::Succeeded) => delete(conn, id),
+        (Kind::PullImage, Outcome::Expired | Outcome::Unknown) => ((Pulling, Error), Some(LATE)),
+        (Kind::RemoveImage, Outcome::Succeeded) => return delete(conn, id),
         (Kind::RemoveImage, Outcome::Failed(problem)) => {
-            change_status(conn, id, (Deleting, Available), Some(&problem.message))
+            ((Deleting, Available), Some(problem.message.as_str()))
         }
-        (_, _) => Ok(()),
+        (_, _) => return Ok(()),
+    };
+    if change_status(conn, id, change, reason)? && change == (Pulling, Available) {
+        write_event(conn, id, EventAction::Pull)?;
     }
+    Ok(())
 }
 
 /// Forgets the image and what was done to it.
 pub(crate) fn delete(conn: &mut Conn, id: ImageId) -> Result<(), DbError> {
+    write_event(conn, id, EventAction::Delete)?;
     diesel::delete(dsl::images.filter(dsl::uuid.eq(id.to_string()))).execute(conn)?;
     operation::forget(conn, id.subject())
 }

@@ -9,6 +9,7 @@ mod connect;
 pub(crate) mod container;
 pub(crate) mod copy;
 mod error;
+pub(crate) mod event;
 mod file;
 pub(crate) mod host;
 pub(crate) mod image;
@@ -106,7 +107,10 @@ impl Db {
             DatabaseUrl::Postgres(_) => None,
         };
         let connected = connector(Session::Migration).open_session();
-        migrate(&mut connected.map_err(|cause| DbError::Connection(cause.into()))?)?;
+        let mut connected = connected.map_err(|cause| DbError::Connection(cause.into()))?;
+        migrate(&mut connected)?;
+        event::forget_foreign_transactions(&mut connected)?;
+        drop(connected);
         let writes = Histogram::new(WRITE_SECONDS);
         let start = |lock| Writer::start(connector(Session::Ordinary), lock, writes.clone());
         let writer = lock.map(start).transpose()?;

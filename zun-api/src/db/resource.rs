@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use zun_common::api::v1::event::{EventAction, EventType};
 use zun_common::id::{ContainerId, HostName, ProjectId, ResourceId, UserId};
 use zun_common::resource::{NetworkOptions, ResourceKind};
 
 use super::column::{json, parse, parse_optional, unreadable};
 use super::container::Scope;
+use super::event::{self, About, NewEvent};
 use super::schema::resource_uses::dsl as uses;
 use super::schema::resources::{self, dsl};
 use super::{Backend, Conn, DbError, now};
@@ -132,7 +134,24 @@ pub(crate) fn insert(conn: &mut Conn, fresh: Fresh) -> Result<Record, DbError> {
         deleted_at: None,
     };
     diesel::insert_into(dsl::resources).values(row).execute(conn)?;
+    write_event(conn, &record, EventAction::Create)?;
     Ok(record)
+}
+
+/// Records an event of a volume or a network.
+fn write_event(conn: &mut Conn, record: &Record, action: EventAction) -> Result<(), DbError> {
+    let about = About {
+        kind: match record.kind {
+            ResourceKind::Volume => EventType::Volume,
+            ResourceKind::Network => EventType::Network,
+        },
+        project: record.project.as_str(),
+        id: record.id.to_string(),
+        name: &record.name,
+        image: None,
+        host: record.host.as_ref().map(HostName::as_str),
+    };
+    event::write(conn, &about, vec![NewEvent::of(action)])
 }
 
 /// Those of a scope, the oldest first.
@@ -253,6 +272,11 @@ pub(crate) fn bury(conn: &mut Conn, id: ResourceId) -> Result<Buried, DbError> {
 
 /// Its host has removed it.
 pub(crate) fn forget(conn: &mut Conn, id: ResourceId) -> Result<(), DbError> {
-    diesel::delete(dsl::resources.filter(dsl::uuid.eq(id.to_string()))).execute(conn)?;
+    let row = || dsl::resources.filter(dsl::uuid.eq(id.to_string()));
+    let row_of_event: Option<Row> = row().select(Row::as_select()).first(conn).optional()?;
+    if let Some(record) = row_of_event.map(Row::parse).transpose()? {
+        write_event(conn, &record, EventAction::Destroy)?;
+    }
+    diesel::delete(row()).execute(conn)?;
     Ok(())
 }

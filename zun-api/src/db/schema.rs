@@ -231,4 +231,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    events (id) {
+        id -> BigInt,
+        txid -> BigInt,
+        project_id -> Text,
+        kind -> Text,
+        action -> Text,
+        subject -> Text,
+        host -> Nullable<Text>,
+        attributes -> Text,
+        at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(containers, operations, runs);

@@ -127,9 +127,10 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::Ca(CaError::Request(bad)) => invalid_csr(bad),
         AppError::Db(cause) => database(cause),
         AppError::Ca(_) | AppError::Secret(_) => ErrorResponse::internal(),
-        AppError::TooManyWaiters(_) | AppError::TooManyRequests | AppError::ShuttingDown => {
-            retry("container.busy")
-        }
+        AppError::TooManyWaiters(_)
+        | AppError::TooManyStreams
+        | AppError::TooManyRequests
+        | AppError::ShuttingDown => retry("container.busy"),
         AppError::BodyTooLarge(_) => new(Http::PAYLOAD_TOO_LARGE, "container.body-too-large"),
         AppError::HeadersTooLarge(_) => {
             new(Http::REQUEST_HEADER_FIELDS_TOO_LARGE, "container.head-too-large")

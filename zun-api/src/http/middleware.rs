@@ -110,7 +110,7 @@ impl RequestInfo {
     }
 
     /// Whether the request is served even if the limit is reached. This applies to monitoring requests, and to
-    /// waiting requests, which [`App::wait_for`], [`App::wait_for_run`] and [`App::attach`] limit.
+    /// waiting requests, which [`App::wait_for`], [`App::wait_for_run`], [`App::attach`] and [`App::events`] limit.
     fn bypasses_limit(&self) -> bool {
         self.waits || matches!(self.path.as_str(), "/healthz" | "/metrics")
     }

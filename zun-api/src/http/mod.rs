@@ -4,6 +4,7 @@
 mod capsules;
 mod containers;
 mod error;
+mod events;
 mod extract;
 mod field;
 mod fields;

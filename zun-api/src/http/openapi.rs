@@ -128,6 +128,14 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             parameters.push(json!({"$ref": "#/components/parameters/key"}));
         }
     }
+    if matches!(route.reply, Reply::Stream(..)) {
+        parameters.push(json!({
+            "name": "Last-Event-ID",
+            "in": "header",
+            "description": "Continue after the event with this id.",
+            "schema": {"type": "string", "pattern": "^[0-9]{1,18}\\.[0-9]{1,18}$"},
+        }));
+    }
     if has_body(route) && !body.is_empty() {
         let is_required = body.iter().any(|field| field.is_required);
         let content = json!({"application/json": {"schema": object(body)}});
@@ -147,6 +155,10 @@ fn success(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         Reply::Text(media_type) => {
             let media_type = media_type.split(';').next().unwrap_or(media_type);
             json!({media_type: {"schema": {"type": "string"}}})
+        }
+        Reply::Stream(media_type, item) => {
+            let item = item(schemas).to_value();
+            json!({media_type: {"schema": {"type": "string"}, "x-item-schema": item}})
         }
     };
     json!({"description": "Success", "content": content})

@@ -47,11 +47,18 @@ pub(super) async fn reported(
     let Some(Effect { applied, settled, accepted }) = stored else {
         return Err(stale_epoch(&host));
     };
+    let has_settled = settled.iter().any(|one| one.ended.is_some());
     for Settled { record, ended } in settled {
         app.metrics.count_operations(ended);
         if let Some(record) = record {
             app.hub.publish(&record);
         }
+    }
+    // What has changed the container is published below. An outcome alone can be an event too, and so can the end of a
+    // deleted container's run.
+    let is_published = matches!(applied, Some(Applied::Newer(_) | Applied::Gone(_)));
+    if !is_published && (has_settled || matches!(applied, Some(Applied::Tombstone(_)))) {
+        app.hub.note_event(id);
     }
     if let Some(accepted) = accepted {
         let restarts = matches!(accepted.operation.change, Change::Reboot { .. });

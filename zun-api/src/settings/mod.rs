@@ -38,6 +38,8 @@ pub struct Settings {
     pub quotas: QuotaSettings,
     /// Published ports.
     pub ports: PortSettings,
+    /// Events.
+    pub events: EventSettings,
     /// Console access.
     pub console: ConsoleSettings,
     /// Secrets in the database.
@@ -218,6 +220,24 @@ fn ratio<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
     ratio
         .filter(|ratio: &f64| ratio.is_finite() && *ratio > 0.0)
         .ok_or_else(|| serde::de::Error::custom("it must be a number greater than 0"))
+}
+
+/// Events: what has happened to containers, images, volumes and networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventSettings {
+    /// Days for which they are kept.
+    pub days: u32,
+    /// How many are kept, of all projects together.
+    pub kept: u32,
+    /// Maximum number of streams of events at the same time; others get 503.
+    pub streams: usize,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self { days: 7, kept: 100_000, streams: 64 }
+    }
 }
 
 /// Console access.

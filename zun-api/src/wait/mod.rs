@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use zun_common::id::ContainerId;
 
@@ -39,6 +39,8 @@ pub(crate) struct Hub {
     changed: Arc<Mutex<BTreeSet<ContainerId>>>,
     /// Notified when there is such a container.
     stale: Arc<Notify>,
+    /// Marked as changed whenever there may be new events.
+    recorded: watch::Sender<()>,
     /// Queue of changes for the other processes.
     news: Arc<OnceLock<mpsc::Sender<Change>>>,
     permits: Arc<Semaphore>,
@@ -86,6 +88,7 @@ impl Hub {
             created: Arc::default(),
             changed: Arc::default(),
             stale: Arc::default(),
+            recorded: watch::Sender::new(()),
             news: Arc::default(),
             permits: Arc::new(Semaphore::new(capacity)),
             capacity,
@@ -115,6 +118,7 @@ impl Hub {
 
     /// Publishes the current state of a container, here and in the other processes.
     pub(crate) fn publish(&self, record: &Record) {
+        self.recorded.send_replace(());
         self.notify_others(Change::Row(record.id));
         if let Some(channel) = self.channels().get_mut(&record.id) {
             channel.publish(Event::Changed(Arc::new(record.clone())));
@@ -123,10 +127,23 @@ impl Hub {
 
     /// Says, here and in the other processes, that more than the rows of containers has changed, such as their runs.
     pub(crate) fn announce(&self, containers: Vec<ContainerId>) {
+        self.recorded.send_replace(());
         self.read_again(&containers);
         for container in containers {
             self.notify_others(Change::Runs(container));
         }
+    }
+
+    /// Says, here and in the other processes, that there is an event about a container, an image, a volume or a network,
+    /// and no change that is published.
+    pub(crate) fn note_event(&self, subject: ContainerId) {
+        self.recorded.send_replace(());
+        self.notify_others(Change::Runs(subject));
+    }
+
+    /// Learns when there may be new events, as far as this process knows.
+    pub(crate) fn recorded(&self) -> watch::Receiver<()> {
+        self.recorded.subscribe()
     }
 
     /// Queues a change for the other processes. If the queue is full, they find the change when they read the database.

@@ -59,6 +59,7 @@ fn receive(hub: &Hub, body: &[u8]) {
                     Change::Runs(container) => runs.push(container),
                 }
             }
+            hub.recorded.send_replace(());
             hub.read_soon(&rows);
             hub.read_again(&runs);
         }

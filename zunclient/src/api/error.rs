@@ -54,6 +54,15 @@ pub enum ApiError {
         #[source]
         cause: reqwest::Error,
     },
+    /// The service stopped sending events.
+    #[error("lost the connection to the service at {address}")]
+    StreamLost {
+        /// The address of the API.
+        address: String,
+        /// The cause; `None` if the connection was closed, or if nothing has arrived for a while.
+        #[source]
+        cause: Option<reqwest::Error>,
+    },
     /// The service refused the request.
     #[error("{message}")]
     Refused {
@@ -87,7 +96,8 @@ impl ApiError {
             | Self::BadName(_)
             | Self::Unreachable { .. }
             | Self::NotHttp { .. }
-            | Self::NoAnswer { .. } => None,
+            | Self::NoAnswer { .. }
+            | Self::StreamLost { .. } => None,
         }
     }
 
@@ -103,6 +113,7 @@ impl ApiError {
             | Self::Unreachable { .. }
             | Self::NotHttp { .. }
             | Self::NoAnswer { .. }
+            | Self::StreamLost { .. }
             | Self::BadAnswer { .. } => None,
         }
     }
@@ -124,7 +135,8 @@ impl ApiError {
             | Self::Login(_)
             | Self::Setup(_)
             | Self::BadName(_)
-            | Self::NoAnswer { .. } => None,
+            | Self::NoAnswer { .. }
+            | Self::StreamLost { .. } => None,
         }
     }
 

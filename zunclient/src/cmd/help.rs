@@ -10,7 +10,7 @@ use super::GLOBAL_OPTIONS;
 /// The verbs under each heading, in the order in which they are shown.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("Run and connect", &["run", "create", "start", "attach", "exec", "wait"]),
-    ("Inspect", &["list", "show", "why", "port", "action", "logs", "top", "stats"]),
+    ("Inspect", &["list", "show", "why", "port", "action", "events", "logs", "top", "stats"]),
     (
         "Change",
         &["stop", "restart", "kill", "pause", "unpause", "rename", "update", "delete", "prune"],

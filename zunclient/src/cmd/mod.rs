@@ -6,6 +6,7 @@ mod availability_zone;
 mod completion;
 mod container;
 mod context;
+mod events;
 mod failure;
 mod for_each;
 mod help;
@@ -19,6 +20,7 @@ mod registry;
 mod resource;
 mod select;
 mod service;
+mod time;
 mod version;
 
 use std::ffi::OsString;
@@ -140,6 +142,7 @@ enum Verb {
     #[command(visible_alias = "inspect")]
     Show(container::show::Show),
     Logs(container::logs::Logs),
+    Events(events::Events),
     Action(action::Action),
     Port(container::port::Port),
     Top(container::top::Top),
@@ -186,6 +189,7 @@ impl Verb {
             | Self::List(_)
             | Self::Show(_)
             | Self::Logs(_)
+            | Self::Events(_)
             | Self::Action(_)
             | Self::Port(_)
             | Self::Top(_)
@@ -229,6 +233,7 @@ impl Verb {
             Self::List(verb) => verb.run(context).await,
             Self::Show(verb) => verb.run(context).await,
             Self::Logs(verb) => verb.run(context).await,
+            Self::Events(verb) => verb.run(context).await,
             Self::Action(verb) => verb.run(context).await,
             Self::Port(verb) => verb.run(context).await,
             Self::Top(verb) => verb.run(context).await,

@@ -119,6 +119,27 @@ impl Printer {
         self.show(value, Table::default)
     }
 
+    /// Prints an item of a list whose end is not known: text or JSON in one line, a document of YAML, or what the template
+    /// says.
+    pub fn item<T: Serialize>(
+        &self,
+        item: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Unprinted> {
+        if self.format.is_text() {
+            return self.line(&clean(&text()));
+        }
+        if self.format == Format::Json {
+            let mut value = serde_json::to_value(item).unwrap_or_default();
+            values::normal(&mut value);
+            return self.line(&escape_controls(&value.to_string()));
+        }
+        if self.format == Format::Yaml {
+            self.line("---")?;
+        }
+        self.show(item, Table::default)
+    }
+
     /// Returns what [`Self::show`] prints, without a line break at the end.
     pub fn rendered<T: Serialize>(&self, value: &T, mut table: Table) -> Result<String, Unprinted> {
         let is_plain = matches!(self.format, Format::Table | Format::Wide);

@@ -56,12 +56,16 @@ impl App {
     ) -> Result<Record, AppError> {
         check_rights(caller, &requested)?;
         let key = caller.request_key(&requested.asked(caller))?;
+        let may_create_volumes = requested.uses_resources();
         let attempt = self.claim(caller, requested, key.clone());
         let (record, accepted) = match Box::pin(self.once(key, attempt)).await? {
             Once::Done(claimed) => claimed,
             Once::Repeated(first) => return self.container_again(caller, &first).await,
         };
         caller.concerns(record.id);
+        if may_create_volumes {
+            self.hub.note_event(record.id);
+        }
         tracing::debug!(
             container.id = %record.id, request.id = %caller.context.request,
             host.name = record.host.as_ref().map(tracing::field::display),

@@ -2,10 +2,11 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use zun_common::api::v1::event::EventAction;
 use zun_common::environment;
 use zun_common::id::{ContainerId, Epoch, HostName, ProjectId, UserId};
 use zun_common::rpc::report::ContainerReport;
-use zun_common::status::{Status, TaskState};
+use zun_common::status::{Health, Status, TaskState};
 use zun_common::units::Resources;
 
 use super::query::{Scope, by_id, with_tombstone};
@@ -13,6 +14,7 @@ use super::removal::{bury, confirm_removal};
 use super::row::Record;
 use super::run::write_runs;
 use super::spec::Spec;
+use crate::db::event::{self, NewEvent};
 use crate::db::host::{ClaimSettings, Growth};
 use crate::db::quota::{self, Amounts};
 use crate::db::schema::containers::{self, dsl};
@@ -161,7 +163,8 @@ pub(crate) fn apply(
     }
     if record.deleted_at.is_some() {
         note_end(conn, &record, (epoch, report))?;
-        write_runs(conn, (record.id, record.run), &report.runs)?;
+        let events = write_runs(conn, (record.id, record.run), &report.runs)?;
+        event::write(conn, &(&record).into(), events)?;
         if report.status != Status::Deleted {
             return Ok(Applied::Tombstone(record));
         }
@@ -172,7 +175,17 @@ pub(crate) fn apply(
     if write(conn, &record, (epoch, report))? == 0 {
         return Ok(Applied::Stale);
     }
-    write_runs(conn, (record.id, record.run), &report.runs)?;
+    let mut events = Vec::new();
+    if record.engine.is_none() && report.engine.is_some() {
+        events.push(NewEvent::of(EventAction::Create));
+    }
+    events.extend(write_runs(conn, (record.id, record.run), &report.runs)?);
+    // As in Docker, the beginning of the checks is no event.
+    let health = report.live.health.filter(|health| *health != Health::Starting);
+    if let Some(health) = health.filter(|health| record.live.health != Some(*health)) {
+        events.push(NewEvent::of(EventAction::HealthStatus(health)));
+    }
+    event::write(conn, &(&record).into(), events)?;
     if report.status == Status::Deleted {
         bury(conn, record.id)?;
         confirm_removal(conn, record.id)?;
@@ -278,7 +291,7 @@ pub(crate) fn amend(
     lock::container(conn, id)?;
     let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(None) };
     let before = record.spec.resources;
-    let spec = Spec { name: name.to_owned(), resources, ..record.spec };
+    let spec = Spec { name: name.to_owned(), resources, ..record.spec.clone() };
     // Before the name is written: another transaction that holds the project's row may wait for the name.
     if record.host.is_some() && before != resources {
         quota::change(conn, &record.project, (before, resources), growth)?;
@@ -292,6 +305,12 @@ pub(crate) fn amend(
             dsl::updated_at.eq(environment::now().naive_utc()),
         ))
         .execute(conn)?;
+    let former = &record.spec.name;
+    if former != name {
+        let rename = NewEvent::of(EventAction::Rename).with("name", name);
+        let rename = rename.with("oldName", former);
+        event::write(conn, &(&record).into(), vec![rename])?;
+    }
     if let Some(host) = &record.host {
         host::change_claim(conn, host, (before, resources), growth)?;
     }

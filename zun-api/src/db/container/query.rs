@@ -137,6 +137,20 @@ struct Labels {
     labels: BTreeMap<String, String>,
 }
 
+/// The labels of the containers with these ids, also of deleted ones. A spec that cannot be read has none.
+pub(crate) fn labels(
+    conn: &mut Conn,
+    ids: &[&str],
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, DbError> {
+    let rows: Vec<(String, String)> =
+        dsl::containers.filter(dsl::uuid.eq_any(ids)).select((dsl::uuid, dsl::spec)).load(conn)?;
+    let labelled = |(uuid, spec): (String, String)| {
+        let Labels { labels } = serde_json::from_str(&spec).unwrap_or_default();
+        (uuid, labels)
+    };
+    Ok(rows.into_iter().map(labelled).collect())
+}
+
 /// The hosts of a project's containers, and the labels of each container. A spec that cannot be read has none.
 pub(crate) fn labels_by_host(
     conn: &mut Conn,

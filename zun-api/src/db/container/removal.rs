@@ -2,11 +2,13 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use zun_common::api::v1::event::{EventAction, EventType};
 use zun_common::id::ContainerId;
 use zun_common::status::{Status, TaskState};
 
 use super::query::with_tombstone;
 use super::row::Record;
+use crate::db::event::{self, About, NewEvent};
 use crate::db::quota::{self, Amounts};
 use crate::db::schema::containers::dsl;
 use crate::db::schema::{operations, runs};
@@ -49,15 +51,15 @@ pub(crate) fn confirm_removal(conn: &mut Conn, id: ContainerId) -> Result<(), Db
     if gone == 0 { Ok(()) } else { release(conn, id) }
 }
 
-/// Releases what a container has that is gone: its part of the quota, and its claim if it holds one.
+/// Records that a container is gone, and releases what it has: its part of the quota, and its claim if it holds one.
 fn release(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
     let row = || dsl::containers.filter(dsl::uuid.eq(id.to_string()));
     let released = diesel::update(row())
         .filter(dsl::claim_held.eq(true))
         .set(dsl::claim_held.eq(false))
         .execute(conn)?;
-    let (project, host): (String, Option<String>) =
-        row().select((dsl::project_id, dsl::host)).first(conn)?;
+    let (project, host, name, image): (String, Option<String>, String, String) =
+        row().select((dsl::project_id, dsl::host, dsl::name, dsl::image)).first(conn)?;
     let (cpu_millis, memory_mib, disk_gib): (i64, i64, i64) =
         row().select((dsl::cpu_millis, dsl::memory_mib, dsl::disk_gib)).first(conn)?;
     let counted = Amounts { containers: 1, ..Amounts::default() };
@@ -66,6 +68,15 @@ fn release(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
     } else {
         Amounts { cpu_millis, memory_mib, disk_gib, ..counted }
     };
+    let about = About {
+        kind: EventType::Container,
+        project: &project,
+        id: id.to_string(),
+        name: &name,
+        image: Some(&image),
+        host: host.as_deref(),
+    };
+    event::write(conn, &about, vec![NewEvent::of(EventAction::Destroy)])?;
     resource::release(conn, id)?;
     quota::release(conn, &project, amounts)?;
     match host {

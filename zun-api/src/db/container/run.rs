@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use zun_common::api::v1::event::EventAction;
 use zun_common::id::{ContainerId, HostName};
 use zun_common::rpc::report::{LastRun, RunReport};
 use zun_common::status::EndReason;
 
+use super::query::with_tombstone;
 use crate::db::column::parse;
+use crate::db::event::{self, NewEvent};
 use crate::db::schema::containers;
 use crate::db::schema::runs::{self, dsl};
 use crate::db::{Backend, Conn, DbError, now};
@@ -72,33 +75,89 @@ impl Row {
 }
 
 /// Writes reported runs, and forgets those that are too old. `newest` is the number of the newest run so far. The caller
-/// holds the container's lock.
+/// holds the container's lock. Returns what is new about them.
 pub(super) fn write_runs(
     conn: &mut Conn,
     (id, newest): (ContainerId, i64),
     reported: &[RunReport],
-) -> Result<(), DbError> {
-    let Some(last) = reported.iter().map(|run| run.number).max() else { return Ok(()) };
+) -> Result<Vec<NewEvent>, DbError> {
+    let mut events = Vec::new();
+    let Some(last) = reported.iter().map(|run| run.number).max() else { return Ok(events) };
     let container = id.to_string();
     let kept = last.max(newest) - MAX_RUNS;
     for run in reported.iter().filter(|run| run.number > kept.max(0)) {
+        let was = if run.number > newest {
+            Known::Nothing
+        } else {
+            let row = dsl::runs
+                .filter(dsl::container.eq(&container).and(dsl::number.eq(run.number)))
+                .select(dsl::reason);
+            match row.first::<Option<String>>(conn).optional()? {
+                None => Known::Nothing,
+                Some(None) => Known::Begun,
+                Some(Some(reason)) => Known::Ended(reason),
+            }
+        };
         let change = change(run);
-        let row = dsl::runs.filter(dsl::container.eq(&container).and(dsl::number.eq(run.number)));
-        if diesel::update(row).set(&change).execute(conn)? == 0 {
+        if was == Known::Nothing {
             diesel::insert_into(dsl::runs)
                 .values((dsl::container.eq(&container), change))
                 .execute(conn)?;
+        } else {
+            let row =
+                dsl::runs.filter(dsl::container.eq(&container).and(dsl::number.eq(run.number)));
+            diesel::update(row).set(change).execute(conn)?;
         }
+        events.extend(events_of(run, &was));
     }
     if last <= newest {
-        return Ok(());
+        return Ok(events);
     }
     diesel::update(containers::table.filter(containers::uuid.eq(&container)))
         .set(containers::run.eq(last))
         .execute(conn)?;
     diesel::delete(dsl::runs.filter(dsl::container.eq(&container).and(dsl::number.le(kept))))
         .execute(conn)?;
-    Ok(())
+    Ok(events)
+}
+
+/// What was stored of a run before a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Known {
+    Nothing,
+    Begun,
+    /// With this reason.
+    Ended(String),
+}
+
+/// What a report of a run says that was not known.
+fn events_of(run: &RunReport, was: &Known) -> Vec<NewEvent> {
+    let mut events = Vec::new();
+    let reason = run.end.as_ref().map(|end| end.reason);
+    if *was == Known::Nothing && reason != Some(EndReason::NotStarted) {
+        events.push(NewEvent::of(EventAction::Start).with("run", &run.number));
+    }
+    let was_ended = match was {
+        Known::Nothing | Known::Begun => None,
+        Known::Ended(reason) => Some(reason.as_str()),
+    };
+    // The engine may say so later than that the process was killed.
+    if reason == Some(EndReason::OutOfMemory) && was_ended != Some(EndReason::OutOfMemory.as_str())
+    {
+        events.push(NewEvent::of(EventAction::Oom).with("run", &run.number));
+    }
+    if let (Some(end), None) = (&run.end, was_ended) {
+        let mut die = NewEvent::of(EventAction::Die).with("run", &run.number);
+        die = die.with("reason", end.reason.as_str());
+        if let Some(code) = end.exit_code {
+            die = die.with("exitCode", &code);
+        }
+        if let (Some(began), Some(ended)) = (run.started_at, end.at) {
+            die = die.with("execDuration", &(ended - began).num_seconds().max(0));
+        }
+        events.push(die);
+    }
+    events
 }
 
 fn change(run: &RunReport) -> Change {
@@ -158,8 +217,18 @@ pub(crate) fn lose_runs(conn: &mut Conn, host: &HostName) -> Result<Vec<Containe
         containers::table.filter(containers::host.eq(host.as_str())).select(containers::uuid);
     let open = dsl::runs.filter(dsl::reason.is_null().and(dsl::container.eq_any(on_host)));
     let lost: Vec<String> = open.select(dsl::container).distinct().load(conn)?;
+    let numbers: Vec<(String, i64)> = open.select((dsl::container, dsl::number)).load(conn)?;
     diesel::update(dsl::runs.filter(dsl::reason.is_null().and(dsl::container.eq_any(&lost))))
         .set((dsl::reason.eq(EndReason::HostLost.as_str()), dsl::finished_at.eq(at)))
         .execute(conn)?;
+    for (container, run) in numbers {
+        let Some(record) = with_tombstone(conn, parse("container", &container, &container)?)?
+        else {
+            continue;
+        };
+        let die = NewEvent::of(EventAction::Die).with("run", &run);
+        let die = die.with("reason", EndReason::HostLost.as_str());
+        event::write(conn, &(&record).into(), vec![die])?;
+    }
     lost.iter().map(|id| parse("container", id, id)).collect()
 }

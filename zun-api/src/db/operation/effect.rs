@@ -1,5 +1,6 @@
 //! The effects of outcomes on containers and images.
 
+use zun_common::api::v1::event::EventAction;
 use zun_common::id::{ContainerId, HostName, ImageId, OperationId, ResourceId};
 use zun_common::rpc::operation::{Change, OperationOutcome, Outcome};
 
@@ -7,6 +8,7 @@ use super::change::{self, Ended, Finished, finish, name_run, replace_limits_befo
 use super::query::owner;
 use super::row::Kind;
 use crate::db::container::{self, Record};
+use crate::db::event::{self, NewEvent};
 use crate::db::{Conn, DbError, image, lock, resource};
 
 /// What an outcome changed.
@@ -62,6 +64,29 @@ fn settle_of(
     Ok(Settled { record, ended: Some(finished.ended(outcome)) })
 }
 
+/// The event that a success is, beyond what the report with it says.
+fn event_of(finished: &Finished) -> Option<NewEvent> {
+    let action = match finished.kind {
+        Kind::Stop => EventAction::Stop,
+        Kind::Reboot => EventAction::Restart,
+        Kind::Pause => EventAction::Pause,
+        Kind::Unpause => EventAction::Unpause,
+        Kind::Kill => EventAction::Kill,
+        Kind::Update => EventAction::Update,
+        Kind::Create
+        | Kind::Start
+        | Kind::Delete
+        | Kind::PullImage
+        | Kind::RemoveImage
+        | Kind::RemoveResource => return None,
+    };
+    let event = NewEvent::of(action);
+    match &finished.change {
+        Some(Change::Kill { signal }) => Some(event.with("signal", signal)),
+        Some(_) | None => Some(event),
+    }
+}
+
 /// The effect of an outcome that is stored.
 fn take_effect(
     conn: &mut Conn,
@@ -69,6 +94,12 @@ fn take_effect(
     outcome: &Outcome,
 ) -> Result<Option<Record>, DbError> {
     let container = finished.container;
+    if *outcome == Outcome::Succeeded
+        && let Some(event) = event_of(finished)
+        && let Some(record) = container::with_tombstone(conn, container)?
+    {
+        event::write(conn, &(&record).into(), vec![event])?;
+    }
     match (finished.kind, outcome) {
         (Kind::Start | Kind::Reboot, Outcome::Succeeded) => {
             name_run(conn, (id, container))?;

@@ -3,6 +3,7 @@
 mod claims;
 mod claims_together;
 mod copy;
+mod events;
 mod fixture;
 mod pages;
 mod quotas;

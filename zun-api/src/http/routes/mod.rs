@@ -15,8 +15,8 @@ pub(super) use route::{Reply, Route, Verb, Waits, to};
 
 use super::response::ApiResult;
 use super::{
-    capsules, containers, health, hosts, images, openapi, placement, quotas, registries, resources,
-    root, services,
+    capsules, containers, events, health, hosts, images, openapi, placement, quotas, registries,
+    resources, root, services,
 };
 use crate::app::{AppError, Caller, NotServed};
 
@@ -26,6 +26,7 @@ const TABLES: &[&[Route]] = &[
     health::ROUTES,
     openapi::ROUTES,
     containers::ROUTES,
+    events::ROUTES,
     placement::ROUTES,
     hosts::ROUTES,
     images::ROUTES,

@@ -57,6 +57,8 @@ pub(in crate::http) enum Reply {
     Json(fn(&mut SchemaGenerator) -> Schema),
     /// Another media type.
     Text(&'static str),
+    /// Another media type, with items of JSON with this schema as long as the request lasts.
+    Stream(&'static str, fn(&mut SchemaGenerator) -> Schema),
     /// There is none: the answer is 501, and names what is missing.
     NotOffered,
 }
@@ -200,6 +202,11 @@ impl Route {
     /// A success has a body of another media type than JSON.
     pub(in crate::http) const fn returns_text(self, media_type: &'static str) -> Self {
         Self { reply: Reply::Text(media_type), ..self }
+    }
+
+    /// A success has a body of another media type than JSON, with a `T` for each item.
+    pub(in crate::http) const fn streams<T: JsonSchema>(self, media_type: &'static str) -> Self {
+        Self { reply: Reply::Stream(media_type, SchemaGenerator::subschema_for::<T>), ..self }
     }
 
     /// It is refused with 501.

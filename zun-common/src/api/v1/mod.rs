@@ -4,6 +4,7 @@ pub mod action;
 pub mod console;
 pub mod container;
 pub mod error;
+pub mod event;
 pub mod exec;
 pub mod files;
 pub mod host;

@@ -30,7 +30,7 @@ pub(super) mod run;
 mod session;
 pub(super) mod show;
 pub(super) mod start;
-mod starting;
+pub(super) mod starting;
 pub(super) mod stats;
 mod status_words;
 pub(super) mod stop;

@@ -144,11 +144,12 @@ pub(super) fn refused(error: ApiError) -> Failure {
 }
 
 /// Returns `true` if the service is unavailable, so the result of the request is not known.
-pub(super) fn is_away(error: &ApiError) -> bool {
+pub(in crate::cmd) fn is_away(error: &ApiError) -> bool {
     match error {
-        ApiError::Unreachable { .. } | ApiError::NoAnswer { .. } | ApiError::BadAnswer { .. } => {
-            true
-        }
+        ApiError::Unreachable { .. }
+        | ApiError::NoAnswer { .. }
+        | ApiError::StreamLost { .. }
+        | ApiError::BadAnswer { .. } => true,
         ApiError::Refused { status, .. } => matches!(status, 502 | 504),
         ApiError::BadEndpoint(_)
         | ApiError::BadCaFile(_)

@@ -9,8 +9,7 @@ use zun_common::log_records::Piece;
 
 use super::super::data::{self, DataChannel};
 use super::records::{Answer, Shown, Written};
-use super::time;
-use crate::cmd::{Context, Failure};
+use crate::cmd::{Context, Failure, time};
 use crate::console::ConsoleError;
 use crate::out;
 use crate::tty::screen::Screen;

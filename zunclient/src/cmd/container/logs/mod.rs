@@ -2,7 +2,6 @@
 
 mod follow;
 mod records;
-mod time;
 
 use clap::Args;
 use hyper::Method;
@@ -10,7 +9,7 @@ use zun_common::docker_stream::{Demultiplexer, Part};
 use zun_common::grant::{LogTime, LogsQuery};
 
 use super::data::{self, DataChannel};
-use crate::cmd::{Context, Failure};
+use crate::cmd::{Context, Failure, time};
 use crate::console::docker::direct::next_chunk;
 use crate::exit::Exit;
 use crate::tty::screen::{Closed, Output, Screen};

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use zun_common::grant::LogTime;
 
 /// Parses a time. A duration means that long ago.
-pub(super) fn stamp(text: &str) -> Result<LogTime, String> {
+pub(in crate::cmd) fn stamp(text: &str) -> Result<LogTime, String> {
     at(text, Utc::now()).and_then(exact).ok_or_else(|| {
         "use Unix seconds, a time such as 2026-11-23T18:00:00Z, or a duration such as 10m"
             .to_owned()
