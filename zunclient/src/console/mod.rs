@@ -104,7 +104,7 @@ pub struct Console {
     pub input: Box<dyn Input>,
     /// Calls outside of the stream.
     pub control: Box<dyn Control>,
-    /// Whether the process runs, if the console knows that. Then it also shows by itself what is on the screen.
+    /// Whether the process runs, if the console knows that.
     pub running: Option<bool>,
 }
 

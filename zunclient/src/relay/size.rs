@@ -13,6 +13,9 @@ use crate::tty::size::Sizes;
 /// How long a call may take that only makes the process redraw its screen.
 const REDRAW_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long the process sees another size, so that it notices the change.
+const OTHER_SIZE: Duration = Duration::from_millis(50);
+
 /// When to ask for a redraw again if nothing was printed. A shell prints its prompt before it handles size changes, so
 /// a change in between is lost.
 const REDRAW_RETRIES: [Duration; 4] = [
@@ -29,9 +32,6 @@ pub(super) struct Redraws<'a> {
     /// Notified when something else was drawn on it.
     pub(super) wanted: &'a Notify,
 }
-
-/// How long the process sees another size, so that it notices the change.
-const OTHER_SIZE: Duration = Duration::from_millis(100);
 
 /// Sends the newest size to the container. The call fails until the process has started, so zun retries it with growing
 /// pauses, and without a pause when the first output arrives. If a redraw is wanted, zun asks for it until something is
@@ -69,7 +69,6 @@ pub(super) async fn follow_size(
             }
             () = redraws.wanted.notified() => {
                 redraw(control, *sizes.borrow()).await;
-                tokio::time::sleep(OTHER_SIZE).await;
                 due = true;
             }
             () = redraw_again => {
@@ -86,7 +85,11 @@ pub(super) async fn follow_size(
 pub(crate) async fn redraw(control: &dyn Control, size: Option<TerminalSize>) -> bool {
     let Some(size) = size else { return false };
     let smaller = TerminalSize { rows: size.rows.saturating_sub(1).max(1), ..size };
-    matches!(timeout(REDRAW_TIMEOUT, control.resize(smaller)).await, Ok(Ok(())))
+    let is_accepted = matches!(timeout(REDRAW_TIMEOUT, control.resize(smaller)).await, Ok(Ok(())));
+    if is_accepted {
+        tokio::time::sleep(OTHER_SIZE).await;
+    }
+    is_accepted
 }
 
 /// Returns `true` if this size needs no retry.

@@ -180,8 +180,7 @@ impl Session<'_> {
         let id = self.id();
         let needs = TerminalNeeds { tty: self.container.tty, input: self.input };
         let mut terminal = set_up(needs, self.console_flags, (self.context, signals))?;
-        // A console that knows whether the process runs shows the screen by itself.
-        terminal.redraws = begin == OnOpen::Redraw && console.running.is_none();
+        terminal.redraws = begin == OnOpen::Redraw;
         let begun = Notify::new();
         let remote = ByApi { api, container: &id, run: number };
         let relay_context = RelayContext {
