@@ -168,6 +168,21 @@ impl RogueCa {
         Identity::from_pem(&certificate.pem(), &key.serialize_pem())
     }
 
+    /// Signs two grants for one key: one that is valid now, and one that has expired.
+    pub fn two_ages(&self, grant: &str) -> (Identity, Identity) {
+        let valid = self.identity(grant, |_| {});
+        let key = KeyPair::try_from(valid.key.secret_der()).expect("a key");
+        let mut params = CertificateParams::default();
+        params.distinguished_name = common_name("forged");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.subject_alt_names = vec![uri(grant)];
+        let before = OffsetDateTime::now_utc() - time::Duration::hours(1);
+        params.not_before = before;
+        params.not_after = before + time::Duration::seconds(GRANT_LIFETIME_SECONDS);
+        let certificate = params.signed_by(&key, &self.issuer).expect("signed");
+        (valid, Identity::from_pem(&certificate.pem(), &key.serialize_pem()))
+    }
+
     /// Returns the CA certificate as a client identity.
     pub fn itself(&self) -> Identity {
         Identity::from_pem(&self.ca_pem, &self.issuer.key().serialize_pem())

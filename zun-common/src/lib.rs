@@ -22,6 +22,8 @@ pub mod api;
 pub mod backoff;
 #[cfg(feature = "bus")]
 pub mod bus;
+#[cfg(feature = "client-certificate")]
+pub mod client_certificate;
 #[cfg(feature = "messages")]
 pub mod engine_options;
 #[cfg(feature = "service")]

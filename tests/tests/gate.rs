@@ -1,0 +1,13 @@
+//! Tests of the console gate with a real engine and raw clients of `zun.pty.v1`.
+
+mod gate {
+    mod bench;
+    mod client;
+    mod conformance;
+    mod cuts;
+    mod fencing;
+    mod program;
+    mod refusals;
+    mod sessions;
+    mod slow;
+}

@@ -1,0 +1,70 @@
+//! Clients that do not read (C29, C77).
+
+use std::time::Instant;
+
+use zun_common::grant::Mode;
+use zun_common::pty::{ClientHello, Frame};
+use zun_tests::eventually::eventually;
+
+use super::bench::{Bench, console};
+use super::client::{Session, hello};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_a_client_that_stops_reading_stalls_nobody_and_gets_a_gap() {
+    let bench = Bench::start().await;
+    let script = "echo begun; read x; seq 1000000; echo all done; read y";
+    let id = bench.shell(true, script);
+    let grant = console(&id, Mode::ReadWrite);
+    let identity = bench.granted(&grant);
+    let connect = |hello| Session::connect(&bench.dialer, &identity, &grant, hello);
+    let asked = ClientHello { window: 64 << 10, ..hello() };
+    let mut stalled = connect(asked).await.expect("a session");
+    let mut other = connect(hello()).await.expect("a session");
+    bench.docker(&["start", &id]);
+    other.until("begun").await;
+    other.types(b"\r").await;
+    other.until("all done").await;
+    assert!(other.stdout.len() > 7_000_000, "{}", other.stdout.len());
+    while stalled.other.is_empty() {
+        assert!(stalled.receive().await);
+        stalled.acknowledge().await.expect("sent");
+    }
+    let [Frame::Gap { from, to, .. }] = stalled.other.as_slice() else {
+        panic!("{:?}", stalled.other)
+    };
+    assert!(*from < 200_000 && *to > 2_000_000, "{from} {to}");
+    stalled.until("all done").await;
+    other.types(b"\r").await;
+    assert_eq!(other.ending().await.zun.exit_code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_terminal_a_stalled_client_loses_nothing_and_can_be_killed() {
+    let bench = Bench::start().await;
+    let id = bench.shell(false, "seq 2000000; sleep 600");
+    let grant = console(&id, Mode::ReadWrite);
+    let identity = bench.granted(&grant);
+    let mut stalled =
+        Session::connect(&bench.dialer, &identity, &grant, hello()).await.expect("a session");
+    bench.docker(&["start", &id]);
+    // 14.9 MB are more than the ring: the process waits in a write.
+    let mut waits = 0;
+    eventually("the process is stopped by its full pipe", || {
+        let shown = bench.docker(&["top", &id, "-o", "pid,comm,wchan"]);
+        let is_stopped =
+            shown.lines().any(|line| line.contains("seq") && line.contains("pipe_write"));
+        waits = if is_stopped { waits + 1 } else { 0 };
+        waits == 20
+    });
+    let begun = Instant::now();
+    bench.docker(&["kill", &id]);
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+    let ending = stalled.ending().await;
+    assert_eq!(ending.zun.exit_code, Some(137));
+    let text = String::from_utf8(stalled.stdout).expect("text");
+    let complete = text.rsplit_once('\n').expect("lines").0;
+    let last: u64 = complete.rsplit('\n').next().expect("a line").parse().expect("a number");
+    let numbers = complete.lines().map(|line| line.parse::<u64>().expect("a number"));
+    assert!(numbers.eq(1..=last), "some lines are missing before {last}");
+    assert!(last > 500_000, "{last}");
+}

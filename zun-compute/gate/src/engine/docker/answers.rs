@@ -1,0 +1,85 @@
+//! The parts of Docker's answers that the gate reads.
+
+use serde::Deserialize;
+use zun_common::pty::SessionKind;
+
+use super::super::Inspected;
+use crate::session::Process;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ContainerAnswer {
+    pub(super) state: State,
+    pub(super) config: Config,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct State {
+    status: String,
+    running: bool,
+    #[serde(rename = "OOMKilled")]
+    pub(super) oom_killed: bool,
+    pid: i32,
+    exit_code: i64,
+    #[serde(default)]
+    error: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are Docker's")]
+pub(super) struct Config {
+    tty: bool,
+    open_stdin: bool,
+    stdin_once: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ExecAnswer {
+    pub(super) running: bool,
+    pub(super) exit_code: Option<i64>,
+    open_stdin: bool,
+    #[serde(default)]
+    pub(super) pid: i32,
+    pub(super) process_config: ProcessConfig,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ProcessConfig {
+    pub(super) tty: bool,
+}
+
+impl From<ContainerAnswer> for Inspected {
+    fn from(answer: ContainerAnswer) -> Self {
+        let ContainerAnswer { state, config } = answer;
+        let process = Process {
+            kind: SessionKind::Container,
+            tty: config.tty,
+            stdin: config.open_stdin,
+            running: state.running,
+        };
+        let failed = !state.running && state.status == "created" && state.exit_code != 0;
+        Self {
+            process,
+            // Otherwise Docker takes the end of stdin for a detach, and ends the output too.
+            stdin_ends: config.stdin_once,
+            pid: (state.running && state.pid > 0).then_some(state.pid),
+            failed_start: failed.then_some((state.exit_code, state.error)),
+        }
+    }
+}
+
+impl From<ExecAnswer> for Inspected {
+    fn from(answer: ExecAnswer) -> Self {
+        let process = Process {
+            kind: SessionKind::Exec,
+            tty: answer.process_config.tty,
+            stdin: answer.open_stdin,
+            running: answer.running,
+        };
+        let pid = (answer.running && answer.pid > 0).then_some(answer.pid);
+        Self { process, stdin_ends: true, pid, failed_start: None }
+    }
+}

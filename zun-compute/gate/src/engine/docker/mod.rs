@@ -1,0 +1,183 @@
+//! Docker over its unix socket.
+
+mod answers;
+mod exit;
+mod http;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use http_body_util::BodyExt as _;
+use hyper::Method;
+use serde_json::{Value, json};
+use zun_common::grant::ApiVersion;
+use zun_common::pty::Size;
+use zun_common::shutdown::Tasks;
+
+use super::{Engine, EngineError, Inspected, Opened, Target};
+use crate::session::Control;
+use answers::{ContainerAnswer, ExecAnswer};
+use http::{Call, Http};
+
+/// The oldest version of Docker's API that the gate speaks: Docker 20.10.
+const OLDEST: ApiVersion = ApiVersion { major: 1, minor: 41 };
+/// The newest one.
+const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 45 };
+/// From this version on, an exec's terminal has its size from the start.
+const EXEC_SIZE: ApiVersion = ApiVersion { major: 1, minor: 42 };
+/// Turns off Docker's detection of detach keys with keys that no keyboard sends in a row: the client detects them.
+const NO_DETACH_KEYS: &str = "detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
+
+/// A Docker engine. Clones share the negotiated version.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    http: Http,
+    version: Arc<Mutex<ApiVersion>>,
+}
+
+impl Docker {
+    /// Uses the engine at this socket. Connections belong to `tasks`.
+    pub fn at(socket: PathBuf, tasks: Tasks) -> Self {
+        Self { http: Http::new(socket, tasks), version: Arc::new(Mutex::new(OLDEST)) }
+    }
+
+    /// Asks Docker for the newest version of its API, and uses it if the gate speaks it.
+    async fn negotiate(&self) -> Result<(), EngineError> {
+        const DOING: &str = "ask Docker for its version";
+        let path = "/_ping".to_owned();
+        let call = Call { doing: DOING, method: Method::GET, path, body: None, target: None };
+        let response = self.http.send(&call).await?;
+        let newest = response.headers().get("Api-Version").and_then(|value| value.to_str().ok());
+        let newest = newest.and_then(|text| text.parse::<ApiVersion>().ok()).unwrap_or(OLDEST);
+        if newest < OLDEST {
+            let words = format!(
+                "Docker supports API {newest} at most, and the gate needs at least {OLDEST}: upgrade Docker"
+            );
+            return Err(EngineError::Failed { doing: DOING, words });
+        }
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = newest.min(NEWEST);
+        Ok(())
+    }
+
+    fn version(&self) -> ApiVersion {
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The path of a target's call.
+    fn path(&self, target: &Target, tail: &str) -> String {
+        let version = self.version();
+        match target {
+            Target::Container(id) => format!("/v{version}/containers/{id}{tail}"),
+            Target::Exec(id) => format!("/v{version}/exec/{id}{tail}"),
+        }
+    }
+
+    async fn inspect_container(&self, target: &Target) -> Result<ContainerAnswer, EngineError> {
+        self.http
+            .json(&Call::get("inspect the container", self.path(target, "/json"), target))
+            .await
+    }
+
+    async fn inspect_exec(&self, target: &Target) -> Result<ExecAnswer, EngineError> {
+        self.http.json(&Call::get("inspect the exec", self.path(target, "/json"), target)).await
+    }
+
+    async fn attach(&self, target: &Target) -> Result<Opened, EngineError> {
+        // The exit is waited for before anything can happen.
+        let exit = self.wait(target).await?;
+        let tail = format!("/attach?logs=0&stream=1&stdin=1&stdout=1&stderr=1&{NO_DETACH_KEYS}");
+        let call = Call::post("attach to the container", self.path(target, &tail), target);
+        let (stream, early) = self.http.hijack(&call).await?;
+        Ok(Opened { stream, early, exit })
+    }
+
+    async fn start_exec(&self, target: &Target, size: Option<Size>) -> Result<Opened, EngineError> {
+        let exec = self.inspect_exec(target).await?;
+        let mut call = Call::post("start the exec", self.path(target, "/start"), target);
+        if exec.running || exec.exit_code.is_some() {
+            // Docker would say so only in the stream.
+            let words = "it was started already".to_owned();
+            return Err(EngineError::Conflict { doing: call.doing, words });
+        }
+        let tty = exec.process_config.tty;
+        let sized = size.filter(|_| tty && self.version() >= EXEC_SIZE);
+        let mut body = json!({ "Detach": false, "Tty": tty });
+        if let (Some(Size { width, height }), Some(body)) = (sized, body.as_object_mut()) {
+            body.insert("ConsoleSize".to_owned(), json!([height, width]));
+        }
+        call.body = Some(body);
+        let (stream, early) = self.http.hijack(&call).await?;
+        let (docker, target) = (self.clone(), target.clone());
+        let exit = Box::pin(async move { docker.exit_of_exec(&target).await });
+        Ok(Opened { stream, early, exit })
+    }
+}
+
+#[async_trait]
+impl Engine for Docker {
+    async fn inspect(&self, target: &Target) -> Result<Inspected, EngineError> {
+        self.negotiate().await?;
+        match target {
+            Target::Container(_) => Ok(self.inspect_container(target).await?.into()),
+            Target::Exec(_) => Ok(self.inspect_exec(target).await?.into()),
+        }
+    }
+
+    async fn open(&self, target: &Target, size: Option<Size>) -> Result<Opened, EngineError> {
+        match target {
+            Target::Container(_) => self.attach(target).await,
+            Target::Exec(_) => self.start_exec(target, size).await,
+        }
+    }
+
+    async fn started(&self, target: &Target) -> Result<Inspected, EngineError> {
+        let Target::Container(id) = target else { return self.inspect(target).await };
+        let filters =
+            json!({ "container": [id.as_str()], "event": ["start", "destroy"] }).to_string();
+        let encoded = hex_escaped(&filters);
+        let path = format!("/v{}/events?filters={encoded}", self.version());
+        let call = Call::get("watch the container's start", path, target);
+        // Events are watched before the container is inspected, so that none is missed. After its removal, the inspection
+        // fails.
+        let mut events = self.http.send(&call).await?;
+        loop {
+            let inspected = self.inspect(target).await?;
+            if inspected.process.running {
+                return Ok(inspected);
+            }
+            if events.frame().await.is_none_or(|frame| frame.is_err()) {
+                let words = "the stream of events has ended".to_owned();
+                return Err(EngineError::Failed { doing: call.doing, words });
+            }
+        }
+    }
+
+    async fn control(&self, target: &Target, control: &Control) -> Result<(), EngineError> {
+        let (doing, tail) = match control {
+            Control::Resize(Size { width, height }) => {
+                ("resize the terminal", format!("/resize?h={height}&w={width}"))
+            }
+            Control::Signal(name) => ("send the signal", format!("/kill?signal={name}")),
+        };
+        self.http.send(&Call::post(doing, self.path(target, &tail), target)).await.map(drop)
+    }
+
+    async fn ping(&self) -> Result<(), EngineError> {
+        self.negotiate().await
+    }
+}
+
+/// Writes each byte that is not a letter or digit as `%XX`.
+fn hex_escaped(text: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(escaped).collect()
+}
+
+/// The body of Docker's answer to a wait request.
+fn exit_code(answer: &Value) -> Option<i64> {
+    answer.get("StatusCode").and_then(Value::as_i64)
+}

@@ -1,0 +1,124 @@
+//! An engine without processes, for tests. The test plays the processes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+use zun_common::pty::Size;
+
+use super::{Engine, EngineError, Exit, Inspected, Opened, Target};
+use crate::session::{Control, Process};
+
+/// The engine. Clones share its processes.
+#[derive(Clone, Default)]
+pub struct FakeEngine(Arc<Mutex<HashMap<Target, FakeProcess>>>);
+
+struct FakeProcess {
+    process: Process,
+    /// The process's end of the newest stream.
+    stream: Option<UnixStream>,
+    controls: Vec<Control>,
+    started: watch::Sender<bool>,
+    exit: watch::Sender<Option<Exit>>,
+}
+
+impl FakeEngine {
+    /// Adds a process.
+    pub fn add(&self, target: Target, process: Process) {
+        let added = FakeProcess {
+            process,
+            stream: None,
+            controls: Vec::new(),
+            started: watch::Sender::new(process.running),
+            exit: watch::Sender::new(None),
+        };
+        self.lock().insert(target, added);
+    }
+
+    /// Takes the process's end of the opened stream.
+    pub fn take_stream(&self, target: &Target) -> Option<UnixStream> {
+        self.lock().get_mut(target)?.stream.take()
+    }
+
+    /// The sizes and signals that the process got.
+    pub fn controls(&self, target: &Target) -> Vec<Control> {
+        self.lock().get(target).map(|found| found.controls.clone()).unwrap_or_default()
+    }
+
+    /// Starts a process.
+    pub fn start(&self, target: &Target) {
+        if let Some(found) = self.lock().get_mut(target) {
+            found.process.running = true;
+            found.started.send_replace(true);
+        }
+    }
+
+    /// The process exits. The test must also drop its stream.
+    pub fn exit(&self, target: &Target, exit: Exit) {
+        if let Some(found) = self.lock().get_mut(target) {
+            found.process.running = false;
+            found.exit.send_replace(Some(exit));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Target, FakeProcess>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find<T>(
+        &self,
+        target: &Target,
+        look: impl FnOnce(&mut FakeProcess) -> T,
+    ) -> Result<T, EngineError> {
+        let mut all = self.lock();
+        all.get_mut(target).map(look).ok_or_else(|| EngineError::NotFound(target.clone()))
+    }
+}
+
+fn inspected(found: &FakeProcess) -> Inspected {
+    Inspected { process: found.process, stdin_ends: true, pid: None, failed_start: None }
+}
+
+#[async_trait]
+impl Engine for FakeEngine {
+    async fn inspect(&self, target: &Target) -> Result<Inspected, EngineError> {
+        self.find(target, |found| inspected(found))
+    }
+
+    async fn open(&self, target: &Target, _size: Option<Size>) -> Result<Opened, EngineError> {
+        const DOING: &str = "open a stream";
+        let unreachable = |cause| EngineError::Unreachable { doing: DOING, cause };
+        let (stream, theirs) = UnixStream::pair().map_err(unreachable)?;
+        let mut exit = self.find(target, |found| {
+            found.stream = Some(theirs);
+            if matches!(target, Target::Exec(_)) {
+                found.process.running = true;
+            }
+            found.exit.subscribe()
+        })?;
+        let exit = Box::pin(async move {
+            let gone = |words: &str| EngineError::Failed { doing: DOING, words: words.to_owned() };
+            let exited = exit.wait_for(Option::is_some).await;
+            exited.ok().and_then(|exit| *exit).ok_or_else(|| gone("the process was removed"))
+        });
+        Ok(Opened { stream, early: Bytes::new(), exit })
+    }
+
+    async fn started(&self, target: &Target) -> Result<Inspected, EngineError> {
+        let mut started = self.find(target, |found| found.started.subscribe())?;
+        let gone = |_closed| EngineError::NotFound(target.clone());
+        started.wait_for(|started| *started).await.map_err(gone)?;
+        self.inspect(target).await
+    }
+
+    async fn control(&self, target: &Target, control: &Control) -> Result<(), EngineError> {
+        self.find(target, |found| found.controls.push(control.clone()))
+    }
+
+    async fn ping(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+}

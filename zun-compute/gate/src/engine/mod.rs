@@ -1,0 +1,122 @@
+//! What the gate needs of a container engine: its streams, and what happens to its processes.
+
+pub mod docker;
+pub mod fake;
+mod pid;
+
+use std::fmt;
+use std::io;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::net::UnixStream;
+use zun_common::id::{EngineId, ExecId};
+use zun_common::pty::Size;
+
+pub use pid::exit_of;
+
+use crate::session::{Control, Process};
+
+/// What a session is connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A container's main process.
+    Container(EngineId),
+    /// An exec.
+    Exec(ExecId),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Container(id) => write!(out, "container {id}"),
+            Self::Exec(id) => write!(out, "exec {id}"),
+        }
+    }
+}
+
+/// What the engine says of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// The process.
+    pub process: Process,
+    /// Whether the end of stdin can be passed on without losing output.
+    pub stdin_ends: bool,
+    /// The process's number on the host, while it runs.
+    pub pid: Option<i32>,
+    /// If the last start failed: the exit code, and why.
+    pub failed_start: Option<(i64, String)>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code.
+    pub code: i64,
+    /// Whether the kernel killed it because it ran out of memory.
+    pub out_of_memory: bool,
+}
+
+/// The stream of a process.
+pub struct Opened {
+    /// Stdin in one direction; the terminal's output, or Docker's multiplexed output, in the other.
+    pub stream: UnixStream,
+    /// Output that was read already.
+    pub early: Bytes,
+    /// Completes when the process has exited.
+    pub exit: BoxFuture<'static, Result<Exit, EngineError>>,
+}
+
+/// Why the engine did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// It does not know the target.
+    #[error("the engine does not know {0}")]
+    NotFound(Target),
+    /// The target's state does not allow it, such as an exec that was started already.
+    #[error("the engine cannot {doing}: {words}")]
+    Conflict {
+        /// What was asked.
+        doing: &'static str,
+        /// What the engine says.
+        words: String,
+    },
+    /// The engine failed.
+    #[error("the engine failed to {doing}: {words}")]
+    Failed {
+        /// What was asked.
+        doing: &'static str,
+        /// What the engine says.
+        words: String,
+    },
+    /// The engine cannot be reached.
+    #[error("cannot {doing}: no connection to the engine")]
+    Unreachable {
+        /// What was asked.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+/// A container engine.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// Inspects a target.
+    async fn inspect(&self, target: &Target) -> Result<Inspected, EngineError>;
+
+    /// Opens a target's stream. Starts an exec, with a terminal of this size. A container may be attached to before it
+    /// is started. The exit of the process is not missed, even if it follows at once.
+    async fn open(&self, target: &Target, size: Option<Size>) -> Result<Opened, EngineError>;
+
+    /// Waits until the process has been started, and inspects it. Fails if the container is removed before.
+    async fn started(&self, target: &Target) -> Result<Inspected, EngineError>;
+
+    /// Sets the terminal's size, or sends a signal to a container.
+    async fn control(&self, target: &Target, control: &Control) -> Result<(), EngineError>;
+
+    /// Completes if the engine answers.
+    async fn ping(&self) -> Result<(), EngineError>;
+}

@@ -1,0 +1,116 @@
+//! A session that several tasks share, and that wakes them when it changes.
+
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::engine::Target;
+use crate::session::{ConnectionId, Left, Next, Session};
+
+/// A connection takes no further message after this many bytes.
+const MOST_BYTES: usize = 128 << 10;
+
+/// A session with its target.
+#[derive(Debug)]
+pub struct Live {
+    target: Target,
+    session: Mutex<Session>,
+    changed: Notify,
+}
+
+/// What a look at the session found.
+pub(super) enum Found<T> {
+    /// What was waited for.
+    This(T),
+    /// Nothing yet. Look again after a change, or at this time.
+    Nothing(Option<Instant>),
+}
+
+/// What a connection has to do.
+#[derive(Debug)]
+pub enum ToDo {
+    /// Send these messages.
+    Send(Vec<Bytes>),
+    /// Close the websocket with this code.
+    Close(u16),
+}
+
+impl Live {
+    pub(super) fn new(target: Target, session: Session) -> Self {
+        Self { target, session: Mutex::new(session), changed: Notify::new() }
+    }
+
+    /// What the session is connected to.
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Looks at the session.
+    pub(super) fn look<T>(&self, at: impl FnOnce(&mut Session) -> T) -> T {
+        at(&mut self.lock())
+    }
+
+    /// Changes the session, and wakes all who wait for a change.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Session, Instant) -> T) -> T {
+        let changed = change(&mut self.lock(), Instant::now());
+        self.changed.notify_waiters();
+        changed
+    }
+
+    /// Waits until a look finds something.
+    pub(super) async fn until<T>(
+        &self,
+        mut look: impl FnMut(&mut Session, Instant) -> Found<T>,
+    ) -> T {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let found = look(&mut self.lock(), Instant::now());
+            match found {
+                Found::This(found) => return found,
+                Found::Nothing(None) => changed.await,
+                Found::Nothing(Some(at)) => {
+                    tokio::select! {
+                        () = changed => {}
+                        () = tokio::time::sleep_until(at.into()) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until a connection has something to do.
+    pub async fn to_do(&self, id: ConnectionId) -> ToDo {
+        self.until(|session, now| collect(session, id, now)).await
+    }
+
+    /// A connection has ended.
+    pub fn disconnect(&self, id: ConnectionId, left: Left) {
+        self.change(|session, now| session.disconnect(id, left, now));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Session> {
+        // No caller panics while it changes the session, unless the session itself has a bug.
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn collect(session: &mut Session, id: ConnectionId, now: Instant) -> Found<ToDo> {
+    let mut messages = Vec::new();
+    let mut size = 0;
+    while size < MOST_BYTES {
+        match session.next(id, now) {
+            Next::Message(message) => {
+                size += message.len();
+                messages.push(message);
+            }
+            Next::Close(code) if messages.is_empty() => return Found::This(ToDo::Close(code)),
+            Next::Wait(until) if messages.is_empty() => return Found::Nothing(until),
+            Next::Close(_) | Next::Wait(_) => break,
+        }
+    }
+    Found::This(ToDo::Send(messages))
+}

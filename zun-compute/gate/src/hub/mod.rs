@@ -1,0 +1,220 @@
+//! All sessions of the gate: opens them, and finds those that clients come back to.
+
+mod live;
+mod pumps;
+mod run;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Mutex as AsyncMutex;
+use tracing::info;
+use zun_common::pty::{ClientHello, Resume, SessionKind};
+use zun_common::shutdown::Tasks;
+
+pub use live::{Live, ToDo};
+
+use crate::engine::{Engine, EngineError, Target};
+use crate::session::{ConnectionId, Join, JoinRefused, KeyHash, Limits, Session, Token};
+
+/// A client with its grant.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The ID of its grant.
+    pub grant: String,
+    /// Its key.
+    pub key: KeyHash,
+    /// Whether the grant allows input.
+    pub may_write: bool,
+    /// What it asks for.
+    pub hello: ClientHello,
+}
+
+/// Why a client cannot be connected.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The session refuses it.
+    #[error("refused")]
+    Refused(#[from] JoinRefused),
+    /// The gate has too many sessions.
+    #[error("the gate has too many sessions")]
+    TooManySessions,
+    /// The engine cannot open the stream.
+    #[error("cannot open the stream")]
+    Engine(#[from] EngineError),
+    /// There are no random numbers for a token.
+    #[error("cannot create a token")]
+    NoRandomness,
+}
+
+/// A client's connection to its session.
+#[derive(Debug)]
+pub struct Connected {
+    /// The session.
+    pub live: Arc<Live>,
+    /// The connection.
+    pub id: ConnectionId,
+}
+
+/// The sessions.
+pub struct Hub {
+    engine: Arc<dyn Engine>,
+    limits: Limits,
+    most: usize,
+    tasks: Tasks,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    last: u64,
+    live: BTreeMap<u64, Arc<Live>>,
+    /// Held while a target's session is opened, so that there is only one.
+    opening: HashMap<Target, Arc<AsyncMutex<()>>>,
+}
+
+impl Hub {
+    /// Creates a hub with at most this many sessions. Its tasks belong to `tasks`.
+    pub fn new(engine: Arc<dyn Engine>, limits: Limits, most: usize, tasks: Tasks) -> Arc<Self> {
+        Arc::new(Self { engine, limits, most, tasks, sessions: Mutex::default() })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// How many sessions there are.
+    pub fn count(&self) -> usize {
+        self.sessions().live.len()
+    }
+
+    /// Whether a client can resume this session of the target.
+    pub fn knows(&self, target: &Target, key: KeyHash, resume: &Resume) -> bool {
+        self.find(target, resume)
+            .is_some_and(|live| live.look(|session| session.knows(key, resume)))
+    }
+
+    /// Connects a client to a target: to the session that it resumes, to the present one, or to a new one.
+    pub async fn connect(
+        self: &Arc<Self>,
+        target: &Target,
+        client: Client,
+    ) -> Result<Connected, ConnectError> {
+        if let Some(resume) = client.hello.resume.clone() {
+            let live = self.find(target, &resume).ok_or(JoinRefused::Unknown)?;
+            let Client { key, hello, .. } = client;
+            let id = live.change(|session, now| session.resume(key, &hello, resume, now))?;
+            return Ok(Connected { live, id });
+        }
+        let gate = self.opening(target);
+        let opening = gate.lock().await;
+        let connected = self.join_or_open(target, client).await;
+        drop(opening);
+        drop(gate);
+        self.forget_opening(target);
+        connected
+    }
+
+    async fn join_or_open(
+        self: &Arc<Self>,
+        target: &Target,
+        client: Client,
+    ) -> Result<Connected, ConnectError> {
+        if let Some((number, live)) = self.present(target) {
+            match Self::join(number, &live, client.clone()) {
+                Err(ConnectError::Refused(JoinRefused::Closed)) => {}
+                joined => return Ok(Connected { id: joined?, live }),
+            }
+        }
+        let (number, live) = self.open(target, &client).await?;
+        let id = Self::join(number, &live, client)?;
+        Ok(Connected { live, id })
+    }
+
+    /// Closes all connections, so that clients come back after the restart.
+    pub fn restart(&self) {
+        for live in self.sessions().live.values() {
+            live.change(|session, _| session.restart());
+        }
+    }
+
+    fn join(number: u64, live: &Arc<Live>, client: Client) -> Result<ConnectionId, ConnectError> {
+        let token = || Token::random().map_err(|_none| ConnectError::NoRandomness);
+        let Client { grant, key, may_write, hello } = client;
+        let name = format!("{number}-{}", token()?.into_text());
+        let (own, writes) = ((name.clone(), grant.clone()), may_write && hello.writes);
+        let join = Join { name, token: token()?, key, grant, may_write, hello };
+        let id = live.change(|session, now| session.join(join, now))?;
+        let (target, (name, grant)) = (live.target(), own);
+        info!(session.id = %name, grant.id = %grant, %target, writes, "session begins");
+        Ok(id)
+    }
+
+    async fn open(
+        self: &Arc<Self>,
+        target: &Target,
+        client: &Client,
+    ) -> Result<(u64, Arc<Live>), ConnectError> {
+        if self.count() >= self.most {
+            return Err(ConnectError::TooManySessions);
+        }
+        let inspected = self.engine.inspect(target).await?;
+        let size = client.hello.size.filter(|_| client.may_write && client.hello.writes);
+        let opened = self.engine.open(target, size).await?;
+        let mut session = Session::new(inspected.process, self.limits.clone());
+        if inspected.process.kind == SessionKind::Exec {
+            session.started();
+        }
+        let live = Arc::new(Live::new(target.clone(), session));
+        let number = {
+            let mut sessions = self.sessions();
+            sessions.last += 1;
+            let number = sessions.last;
+            sessions.live.insert(number, Arc::clone(&live));
+            number
+        };
+        let (hub, own, engine) = (Arc::clone(self), Arc::clone(&live), Arc::clone(&self.engine));
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = run::run(&own, &*engine, inspected, opened) => {}
+                () = hub.tasks.cancelled() => run::stop(&own),
+            }
+            hub.sessions().live.remove(&number);
+        });
+        Ok((number, live))
+    }
+
+    /// The session that a new client of the target joins. An exec has only one; a container has one for each run.
+    fn present(&self, target: &Target) -> Option<(u64, Arc<Live>)> {
+        let sessions = self.sessions();
+        let mut newest = sessions.live.iter().rev();
+        let (number, live) = newest.find(|(_, live)| live.target() == target)?;
+        let joinable = match target {
+            Target::Container(_) => !live.look(|session| session.is_over()),
+            Target::Exec(_) => true,
+        };
+        joinable.then(|| (*number, Arc::clone(live)))
+    }
+
+    fn find(&self, target: &Target, resume: &Resume) -> Option<Arc<Live>> {
+        let (number, _) = resume.session.split_once('-')?;
+        let live = Arc::clone(self.sessions().live.get(&number.parse().ok()?)?);
+        (live.target() == target).then_some(live)
+    }
+
+    fn opening(&self, target: &Target) -> Arc<AsyncMutex<()>> {
+        Arc::clone(self.sessions().opening.entry(target.clone()).or_default())
+    }
+
+    fn forget_opening(&self, target: &Target) {
+        let mut sessions = self.sessions();
+        if sessions.opening.get(target).is_some_and(|gate| Arc::strong_count(gate) == 1) {
+            sessions.opening.remove(target);
+        }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,69 @@
+//! `zun-console`: the console gate of a compute host. This file handles the command line and the exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::runtime::Builder;
+use zun_common::chain;
+use zun_common::settings::SettingsError;
+use zun_common::telemetry::{self, BadFilter};
+use zun_gate::run;
+use zun_gate::settings::{NoHostName, Settings};
+
+/// Console gate of a Zun compute host
+///
+/// Holds the streams of containers and execs, so that sessions outlive their connections. Needs access to Docker's unix
+/// socket, but not root. Environment variables override keys of the settings file, such as `ZUN_CONSOLE__LISTEN` for
+/// `listen`.
+#[derive(Debug, Parser)]
+#[command(name = "zun-console", version)]
+struct Arguments {
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the settings and exit
+    #[arg(long)]
+    check_config: bool,
+}
+
+/// Why zun-console failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("cannot use the settings")]
+    Settings(#[from] SettingsError),
+    #[error("cannot use the settings")]
+    Host(#[from] NoHostName),
+    #[error("cannot set up logging")]
+    Log(#[from] BadFilter),
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    #[error(transparent)]
+    Gate(#[from] run::Failure),
+}
+
+fn main() -> ExitCode {
+    match begin(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            print_error(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
+fn print_error(failure: &Failure) {
+    eprintln!("zun-console: {}", chain(failure));
+}
+
+fn begin(arguments: &Arguments) -> Result<(), Failure> {
+    let settings = Settings::load(arguments.config.as_deref())?;
+    settings.host_name()?;
+    telemetry::init(&settings.log)?;
+    if arguments.check_config {
+        return Ok(());
+    }
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
+    Ok(runtime.block_on(run::run(&settings))?)
+}

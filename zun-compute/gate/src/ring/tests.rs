@@ -1,0 +1,91 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn kept(ring: &Ring) -> Vec<u8> {
+    let (first, second) = ring.read(ring.start(), usize::MAX);
+    [first, second].concat()
+}
+
+fn numbered(from: usize, length: usize) -> Vec<u8> {
+    (from..from + length).map(|number| u8::try_from(number % 251).expect("small")).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_ring_keeps_the_last_bytes_of_the_stream(
+        pieces in prop::collection::vec(0_usize..100_000, 0..40),
+        limit in 1_usize..300_000,
+    ) {
+        let mut ring = Ring::new(limit, Memory::of(usize::MAX));
+        let mut all: Vec<u8> = Vec::new();
+        for length in pieces {
+            let piece = numbered(all.len(), length);
+            all.extend(&piece);
+            ring.push(&piece);
+            prop_assert_eq!(ring.end(), all.len() as u64);
+            let expected = all.len().min(limit);
+            prop_assert_eq!(ring.end() - ring.start(), expected as u64);
+            prop_assert_eq!(kept(&ring), &all[all.len() - expected..]);
+        }
+    }
+
+    #[test]
+    fn a_part_is_read_by_its_offset(
+        length in 1_usize..300_000, from in 0_u64..300_000, limit in 0_usize..100_000,
+    ) {
+        let mut ring = Ring::new(100_000, Memory::of(usize::MAX));
+        let all = numbered(0, length);
+        for piece in all.chunks(7_777) {
+            ring.push(piece);
+        }
+        let (first, second) = ring.read(from, limit);
+        let got = [first, second].concat();
+        if from < ring.start() || from >= ring.end() {
+            prop_assert!(got.is_empty());
+        } else {
+            let from = usize::try_from(from).expect("small");
+            prop_assert_eq!(got, &all[from..(from + limit).min(length)]);
+        }
+    }
+
+    #[test]
+    fn what_was_reserved_drops_nothing_after_the_floor(
+        steps in prop::collection::vec((1_usize..60_000, 0_u64..100_000), 1..30),
+        memory in 0_usize..300_000,
+    ) {
+        let mut ring = Ring::new(200_000, Memory::of(memory));
+        let mut floor = 0;
+        for (length, read) in steps {
+            if ring.reserve(length, floor) {
+                ring.push(&numbered(0, length));
+                prop_assert!(ring.start() <= floor);
+            }
+            floor = (floor + read).min(ring.end());
+        }
+    }
+}
+
+#[test]
+fn an_unused_ring_has_no_memory_and_a_dropped_one_gives_it_back() {
+    let memory = Memory::of(1 << 20);
+    let mut ring = Ring::new(4 << 20, memory.clone());
+    assert_eq!(memory.left(), 1 << 20);
+    ring.push(b"x");
+    assert_eq!(memory.left(), (1 << 20) - FIRST);
+    drop(ring);
+    assert_eq!(memory.left(), 1 << 20);
+}
+
+#[test]
+fn without_memory_the_ring_keeps_what_it_has() {
+    let memory = Memory::of(FIRST);
+    let mut first = Ring::new(4 << 20, memory.clone());
+    first.push(&numbered(0, 3 * FIRST));
+    assert_eq!((first.start(), first.end()), (2 * FIRST as u64, 3 * FIRST as u64));
+    assert_eq!(kept(&first), numbered(2 * FIRST, FIRST));
+    let mut second = Ring::new(4 << 20, memory);
+    second.push(b"abc");
+    assert_eq!((second.start(), second.end()), (3, 3));
+    assert!(!second.reserve(1, 3));
+}

@@ -1,0 +1,144 @@
+//! The listener: TLS, one request, one websocket. Connections, sizes and times are limited. A client that is refused
+//! learns a status and nothing else.
+
+mod link;
+mod reloading;
+mod request;
+mod serve;
+mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
+use zun_common::id::HostName;
+use zun_common::shutdown::Tasks;
+
+pub use tls::TlsError;
+
+use crate::hub::Hub;
+use crate::settings::Settings;
+use serve::Server;
+use tls::Tls;
+
+/// The pause after a failed accept, so that running out of file descriptors does not cause a busy loop.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// The most connections whose TLS or request is not complete.
+const HANDSHAKES: usize = 64;
+/// How long a client may be silent before the kernel probes it.
+const PROBE_AFTER: Duration = Duration::from_secs(4);
+/// The time between two probes.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+/// How many probes may stay unanswered.
+const PROBES: u32 = 3;
+/// How long sent data may stay unacknowledged. A client that is stopped acknowledges none; it comes back later.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// Why the gate cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address cannot be used.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        #[source]
+        cause: io::Error,
+    },
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// The gate's listener.
+pub struct Listener {
+    socket: TcpListener,
+    server: Arc<Server>,
+    connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+}
+
+impl Listener {
+    /// Listens as the settings say.
+    pub async fn open(
+        settings: &Settings,
+        host: HostName,
+        hub: Arc<Hub>,
+    ) -> Result<Self, ListenError> {
+        let tls = Tls::load(&settings.tls)?;
+        let address = settings.listen;
+        let socket = TcpListener::bind(address)
+            .await
+            .map_err(|cause| ListenError::Bind { address, cause })?;
+        Ok(Self {
+            socket,
+            server: Arc::new(Server { tls, host, hub }),
+            connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+        })
+    }
+
+    /// The address on which it listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves clients until the tasks are cancelled.
+    pub async fn serve(&self, tasks: &Tasks) {
+        loop {
+            // Those that are not let in wait in the kernel's queue.
+            let (Ok(connection), Ok(handshake)) = (
+                Arc::clone(&self.connections).acquire_owned().await,
+                Arc::clone(&self.handshakes).acquire_owned().await,
+            ) else {
+                return;
+            };
+            let accepted = tokio::select! {
+                () = tasks.cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => self.spawn(stream, (connection, handshake), tasks),
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+
+    fn spawn(
+        &self,
+        stream: TcpStream,
+        permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+        tasks: &Tasks,
+    ) {
+        if keep_alive(&stream).is_err() {
+            return;
+        }
+        let (connection, handshake) = permits;
+        let server = Arc::clone(&self.server);
+        tasks.spawn(async move {
+            server.serve(stream, handshake).await;
+            drop(connection);
+        });
+    }
+}
+
+/// Sends echoes without delay, and detects a client that is gone.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PROBE_AFTER)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE_EVERY)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    let limit = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(stream, limit)?;
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! The end of the process.
+
+use zun_common::pty::Ending;
+
+use super::Session;
+
+impl Session {
+    /// The engine's stream has ended, and this is how the process ended. Clients get the ending after all output.
+    pub fn end(&mut self, mut ending: Ending) {
+        ending.zun.stdout_bytes = self.stdout.end();
+        ending.zun.stderr_bytes = self.stderr.end();
+        self.process.running = false;
+        self.ending.get_or_insert(ending);
+    }
+}

@@ -1,0 +1,176 @@
+//! New attachments, and clients that come back to theirs.
+
+use std::time::Instant;
+
+use zun_common::pty::{ClientHello, Replay, Resume, ServerHello, SessionKind, close};
+
+use super::attachment::{Attachment, Cursor, Signals, Stdin};
+use super::token::{KeyHash, Token};
+use super::{AttachmentId, Connection, ConnectionId, Session};
+
+/// How much earlier output a terminal shows to a client that asks for the screen, in bytes.
+const SCREEN: u64 = 64 << 10;
+/// The smallest and the largest window of a client, in bytes.
+const WINDOWS: (u64, u64) = (4 << 10, 4 << 20);
+
+/// A client that opens an attachment.
+#[derive(Debug)]
+pub struct Join {
+    /// The new attachment's ID.
+    pub name: String,
+    /// Its secret.
+    pub token: Token,
+    /// The client's key.
+    pub key: KeyHash,
+    /// The ID of the client's grant.
+    pub grant: String,
+    /// Whether the grant allows input.
+    pub may_write: bool,
+    /// What the client asks for.
+    pub hello: ClientHello,
+}
+
+/// Why a client is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JoinRefused {
+    /// There is no such attachment, or the token or key is another one.
+    #[error("the session is not known")]
+    Unknown,
+    /// The session takes no more clients: open another one.
+    #[error("the session is closed")]
+    Closed,
+    /// The offsets are beyond what was sent.
+    #[error("the client claims output that was not sent")]
+    ImpossibleOffset,
+    /// The session has too many attachments.
+    #[error("the session has too many attachments")]
+    Full,
+}
+
+impl JoinRefused {
+    /// The code to close the connection with.
+    pub const fn close_code(self) -> u16 {
+        match self {
+            Self::Unknown => close::UNKNOWN_SESSION,
+            Self::ImpossibleOffset => close::PROTOCOL_ERROR,
+            Self::Full | Self::Closed => close::TRY_LATER,
+        }
+    }
+}
+
+impl Session {
+    /// Opens an attachment.
+    pub fn join(&mut self, join: Join, now: Instant) -> Result<ConnectionId, JoinRefused> {
+        if self.closed {
+            return Err(JoinRefused::Closed);
+        }
+        if self.attachments.len() >= self.limits.attachments {
+            return Err(JoinRefused::Full);
+        }
+        let Join { name, token, key, grant, may_write, hello } = join;
+        let writes = may_write && hello.writes;
+        if let Some(size) = hello.size.filter(|_| writes && self.process.tty) {
+            self.controls.resize(size);
+        }
+        let attachment = Attachment {
+            name,
+            token: token.hash(),
+            key,
+            grant,
+            writes,
+            connection: None,
+            lost_at: None,
+            window: hello.window.clamp(WINDOWS.0, WINDOWS.1),
+            stdout: self.replayed(hello.replay, self.stdout.start(), self.stdout.end()),
+            stderr: self.replayed(hello.replay, self.stderr.start(), self.stderr.end()),
+            pending_since: Some(now),
+            stdin: Stdin::default(),
+            signals: Signals::default(),
+            stderr_next: false,
+            status_sent: false,
+        };
+        let id = AttachmentId(self.next_id());
+        self.attachments.insert(id, attachment);
+        self.connect(id, token.into_text(), false).ok_or(JoinRefused::Unknown)
+    }
+
+    fn replayed(&self, replay: Replay, start: u64, end: u64) -> Cursor {
+        Cursor::at(match replay {
+            Replay::All => start,
+            Replay::Screen if self.process.tty => start.max(end.saturating_sub(SCREEN)),
+            Replay::Screen | Replay::None => end,
+        })
+    }
+
+    /// Whether the attachment with this ID can be resumed with this key and token.
+    pub fn knows(&self, key: KeyHash, resume: &Resume) -> bool {
+        self.find(key, resume).is_some()
+    }
+
+    fn find(&self, key: KeyHash, resume: &Resume) -> Option<AttachmentId> {
+        let token = KeyHash::of(resume.token.as_bytes());
+        let mut all = self.attachments.iter();
+        let (id, found) = all.find(|(_, attachment)| attachment.name == resume.session)?;
+        (found.token == token && found.key == key).then_some(*id)
+    }
+
+    /// Continues an attachment. Its former connection does not count from now on.
+    pub fn resume(
+        &mut self,
+        key: KeyHash,
+        hello: &ClientHello,
+        resume: Resume,
+        now: Instant,
+    ) -> Result<ConnectionId, JoinRefused> {
+        let id = self.find(key, &resume).ok_or(JoinRefused::Unknown)?;
+        let attachment = self.attachments.get_mut(&id).ok_or(JoinRefused::Unknown)?;
+        if resume.stdout > attachment.stdout.sent || resume.stderr > attachment.stderr.sent {
+            return Err(JoinRefused::ImpossibleOffset);
+        }
+        attachment.stdout = Cursor::at(resume.stdout);
+        attachment.stderr = Cursor::at(resume.stderr);
+        attachment.window = hello.window.clamp(WINDOWS.0, WINDOWS.1);
+        attachment.pending_since = Some(now);
+        attachment.status_sent = false;
+        attachment.stdin.ack_due = Some(now);
+        attachment.stdin.repeat_ack = true;
+        attachment.stdin.end_acknowledged = false;
+        attachment.signals.acknowledged = 0;
+        if let Some(size) = hello.size.filter(|_| attachment.writes && self.process.tty) {
+            self.controls.resize(size);
+        }
+        self.connect(id, resume.token, true).ok_or(JoinRefused::Unknown)
+    }
+
+    fn connect(&mut self, id: AttachmentId, token: String, resumed: bool) -> Option<ConnectionId> {
+        let new = ConnectionId(self.next_id());
+        let attachment = self.attachments.get_mut(&id)?;
+        attachment.lost_at = None;
+        if let Some(former) = attachment.connection.replace(new)
+            && let Some(former) = self.connections.get_mut(&former)
+        {
+            former.close.get_or_insert(close::REPLACED);
+        }
+        let hello = ServerHello {
+            session: attachment.name.clone(),
+            token,
+            kind: self.process.kind,
+            tty: self.process.tty,
+            stdin: self.process.stdin,
+            writes: attachment.writes,
+            running: self.process.running,
+            resumed,
+            stdin_next: attachment.stdin.received,
+            stdin_ended: attachment.stdin.ended,
+            signal_next: attachment.signals.received + 1,
+            stdout_next: attachment.stdout.sent,
+            stderr_next: attachment.stderr.sent,
+            signals: self.process.kind == SessionKind::Container && attachment.writes,
+            run: None,
+            resume_seconds: self.limits.resume.as_secs(),
+        };
+        let hello = Some(Box::new(hello));
+        self.connections.insert(new, Connection { attachment: id, hello, pong: None, close: None });
+        Some(new)
+    }
+}

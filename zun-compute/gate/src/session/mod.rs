@@ -1,0 +1,240 @@
+//! One run of a process with all its viewers, as a state machine without I/O.
+//!
+//! ```text
+//!  clients ── receive ──> input queue ── next_input ──> engine's stream
+//!     ^                                                     │
+//!     └─ next ── a cursor for each attachment ── rings <── output
+//! ```
+//! An *attachment* is one client's session. It outlives its connections. A *connection* is one websocket. Only the
+//! newest connection of an attachment counts: what an older one still delivers is dropped.
+
+mod attachment;
+mod controls;
+mod ending;
+mod input;
+mod join;
+mod output;
+mod token;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use zun_common::pty::{Ending, ServerHello, SessionKind, close};
+
+pub use attachment::Departure;
+pub use controls::Control;
+pub use input::{Chunk, InputChunk};
+pub use join::{Join, JoinRefused};
+pub use output::{LARGEST_READ, Next};
+pub use token::{KeyHash, Token};
+
+use crate::ring::{Memory, Ring};
+use attachment::Attachment;
+use controls::Controls;
+use input::InputQueue;
+
+/// What limits a session.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The largest ring of a stream, in bytes.
+    pub ring: usize,
+    /// The memory that all rings share.
+    pub memory: Memory,
+    /// How long an attachment waits for its client after a lost connection.
+    pub resume: Duration,
+    /// The most attachments of a session, with those that wait for their clients.
+    pub attachments: usize,
+}
+
+/// What is known of the process when the session begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
+pub struct Process {
+    /// A container's main process, or an exec.
+    pub kind: SessionKind,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Whether it reads stdin.
+    pub stdin: bool,
+    /// Whether it is running.
+    pub running: bool,
+}
+
+/// Identifies a connection within its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(u64);
+
+/// Identifies an attachment within its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct AttachmentId(u64);
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// The client has closed the websocket: it does not come back.
+    Detached,
+    /// The link was lost. The client may resume.
+    Lost,
+}
+
+#[derive(Debug)]
+struct Connection {
+    attachment: AttachmentId,
+    /// What is sent first.
+    hello: Option<Box<ServerHello>>,
+    /// The number of the newest unanswered ping.
+    pong: Option<u64>,
+    /// The code to close with.
+    close: Option<u16>,
+}
+
+/// A session: the run of one process.
+#[derive(Debug)]
+pub struct Session {
+    process: Process,
+    limits: Limits,
+    stdout: Ring,
+    stderr: Ring,
+    attachments: BTreeMap<AttachmentId, Attachment>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    input: InputQueue,
+    controls: Controls,
+    ending: Option<Ending>,
+    /// Whether the process has exited, so that nothing may hold back its last output.
+    exited: bool,
+    /// Whether nobody can join any more.
+    closed: bool,
+    last_input: Option<Instant>,
+    last_id: u64,
+    departures: VecDeque<Departure>,
+}
+
+impl Session {
+    /// Begins a session.
+    pub fn new(process: Process, limits: Limits) -> Self {
+        let ring = || Ring::new(limits.ring, limits.memory.clone());
+        Self {
+            process,
+            stdout: ring(),
+            stderr: ring(),
+            limits,
+            attachments: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            input: InputQueue::new(process.stdin),
+            controls: Controls::default(),
+            ending: None,
+            exited: false,
+            closed: false,
+            last_input: None,
+            last_id: 0,
+            departures: VecDeque::new(),
+        }
+    }
+
+    /// What the process is.
+    pub const fn process(&self) -> Process {
+        self.process
+    }
+
+    /// The process has started.
+    pub const fn started(&mut self) {
+        self.process.running = true;
+    }
+
+    /// Whether the session has neither clients nor attachments that wait for theirs.
+    pub fn is_abandoned(&self) -> bool {
+        self.attachments.is_empty() && self.connections.is_empty()
+    }
+
+    /// Whether it is known how the session ended.
+    pub const fn is_over(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Lets nobody join any more if the process is not running and nobody waits for it. Returns whether that is so.
+    pub fn close_unused(&mut self) -> bool {
+        self.closed = self.closed || (self.is_abandoned() && !self.process.running);
+        self.closed
+    }
+
+    /// Ends a connection. Its attachment goes on if it has a newer one.
+    pub fn disconnect(&mut self, id: ConnectionId, left: Left, now: Instant) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        let Some(attachment) = self.attachments.get_mut(&connection.attachment) else { return };
+        if attachment.connection != Some(id) {
+            return;
+        }
+        attachment.lost(now);
+        if left == Left::Detached {
+            let reason = if attachment.status_sent { "ended" } else { "detached" };
+            self.depart(connection.attachment, reason);
+        }
+    }
+
+    /// Closes all connections, so that their clients come back to another gate.
+    pub fn restart(&mut self) {
+        for connection in self.connections.values_mut() {
+            connection.close.get_or_insert(close::RESTARTING);
+        }
+    }
+
+    /// Forgets all attachments, because the gate ends.
+    pub fn forget_all(&mut self) {
+        while let Some(id) = self.attachments.keys().next().copied() {
+            self.depart(id, "the gate stops");
+        }
+    }
+
+    /// Forgets attachments whose clients have not come back in time.
+    pub fn expire(&mut self, now: Instant) {
+        let limit = self.limits.resume;
+        let is_expired = |attachment: &Attachment| {
+            attachment.lost_at.is_some_and(|lost| now.saturating_duration_since(lost) >= limit)
+        };
+        let expired: Vec<_> = self
+            .attachments
+            .iter()
+            .filter(|(_, attachment)| is_expired(attachment))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in expired {
+            self.depart(id, "expired");
+            self.end_stdin_without_writers();
+        }
+    }
+
+    /// When [`Session::expire`] has something to do at the earliest.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        let lost = self.attachments.values().filter_map(|attachment| attachment.lost_at).min()?;
+        lost.checked_add(self.limits.resume)
+    }
+
+    /// Returns an attachment that has left, for the log.
+    pub fn next_departure(&mut self) -> Option<Departure> {
+        self.departures.pop_front()
+    }
+
+    fn depart(&mut self, id: AttachmentId, reason: &'static str) {
+        if let Some(attachment) = self.attachments.remove(&id) {
+            self.departures.push_back(attachment.departure(reason));
+        }
+    }
+
+    /// Closes an attachment's connection, and forgets the attachment.
+    fn expel(&mut self, id: AttachmentId, code: u16, reason: &'static str) {
+        for connection in self.connections.values_mut() {
+            if connection.attachment == id {
+                connection.close.get_or_insert(code);
+            }
+        }
+        self.depart(id, reason);
+    }
+
+    const fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}
+
+#[cfg(test)]
+mod tests;

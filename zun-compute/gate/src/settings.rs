@@ -1,0 +1,149 @@
+//! The gate's settings: a TOML file, with overrides from `ZUN_CONSOLE__…` environment variables.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use zun_common::id::HostName;
+use zun_common::settings::{SettingsError, Sources};
+use zun_common::telemetry::LogSettings;
+
+use crate::ring::Memory;
+use crate::session::Limits;
+
+/// The prefix of variables that override keys, such as `ZUN_CONSOLE__LISTEN`.
+pub const PREFIX: &str = "ZUN_CONSOLE";
+
+/// All settings of the gate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The address on which the gate listens. Port 0 selects a free port.
+    pub listen: SocketAddr,
+    /// The host's name in the cluster; by default the machine's name. Grants must name it.
+    pub host: Option<HostName>,
+    /// The Docker engine.
+    pub docker: DockerSettings,
+    /// The files of TLS.
+    pub tls: TlsSettings,
+    /// How much the gate serves.
+    pub limits: LimitSettings,
+    /// What to log, and in which format.
+    pub log: LogSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 2377)),
+            host: None,
+            docker: DockerSettings::default(),
+            tls: TlsSettings::default(),
+            limits: LimitSettings::default(),
+            log: LogSettings::default(),
+        }
+    }
+}
+
+/// The Docker engine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DockerSettings {
+    /// Docker's unix socket.
+    pub socket: PathBuf,
+}
+
+impl Default for DockerSettings {
+    fn default() -> Self {
+        Self { socket: PathBuf::from("/var/run/docker.sock") }
+    }
+}
+
+/// The files of TLS, which are read again when they change: those of Docker's TLS port.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The CAs whose grants are accepted, in PEM.
+    pub ca: PathBuf,
+    /// The host's certificate, in PEM.
+    pub certificate: PathBuf,
+    /// The certificate's key, in PEM. It may be in the same file as the certificate.
+    pub key: PathBuf,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        let file = |name: &str| Path::new("/var/lib/zun-compute/pki").join(name);
+        Self { ca: file("ca.pem"), certificate: file("cert.pem"), key: file("key.pem") }
+    }
+}
+
+/// How much the gate serves.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// The most open connections.
+    pub connections: NonZeroUsize,
+    /// The most containers and execs whose streams are held.
+    pub sessions: NonZeroUsize,
+    /// The most clients of one container or exec, with those that may come back.
+    pub attachments: NonZeroUsize,
+    /// MiB of output that is kept for all sessions together.
+    pub memory: NonZeroU32,
+    /// Seconds for which a client that lost its connection may come back.
+    pub resume: NonZeroU32,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        let number = |value| NonZeroUsize::new(value).unwrap_or(NonZeroUsize::MIN);
+        let small = |value| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
+        Self {
+            connections: number(1024),
+            sessions: number(1024),
+            attachments: number(64),
+            memory: small(512),
+            resume: small(15 * 60),
+        }
+    }
+}
+
+/// The largest ring of a stream, in bytes.
+const RING: usize = 4 << 20;
+
+impl LimitSettings {
+    /// The limits of each session.
+    pub fn of_sessions(&self) -> Limits {
+        let memory = usize::try_from(self.memory.get()).unwrap_or(usize::MAX);
+        Limits {
+            ring: RING,
+            memory: Memory::of(memory.saturating_mul(1 << 20)),
+            resume: Duration::from_secs(self.resume.get().into()),
+            attachments: self.attachments.get(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the file, if one is named, and the environment.
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        Sources::new(file, PREFIX).read()
+    }
+
+    /// The host's name: the setting, or the machine's name.
+    pub fn host_name(&self) -> Result<HostName, NoHostName> {
+        if let Some(host) = &self.host {
+            return Ok(host.clone());
+        }
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .map_err(|cause| NoHostName(Box::new(cause)))?;
+        name.trim().to_lowercase().parse().map_err(|cause| NoHostName(Box::new(cause)))
+    }
+}
+
+/// `host` is not set, and the machine's name is not a valid host name.
+#[derive(Debug, thiserror::Error)]
+#[error("`host` is not set, and the machine's name is not a valid host name: set `host`")]
+pub struct NoHostName(#[source] Box<dyn std::error::Error + Send + Sync>);
