@@ -10,10 +10,11 @@
 #   install.sh host NAME [--name NAME]… [--new-password]
 #       Run on the controller: enrols the compute host NAME and writes /etc/zun/enrolments/NAME.tar, a secret for
 #       that host only. --name: another DNS name or IP address for its certificate; give each one that clients connect to.
-#   install.sh compute --enrolment FILE --address NAME:PORT [--name NAME]…
-#       Run on the compute host: installs Docker, zun-compute, zun-authz and zun-runtime. NAME:PORT: where clients
-#       connect to its consoles. --name: another DNS name or IP address for its certificate. On a host that is already
-#       installed, --enrolment only updates the URL, password and CA of RabbitMQ.
+#   install.sh compute --enrolment FILE --address NAME:PORT [--gate NAME:PORT] [--name NAME]…
+#       Run on the compute host: installs Docker, zun-compute, zun-authz, zun-runtime and zun-console. --address: where
+#       clients connect to its Docker. --gate: where they connect to its console gate (default: the same name, port 2377).
+#       --name: another DNS name or IP address for its certificate. On a host that is already installed, --enrolment only
+#       updates the URL, password and CA of RabbitMQ.
 #   install.sh client
 #       Installs the command zun, its man pages, and its completion for bash, zsh and fish.
 #   install.sh permissions NAME
@@ -248,7 +249,7 @@ client_off() {
 }
 
 # --- the command line ----------------------------------------------------------------------------
-PART=${1:-} DRY='' OFF='' PURGE='' CHANGED='' NEW_PASSWORD='' RENEWED='' NAMES=() LISTEN=0.0.0.0:9517 DATABASE='' ENROLMENT='' ADDRESS='' HOST=''
+PART=${1:-} DRY='' OFF='' PURGE='' CHANGED='' NEW_PASSWORD='' RENEWED='' NAMES=() LISTEN=0.0.0.0:9517 DATABASE='' ENROLMENT='' ADDRESS='' GATE='' HOST=''
 [ $# -gt 0 ] && shift
 case $PART in host | permissions) HOST=${1:-}; [ $# -gt 0 ] && shift ;; esac
 while [ $# -gt 0 ]; do
@@ -257,7 +258,7 @@ while [ $# -gt 0 ]; do
     --uninstall) OFF=yes ;;
     --purge) PURGE=yes ;;
     --new-password) NEW_PASSWORD=yes ;;
-    --name | --listen | --database | --enrolment | --address)
+    --name | --listen | --database | --enrolment | --address | --gate)
       [ $# -gt 1 ] || fail "option $1 needs a value"
       case $1 in
         --name) NAMES+=("$2") ;;
@@ -265,6 +266,7 @@ while [ $# -gt 0 ]; do
         --database) DATABASE=$(database_url "$2") ;;
         --enrolment) ENROLMENT=$2 ;;
         --address) ADDRESS=$2 ;;
+        --gate) GATE=$2 ;;
       esac
       shift ;;
     *) fail "unknown argument \`$1\`: run $0 without arguments for help" ;;

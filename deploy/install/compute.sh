@@ -1,4 +1,4 @@
-# Installs and uninstalls a compute host: Docker, zun-compute, zun-authz, zun-runtime. Sourced by install.sh.
+# Installs and uninstalls a compute host: Docker, zun-compute, zun-authz, zun-runtime, zun-console. Sourced by install.sh.
 # shellcheck shell=bash
 
 DROP_IN=/etc/systemd/system/docker.service.d/zun.conf
@@ -6,7 +6,7 @@ SETUP=/var/lib/zun-docker-setup
 
 compute() {
   need dockerd:docker.io
-  binary zun-compute zun-authz zun-runtime
+  binary zun-compute zun-authz zun-runtime zun-console
   prepare zun-compute
   enrol_this_host
   local others=$CHANGED plugin
@@ -25,6 +25,41 @@ compute() {
   renew_plugin "$plugin"
   start zun-compute.service
   report "the agent of this host is running"
+  console_gate
+}
+
+# Installs the console gate if the agent's settings have its address.
+console_gate() {
+  local host port
+  place /usr/local/share/zun/config/zun-console.toml 644 root:root <"$HERE/config/zun-console.toml"
+  [ -n "$GATE" ] || GATE=$(setting gate)
+  if [ -z "$GATE" ]; then
+    say "the console gate is not set up: add \`gate = \"NAME:2377\"\` to [console] in /etc/zun/zun-compute.toml, with the name where clients connect to this host, and run the same command again"
+    return
+  fi
+  host=$(setting host)
+  port=${GATE##*:}
+  CHANGED=
+  place_if_missing /etc/zun/zun-console.toml root:root <<TOML
+# All settings: /usr/local/share/zun/config/zun-console.toml
+host = "${host:-$(from_enrolment host)}"
+listen = "0.0.0.0:$port"
+notify_socket = "/run/zun-compute/notify.sock"
+TOML
+  unit zun-console.service
+  is_current zun-console || CHANGED=yes
+  start zun-console.service
+  report "the console gate of this host is running"
+}
+
+# setting KEY: prints a text of the agent's settings, or nothing.
+setting() { sed -n "s/^$1 *= *\"\(.*\)\"\$/\1/p" /etc/zun/zun-compute.toml 2>/dev/null | head -n 1; }
+
+# is_current PROGRAM: succeeds unless its service runs an older program.
+is_current() {
+  local pid
+  pid=$(systemctl show -P MainPID "$1.service" 2>/dev/null || echo 0)
+  ! [ "$pid" -gt 0 ] 2>/dev/null || [ "/proc/$pid/exe" -ef "/usr/local/bin/$1" ]
 }
 
 # renew_plugin CHANGED: restarts the plugin if its unit changed or an older program runs. The socket stays, so Docker's
@@ -63,6 +98,9 @@ enrol_this_host() {
   fi
   [[ $ADDRESS =~ ^[^:/]+:[0-9]+$|^\[[0-9a-f:]+\]:[0-9]+$ ]] \
     || fail "invalid --address \`$ADDRESS\`: give the name and port where clients connect to this host's consoles, such as compute1.example.org:2376"
+  GATE=${GATE:-${ADDRESS%:*}:2377}
+  [[ $GATE =~ ^[^:/]+:[0-9]+$|^\[[0-9a-f:]+\]:[0-9]+$ && $GATE != "$ADDRESS" ]] \
+    || fail "invalid --gate \`$GATE\`: give the name and port where clients connect to this host's console gate, such as compute1.example.org:2377. The port must not be Docker's"
   version=$(engine_version)
   place /etc/zun/bus-ca.pem 644 root:root <<<"$ca"
   place_if_missing "$file" root:root < <(compute_settings "$host" "$url" "$version")
@@ -87,6 +125,7 @@ ca_file = "/etc/zun/bus-ca.pem"
 [console]
 address = "$ADDRESS"
 api_version = "$3"
+gate = "$GATE"
 notify_socket = "/run/zun-compute/notify.sock"
 certificates = "/etc/zun/pki"
 names = [${names#, }]
@@ -134,8 +173,8 @@ compute_off() {
   [ ! -e /etc/systemd/system/zun-compute.service ] || act 'stop zun-compute.service' systemctl stop zun-compute.service
   listener_off
   remove /etc/systemd/system/zun-authz.service.d/agent.conf /etc/systemd/system/zun-authz.service.d
-  uninstall_part zun-compute zun-compute.service zun-docker-setup.service zun-authz.service zun-authz.socket
-  remove /usr/local/bin/zun-compute /usr/local/bin/zun-authz
+  uninstall_part zun-compute zun-console.service zun-compute.service zun-docker-setup.service zun-authz.service zun-authz.socket
+  remove /usr/local/bin/zun-compute /usr/local/bin/zun-authz /usr/local/bin/zun-console /usr/local/share/zun/config/zun-console.toml
   if has_sized_containers; then
     say "kept: /usr/local/bin/zun-runtime, because containers use it: remove them and run the same command again"
   else
@@ -143,7 +182,7 @@ compute_off() {
   fi
   if [ -n "$PURGE" ]; then
     act 'remove the settings, the certificate and the state in /var/lib/zun-compute' \
-      rm -rf /etc/zun/pki /etc/zun/zun-compute.toml /var/lib/zun-compute
+      rm -rf /etc/zun/pki /etc/zun/zun-compute.toml /etc/zun/zun-console.toml /var/lib/zun-compute
   else
     say "kept: /etc/zun (--purge removes it)"
   fi

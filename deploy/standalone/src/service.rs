@@ -1,8 +1,8 @@
 //! Starts and stops all parts of the service in order.
 //!
 //! ```text
-//!  start: token → bus → CA → zun-api → host's certificate → private engine → agent → ready
-//!  stop:  drain agent → drain zun-api → stop engine, remove bridge and sockets
+//!  start: token → bus → CA → zun-api → host's certificate → private engine → console gate → agent → ready
+//!  stop:  drain agent → drain zun-api → close sessions → stop engine, remove bridge and sockets
 //! ```
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -23,8 +23,11 @@ use zun_common::shutdown::Tasks;
 use zun_compute::certificate::{self, CertificateError, CertificateFiles, CertificateSettings};
 use zun_compute::driver::DriverError;
 use zun_compute::driver::docker::DockerDriver;
+use zun_compute::settings::ConsoleAddress;
 use zun_compute::{Agent, LockError};
+use zun_gate::run::Gate;
 
+use crate::console_gate;
 use crate::engine::{EngineError, EngineSettings, Layout, Plugin, PrivateEngine, TlsListener};
 use crate::host_name::this_host;
 use crate::logs::keep_bounded;
@@ -65,6 +68,9 @@ pub enum StartError {
     /// The driver cannot use the engine.
     #[error("cannot use the private Docker engine")]
     Driver(#[from] DriverError),
+    /// The console gate cannot start.
+    #[error("cannot start the console gate")]
+    Gate(#[from] console_gate::Failure),
     /// The agent cannot start.
     #[error("cannot start zun-compute")]
     Agent(#[from] zun_compute::StartError),
@@ -101,6 +107,7 @@ pub struct Settings {
 pub struct Standalone {
     api: Service,
     agent: Agent,
+    gate: Gate,
     engine: PrivateEngine,
     tasks: Tasks,
     token: Token,
@@ -128,15 +135,19 @@ impl Standalone {
         set_up_secrets(state)?;
         let api = Service::start(api_settings(settings), bus.clone(), tasks).await?;
         let host_bus = bus.with_sender(host.as_str());
-        let (engine, console) = start_engine(settings, &host, &host_bus).await?;
+        let files = certificate_files(state, &host, &host_bus).await?;
+        let (engine, console) = start_engine(settings, &host, &files).await?;
+        let (gate, gate_address) =
+            console_gate::start(&host, engine.socket(), files, state.notify_socket()).await?;
         let driver = DockerDriver::connect(&engine.socket())?;
         let driver = Arc::new(driver.naming_bridges(engine.network_bridges()));
         let dialled = console.address;
-        let agent_settings = agent_settings(state, host.clone(), console);
+        let mut agent_settings = agent_settings(state, host.clone(), console);
+        agent_settings.console.gate = Some(advertised(gate_address));
         let agent = Agent::start(agent_settings, host_bus, driver, tasks).await?;
         wait_for_host(&api, &host, dialled).await?;
         tasks.spawn(keep_bounded(logs(state), tasks.clone()));
-        Ok(Self { api, agent, engine, tasks: tasks.clone(), token })
+        Ok(Self { api, agent, gate, engine, tasks: tasks.clone(), token })
     }
 
     /// The address of zun-api.
@@ -159,9 +170,10 @@ impl Standalone {
 
     /// Stops all parts. The database, images and containers stay in the state directory.
     pub async fn stop(self) {
-        let Self { api, agent, engine, tasks, token: _ } = self;
+        let Self { api, agent, gate, engine, tasks, token: _ } = self;
         agent.stop().await;
         api.stop().await;
+        gate.stop().await;
         let removed = engine.stop().await;
         if !tasks.finish(TASK_TIMEOUT).await {
             warn!("some tasks did not end before the time limit");
@@ -233,15 +245,24 @@ struct Console {
     api_version: ApiVersion,
 }
 
+/// Requests the host's certificate, with which both listeners for consoles serve.
+async fn certificate_files(
+    state: &State,
+    host: &HostName,
+    bus: &Bus,
+) -> Result<CertificateFiles, CertificateError> {
+    let wanted =
+        CertificateSettings { directory: state.host(), host: host.clone(), names: dialled() };
+    certificate::ensure(bus, &wanted).await
+}
+
 async fn start_engine(
     settings: &Settings,
     host: &HostName,
-    bus: &Bus,
+    files: &CertificateFiles,
 ) -> Result<(PrivateEngine, Console), StartError> {
     let state = &settings.state;
-    let wanted =
-        CertificateSettings { directory: state.host(), host: host.clone(), names: dialled() };
-    let CertificateFiles { ca, certificate, key } = certificate::ensure(bus, &wanted).await?;
+    let CertificateFiles { ca, certificate, key } = files.clone();
     let api_version = PrivateEngine::api_version().await?;
     let address = free_port().map_err(StartError::Port)?;
     let plugin = Plugin {
@@ -261,12 +282,16 @@ fn free_port() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
+fn advertised(address: SocketAddr) -> ConsoleAddress {
+    address.to_string().try_into().expect("an address with a port is one")
+}
+
 fn agent_settings(
     state: &State,
     host: HostName,
     console: Console,
 ) -> zun_compute::settings::Settings {
-    let address = console.address.to_string().try_into().expect("an address with a port is one");
+    let address = advertised(console.address);
     let mut agent = zun_compute::settings::Settings { host: Some(host), ..Default::default() };
     agent.bus = BusSettings::at("memory://");
     agent.docker.socket = Layout::new(&state.engine()).socket();

@@ -5,8 +5,13 @@ use std::process::Command;
 
 /// The highest allowed exposure of each unit, in tenths. zun-compute uses Docker's socket and signals processes.
 /// zun-docker-setup runs as root and writes settings of other services.
-const CEILINGS: [(&str, u32); 4] =
-    [("zun-authz", 10), ("zun-api", 15), ("zun-compute", 20), ("zun-docker-setup", 25)];
+const CEILINGS: [(&str, u32); 5] = [
+    ("zun-authz", 10),
+    ("zun-api", 15),
+    ("zun-console", 15),
+    ("zun-compute", 20),
+    ("zun-docker-setup", 25),
+];
 
 fn units() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd")

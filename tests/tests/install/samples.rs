@@ -98,6 +98,11 @@ fn the_sample_of_zun_compute_has_every_key_and_is_valid() {
 }
 
 #[test]
+fn the_sample_of_zun_console_has_every_key_and_is_valid() {
+    check::<zun_gate::settings::Settings>("zun-console.toml");
+}
+
+#[test]
 fn a_key_missing_from_a_sample_is_found() {
     let without = sample("zun-compute.toml").replace("#pull_timeout", "# pull_timeout");
     let missing = missing::<zun_compute::settings::Settings>(&without);

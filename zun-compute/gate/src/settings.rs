@@ -24,6 +24,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The host's name in the cluster; by default the machine's name. Grants must name it.
     pub host: Option<HostName>,
+    /// The agent's datagram socket for session events; without it the agent does not count `attached`.
+    pub notify_socket: Option<PathBuf>,
     /// The Docker engine.
     pub docker: DockerSettings,
     /// The files of TLS.
@@ -39,6 +41,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 2377)),
             host: None,
+            notify_socket: None,
             docker: DockerSettings::default(),
             tls: TlsSettings::default(),
             limits: LimitSettings::default(),
@@ -75,7 +78,7 @@ pub struct TlsSettings {
 
 impl Default for TlsSettings {
     fn default() -> Self {
-        let file = |name: &str| Path::new("/var/lib/zun-compute/pki").join(name);
+        let file = |name: &str| Path::new("/etc/zun/pki").join(name);
         Self { ca: file("ca.pem"), certificate: file("cert.pem"), key: file("key.pem") }
     }
 }

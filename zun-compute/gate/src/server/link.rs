@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use zun_common::pty::{Frame, MAXIMUM_FRAME, close};
 
+use super::attached::Attached;
 use crate::hub::{Connected, ToDo};
 use crate::session::Left;
 
@@ -33,11 +34,12 @@ pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 pub(super) struct Link {
     connected: Connected,
     left: Left,
+    _attached: Option<Attached>,
 }
 
 impl Link {
-    pub(super) const fn new(connected: Connected) -> Self {
-        Self { connected, left: Left::Lost }
+    pub(super) const fn new(connected: Connected, attached: Option<Attached>) -> Self {
+        Self { connected, left: Left::Lost, _attached: attached }
     }
 
     /// Serves the connection until one of the sides ends it.

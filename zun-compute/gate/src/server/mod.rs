@@ -1,6 +1,7 @@
 //! The listener: TLS, one request, one websocket. Connections, sizes and times are limited. A client that is refused
 //! learns a status and nothing else.
 
+mod attached;
 mod link;
 mod reloading;
 mod request;
@@ -23,6 +24,7 @@ pub use tls::TlsError;
 
 use crate::hub::Hub;
 use crate::settings::Settings;
+use attached::Notifier;
 use serve::Server;
 use tls::Tls;
 
@@ -54,6 +56,9 @@ pub enum ListenError {
     /// The files of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The socket that notifies the agent cannot be created.
+    #[error("cannot create the socket that notifies the agent")]
+    Notifier(#[source] io::Error),
 }
 
 /// The gate's listener.
@@ -72,13 +77,15 @@ impl Listener {
         hub: Arc<Hub>,
     ) -> Result<Self, ListenError> {
         let tls = Tls::load(&settings.tls)?;
+        let notifier = settings.notify_socket.clone().map(Notifier::to).transpose();
+        let notifier = notifier.map_err(ListenError::Notifier)?.map(Arc::new);
         let address = settings.listen;
         let socket = TcpListener::bind(address)
             .await
             .map_err(|cause| ListenError::Bind { address, cause })?;
         Ok(Self {
             socket,
-            server: Arc::new(Server { tls, host, hub }),
+            server: Arc::new(Server { tls, host, hub, notifier }),
             connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
         })

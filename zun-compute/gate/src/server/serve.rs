@@ -28,10 +28,11 @@ use zun_common::client_certificate::GrantCertificate;
 use zun_common::id::HostName;
 use zun_common::pty::PROTOCOL;
 
+use super::attached::{Attached, Notifier};
 use super::link::{Link, close_message, websocket};
-use super::request::{SessionRequest, access};
+use super::request::{Access, SessionRequest, access};
 use super::tls::{Tls, now};
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Target};
 use crate::hub::{Client, ConnectError, Hub};
 use crate::session::{JoinRefused, KeyHash};
 
@@ -51,6 +52,7 @@ pub(super) struct Server {
     pub(super) tls: Tls,
     pub(super) host: HostName,
     pub(super) hub: Arc<Hub>,
+    pub(super) notifier: Option<Arc<Notifier>>,
 }
 
 /// What follows the answer.
@@ -150,10 +152,13 @@ impl Server {
         if !certificate.is_valid_at(now()) && !resumes {
             return Err(StatusCode::FORBIDDEN);
         }
-        let grant = certificate.id.clone();
+        let (grant, writes) = (certificate.id.clone(), access.may_write && hello.writes);
         let client = Client { grant, key, may_write: access.may_write, hello };
         let next = match self.hub.connect(&access.target, client).await {
-            Ok(connected) => Next::Serve(Link::new(connected)),
+            Ok(connected) => {
+                let attached = self.attached(&access, &certificate.id, writes);
+                Next::Serve(Link::new(connected, attached))
+            }
             Err(ConnectError::Refused(refused)) => Next::Close(refused.close_code()),
             Err(ConnectError::TooManySessions) => Next::Close(JoinRefused::Full.close_code()),
             Err(error) => {
@@ -163,6 +168,16 @@ impl Server {
             }
         };
         Ok((websocket_key, next))
+    }
+}
+
+impl Server {
+    /// Tells the agent of a container's client.
+    fn attached(&self, access: &Access, grant: &str, writes: bool) -> Option<Attached> {
+        let (notifier, Target::Container(id)) = (self.notifier.as_ref()?, &access.target) else {
+            return None;
+        };
+        Some(Attached::new(Arc::clone(notifier), grant.to_owned(), id.clone(), !writes))
     }
 }
 

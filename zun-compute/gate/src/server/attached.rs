@@ -1,0 +1,100 @@
+//! Tells the agent which containers have clients, as `zun-authz` does for clients of Docker. Best effort: it never blocks.
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tracing::debug;
+use zun_common::grant::{SessionEvent, SessionEventKind};
+use zun_common::id::EngineId;
+
+/// The agent's socket.
+#[derive(Debug)]
+pub(super) struct Notifier {
+    socket: UnixDatagram,
+    /// Each event is sent to the path, because the agent may have restarted and bound it again.
+    agent: PathBuf,
+}
+
+/// A client of a container. The agent counts it as long as this exists.
+#[derive(Debug)]
+pub(super) struct Attached {
+    notifier: Arc<Notifier>,
+    grant: String,
+    container: EngineId,
+    watches: bool,
+}
+
+impl Notifier {
+    pub(super) fn to(agent: PathBuf) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, agent })
+    }
+
+    fn send(&self, event: &SessionEvent) -> io::Result<()> {
+        self.socket.send_to(&serde_json::to_vec(event)?, &self.agent).map(drop)
+    }
+}
+
+impl Attached {
+    pub(super) fn new(
+        notifier: Arc<Notifier>,
+        grant: String,
+        container: EngineId,
+        watches: bool,
+    ) -> Self {
+        let attached = Self { notifier, grant, container, watches };
+        attached.send([SessionEventKind::Begin, SessionEventKind::WaitBegin]);
+        attached
+    }
+
+    /// The agent expects each client to have a stream, and to wait for the exit.
+    fn send(&self, kinds: [SessionEventKind; 2]) {
+        for kind in kinds {
+            let Self { notifier, grant, container, watches } = self;
+            let (grant, container) = (grant.clone(), container.clone());
+            let event = SessionEvent { kind, watches: *watches, grant, container };
+            if let Err(error) = notifier.send(&event) {
+                debug!(%error, "cannot notify the agent of a session");
+            }
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.send([SessionEventKind::WaitEnd, SessionEventKind::End]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_is_told_when_a_client_comes_and_goes_and_need_not_be_there() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notify");
+        let notifier = Arc::new(Notifier::to(path.clone()).expect("a socket"));
+        let id: EngineId = "ab".repeat(32).parse().expect("an id");
+        let attach = || Attached::new(Arc::clone(&notifier), "g1".to_owned(), id.clone(), true);
+        drop(attach());
+        let agent = UnixDatagram::bind(&path).expect("a socket");
+        drop(attach());
+        for kind in [
+            SessionEventKind::Begin,
+            SessionEventKind::WaitBegin,
+            SessionEventKind::WaitEnd,
+            SessionEventKind::End,
+        ] {
+            let mut bytes = [0; 1024];
+            let length = agent.recv(&mut bytes).expect("an event");
+            let event: SessionEvent = serde_json::from_slice(&bytes[..length]).expect("JSON");
+            let expected =
+                SessionEvent { kind, watches: true, grant: "g1".to_owned(), container: id.clone() };
+            assert_eq!(event, expected);
+        }
+    }
+}
