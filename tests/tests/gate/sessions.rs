@@ -127,7 +127,6 @@ async fn execs_with_and_without_a_terminal_return_their_exit_codes() {
     for (tty, command, code) in [
         (true, &["sh", "-c", "read x; stty size; echo got $x; exit 5"][..], 5),
         (false, &["sh", "-c", "read x; echo got $x; exit 6"], 6),
-        (false, &["/no/such/program"], 126),
     ] {
         let process = bench.exec(&id, tty, command);
         let grant = exec(&process);
@@ -136,13 +135,23 @@ async fn execs_with_and_without_a_terminal_return_their_exit_codes() {
             .await
             .expect("a session");
         assert!(!session.hello.signals && session.hello.tty == tty);
-        if code != 126 {
-            session.types(b"hello\n").await;
-        }
+        session.types(b"hello\n").await;
         let ending = session.ending().await;
         assert_eq!(ending.zun.exit_code, Some(code), "{command:?}");
         let shown = String::from_utf8_lossy(&session.stdout).into_owned();
-        assert!(code == 126 || shown.contains("got hello"), "{shown:?}");
+        assert!(shown.contains("got hello"), "{shown:?}");
+    }
+    for tty in [true, false] {
+        let process = bench.exec(&id, tty, &["no-such-program"]);
+        let grant = exec(&process);
+        let mut session = Session::connect(&bench.dialer, &bench.granted(&grant), &grant, hello())
+            .await
+            .expect("a session");
+        let ending = session.ending().await;
+        let reason = (ending.zun.reason, ending.zun.exit_code);
+        assert_eq!(reason, (EndingReason::NotStarted, Some(127)), "{}", ending.message);
+        assert!(ending.message.contains("executable file not found"), "{}", ending.message);
+        assert_eq!((session.stdout.len(), session.stderr.len()), (0, 0));
     }
 }
 

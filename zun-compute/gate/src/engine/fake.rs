@@ -102,7 +102,7 @@ impl Engine for FakeEngine {
         let exit = Box::pin(async move {
             let gone = |words: &str| EngineError::Failed { doing: DOING, words: words.to_owned() };
             let exited = exit.wait_for(Option::is_some).await;
-            exited.ok().and_then(|exit| *exit).ok_or_else(|| gone("the process was removed"))
+            exited.ok().and_then(|exit| exit.clone()).ok_or_else(|| gone("the process was removed"))
         });
         Ok(Opened { stream, early: Bytes::new(), exit })
     }

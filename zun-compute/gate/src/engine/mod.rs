@@ -50,12 +50,14 @@ pub struct Inspected {
 }
 
 /// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
     /// Its exit code.
     pub code: i64,
     /// Whether the kernel killed it because it ran out of memory.
     pub out_of_memory: bool,
+    /// Why it could not be started, if so.
+    pub failed_start: Option<String>,
 }
 
 /// The stream of a process.

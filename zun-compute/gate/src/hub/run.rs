@@ -70,6 +70,9 @@ pub(super) async fn run(live: &Live, engine: &dyn Engine, inspected: Inspected, 
 }
 
 fn exited_with(exit: Exit) -> Ending {
+    if let Some(reason) = exit.failed_start {
+        return Ending::with_code(EndingReason::NotStarted, exit.code, reason);
+    }
     let message = if exit.out_of_memory { "the process ran out of memory" } else { "" };
     let mut ending = Ending::with_code(EndingReason::Exited, exit.code, message);
     ending.zun.out_of_memory = exit.out_of_memory;

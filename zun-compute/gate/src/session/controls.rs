@@ -7,6 +7,8 @@ use zun_common::pty::Size;
 
 use super::{AttachmentId, Session};
 
+/// The most sizes that wait for the engine. A client makes a program draw itself again by a size and back, so two.
+const MOST_SIZES: usize = 2;
 /// The most signals that wait for the engine.
 const MOST_SIGNALS: usize = 64;
 
@@ -21,16 +23,20 @@ pub enum Control {
 
 #[derive(Debug, Default)]
 pub(super) struct Controls {
-    /// The newest size that the engine has not got.
-    size: Option<Size>,
+    /// The newest sizes that the engine has not got.
+    sizes: VecDeque<Size>,
     signals: VecDeque<(AttachmentId, String)>,
 }
 
 impl Controls {
-    pub(super) const fn resize(&mut self, size: Size) {
-        if size.width > 0 && size.height > 0 {
-            self.size = Some(size);
+    pub(super) fn resize(&mut self, size: Size) {
+        if size.width == 0 || size.height == 0 || self.sizes.back() == Some(&size) {
+            return;
         }
+        if self.sizes.len() >= MOST_SIZES {
+            self.sizes.pop_front();
+        }
+        self.sizes.push_back(size);
     }
 
     /// Queues a signal. Returns whether there was room.
@@ -44,18 +50,13 @@ impl Controls {
 }
 
 impl Session {
-    /// Takes the size that the process's terminal begins with.
-    pub const fn take_size(&mut self) -> Option<Size> {
-        self.controls.size.take()
-    }
-
     /// Returns the next call that the engine should get while the process runs. The caller must report a signal with
     /// [`Session::signalled`].
     pub fn next_control(&mut self) -> Option<Control> {
         if !self.process.running || self.ending.is_some() {
             return None;
         }
-        if let Some(size) = self.controls.size.take() {
+        if let Some(size) = self.controls.sizes.pop_front() {
             return Some(Control::Resize(size));
         }
         let (_, name) = self.controls.signals.front()?;
@@ -64,7 +65,9 @@ impl Session {
 
     /// The size could not be set because the process was not ready. It is tried again unless there is a newer one.
     pub fn retry_size(&mut self, size: Size) {
-        self.controls.size.get_or_insert(size);
+        if self.controls.sizes.is_empty() {
+            self.controls.sizes.push_front(size);
+        }
     }
 
     /// The engine has answered the call about the first signal.

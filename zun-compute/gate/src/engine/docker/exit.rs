@@ -37,7 +37,7 @@ impl Docker {
             // A container that removes itself may be gone.
             let state = docker.inspect_container(&target).await.ok();
             let out_of_memory = state.is_some_and(|state| state.state.oom_killed);
-            Ok(Exit { code, out_of_memory })
+            Ok(Exit { code, out_of_memory, failed_start: None })
         }))
     }
 
@@ -46,7 +46,9 @@ impl Docker {
         loop {
             let exec = self.inspect_exec(target).await?;
             match (exec.running, exec.exit_code) {
-                (false, Some(code)) => return Ok(Exit { code, out_of_memory: false }),
+                (false, Some(code)) => {
+                    return Ok(Exit { code, out_of_memory: false, failed_start: None });
+                }
                 (true, _) if exec.pid > 0 => exit_or_pause(exec.pid).await,
                 (true | false, _) => {}
             }

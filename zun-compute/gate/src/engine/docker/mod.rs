@@ -2,12 +2,14 @@
 
 mod answers;
 mod exit;
+mod failed_start;
 mod http;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -107,7 +109,11 @@ impl Docker {
             body.insert("ConsoleSize".to_owned(), json!([height, width]));
         }
         call.body = Some(body);
-        let (stream, early) = self.http.hijack(&call).await?;
+        let (mut stream, early) = self.http.hijack(&call).await?;
+        if let Some(failed) = self.failed_start(target, &mut stream, (&early, tty)).await? {
+            let exit = Box::pin(std::future::ready(Ok(failed)));
+            return Ok(Opened { stream, early: Bytes::new(), exit });
+        }
         let (docker, target) = (self.clone(), target.clone());
         let exit = Box::pin(async move { docker.exit_of_exec(&target).await });
         Ok(Opened { stream, early, exit })

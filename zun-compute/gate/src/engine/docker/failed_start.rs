@@ -1,0 +1,68 @@
+//! Execs that Docker cannot start. It accepts the request, and writes the reason to the stream as if it were output.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout};
+use zun_common::docker_errors::{NO_REASON, exit_code_of_exec, user_message};
+use zun_common::docker_stream::Demultiplexer;
+
+use super::super::{EngineError, Exit, Target};
+use super::Docker;
+use super::answers::ExecAnswer;
+
+/// The time between two inspections of an exec that is being started.
+const POLL: Duration = Duration::from_millis(5);
+/// How long a start may take until the exec counts as started.
+const START: Duration = Duration::from_secs(15);
+/// The longest reason, in bytes.
+const LONGEST_REASON: u64 = 16 << 10;
+/// How long the reason may take.
+const REASON: Duration = Duration::from_secs(2);
+
+impl Docker {
+    /// Waits until an exec has been started. If it cannot be, returns its end, and takes the reason from the stream.
+    pub(super) async fn failed_start(
+        &self,
+        target: &Target,
+        stream: &mut UnixStream,
+        (early, tty): (&Bytes, bool),
+    ) -> Result<Option<Exit>, EngineError> {
+        let begun = Instant::now();
+        while begun.elapsed() < START {
+            match self.inspect_exec(target).await? {
+                ExecAnswer { pid, .. } if pid > 0 => return Ok(None),
+                ExecAnswer { running: false, exit_code: Some(_), .. } => {
+                    return Ok(Some(failed(&reason(stream, early, tty).await)));
+                }
+                ExecAnswer { .. } => tokio::time::sleep(POLL).await,
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn failed(text: &str) -> Exit {
+    let message = user_message(text);
+    let reason = if message.is_empty() { NO_REASON.to_owned() } else { message };
+    let code = exit_code_of_exec(&reason);
+    Exit { code, out_of_memory: false, failed_start: Some(reason) }
+}
+
+/// Reads the rest of the stream. What cannot be read is missing.
+async fn reason(stream: &mut UnixStream, early: &Bytes, tty: bool) -> String {
+    let mut text = early.to_vec();
+    let mut limited = stream.take(LONGEST_REASON);
+    drop(timeout(REASON, limited.read_to_end(&mut text)).await);
+    if !tty {
+        let mut demultiplexer = Demultiplexer::default();
+        demultiplexer.feed(&text);
+        text.clear();
+        while let Ok(Some(part)) = demultiplexer.next_part() {
+            text.extend_from_slice(&part.data);
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
