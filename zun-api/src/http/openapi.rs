@@ -158,7 +158,10 @@ fn success(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         }
         Reply::Stream(media_type, item) => {
             let item = item(schemas).to_value();
-            json!({media_type: {"schema": {"type": "string"}, "x-item-schema": item}})
+            let text = json!({"type": "string"});
+            let fields = json!({"id": text, "event": text, "data": text});
+            let block = json!({"type": "object", "properties": fields});
+            json!({media_type: {"schema": block, "x-item-schema": item}})
         }
     };
     json!({"description": "Success", "content": content})
