@@ -4,6 +4,7 @@
 
 mod database;
 mod faults;
+mod gate;
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -25,6 +26,7 @@ use crate::proxy::Proxy;
 use crate::rabbit::{Rabbit, RabbitCluster, VirtualHost};
 use crate::tunnel::Tunnel;
 use crate::zun_cli::{ZunCli, binary};
+use gate::Gate;
 
 /// Number of lines of each log that a failed test prints.
 const LOG_TAIL_LINES: usize = 60;
@@ -45,6 +47,8 @@ pub enum Front {
     Tunnel,
     /// A proxy that closes a connection after this idle time.
     IdleTimeout(Duration),
+    /// A console gate, through a proxy that a test can break.
+    Gate,
 }
 
 /// What a cluster consists of.
@@ -98,6 +102,7 @@ struct Host {
     engine: PrivateEngine,
     proxy: Option<Proxy>,
     tunnel: Option<Tunnel>,
+    gate: Option<Gate>,
 }
 
 /// A child process, killed on drop.
@@ -308,7 +313,7 @@ impl Cluster {
             api_version: version,
             notify: Some(notify.clone()),
         };
-        let CertificateFiles { ca, certificate, key } = files;
+        let CertificateFiles { ca, certificate, key } = files.clone();
         let listener = TlsListener { address, ca, certificate, key, plugin };
         let engine = EngineSettings {
             directory: directory.join("engine"),
@@ -318,7 +323,7 @@ impl Cluster {
         let engine = PrivateEngine::start(&engine).await.expect("a private engine");
         copy_image(&engine.socket());
         let proxy = match self.front {
-            Front::Direct => None,
+            Front::Direct | Front::Gate => None,
             Front::Proxy => Some(Proxy::to(address).await),
             Front::Ipv6 => Some(Proxy::on(Ipv6Addr::LOCALHOST.into(), address).await),
             Front::Tunnel => Some(Proxy::on(gateway(), address).await),
@@ -327,24 +332,34 @@ impl Cluster {
         let address = proxy.as_ref().map_or(address, Proxy::address);
         let tunnel = match self.front {
             Front::Tunnel => Some(Tunnel::to(address).await),
-            Front::Direct | Front::Proxy | Front::Ipv6 | Front::IdleTimeout(_) => None,
+            Front::Direct | Front::Proxy | Front::Ipv6 | Front::IdleTimeout(_) | Front::Gate => {
+                None
+            }
         };
+        let gate = match self.front {
+            Front::Gate => Some(Gate::start(&name, &directory, (&engine.socket(), &files)).await),
+            Front::Direct | Front::Proxy | Front::Ipv6 | Front::Tunnel | Front::IdleTimeout(_) => {
+                None
+            }
+        };
+        let advertised = gate.as_ref().map(|gate| format!("gate = '{}'\n", gate.address()));
         let metrics = free_address();
         let settings = directory.join("zun-compute.toml");
         let (link, bus) = self.link().await;
         let text = format!(
             "host = '{name}'\nstate_directory = '{}'\n[bus]\nurl = '{}'\nqueues = '{}'\n[docker]\nsocket = '{}'\n[heartbeat]\ninterval = 1\n\
              [console]\naddress = '{address}'\ncheck_interval = 3600\napi_version = '{version}'\nnotify_socket = '{}'\n\
-             certificates = '{}'\nnames = {names:?}\n[metrics]\nlisten = '{metrics}'\n[log]\nfilter = '{LOG_FILTER}'\n",
+             certificates = '{}'\nnames = {names:?}\n{}[metrics]\nlisten = '{metrics}'\n[log]\nfilter = '{LOG_FILTER}'\n",
             directory.join("state").display(),
             bus,
             self.queues(),
             engine.socket().display(),
             notify.display(),
             directory.join("tls").display(),
+            advertised.unwrap_or_default(),
         );
         write_private(&settings, &text);
-        Host { name, engine, settings, metrics, link, agent: None, proxy, tunnel }
+        Host { name, engine, settings, metrics, link, agent: None, proxy, tunnel, gate }
     }
 
     /// Returns the names and addresses for the hosts' certificates.

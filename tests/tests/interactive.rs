@@ -9,6 +9,7 @@ mod interactive {
     mod events;
     mod exec;
     mod exec_terminal;
+    mod gate;
     mod grants;
     mod images;
     mod latency;
