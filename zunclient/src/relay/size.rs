@@ -73,8 +73,6 @@ pub(super) async fn follow_size(
             }
             () = redraw_again => {
                 redraw(control, *sizes.borrow()).await;
-                // A console gate gets only the newest size, so this one must not be the newest for a moment only.
-                tokio::time::sleep(OTHER_SIZE).await;
                 redraw_after = retries.next();
                 due = true;
             }
