@@ -104,7 +104,7 @@ async fn invalid_attach_requests_are_refused() {
         json!({"csr": "no request", "protocols": ["docker.attach"]}),
         json!({"csr": csr()}),
         json!({"csr": csr(), "protocols": []}),
-        json!({"csr": csr(), "protocols": ["zun.pty.v1"]}),
+        json!({"csr": csr(), "protocols": ["zun.pty.v9"]}),
         json!({"csr": csr(), "protocols": ["docker.attach"], "mode": "root"}),
         json!({"csr": csr(), "protocols": ["docker.attach"], "more": 1}),
     ] {
