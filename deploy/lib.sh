@@ -21,7 +21,8 @@ as_root() {
 # Builds the programs and prints to stderr: stdout and stdin belong to the container.
 build() {
   command -v cargo >/dev/null || fail "cannot build: cargo is missing; install Rust from https://rustup.rs"
-  (cd "$ROOT" && cargo build --release --locked -p zunclient -p zun-compute -p zun-standalone --bins) </dev/null >&2
+  local programs=(-p zunclient -p zun-compute -p zun-authz -p zun-runtime -p zun-standalone)
+  (cd "$ROOT" && cargo build --release --locked "${programs[@]}" --bins) </dev/null >&2
 }
 
 standalone() { as_root "$RELEASE/zun-standalone" "$1" --state "$STATE" --env-file "$ENV_FILE" "${@:2}"; }

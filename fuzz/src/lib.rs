@@ -6,11 +6,9 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use zun_authz::{AuthzRequest, Decision, JsonTruncator, Phase, Policy, read_certificate};
+use zun_common::client_certificate::{GrantCertificate, TrustedCas};
 use zun_common::grant::{ApiVersion, Grant};
-use zun_compute::authz::{
-    AuthzRequest, Decision, Granted, JsonTruncator, Phase, Policy, TrustedCas, read_certificate,
-    read_unverified,
-};
 
 /// A CA certificate. Its key was deleted after it signed the grants of the corpus.
 const CA: &[u8] = include_bytes!("../ca.pem");
@@ -93,7 +91,7 @@ pub fn trusted_cas(bytes: &[u8]) {
 
 /// Checks a client certificate: as DER, and in the encodings that the engine may send.
 pub fn certificate(bytes: &[u8]) {
-    if let Ok(granted) = read_unverified(bytes) {
+    if let Ok(granted) = GrantCertificate::read_unverified(bytes) {
         assert_valid(&granted);
     }
     let pem = format!(
@@ -110,7 +108,7 @@ pub fn certificate(bytes: &[u8]) {
     }
 }
 
-fn assert_valid(granted: &Granted) {
+fn assert_valid(granted: &GrantCertificate) {
     assert!((1..=64).contains(&granted.id.len()));
     assert!(granted.until - granted.from <= LONGEST_GRANT);
     assert!(granted.id.bytes().all(|byte| byte.is_ascii_graphic()));

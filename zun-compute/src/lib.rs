@@ -7,7 +7,6 @@
 //! ```
 
 pub mod attached;
-pub mod authz;
 pub mod certificate;
 pub mod console;
 pub mod docker_setup;

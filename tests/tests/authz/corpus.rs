@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use zun_common::client_certificate::GrantCertificate;
+
 fn replayed(name: &str, target: fn(&[u8])) -> usize {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
     let files = std::fs::read_dir(&directory).expect("a corpus");
@@ -25,7 +27,7 @@ fn the_corpus_contains_granted_requests() {
     // The fuzz targets use this fixed time. If the certificates were not valid then, every request would be refused,
     // and the code after that check would not be tested.
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/certificate/rw");
-    let granted = zun_compute::authz::read_unverified(&std::fs::read(file).expect("a file"));
+    let granted = GrantCertificate::read_unverified(&std::fs::read(file).expect("a file"));
     let granted = granted.expect("a grant");
     assert!(granted.grant.to_string().starts_with("zun://compute1/containers/"));
     assert!(granted.is_valid_at(1_800_000_000));

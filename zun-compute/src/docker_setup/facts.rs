@@ -7,6 +7,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use zun_runtime::RUNC;
+
 use super::command_line::{self, CommandLine};
 use super::daemon_json;
 use super::docker_api::{self, Engine};
@@ -17,7 +19,7 @@ use super::services::Services;
 use super::undo_record;
 use super::units::{DOCKER_UNIT, PLUGIN_UNIT, SOCKET_UNIT};
 use super::{Machine, Paths};
-use crate::driver::docker::{CONSOLE_SIZE_API, RUNC};
+use crate::driver::docker::CONSOLE_SIZE_API;
 
 /// Gathers everything that the plan depends on.
 pub(super) async fn gather(machine: &Machine, wanted: &Wanted) -> Result<Found, SetupError> {

@@ -4,7 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
-use zun_compute::authz::{AuthzRequest, Decision, PeerCertificates, Phase, Policy, TrustedCas};
+use zun_authz::{AuthzRequest, Decision, PeerCertificates, Phase, Policy};
+use zun_common::client_certificate::TrustedCas;
 use zun_tests::profile;
 
 use super::callers::{self, Caller};

@@ -42,7 +42,7 @@ use oom_events::OomEvents;
 use sizes::Sizes;
 use wire::{LARGEST_ANSWER, Wire};
 
-pub use sizes::{CONSOLE_SIZE_API, RUNC, RUNTIME, RUNTIME_PROGRAM, SIZES};
+pub use sizes::{CONSOLE_SIZE_API, RUNTIME, RUNTIME_PROGRAM};
 
 /// The label that marks a container as Zun's. Its value is the container's id, and the container's name must match it.
 pub const LABEL_CONTAINER: &str = "zun.container";

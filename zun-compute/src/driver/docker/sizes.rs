@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use bollard::models::SystemInfo;
 use zun_common::grant::ApiVersion;
 use zun_common::units::TerminalSize;
+use zun_runtime::{RUNC, SIZES};
 
 use super::deadline::{QUICK, within};
 use super::errors::RequestFailure;
@@ -18,12 +19,6 @@ pub const RUNTIME: &str = "zun-sized";
 
 /// The program of the runtime.
 pub const RUNTIME_PROGRAM: &str = "zun-runtime";
-
-/// The runtime that `zun-runtime` wraps.
-pub const RUNC: &str = "runc";
-
-/// The default directory of sizes.
-pub const SIZES: &str = "/var/lib/zun-compute/sizes";
 
 /// The first API version in which Docker accepts a terminal size at creation.
 pub const CONSOLE_SIZE_API: ApiVersion = ApiVersion { major: 1, minor: 42 };

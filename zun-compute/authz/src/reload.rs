@@ -9,7 +9,7 @@ use zun_common::id::HostName;
 
 use super::decision::Policy;
 use super::decision_log::DecisionLog;
-use super::trusted_cas::{TrustedCas, TrustedCasError};
+use zun_common::client_certificate::{TrustedCas, TrustedCasError};
 
 /// A policy whose CAs are reloaded from a file.
 pub(super) struct ReloadingPolicy {
@@ -68,11 +68,12 @@ impl ReloadingPolicy {
 #[cfg(test)]
 mod tests {
     use std::{fs, io};
+    use zun_common::client_certificate::InvalidCertificate;
 
     use super::*;
-    use crate::authz::decision::{Decision, Phase};
-    use crate::authz::refusal::Refusal;
-    use crate::authz::testing::{HOST, NOW, Signer};
+    use crate::decision::{Decision, Phase};
+    use crate::refusal::Refusal;
+    use crate::testing::{HOST, NOW, Signer};
 
     /// A CA file in a temporary directory.
     struct CaFile {
@@ -103,7 +104,7 @@ mod tests {
             match decision {
                 Decision::Granted(_) => true,
                 Decision::Refused(refusal, _) => {
-                    assert_eq!(refusal, Refusal::UntrustedIssuer);
+                    assert_eq!(refusal, Refusal::Certificate(InvalidCertificate::UntrustedIssuer));
                     false
                 }
                 Decision::Local => panic!("local"),

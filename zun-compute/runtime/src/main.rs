@@ -17,7 +17,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use zun_compute::driver::docker::{RUNC, SIZES};
+use zun_runtime::{RUNC, SIZES};
 
 use runc_call::RuncCall;
 

@@ -8,10 +8,10 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use crate::authz::certificate::Granted;
-use crate::authz::decision::Policy;
-use crate::authz::request::{AuthzRequest, ContentType, PeerCertificates};
-use crate::authz::trusted_cas::TrustedCas;
+use crate::decision::Policy;
+use crate::request::{AuthzRequest, ContentType, PeerCertificates};
+use zun_common::client_certificate::GrantCertificate;
+use zun_common::client_certificate::TrustedCas;
 
 /// The time in all tests, as Unix time in seconds.
 pub(crate) const NOW: i64 = 1_800_000_000;
@@ -118,7 +118,13 @@ pub(crate) fn local() -> AuthzRequest {
     AuthzRequest { method: "GET".to_owned(), uri: "/_ping".to_owned(), ..AuthzRequest::default() }
 }
 
-pub(crate) fn usual() -> Granted {
+pub(crate) fn usual() -> GrantCertificate {
     let grant = grant().parse().expect("a grant");
-    Granted { id: "g1".to_owned(), grant, from: NOW - 60, until: NOW + 120 }
+    GrantCertificate {
+        id: "g1".to_owned(),
+        grant,
+        from: NOW - 60,
+        until: NOW + 120,
+        key: Vec::new(),
+    }
 }

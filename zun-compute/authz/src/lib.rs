@@ -1,4 +1,5 @@
-//! Docker's authorization plugin, which the program `zun-authz` runs.
+//! Docker's authorization plugin, which the program `zun-authz` runs on each host. It decides what strangers may ask of
+//! Docker, so it is a package of its own with few dependencies.
 //!
 //! Requests over Docker's unix socket are allowed as before. A client that connects over TLS may make only the
 //! requests that the grant in its certificate permits. The plugin keeps no state and needs no network: it decides from
@@ -28,9 +29,8 @@ mod stats;
 #[cfg(test)]
 mod testing;
 mod truncate;
-mod trusted_cas;
 
-pub use certificate::{Granted, read as read_certificate, read_unverified};
+pub use certificate::read as read_certificate;
 pub use decision::{Decision, Phase, Policy};
 pub use decision_log::DecisionLog;
 pub use listen::ListenError;
@@ -39,4 +39,3 @@ pub use request::{AuthzRequest, ContentType, PeerCertificates};
 pub use run::{Failure, Options, run};
 pub use stats::{StatsError, metrics, stats};
 pub use truncate::JsonTruncator;
-pub use trusted_cas::{TrustedCas, TrustedCasError};

@@ -10,10 +10,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::*;
-use crate::authz::counts::Counts;
-use crate::authz::decision_log::DecisionLog;
-use crate::authz::reload::ReloadingPolicy;
-use crate::authz::testing::{HOST, Signer};
+use crate::counts::Counts;
+use crate::decision_log::DecisionLog;
+use crate::reload::ReloadingPolicy;
+use crate::testing::{HOST, Signer};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -94,7 +94,7 @@ async fn the_counts_can_be_read_through_the_socket() {
     served.is_alive().await;
     served.ask(&post("/AuthZPlugin.AuthZReq", "nonsense")).await;
     let socket = served.socket.clone();
-    let asking = tokio::task::spawn_blocking(move || crate::authz::stats(&socket));
+    let asking = tokio::task::spawn_blocking(move || crate::stats(&socket));
     let counts = asking.await.expect("no panic").expect("counts");
     let counts: Value = serde_json::from_str(&counts).expect("JSON");
     assert_eq!(
@@ -102,7 +102,7 @@ async fn the_counts_can_be_read_through_the_socket() {
         (&json!(1), &json!(1))
     );
     assert_eq!(counts["authorities"], json!(1));
-    assert!(crate::authz::stats(&served.socket.with_extension("none")).is_err());
+    assert!(crate::stats(&served.socket.with_extension("none")).is_err());
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use super::notify::Notifier;
 use super::plugin::Plugin;
 use super::reload::ReloadingPolicy;
 use super::server;
-use super::trusted_cas::TrustedCasError;
+use zun_common::client_certificate::TrustedCasError;
 
 /// The time limit for open requests at shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -189,8 +189,8 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::authz::refusal::Refusal;
-    use crate::authz::testing::usual;
+    use crate::refusal::Refusal;
+    use crate::testing::usual;
 
     #[derive(Clone, Default)]
     struct Output(Arc<Mutex<Vec<u8>>>);

@@ -1,12 +1,12 @@
 //! Decides a request. The decision is a pure function of Docker's request, the policy and the time.
 
+use zun_common::client_certificate::{GrantCertificate, TrustedCas};
 use zun_common::grant::{ApiVersion, Call, Target, WaitCondition};
 use zun_common::id::{EngineId, HostName};
 
-use super::certificate::{self, Granted};
+use super::certificate;
 use super::refusal::Refusal;
 use super::request::{AuthzRequest, ContentType};
-use super::trusted_cas::TrustedCas;
 
 /// The host, API version and CAs that a grant must match.
 pub struct Policy {
@@ -36,7 +36,7 @@ pub enum Decision {
     /// Allowed: the request came over the unix socket.
     Local,
     /// Allowed: the grant permits exactly this request.
-    Granted(Granted),
+    Granted(GrantCertificate),
     /// Refused, with the grant's id if the certificate has a readable grant from a trusted CA.
     Refused(Refusal, Option<String>),
 }
@@ -81,7 +81,7 @@ impl Policy {
     /// Returns the console call and the container of an allowed request. `None` if it does not belong to a console.
     pub fn console_call(
         &self,
-        granted: &Granted,
+        granted: &GrantCertificate,
         request: &AuthzRequest,
     ) -> Option<(ConsoleCall, EngineId)> {
         let target = match &granted.grant.target {
@@ -102,7 +102,7 @@ impl Policy {
         Some((console_call, target.clone()))
     }
 
-    fn is_call(&self, call: Call, granted: &Granted, request: &AuthzRequest) -> bool {
+    fn is_call(&self, call: Call, granted: &GrantCertificate, request: &AuthzRequest) -> bool {
         let line = granted.grant.call(self.version, call);
         line.is_some_and(|(method, uri)| method.as_str() == request.method && uri == request.uri)
     }
@@ -112,7 +112,7 @@ impl Policy {
     /// Docker prefers form values in the body to query parameters. If the header is repeated, the plugin does not see
     /// which value Docker uses. So the header must be absent. The start of an exec is the exception, because it needs a
     /// JSON body: that call reads no form values, and Docker itself accepts only JSON there.
-    fn has_safe_content_type(&self, granted: &Granted, request: &AuthzRequest) -> bool {
+    fn has_safe_content_type(&self, granted: &GrantCertificate, request: &AuthzRequest) -> bool {
         match request.content_type {
             ContentType::Absent => true,
             ContentType::Json => self.is_call(Call::ExecStart, granted, request),
@@ -120,16 +120,16 @@ impl Policy {
         }
     }
 
-    fn read(&self, request: &AuthzRequest) -> Result<Granted, Refusal> {
+    fn read(&self, request: &AuthzRequest) -> Result<GrantCertificate, Refusal> {
         match request.leaf() {
-            Some(leaf) if request.auth_method == "TLS" => certificate::read(leaf, &self.cas),
+            Some(leaf) if request.auth_method == "TLS" => Ok(certificate::read(leaf, &self.cas)?),
             Some(_) | None => Err(Refusal::NoCertificate),
         }
     }
 
     fn refusal(
         &self,
-        granted: &Granted,
+        granted: &GrantCertificate,
         request: &AuthzRequest,
         (phase, now): (Phase, i64),
     ) -> Option<Refusal> {

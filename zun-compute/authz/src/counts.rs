@@ -124,6 +124,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use zun_common::client_certificate::InvalidCertificate;
 
     use super::*;
 
@@ -134,15 +135,17 @@ mod tests {
         for (phase, decision) in [
             (Phase::Request, Decision::Local),
             (Phase::Answer, Decision::Local),
-            (Phase::Request, refused(Refusal::UntrustedIssuer)),
-            (Phase::Request, refused(Refusal::UntrustedIssuer)),
+            (Phase::Request, refused(Refusal::Certificate(InvalidCertificate::UntrustedIssuer))),
+            (Phase::Request, refused(Refusal::Certificate(InvalidCertificate::UntrustedIssuer))),
             (Phase::Request, refused(Refusal::Unreadable)),
         ] {
             counts.count(phase, &decision);
         }
         let shown: Value = serde_json::from_str(&counts.show(2, 7)).expect("JSON");
-        let (why, unreadable) =
-            (Refusal::UntrustedIssuer.to_string(), Refusal::Unreadable.to_string());
+        let (why, unreadable) = (
+            Refusal::Certificate(InvalidCertificate::UntrustedIssuer).to_string(),
+            Refusal::Unreadable.to_string(),
+        );
         assert_eq!(shown["requests"]["reasons"], json!({ why: 2, unreadable: 1 }));
         assert_eq!(
             (&shown["requests"]["refused"], &shown["requests"]["local"]),
@@ -161,7 +164,7 @@ mod tests {
             "zun_authz_lost_log_lines_total 7",
             &format!(
                 r#"zun_authz_refusals_total{{phase="request",reason="{}"}} 2"#,
-                Refusal::UntrustedIssuer
+                Refusal::Certificate(InvalidCertificate::UntrustedIssuer)
             ),
         ] {
             assert!(metrics.lines().any(|shown| shown == line), "{line}\n{metrics}");

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use zun_authz::Options;
 use zun_common::grant::ApiVersion;
 use zun_common::id::HostName;
-use zun_compute::authz::Options;
 
 /// The socket at which Docker looks for the plugin.
 const SOCKET: &str = "/run/docker/plugins/zun-authz.sock";
