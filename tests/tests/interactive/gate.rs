@@ -185,6 +185,7 @@ async fn c37_megabytes_through_a_pipe_arrive_once_over_links_that_are_cut() {
     let input = numbers(if is_long() { 20_000_000 } else { 3_000_000 }).into_bytes();
     let exec = ["exec", "-i", "pipes", "sh", "-c", "tee /tmp/copy"];
     let running = begin(&zun, &exec, input.clone());
+    eventually("it runs", || zun.run(&["exec", "pipes", "test", "-s", "/tmp/copy"]).code == 0);
     for _ in 0..10 {
         if running.is_finished() {
             break;

@@ -89,6 +89,9 @@ pub enum ConsoleError {
         /// The scheme of the proxy's URL.
         kind: String,
     },
+    /// The link to the console gate was lost after the request for a console was sent.
+    #[error("lost the connection to the host before it answered; the command may be running")]
+    MayHaveStarted(#[source] Box<Self>),
     /// Neither the console gate nor the container engine opened the console.
     #[error("{}; the console gate failed too: {gate}", zun_common::chain(engine))]
     NeitherWay {

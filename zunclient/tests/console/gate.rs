@@ -185,3 +185,22 @@ async fn if_both_ways_fail_both_reasons_are_named() {
     let gate = "; the console gate failed too: the host refused (503): no room here";
     assert!(refusal.ends_with(gate), "{refusal}");
 }
+
+/// Acts like a gate whose connection is lost before it answers, and otherwise like Docker.
+async fn lost_gate(request: EngineRequest) {
+    if !request.head.starts_with("GET /pty/") {
+        no_gate(request).await;
+    }
+}
+
+#[tokio::test]
+async fn an_exec_that_the_gate_may_have_started_is_not_started_again() {
+    let engine = Engine::start(&["127.0.0.1"], lost_gate).await;
+    let mut container = open(dial(&engine, false)).await.expect("a console");
+    assert_eq!(next(&mut container).await, Some(out("hello")));
+    let mut exec = dial(&engine, false);
+    let call = |name: &str| Some(format!("https://127.0.0.1:{}/exec/{name}", engine.port));
+    (exec.endpoint.calls.start, exec.endpoint.calls.inspect) = (call("start"), call("inspect"));
+    let error = open(exec).await.err().expect("no console");
+    assert!(matches!(error, ConsoleError::MayHaveStarted(_)), "{error:?}");
+}

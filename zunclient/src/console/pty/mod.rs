@@ -115,7 +115,12 @@ async fn open_at<H: Host>(
     tasks: Tasks,
 ) -> Result<Console, ConsoleError> {
     let stream = host.connect().await?;
-    let (sender, receiver, hello) = open(stream, host.address(), &wants).await?;
+    let opened = open(stream, host.address(), &wants).await;
+    let (sender, receiver, hello) = opened.map_err(|error| {
+        // If it refuses, it has started nothing.
+        let is_refusal = matches!(error, ConsoleError::Refused { .. });
+        if is_refusal { error } else { ConsoleError::MayHaveStarted(Box::new(error)) }
+    })?;
     let ServerHello { running, .. } = hello;
     let bad = |problem| ConsoleError::BadAnswer { address: host.address().authority(), problem };
     let session =
