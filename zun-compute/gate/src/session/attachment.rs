@@ -21,6 +21,8 @@ pub(super) struct Attachment {
     /// The ID of the grant that opened it.
     pub(super) grant: String,
     pub(super) writes: bool,
+    /// Whether its client has ever sent something, so that the client knows the session.
+    pub(super) heard: bool,
     /// The connection that counts.
     pub(super) connection: Option<ConnectionId>,
     /// When the last connection was lost.

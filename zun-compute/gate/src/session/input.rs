@@ -70,6 +70,9 @@ impl Session {
             return;
         }
         let attachment = connection.attachment;
+        if let Some(attachment) = self.attachments.get_mut(&attachment) {
+            attachment.heard = true;
+        }
         if let Frame::Ping(number) = frame {
             connection.pong = Some(number);
             return;

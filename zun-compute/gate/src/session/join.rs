@@ -78,6 +78,7 @@ impl Session {
             key,
             grant,
             writes,
+            heard: false,
             connection: None,
             lost_at: None,
             window: hello.window.clamp(WINDOWS.0, WINDOWS.1),

@@ -60,6 +60,10 @@ pub struct Process {
     pub running: bool,
 }
 
+/// How long an attachment waits for a client that has never sent anything. Such a client may not know of its session, and
+/// have connected in another way.
+const UNHEARD: Duration = Duration::from_secs(30);
+
 /// Identifies a connection within its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
@@ -187,26 +191,30 @@ impl Session {
 
     /// Forgets attachments whose clients have not come back in time.
     pub fn expire(&mut self, now: Instant) {
-        let limit = self.limits.resume;
-        let is_expired = |attachment: &Attachment| {
-            attachment.lost_at.is_some_and(|lost| now.saturating_duration_since(lost) >= limit)
-        };
         let expired: Vec<_> = self
             .attachments
             .iter()
-            .filter(|(_, attachment)| is_expired(attachment))
-            .map(|(id, _)| *id)
+            .filter(|(_, attachment)| self.expiry(attachment).is_some_and(|expiry| expiry <= now))
+            .map(|(id, attachment)| (*id, attachment.heard))
             .collect();
-        for id in expired {
+        for (id, heard) in expired {
             self.depart(id, "expired");
-            self.end_stdin_without_writers();
+            // An unheard client may be writing to the process in another way.
+            if heard {
+                self.end_stdin_without_writers();
+            }
         }
     }
 
     /// When [`Session::expire`] has something to do at the earliest.
     pub fn next_expiry(&self) -> Option<Instant> {
-        let lost = self.attachments.values().filter_map(|attachment| attachment.lost_at).min()?;
-        lost.checked_add(self.limits.resume)
+        self.attachments.values().filter_map(|attachment| self.expiry(attachment)).min()
+    }
+
+    fn expiry(&self, attachment: &Attachment) -> Option<Instant> {
+        let resume = self.limits.resume;
+        let wait = if attachment.heard { resume } else { resume.min(UNHEARD) };
+        attachment.lost_at?.checked_add(wait)
     }
 
     /// Returns an attachment that has left, for the log.

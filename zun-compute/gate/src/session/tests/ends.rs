@@ -62,6 +62,18 @@ fn a_lost_link_is_no_end_of_stdin_until_the_time_to_resume_has_passed() {
 }
 
 #[test]
+fn a_client_that_never_said_anything_is_soon_forgotten_and_ends_no_stdin() {
+    let (mut session, now) = (session(false), Instant::now());
+    let client = join(&mut session, hello(), now);
+    session.disconnect(client.id, Left::Lost, now);
+    assert_eq!(session.next_expiry(), Some(now + UNHEARD));
+    assert!(session.knows(client.key, &client.resume(0, 0)));
+    session.expire(now + UNHEARD);
+    assert!(session.is_abandoned());
+    assert!(session.next_input().is_none(), "its stdin has not ended");
+}
+
+#[test]
 fn a_client_that_detaches_leaves_stdin_open() {
     let (mut session, now) = (session(false), Instant::now());
     let client = join(&mut session, hello(), now);
