@@ -90,8 +90,9 @@ impl Pty {
         let hello = ClientHello {
             size: None,
             writes: *input && endpoint.stdin,
-            // A run that begins now is shown from its first byte.
-            replay: if endpoint.running { Replay::Screen } else { Replay::All },
+            // A run that begins now is shown from its first byte. Earlier output of a running process may contain
+            // questions to the terminal, whose answers would go to the process as if they were typed.
+            replay: if endpoint.running { Replay::None } else { Replay::All },
             window: WINDOW,
             resume: None,
         };
