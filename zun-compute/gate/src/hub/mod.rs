@@ -160,7 +160,7 @@ impl Hub {
             return Err(ConnectError::TooManySessions);
         }
         let inspected = self.engine.inspect(target).await?;
-        let size = client.hello.size.filter(|_| client.may_write && client.hello.writes);
+        let size = client.hello.size.filter(|_| client.may_write);
         let opened = self.engine.open(target, size).await?;
         let mut session = Session::new(inspected.process, self.limits.clone());
         if inspected.process.kind == SessionKind::Exec {

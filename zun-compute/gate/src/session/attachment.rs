@@ -20,6 +20,10 @@ pub(super) struct Attachment {
     pub(super) key: KeyHash,
     /// The ID of the grant that opened it.
     pub(super) grant: String,
+    /// Whether its grant allows input. It sets the terminal's size, and holds back the output of a process without a
+    /// terminal, also if the client sends no input.
+    pub(super) may_write: bool,
+    /// Whether the client sends input.
     pub(super) writes: bool,
     /// Whether its client has ever sent something, so that the client knows the session.
     pub(super) heard: bool,

@@ -96,7 +96,7 @@ impl Session {
             Frame::Stdin(bytes) => self.stdin(id, bytes, now),
             Frame::StdinEnd => self.stdin_end(id),
             Frame::Resize(size) => {
-                if self.process.tty && self.writes(id) {
+                if self.process.tty && self.may_write(id) {
                     self.controls.resize(size);
                 }
                 Ok(())
@@ -114,9 +114,9 @@ impl Session {
         }
     }
 
-    /// Whether the attachment may send input. A read-only one has no channels for it.
-    fn writes(&self, id: AttachmentId) -> bool {
-        self.attachments.get(&id).is_some_and(|attachment| attachment.writes)
+    /// Whether the attachment's grant allows input. A read-only one has no channels for it.
+    fn may_write(&self, id: AttachmentId) -> bool {
+        self.attachments.get(&id).is_some_and(|attachment| attachment.may_write)
     }
 
     fn stdin(&mut self, id: AttachmentId, bytes: Bytes, now: Instant) -> Result<(), Broken> {

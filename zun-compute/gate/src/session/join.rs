@@ -69,7 +69,7 @@ impl Session {
         }
         let Join { name, token, key, grant, may_write, hello } = join;
         let writes = may_write && hello.writes;
-        if let Some(size) = hello.size.filter(|_| writes && self.process.tty) {
+        if let Some(size) = hello.size.filter(|_| may_write && self.process.tty) {
             self.controls.resize(size);
         }
         let attachment = Attachment {
@@ -77,6 +77,7 @@ impl Session {
             token: token.hash(),
             key,
             grant,
+            may_write,
             writes,
             heard: false,
             connection: None,
@@ -137,7 +138,7 @@ impl Session {
         attachment.stdin.repeat_ack = true;
         attachment.stdin.end_acknowledged = false;
         attachment.signals.acknowledged = 0;
-        if let Some(size) = hello.size.filter(|_| attachment.writes && self.process.tty) {
+        if let Some(size) = hello.size.filter(|_| attachment.may_write && self.process.tty) {
             self.controls.resize(size);
         }
         self.connect(id, resume.token, true).ok_or(JoinRefused::Unknown)

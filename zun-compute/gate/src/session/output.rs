@@ -36,14 +36,14 @@ pub enum Next {
 
 impl Session {
     /// Whether the engine's stream should be read. A terminal is always read. Otherwise the rings must have room, so
-    /// that no client that writes loses output. Viewers hold nothing back.
+    /// that no client loses output. Viewers with a read-only grant hold nothing back.
     pub fn wants_output(&mut self) -> bool {
         if self.process.tty || self.exited {
             return true;
         }
-        let writers = || self.attachments.values().filter(|attachment| attachment.writes);
-        let stdout = writers().map(|attachment| attachment.stdout.acknowledged).min();
-        let stderr = writers().map(|attachment| attachment.stderr.acknowledged).min();
+        let holding = || self.attachments.values().filter(|attachment| attachment.may_write);
+        let stdout = holding().map(|attachment| attachment.stdout.acknowledged).min();
+        let stderr = holding().map(|attachment| attachment.stderr.acknowledged).min();
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return true };
         self.stdout.reserve(2 * LARGEST_READ, stdout)
             && self.stderr.reserve(2 * LARGEST_READ, stderr)

@@ -18,6 +18,15 @@ fn a_read_only_client_cannot_type_resize_signal_or_end_stdin() {
 }
 
 #[test]
+fn a_client_that_sends_no_input_sets_the_size_if_its_grant_allows_input() {
+    let (mut session, now) = (session(true), Instant::now());
+    let silent = ClientHello { writes: false, size: Some(SIZE), ..hello() };
+    let client = join(&mut session, silent, now);
+    assert!(!client.hello.writes);
+    assert_eq!(session.next_control(), Some(Control::Resize(SIZE)));
+}
+
+#[test]
 fn a_message_that_only_the_gate_may_send_closes_the_connection() {
     let now = Instant::now();
     for frame in [

@@ -97,6 +97,23 @@ fn without_a_terminal_a_viewer_that_stalls_is_dropped_instead_of_the_process_sto
 }
 
 #[test]
+fn without_a_terminal_a_client_that_sends_no_input_loses_no_output() {
+    let (mut session, now) = (session(false), Instant::now());
+    let mut client = join(&mut session, ClientHello { writes: false, ..hello() }, now);
+    let mut printed = 0;
+    while session.wants_output() {
+        prints(&mut session, &vec![b'x'; 64 << 10], now);
+        printed += 64 << 10;
+    }
+    while client.stdout.len() < printed {
+        client.receive(&mut session, now);
+        assert_eq!(client.closed, None);
+        client.acknowledge(&mut session, now);
+    }
+    assert!(session.wants_output(), "the process goes on");
+}
+
+#[test]
 fn after_the_exit_the_last_output_is_taken_even_if_nobody_reads() {
     let (mut session, now) = (session(false), Instant::now());
     let mut client = join(&mut session, hello(), now);
