@@ -115,17 +115,17 @@ pub(crate) fn usage(conn: &mut Conn, project: &ProjectId) -> Result<Amounts, DbE
     Ok(Amounts { containers, cpu_millis, memory_mib, disk_gib })
 }
 
-/// Inserts the row of a project if it has none. Returns whether it had none.
-pub(super) fn ensure(conn: &mut Conn, project: &str) -> Result<bool, DbError> {
+/// Inserts the row of a project if it has none.
+pub(super) fn ensure(conn: &mut Conn, project: &str) -> Result<(), DbError> {
     let known: i64 =
         projects::table.filter(projects::project_id.eq(project)).count().get_result(conn)?;
     if known > 0 {
-        return Ok(false);
+        return Ok(());
     }
     insert_once(conn, |conn| {
         diesel::insert_into(projects::table).values(projects::project_id.eq(project)).execute(conn)
     })?;
-    Ok(true)
+    Ok(())
 }
 
 /// Locks the row of a project until the transaction ends. Inserts it if there is none.

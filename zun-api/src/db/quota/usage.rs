@@ -74,7 +74,9 @@ pub(crate) fn reserve(
     if add(conn, project.as_str(), wanted, Some(&defaults))? {
         return Ok(());
     }
-    if ensure(conn, project.as_str())? && add(conn, project.as_str(), wanted, Some(&defaults))? {
+    // The row may have been missing. If it is there now, another transaction may have inserted it.
+    ensure(conn, project.as_str())?;
+    if add(conn, project.as_str(), wanted, Some(&defaults))? {
         return Ok(());
     }
     let excesses = beyond(conn, project, (wanted, defaults))?;
