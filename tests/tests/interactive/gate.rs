@@ -216,7 +216,9 @@ async fn a_user_leaves_while_the_link_is_away_and_comes_back() {
     assert_eq!(term.modes(), term.first_modes());
     cluster.gate().restore();
     let mut again = zun.term(&["attach", "left"], SIZE);
-    again.shows("visible");
+    again.shows("/ #");
+    again.types("echo ba''ck\r");
+    again.shows("back");
     again.types("~?");
     again.shows("~.  leave");
     again.types("exit 4\r");
