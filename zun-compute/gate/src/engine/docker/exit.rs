@@ -10,7 +10,9 @@ use super::super::{EngineError, Exit, Target, exit_of};
 use super::http::Call;
 use super::{Docker, exit_code};
 
-/// The time between two inspections of an exec whose start or end Docker has not noticed yet.
+/// The time between the first two inspections of an exec whose start or end Docker has not noticed yet.
+const FIRST_POLL: Duration = Duration::from_millis(1);
+/// The longest time between two of them.
 const POLL: Duration = Duration::from_millis(20);
 /// The same for an exec whose process cannot be watched.
 const UNWATCHED: Duration = Duration::from_millis(500);
@@ -43,6 +45,8 @@ impl Docker {
 
     /// Waits for the exit of an exec.
     pub(super) async fn exit_of_exec(&self, target: &Target) -> Result<Exit, EngineError> {
+        // Docker usually notices the exit a few milliseconds after the kernel.
+        let mut pause = FIRST_POLL;
         loop {
             let exec = self.inspect_exec(target).await?;
             match (exec.running, exec.exit_code) {
@@ -52,7 +56,8 @@ impl Docker {
                 (true, _) if exec.pid > 0 => exit_or_pause(exec.pid).await,
                 (true | false, _) => {}
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(POLL);
         }
     }
 }
