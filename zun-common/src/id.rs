@@ -1,5 +1,6 @@
 //! Identifiers. Each has a type whose values are valid by construction.
 
+use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
@@ -230,6 +231,14 @@ pub struct Epoch(pub i64);
 impl fmt::Display for Epoch {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(out)
+    }
+}
+
+impl HostName {
+    /// The machine's name, in lower case.
+    pub fn of_machine() -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname")?;
+        Ok(name.trim().to_lowercase().parse()?)
     }
 }
 

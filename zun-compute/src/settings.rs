@@ -270,12 +270,7 @@ impl Settings {
         if let Some(host) = &self.host {
             return Ok(host.clone());
         }
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .map_err(|cause| LoadError::NoHostName { cause: Box::new(cause) })?;
-        name.trim()
-            .to_lowercase()
-            .parse()
-            .map_err(|cause| LoadError::NoHostName { cause: Box::new(cause) })
+        HostName::of_machine().map_err(|cause| LoadError::NoHostName { cause })
     }
 }
 

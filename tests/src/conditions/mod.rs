@@ -52,7 +52,7 @@ conditions!(
     C31 "with a terminal, ctrl-c, ctrl-z, ctrl-\\ and ctrl-d go to the program",
     C32 "TERM, HUP, QUIT, a panic, stop and continue: the terminal is restored",
     C34 "the terminal window is closed: the container and the exec keep running",
-    C35 "with a gate, the link is cut for 5 s in a stream of output: it arrives complete and once, and the user is told meanwhile",
+    C35 "with a gate, the link is cut for 5 s in a stream of output: it arrives complete and once, and a line says so meanwhile",
     C36 "with a gate, the link is reset while typing: each key arrives once",
     C37 "with a gate, the link is cut for a piped `cat`: its input does not end",
     C39 "zun-api, agent and RabbitMQ killed and restarted during a session and an exec: no line is lost",

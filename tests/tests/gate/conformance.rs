@@ -30,9 +30,9 @@ async fn check(case: Case<'_>) {
     assert!(matches!(engine.inspect(&unknown).await, Err(EngineError::NotFound(_))));
     let created = engine.inspect(&target).await.expect("inspected");
     let process = Process { kind: SessionKind::Container, tty: true, stdin: true, running: false };
-    assert_eq!((created.process, created.failed_start), (process, None));
+    assert_eq!((created.process, &created.failed_start), (process, &None));
     // Attached before the start, with input that is there before the process.
-    let opened = engine.open(&target, None).await.expect("opened");
+    let opened = engine.open(&target, &created, None).await.expect("opened");
     let mut stream = opened.stream;
     stream.write_all(b"hello\n").await.expect("written");
     let (started, ()) = tokio::join!(engine.started(&target), async { start() });

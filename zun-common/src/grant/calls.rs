@@ -130,9 +130,9 @@ pub enum Call {
     ExecInspect,
 }
 
-/// Turns off the engine's detection of detach keys with six keys that no keyboard sends in a row. The client
-/// detects them itself, so no typed key is delayed.
-const NO_DETACH_KEYS: &str = "detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
+/// The part of an attach call's query that turns off the engine's detection of detach keys, with six keys that no keyboard
+/// sends in a row. The client detects them itself, so no typed key is delayed.
+pub const NO_DETACH_KEYS: &str = "detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
 
 impl Grant {
     /// Returns the method and the raw request target of a call, or `None` if the grant does not allow it.

@@ -2,27 +2,20 @@
 //! block a decision.
 
 use std::io;
-use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
 use zun_common::grant::{SessionEvent, SessionEventKind};
 use zun_common::id::EngineId;
+use zun_common::session_notifier::SessionNotifier;
 
 use super::decision::{ConsoleCall, Phase};
 
 /// Sends session events to the agent.
-pub(super) struct Notifier {
-    socket: UnixDatagram,
-    /// The agent's socket. Each event is sent to the path, because the agent may have restarted and bound it
-    /// again.
-    agent: PathBuf,
-}
+pub(super) struct Notifier(SessionNotifier);
 
 impl Notifier {
     pub(super) fn to(agent: PathBuf) -> io::Result<Self> {
-        let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket, agent })
+        SessionNotifier::to(agent).map(Self)
     }
 
     /// Sends one event without blocking. Fails if the agent does not listen or its buffer is full.
@@ -43,13 +36,14 @@ impl Notifier {
             (ConsoleCall::Wait, Phase::Answer) => SessionEventKind::WaitEnd,
         };
         let watches = console_call == ConsoleCall::ReadOnlyStream;
-        let event = SessionEvent { kind, watches, grant: grant.to_owned(), container };
-        self.socket.send_to(&serde_json::to_vec(&event)?, &self.agent).map(drop)
+        self.0.send(&SessionEvent { kind, watches, grant: grant.to_owned(), container })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
 
     fn id() -> EngineId {

@@ -140,9 +140,7 @@ impl Settings {
         if let Some(host) = &self.host {
             return Ok(host.clone());
         }
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .map_err(|cause| NoHostName(Box::new(cause)))?;
-        name.trim().to_lowercase().parse().map_err(|cause| NoHostName(Box::new(cause)))
+        HostName::of_machine().map_err(NoHostName)
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Terminal {
     pub raw: Option<RawMode>,
     /// Whether to ask the process to redraw its screen.
     pub redraws: bool,
-    /// Tells the user while the link is away.
+    /// Shows the user that the link is away.
     pub link_status: LinkStatus,
 }
 
@@ -52,7 +52,7 @@ pub trait Remote: Send + Sync {
     async fn signal(&self, name: &str) -> bool;
 }
 
-/// Who handles the signals that zun receives.
+/// The receiver of the signals that zun gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalRouting {
     /// The process in the container: zun forwards them.
@@ -88,7 +88,7 @@ pub enum Ended {
 pub struct RelayContext<'a> {
     /// The signals of this process.
     pub signals: &'a mut Signals,
-    /// Who handles them. In raw mode it is always zun, because ctrl-c reaches the process as a key.
+    /// Their receiver. In raw mode it is always zun, because ctrl-c reaches the process as a key.
     pub signal_routing: SignalRouting,
     /// The control plane.
     pub remote: &'a dyn Remote,

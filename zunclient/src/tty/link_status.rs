@@ -1,4 +1,4 @@
-//! Tells the user while the link is away: in a line of the terminal, or in messages on stderr if there is none.
+//! Shows the user that the link is away: in a line of the terminal, or in messages on stderr if there is none.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ struct Away {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     BelowCursor,
-    /// The last row of the alternate screen. What was there is lost until the process draws it again.
+    /// The last row of the alternate screen. Its former content is lost until the process draws it again.
     LastRow,
     /// A message, which stays.
     Message,

@@ -79,7 +79,13 @@ impl FakeEngine {
 }
 
 fn inspected(found: &FakeProcess) -> Inspected {
-    Inspected { process: found.process, stdin_ends: true, pid: None, failed_start: None }
+    Inspected {
+        process: found.process,
+        ended: false,
+        stdin_ends: true,
+        pid: None,
+        failed_start: None,
+    }
 }
 
 #[async_trait]
@@ -88,7 +94,12 @@ impl Engine for FakeEngine {
         self.find(target, |found| inspected(found))
     }
 
-    async fn open(&self, target: &Target, _size: Option<Size>) -> Result<Opened, EngineError> {
+    async fn open(
+        &self,
+        target: &Target,
+        _inspected: &Inspected,
+        _size: Option<Size>,
+    ) -> Result<Opened, EngineError> {
         const DOING: &str = "open a stream";
         let unreachable = |cause| EngineError::Unreachable { doing: DOING, cause };
         let (stream, theirs) = UnixStream::pair().map_err(unreachable)?;

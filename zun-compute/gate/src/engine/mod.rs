@@ -41,6 +41,8 @@ impl fmt::Display for Target {
 pub struct Inspected {
     /// The process.
     pub process: Process,
+    /// Whether it is an exec that has ended.
+    pub ended: bool,
     /// Whether the end of stdin can be passed on without losing output.
     pub stdin_ends: bool,
     /// The process's number on the host, while it runs.
@@ -109,9 +111,14 @@ pub trait Engine: Send + Sync + 'static {
     /// Inspects a target.
     async fn inspect(&self, target: &Target) -> Result<Inspected, EngineError>;
 
-    /// Opens a target's stream. Starts an exec, with a terminal of this size. A container may be attached to before it
-    /// is started. The exit of the process is not missed, even if it follows at once.
-    async fn open(&self, target: &Target, size: Option<Size>) -> Result<Opened, EngineError>;
+    /// Opens the stream of a target that was just inspected. Starts an exec, with a terminal of this size. A container
+    /// may be attached to before it is started. The exit of the process is not missed, even if it follows at once.
+    async fn open(
+        &self,
+        target: &Target,
+        inspected: &Inspected,
+        size: Option<Size>,
+    ) -> Result<Opened, EngineError>;
 
     /// Waits until the process has been started, and inspects it. Fails if the container is removed before.
     async fn started(&self, target: &Target) -> Result<Inspected, EngineError>;

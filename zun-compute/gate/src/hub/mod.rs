@@ -161,7 +161,7 @@ impl Hub {
         }
         let inspected = self.engine.inspect(target).await?;
         let size = client.hello.size.filter(|_| client.may_write);
-        let opened = self.engine.open(target, size).await?;
+        let opened = self.engine.open(target, &inspected, size).await?;
         let mut session = Session::new(inspected.process, self.limits.clone());
         if inspected.process.kind == SessionKind::Exec {
             session.started();

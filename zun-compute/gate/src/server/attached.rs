@@ -1,46 +1,24 @@
-//! Tells the agent which containers have clients, as `zun-authz` does for clients of Docker. Best effort: it never blocks.
+//! Notifies the agent which containers have clients, as `zun-authz` does for clients of Docker. Best effort: it never blocks.
 
-use std::io;
-use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tracing::debug;
 use zun_common::grant::{SessionEvent, SessionEventKind};
 use zun_common::id::EngineId;
-
-/// The agent's socket.
-#[derive(Debug)]
-pub(super) struct Notifier {
-    socket: UnixDatagram,
-    /// Each event is sent to the path, because the agent may have restarted and bound it again.
-    agent: PathBuf,
-}
+use zun_common::session_notifier::SessionNotifier;
 
 /// A client of a container. The agent counts it as long as this exists.
 #[derive(Debug)]
 pub(super) struct Attached {
-    notifier: Arc<Notifier>,
+    notifier: Arc<SessionNotifier>,
     grant: String,
     container: EngineId,
     watches: bool,
 }
 
-impl Notifier {
-    pub(super) fn to(agent: PathBuf) -> io::Result<Self> {
-        let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket, agent })
-    }
-
-    fn send(&self, event: &SessionEvent) -> io::Result<()> {
-        self.socket.send_to(&serde_json::to_vec(event)?, &self.agent).map(drop)
-    }
-}
-
 impl Attached {
     pub(super) fn new(
-        notifier: Arc<Notifier>,
+        notifier: Arc<SessionNotifier>,
         grant: String,
         container: EngineId,
         watches: bool,
@@ -71,13 +49,15 @@ impl Drop for Attached {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
 
     #[test]
-    fn the_agent_is_told_when_a_client_comes_and_goes_and_need_not_be_there() {
+    fn the_agent_is_notified_when_a_client_comes_and_goes_and_need_not_be_there() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notify");
-        let notifier = Arc::new(Notifier::to(path.clone()).expect("a socket"));
+        let notifier = Arc::new(SessionNotifier::to(path.clone()).expect("a socket"));
         let id: EngineId = "ab".repeat(32).parse().expect("an id");
         let attach = || Attached::new(Arc::clone(&notifier), "g1".to_owned(), id.clone(), true);
         drop(attach());

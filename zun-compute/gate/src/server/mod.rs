@@ -18,13 +18,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 use zun_common::id::HostName;
+use zun_common::session_notifier::SessionNotifier;
 use zun_common::shutdown::Tasks;
 
 pub use tls::TlsError;
 
 use crate::hub::Hub;
 use crate::settings::Settings;
-use attached::Notifier;
 use serve::Server;
 use tls::Tls;
 
@@ -77,7 +77,7 @@ impl Listener {
         hub: Arc<Hub>,
     ) -> Result<Self, ListenError> {
         let tls = Tls::load(&settings.tls)?;
-        let notifier = settings.notify_socket.clone().map(Notifier::to).transpose();
+        let notifier = settings.notify_socket.clone().map(SessionNotifier::to).transpose();
         let notifier = notifier.map_err(ListenError::Notifier)?.map(Arc::new);
         let address = settings.listen;
         let socket = TcpListener::bind(address)

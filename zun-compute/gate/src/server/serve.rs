@@ -27,8 +27,9 @@ use zun_common::chain;
 use zun_common::client_certificate::GrantCertificate;
 use zun_common::id::HostName;
 use zun_common::pty::PROTOCOL;
+use zun_common::session_notifier::SessionNotifier;
 
-use super::attached::{Attached, Notifier};
+use super::attached::Attached;
 use super::link::{Link, close_message, websocket};
 use super::request::{Access, SessionRequest, access};
 use super::tls::{Tls, now};
@@ -52,7 +53,7 @@ pub(super) struct Server {
     pub(super) tls: Tls,
     pub(super) host: HostName,
     pub(super) hub: Arc<Hub>,
-    pub(super) notifier: Option<Arc<Notifier>>,
+    pub(super) notifier: Option<Arc<SessionNotifier>>,
 }
 
 /// What follows the answer.
@@ -169,10 +170,8 @@ impl Server {
         };
         Ok((websocket_key, next))
     }
-}
 
-impl Server {
-    /// Tells the agent of a container's client.
+    /// Notifies the agent of a container's client.
     fn attached(&self, access: &Access, grant: &str, writes: bool) -> Option<Attached> {
         let (notifier, Target::Container(id)) = (self.notifier.as_ref()?, &access.target) else {
             return None;

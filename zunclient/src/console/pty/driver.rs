@@ -30,7 +30,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A link that lasted this long was good: the next one is opened without a pause.
 const GOOD_LINK: Duration = Duration::from_secs(10);
 
-/// How often the client looks whether an answer is late, while it awaits one.
+/// How often the client looks whether the link is good again, while an answer is overdue.
 const WATCH: Duration = Duration::from_millis(100);
 
 /// How many messages are sent before the next look at the others.
@@ -180,6 +180,7 @@ impl<H: Host> Driver<H> {
         }
         if count > 0 {
             sender.flush().await?;
+            self.shared.asked.notify_one();
         }
         Ok(count > 0)
     }
@@ -189,10 +190,8 @@ impl<H: Host> Driver<H> {
     async fn watch(&self) -> H::Stream {
         let mut backoff = Backoff::default();
         loop {
-            sleep(WATCH).await;
-            if self.health() == Health::Good {
+            if self.late().await {
                 backoff = Backoff::default();
-                continue;
             }
             tokio::select! {
                 biased;
@@ -205,7 +204,23 @@ impl<H: Host> Driver<H> {
         }
     }
 
-    /// Returns when the link is good again. Tells the user meanwhile if it is not.
+    /// Returns when an answer is late, and whether the link was good until then.
+    async fn late(&self) -> bool {
+        let mut was_good = false;
+        while self.health() == Health::Good {
+            was_good = true;
+            let late_at = self.shared.session().late_at();
+            match late_at {
+                None => self.shared.asked.notified().await,
+                // Nothing is received while the terminal takes no output, so the answer cannot be judged.
+                Some(at) if at <= Instant::now() => sleep(WATCH).await,
+                Some(at) => sleep_until(at).await,
+            }
+        }
+        was_good
+    }
+
+    /// Returns when the link is good again. Notifies the user meanwhile if it is not.
     async fn recovers(&self) {
         loop {
             match self.health() {

@@ -12,6 +12,8 @@ pub(super) struct Shared {
     session: Mutex<Session>,
     /// There may be something to send.
     pub(super) to_send: Notify,
+    /// A question may have been sent.
+    pub(super) asked: Notify,
     /// There may be an event.
     pub(super) arrived: Notify,
     /// There may be room for input.
@@ -27,6 +29,7 @@ impl Shared {
         Self {
             session: Mutex::new(session),
             to_send: Notify::new(),
+            asked: Notify::new(),
             arrived: Notify::new(),
             room: Notify::new(),
             taken: Notify::new(),

@@ -58,7 +58,7 @@ pub(super) struct Follow {
 
 /// Why a stream does not continue.
 enum Stop {
-    /// The client is told.
+    /// The client gets the reason.
     End(EventsEndReason),
     Gone,
     Failed(DbError),

@@ -43,12 +43,12 @@ pub(super) struct ExecAnswer {
     open_stdin: bool,
     #[serde(default)]
     pub(super) pid: i32,
-    pub(super) process_config: ProcessConfig,
+    process_config: ProcessConfig,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct ProcessConfig {
-    pub(super) tty: bool,
+struct ProcessConfig {
+    tty: bool,
 }
 
 impl From<ContainerAnswer> for Inspected {
@@ -63,6 +63,7 @@ impl From<ContainerAnswer> for Inspected {
         let failed = !state.running && state.status == "created" && state.exit_code != 0;
         Self {
             process,
+            ended: false,
             // Otherwise Docker takes the end of stdin for a detach, and ends the output too.
             stdin_ends: config.stdin_once,
             pid: (state.running && state.pid > 0).then_some(state.pid),
@@ -80,6 +81,12 @@ impl From<ExecAnswer> for Inspected {
             running: answer.running,
         };
         let pid = (answer.running && answer.pid > 0).then_some(answer.pid);
-        Self { process, stdin_ends: true, pid, failed_start: None }
+        Self {
+            process,
+            ended: answer.exit_code.is_some(),
+            stdin_ends: true,
+            pid,
+            failed_start: None,
+        }
     }
 }

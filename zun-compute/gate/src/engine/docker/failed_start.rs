@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use zun_common::docker_errors::{NO_REASON, exit_code_of_exec, user_message};
 use zun_common::docker_stream::Demultiplexer;
 
@@ -13,8 +13,11 @@ use super::super::{EngineError, Exit, Target};
 use super::Docker;
 use super::answers::ExecAnswer;
 
-/// The time between two inspections of an exec that is being started.
-const POLL: Duration = Duration::from_millis(5);
+/// The times between inspections of an exec that is being started, which may print nothing.
+const FIRST_POLL: Duration = Duration::from_millis(5);
+const POLL: Duration = Duration::from_millis(20);
+/// The time until the next inspection of an exec that has printed something, or has ended.
+const SOON: Duration = Duration::from_millis(1);
 /// How long a start may take until the exec counts as started.
 const START: Duration = Duration::from_secs(15);
 /// The longest reason, in bytes.
@@ -30,15 +33,20 @@ impl Docker {
         stream: &mut UnixStream,
         (early, tty): (&Bytes, bool),
     ) -> Result<Option<Exit>, EngineError> {
-        let begun = Instant::now();
+        let (begun, mut pause) = (Instant::now(), FIRST_POLL);
         while begun.elapsed() < START {
             match self.inspect_exec(target).await? {
                 ExecAnswer { pid, .. } if pid > 0 => return Ok(None),
                 ExecAnswer { running: false, exit_code: Some(_), .. } => {
                     return Ok(Some(failed(&reason(stream, early, tty).await)));
                 }
-                ExecAnswer { .. } => tokio::time::sleep(POLL).await,
+                ExecAnswer { .. } => {}
             }
+            // What it prints, and its end, are signs of a start.
+            if timeout(pause, stream.readable()).await.is_ok() {
+                sleep(SOON).await;
+            }
+            pause = (pause * 2).min(POLL);
         }
         Ok(None)
     }

@@ -6,19 +6,20 @@ mod failed_start;
 mod http;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use zun_common::grant::ApiVersion;
+use zun_common::grant::{ApiVersion, NO_DETACH_KEYS};
 use zun_common::pty::Size;
 use zun_common::shutdown::Tasks;
 
 use super::{Engine, EngineError, Inspected, Opened, Target};
-use crate::session::Control;
+use crate::session::{Control, Process};
 use answers::{ContainerAnswer, ExecAnswer};
 use http::{Call, Http};
 
@@ -28,20 +29,19 @@ const OLDEST: ApiVersion = ApiVersion { major: 1, minor: 41 };
 const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 45 };
 /// From this version on, an exec's terminal has its size from the start.
 const EXEC_SIZE: ApiVersion = ApiVersion { major: 1, minor: 42 };
-/// Turns off Docker's detection of detach keys with keys that no keyboard sends in a row: the client detects them.
-const NO_DETACH_KEYS: &str = "detachKeys=%FF,%FE,%FD,%FC,%FB,%FA";
 
 /// A Docker engine. Clones share the negotiated version.
 #[derive(Debug, Clone)]
 pub struct Docker {
     http: Http,
-    version: Arc<Mutex<ApiVersion>>,
+    /// `None` until Docker has been asked, and after it has failed, because it may have been replaced.
+    version: Arc<Mutex<Option<ApiVersion>>>,
 }
 
 impl Docker {
     /// Uses the engine at this socket. Connections belong to `tasks`.
     pub fn at(socket: PathBuf, tasks: Tasks) -> Self {
-        Self { http: Http::new(socket, tasks), version: Arc::new(Mutex::new(OLDEST)) }
+        Self { http: Http::new(socket, tasks), version: Arc::default() }
     }
 
     /// Asks Docker for the newest version of its API, and uses it if the gate speaks it.
@@ -58,12 +58,16 @@ impl Docker {
             );
             return Err(EngineError::Failed { doing: DOING, words });
         }
-        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = newest.min(NEWEST);
+        *self.negotiated() = Some(newest.min(NEWEST));
         Ok(())
     }
 
+    fn negotiated(&self) -> MutexGuard<'_, Option<ApiVersion>> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn version(&self) -> ApiVersion {
-        *self.version.lock().unwrap_or_else(PoisonError::into_inner)
+        self.negotiated().unwrap_or(OLDEST)
     }
 
     /// The path of a target's call.
@@ -94,15 +98,19 @@ impl Docker {
         Ok(Opened { stream, early, exit })
     }
 
-    async fn start_exec(&self, target: &Target, size: Option<Size>) -> Result<Opened, EngineError> {
-        let exec = self.inspect_exec(target).await?;
+    async fn start_exec(
+        &self,
+        target: &Target,
+        inspected: &Inspected,
+        size: Option<Size>,
+    ) -> Result<Opened, EngineError> {
+        let Process { tty, running, .. } = inspected.process;
         let mut call = Call::post("start the exec", self.path(target, "/start"), target);
-        if exec.running || exec.exit_code.is_some() {
+        if running || inspected.ended {
             // Docker would say so only in the stream.
             let words = "it was started already".to_owned();
             return Err(EngineError::Conflict { doing: call.doing, words });
         }
-        let tty = exec.process_config.tty;
         let sized = size.filter(|_| tty && self.version() >= EXEC_SIZE);
         let mut body = json!({ "Detach": false, "Tty": tty });
         if let (Some(Size { width, height }), Some(body)) = (sized, body.as_object_mut()) {
@@ -123,17 +131,29 @@ impl Docker {
 #[async_trait]
 impl Engine for Docker {
     async fn inspect(&self, target: &Target) -> Result<Inspected, EngineError> {
-        self.negotiate().await?;
-        match target {
-            Target::Container(_) => Ok(self.inspect_container(target).await?.into()),
-            Target::Exec(_) => Ok(self.inspect_exec(target).await?.into()),
+        let known = self.negotiated().is_some();
+        if !known {
+            self.negotiate().await?;
         }
+        let inspected = match target {
+            Target::Container(_) => self.inspect_container(target).await.map(Into::into),
+            Target::Exec(_) => self.inspect_exec(target).await.map(Into::into),
+        };
+        if let Err(EngineError::Failed { .. } | EngineError::Unreachable { .. }) = inspected {
+            *self.negotiated() = None;
+        }
+        inspected
     }
 
-    async fn open(&self, target: &Target, size: Option<Size>) -> Result<Opened, EngineError> {
+    async fn open(
+        &self,
+        target: &Target,
+        inspected: &Inspected,
+        size: Option<Size>,
+    ) -> Result<Opened, EngineError> {
         match target {
             Target::Container(_) => self.attach(target).await,
-            Target::Exec(_) => self.start_exec(target, size).await,
+            Target::Exec(_) => self.start_exec(target, inspected, size).await,
         }
     }
 
@@ -141,7 +161,7 @@ impl Engine for Docker {
         let Target::Container(id) = target else { return self.inspect(target).await };
         let filters =
             json!({ "container": [id.as_str()], "event": ["start", "destroy"] }).to_string();
-        let encoded = hex_escaped(&filters);
+        let encoded = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
         let path = format!("/v{}/events?filters={encoded}", self.version());
         let call = Call::get("watch the container's start", path, target);
         // Events are watched before the container is inspected, so that none is missed. After its removal, the inspection
@@ -172,15 +192,6 @@ impl Engine for Docker {
     async fn ping(&self) -> Result<(), EngineError> {
         self.negotiate().await
     }
-}
-
-/// Writes each byte that is not a letter or digit as `%XX`.
-fn hex_escaped(text: &str) -> String {
-    let escaped = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(escaped).collect()
 }
 
 /// The body of Docker's answer to a wait request.

@@ -1,4 +1,4 @@
-//! Who may do what, and what breaks the protocol.
+//! The rights of clients, and messages that break the protocol.
 
 use super::*;
 

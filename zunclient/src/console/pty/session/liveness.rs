@@ -102,13 +102,22 @@ impl Liveness {
         Some(if self.has_input { idle.min(self.asked_at + PAUSE) } else { idle })
     }
 
+    /// Returns when silence becomes suspicious; `None` while no answer is awaited.
+    pub(super) fn late_at(&self) -> Option<Instant> {
+        Some(self.waits_since? + self.late_after())
+    }
+
+    fn late_after(&self) -> Duration {
+        LATE.max(self.round_trip * 3)
+    }
+
     /// Judges the silence.
     pub(super) fn health(&self, now: Instant) -> Health {
         let Some(since) = self.waits_since else { return Health::Good };
         let silence = now.saturating_duration_since(since);
         if silence >= LOST.max(self.round_trip * 6) {
             Health::Lost
-        } else if silence >= LATE.max(self.round_trip * 3) {
+        } else if silence >= self.late_after() {
             Health::Late
         } else {
             Health::Good

@@ -57,7 +57,7 @@ pub(super) struct Session {
     liveness: Liveness,
     pongs: VecDeque<u64>,
     size: NewestSize,
-    /// Since when the user is told that the link is away.
+    /// When the user was notified that the link is away.
     away_since: Option<Instant>,
     phase: Phase,
 }
@@ -300,6 +300,11 @@ impl Session {
     /// Returns when there may be another message although nothing else has happened.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         [self.inbox.ack_at(), self.liveness.ping_at()].into_iter().flatten().min()
+    }
+
+    /// Returns when the answer that is awaited is late; `None` while none is awaited.
+    pub(super) fn late_at(&self) -> Option<Instant> {
+        self.liveness.late_at()
     }
 
     /// Judges the link by what was heard, unless nothing is received.
