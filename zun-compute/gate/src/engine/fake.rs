@@ -115,7 +115,7 @@ impl Engine for FakeEngine {
             let exited = exit.wait_for(Option::is_some).await;
             exited.ok().and_then(|exit| exit.clone()).ok_or_else(|| gone("the process was removed"))
         });
-        Ok(Opened { stream, early: Bytes::new(), exit })
+        Ok(Opened { stream, early: Bytes::new(), pid: None, output_ended: Arc::default(), exit })
     }
 
     async fn started(&self, target: &Target) -> Result<Inspected, EngineError> {

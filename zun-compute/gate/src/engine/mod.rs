@@ -6,11 +6,13 @@ mod pid;
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::net::UnixStream;
+use tokio::sync::Notify;
 use zun_common::id::{EngineId, ExecId};
 use zun_common::pty::Size;
 
@@ -62,12 +64,23 @@ pub struct Exit {
     pub failed_start: Option<String>,
 }
 
+impl Exit {
+    /// The exit of a process that was started, and did not run out of memory.
+    pub const fn with_code(code: i64) -> Self {
+        Self { code, out_of_memory: false, failed_start: None }
+    }
+}
+
 /// The stream of a process.
 pub struct Opened {
     /// Stdin in one direction; the terminal's output, or Docker's multiplexed output, in the other.
     pub stream: UnixStream,
     /// Output that was read already.
     pub early: Bytes,
+    /// The number on the host of an exec's process, which is running or has run.
+    pub pid: Option<i32>,
+    /// To be notified when the output has ended: the engine then knows how the process ended, or will soon.
+    pub output_ended: Arc<Notify>,
     /// Completes when the process has exited.
     pub exit: BoxFuture<'static, Result<Exit, EngineError>>,
 }

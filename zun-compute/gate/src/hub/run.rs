@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{info, warn};
 use zun_common::chain;
-use zun_common::pty::{Ending, EndingReason};
+use zun_common::pty::{Ending, EndingReason, SessionKind};
 
 use super::live::{Found, Live};
 use super::pumps;
@@ -22,8 +22,18 @@ const QUESTIONS: u32 = 5;
 const START_RETRY: Duration = Duration::from_secs(1);
 
 /// Serves a session until nobody needs it any more.
-pub(super) async fn run(live: &Live, engine: &dyn Engine, inspected: Inspected, opened: Opened) {
-    let Opened { stream, early, exit } = opened;
+pub(super) async fn run(
+    live: &Live,
+    engine: &dyn Engine,
+    mut inspected: Inspected,
+    opened: Opened,
+) {
+    let Opened { stream, early, pid, output_ended, exit } = opened;
+    if inspected.process.kind == SessionKind::Exec {
+        // Its start has been waited for.
+        inspected.process.running = true;
+        inspected.pid = pid;
+    }
     let (reader, mut writer) = stream.into_split();
     let stdin_ends = inspected.stdin_ends;
     let tty = inspected.process.tty;
@@ -32,6 +42,7 @@ pub(super) async fn run(live: &Live, engine: &dyn Engine, inspected: Inspected, 
         let mut exit = std::pin::pin!(exit);
         tokio::select! {
             ended = &mut output => {
+                output_ended.notify_one();
                 if let Err(error) = ended {
                     warn!(target = %live.target(), error = %chain(&error), "the engine's stream failed");
                 }

@@ -5,15 +5,19 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::super::{EngineError, Exit, Target, exit_of};
 use super::http::Call;
 use super::{Docker, exit_code};
 
-/// The time between the first two inspections of an exec whose start or end Docker has not noticed yet.
-const FIRST_POLL: Duration = Duration::from_millis(1);
-/// The longest time between two of them.
+/// How long Docker has after the exit of an exec's process to notice it, until it is asked.
+const FIRST_POLL: Duration = Duration::from_millis(8);
+/// The longest time until it is asked again.
 const POLL: Duration = Duration::from_millis(20);
+/// The time until it is asked again after the end of the output.
+const SOON: Duration = Duration::from_millis(1);
 /// The same for an exec whose process cannot be watched.
 const UNWATCHED: Duration = Duration::from_millis(500);
 /// The largest answer to a wait request, in bytes.
@@ -43,27 +47,33 @@ impl Docker {
         }))
     }
 
-    /// Waits for the exit of an exec.
-    pub(super) async fn exit_of_exec(&self, target: &Target) -> Result<Exit, EngineError> {
-        // Docker usually notices the exit a few milliseconds after the kernel.
-        let mut pause = FIRST_POLL;
+    /// Waits for the exit of an exec with this process.
+    pub(super) async fn exit_of_exec(
+        &self,
+        target: &Target,
+        mut pid: Option<i32>,
+        output_ended: &Notify,
+    ) -> Result<Exit, EngineError> {
+        let (mut pause, mut ended) = (FIRST_POLL, false);
         loop {
-            let exec = self.inspect_exec(target).await?;
-            match (exec.running, exec.exit_code) {
-                (false, Some(code)) => {
-                    return Ok(Exit { code, out_of_memory: false, failed_start: None });
-                }
-                (true, _) if exec.pid > 0 => exit_or_pause(exec.pid).await,
-                (true | false, _) => {}
+            tokio::select! {
+                // Docker ends the output after it has noticed the exit.
+                () = output_ended.notified(), if !ended => (ended, pause) = (true, SOON),
+                () = exit_of_or_pause(pid, pause) => pause = (pause * 2).min(POLL),
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(POLL);
+            let exec = self.inspect_exec(target).await?;
+            if let (false, Some(code)) = (exec.running, exec.exit_code) {
+                return Ok(Exit::with_code(code));
+            }
+            pid = pid.or((exec.pid > 0).then_some(exec.pid));
         }
     }
 }
 
-async fn exit_or_pause(pid: i32) {
-    if exit_of(pid).await.is_err() {
-        tokio::time::sleep(UNWATCHED).await;
+/// Waits until the process has exited, and then for Docker to notice it.
+async fn exit_of_or_pause(pid: Option<i32>, pause: Duration) {
+    match pid {
+        Some(pid) if exit_of(pid).await.is_err() => sleep(UNWATCHED).await,
+        Some(_) | None => sleep(pause).await,
     }
 }

@@ -1,4 +1,5 @@
-//! Execs that Docker cannot start. It accepts the request, and writes the reason to the stream as if it were output.
+//! The start of an exec. If Docker cannot start it, it has accepted the request, and writes the reason to the stream as
+//! if it were output.
 
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use super::super::{EngineError, Exit, Target};
 use super::Docker;
 use super::answers::ExecAnswer;
 
-/// The times between inspections of an exec that is being started, which may print nothing.
-const FIRST_POLL: Duration = Duration::from_millis(5);
+/// The times between inspections of an exec that is being started, which may print nothing. Docker takes about as long as
+/// the first one, and each inspection slows the start.
+const FIRST_POLL: Duration = Duration::from_millis(50);
 const POLL: Duration = Duration::from_millis(20);
 /// The time until the next inspection of an exec that has printed something, or has ended.
 const SOON: Duration = Duration::from_millis(1);
@@ -25,30 +27,51 @@ const LONGEST_REASON: u64 = 16 << 10;
 /// How long the reason may take.
 const REASON: Duration = Duration::from_secs(2);
 
+/// How a start went.
+pub(super) enum Start {
+    /// Docker could not start it.
+    Failed(Exit),
+    /// It runs, or nothing is known of it yet.
+    Running {
+        /// Its number on the host.
+        pid: Option<i32>,
+    },
+    /// It has run.
+    Ended {
+        /// Its number on the host.
+        pid: i32,
+        /// How it ended.
+        exit: Exit,
+    },
+}
+
 impl Docker {
-    /// Waits until an exec has been started. If it cannot be, returns its end, and takes the reason from the stream.
+    /// Waits until an exec has been started. If it cannot be, takes the reason from the stream.
     pub(super) async fn failed_start(
         &self,
         target: &Target,
         stream: &mut UnixStream,
         (early, tty): (&Bytes, bool),
-    ) -> Result<Option<Exit>, EngineError> {
+    ) -> Result<Start, EngineError> {
         let (begun, mut pause) = (Instant::now(), FIRST_POLL);
         while begun.elapsed() < START {
-            match self.inspect_exec(target).await? {
-                ExecAnswer { pid, .. } if pid > 0 => return Ok(None),
-                ExecAnswer { running: false, exit_code: Some(_), .. } => {
-                    return Ok(Some(failed(&reason(stream, early, tty).await)));
-                }
-                ExecAnswer { .. } => {}
-            }
             // What it prints, and its end, are signs of a start.
             if timeout(pause, stream.readable()).await.is_ok() {
                 sleep(SOON).await;
             }
-            pause = (pause * 2).min(POLL);
+            pause = POLL;
+            match self.inspect_exec(target).await? {
+                ExecAnswer { pid, running: false, exit_code: Some(code), .. } if pid > 0 => {
+                    return Ok(Start::Ended { pid, exit: Exit::with_code(code) });
+                }
+                ExecAnswer { pid, .. } if pid > 0 => return Ok(Start::Running { pid: Some(pid) }),
+                ExecAnswer { running: false, exit_code: Some(_), .. } => {
+                    return Ok(Start::Failed(failed(&reason(stream, early, tty).await)));
+                }
+                ExecAnswer { .. } => {}
+            }
         }
-        Ok(None)
+        Ok(Start::Running { pid: None })
     }
 }
 

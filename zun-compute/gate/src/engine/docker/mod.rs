@@ -5,6 +5,7 @@ mod exit;
 mod failed_start;
 mod http;
 
+use std::future::ready;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +15,7 @@ use http_body_util::BodyExt as _;
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use zun_common::grant::{ApiVersion, NO_DETACH_KEYS};
 use zun_common::pty::Size;
 use zun_common::shutdown::Tasks;
@@ -21,6 +23,7 @@ use zun_common::shutdown::Tasks;
 use super::{Engine, EngineError, Inspected, Opened, Target};
 use crate::session::{Control, Process};
 use answers::{ContainerAnswer, ExecAnswer};
+use failed_start::Start;
 use http::{Call, Http};
 
 /// The oldest version of Docker's API that the gate speaks: Docker 20.10.
@@ -95,7 +98,7 @@ impl Docker {
         let tail = format!("/attach?logs=0&stream=1&stdin=1&stdout=1&stderr=1&{NO_DETACH_KEYS}");
         let call = Call::post("attach to the container", self.path(target, &tail), target);
         let (stream, early) = self.http.hijack(&call).await?;
-        Ok(Opened { stream, early, exit })
+        Ok(Opened { stream, early, pid: None, output_ended: Arc::default(), exit })
     }
 
     async fn start_exec(
@@ -118,13 +121,23 @@ impl Docker {
         }
         call.body = Some(body);
         let (mut stream, early) = self.http.hijack(&call).await?;
-        if let Some(failed) = self.failed_start(target, &mut stream, (&early, tty)).await? {
-            let exit = Box::pin(std::future::ready(Ok(failed)));
-            return Ok(Opened { stream, early: Bytes::new(), exit });
-        }
-        let (docker, target) = (self.clone(), target.clone());
-        let exit = Box::pin(async move { docker.exit_of_exec(&target).await });
-        Ok(Opened { stream, early, exit })
+        let output_ended = Arc::<Notify>::default();
+        Ok(match self.failed_start(target, &mut stream, (&early, tty)).await? {
+            Start::Failed(exit) => {
+                let exit = Box::pin(ready(Ok(exit)));
+                Opened { stream, early: Bytes::new(), pid: None, output_ended, exit }
+            }
+            Start::Ended { pid, exit } => {
+                let exit = Box::pin(ready(Ok(exit)));
+                Opened { stream, early, pid: Some(pid), output_ended, exit }
+            }
+            Start::Running { pid } => {
+                let (docker, target) = (self.clone(), target.clone());
+                let ended = Arc::clone(&output_ended);
+                let exit = Box::pin(async move { docker.exit_of_exec(&target, pid, &ended).await });
+                Opened { stream, early, pid, output_ended, exit }
+            }
+        })
     }
 }
 
