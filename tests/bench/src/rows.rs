@@ -96,18 +96,18 @@ impl Row {
 /// All rows.
 pub const GROUPS: &[Group] = &[
     Group {
-        title: "Commands, over docker's on the same engine",
+        title: "Commands, compared with docker's on the same engine",
         rows: &[
-            row("cli-run", "`zun run -i --rm IMAGE true` over `docker run -i --rm`", Unit::Ratio)
+            row("cli-run", "`zun run -i --rm IMAGE true`, compared with `docker run -i --rm`", Unit::Ratio)
                 .at_most(1.0),
             row(
                 "cli-run-terminal",
-                "the same on a terminal, over `docker run -it --rm`",
+                "the same on a terminal, compared with `docker run -it --rm`",
                 Unit::Ratio,
             )
             .at_most(1.0),
-            row("cli-exec", "`zun exec` over `docker exec`", Unit::Ratio).at_most(0.9),
-            row("cli-list", "`zun list` over `docker ps`", Unit::Ratio).at_most(0.3),
+            row("cli-exec", "`zun exec`, compared with `docker exec`", Unit::Ratio).at_most(0.9),
+            row("cli-list", "`zun list`, compared with `docker ps`", Unit::Ratio).at_most(0.3),
         ],
     },
     Group {
