@@ -22,19 +22,19 @@ const MAX_PRUNINGS: u32 = 200;
 /// How long a tombstone is kept after its host has confirmed the removal.
 const TOMBSTONE_AGE: TimeDelta = TimeDelta::days(30);
 
-/// Tends the ledger until shutdown.
-pub(crate) async fn tend(app: Arc<App>, tasks: Tasks) {
+/// Maintains the ledger until shutdown: expires operations, and deletes old tombstones and events.
+pub(crate) async fn maintain(app: Arc<App>, tasks: Tasks) {
     let mut failing = false;
     for round in (0..PURGE_EVERY).cycle() {
         let outcome = tokio::select! {
             biased;
             () = tasks.cancelled() => return,
-            outcome = tend_once(&app, round == 0) => outcome,
+            outcome = maintain_once(&app, round == 0) => outcome,
         };
         match outcome {
             Ok(()) => failing = false,
             Err(error) if !failing => {
-                tracing::warn!(error = %chain(&error), "cannot tend the ledger");
+                tracing::warn!(error = %chain(&error), "cannot maintain the ledger");
                 failing = true;
             }
             Err(_still) => {}
@@ -47,7 +47,7 @@ pub(crate) async fn tend(app: Arc<App>, tasks: Tasks) {
     }
 }
 
-async fn tend_once(app: &App, purge: bool) -> Result<(), DbError> {
+async fn maintain_once(app: &App, purge: bool) -> Result<(), DbError> {
     let look = |conn: &mut Conn| {
         let at = now(conn)?;
         Ok((operation::is_any_due(conn, at)?, operation::given_up(conn)?))

@@ -124,7 +124,7 @@ pub(crate) async fn serve_agents(
     if let Err(error) = app.reseal_registries().await {
         tracing::error!(error = %chain(&error), "cannot encrypt the passwords of registries with the newest key");
     }
-    background.spawn(ledger::tend(Arc::clone(&app), background.clone()));
+    background.spawn(ledger::maintain(Arc::clone(&app), background.clone()));
     Ok(app)
 }
 

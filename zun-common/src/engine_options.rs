@@ -38,7 +38,7 @@ pub struct EngineOptions {
     /// Capabilities beyond the engine's default, without `CAP_`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cap_add: Vec<String>,
-    /// Capabilities to take away, without `CAP_`.
+    /// Capabilities to drop, without `CAP_`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cap_drop: Vec<String>,
     /// Security options, such as `no-new-privileges`.

@@ -150,7 +150,7 @@ impl Agent {
         let (host, bus, reporting) = (Arc::clone(&agent.host), agent.bus.clone(), &agent.reporting);
         let workers = agent.workers.clone();
         reporting.spawn(control::beat(host, workers, bus, reporting.clone()));
-        tracing::info!(host.name = %agent.host.name, "the agent of host {} is serving", agent.host.name);
+        tracing::info!(host.name = %agent.host.name, "the agent of host {} is ready", agent.host.name);
         Ok(agent)
     }
 

@@ -98,8 +98,12 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Commands, compared with docker's on the same engine",
         rows: &[
-            row("cli-run", "`zun run -i --rm IMAGE true`, compared with `docker run -i --rm`", Unit::Ratio)
-                .at_most(1.0),
+            row(
+                "cli-run",
+                "`zun run -i --rm IMAGE true`, compared with `docker run -i --rm`",
+                Unit::Ratio,
+            )
+            .at_most(1.0),
             row(
                 "cli-run-terminal",
                 "the same on a terminal, compared with `docker run -it --rm`",

@@ -22,7 +22,7 @@ impl App {
         tracing::warn!(
             target: "audit",
             { host.name = %host, request.id = %caller.context.request },
-            "the next agent of host {host} may bring another engine"
+            "the next agent of host {host} may register with another engine"
         );
         Ok(())
     }

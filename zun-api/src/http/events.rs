@@ -53,15 +53,16 @@ impl FromFields for Wanted {
         text_field(
             "since",
             TIME,
-            "First those that were recorded since this time; otherwise only new ones",
+            "Begin with the events since this time; without it, only new events",
         ),
         text_field("until", TIME, "End at this time; otherwise the answer does not end"),
         text_field(
             "filters",
             FILTERS,
-            "Only those that match each key: one of its values, or all labels",
+            "Only events that match every key: one of its values, or all of its labels",
         ),
-        boolean_field("all_projects", "Those of all projects").only(Permission::SeeAllProjects),
+        boolean_field("all_projects", "Include the events of all projects")
+            .only(Permission::SeeAllProjects),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {

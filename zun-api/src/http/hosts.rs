@@ -27,14 +27,14 @@ pub(super) const ROUTES: &[Route] = &[
         .returns::<Host>(),
     Route::post(
         "/v1/hosts/{name}/recover",
-        "Let a host work again whose agent knows more than a restored database",
+        "Let a host carry out operations again after the database was restored",
         to!(recover),
     )
     .only(Permission::RecoverHost)
     .success(202),
     Route::post(
         "/v1/hosts/{name}/replace",
-        "Replace a host that has lost its data or its machine",
+        "Confirm that a host's machine or Docker data was replaced",
         to!(replace),
     )
     .only(Permission::ReplaceHost)

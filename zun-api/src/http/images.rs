@@ -99,10 +99,10 @@ impl FromFields for ImagePage {
         paging::MARKER,
         paging::SORT_DIR,
         paging::SORT_KEY,
-        boolean_field("all_projects", "List those of all projects")
+        boolean_field("all_projects", "Include the images of all projects")
             .only(Permission::SeeAllProjects),
-        text_field("host", HOST_NAME, "Only those on this host"),
-        text_field("repo", SHORT_TEXT, "Only those of this repository"),
+        text_field("host", HOST_NAME, "Only images on this host"),
+        text_field("repo", SHORT_TEXT, "Only images of this repository"),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {

@@ -121,13 +121,13 @@ impl FromFields for RegistryPage {
         paging::MARKER,
         paging::SORT_DIR,
         paging::SORT_KEY,
-        boolean_field("all_projects", "List those of all projects")
+        boolean_field("all_projects", "Include the logins of all projects")
             .only(Permission::SeeAllProjects),
-        text_field("name", SHORT_TEXT, "Only those with this name"),
-        text_field("domain", SHORT_TEXT, "Only those of this registry"),
-        text_field("username", SHORT_TEXT, "Only those of this user of the registry"),
-        text_field("project_id", SHORT_TEXT, "Only those of this project"),
-        text_field("user_id", SHORT_TEXT, "Only those that this user has created"),
+        text_field("name", SHORT_TEXT, "Only logins with this name"),
+        text_field("domain", SHORT_TEXT, "Only logins to this registry"),
+        text_field("username", SHORT_TEXT, "Only logins of this user at the registry"),
+        text_field("project_id", SHORT_TEXT, "Only logins of this project"),
+        text_field("user_id", SHORT_TEXT, "Only logins that this user has created"),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {

@@ -130,9 +130,9 @@ impl FromFields for ResourcePage {
         paging::MARKER,
         paging::SORT_DIR,
         paging::SORT_KEY,
-        boolean_field("all_projects", "List those of all projects")
+        boolean_field("all_projects", "Include those of other projects")
             .only(Permission::SeeAllProjects),
-        text_field("name", SHORT_TEXT, "Only the one with this name"),
+        text_field("name", SHORT_TEXT, "Only those with this name"),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {

@@ -37,7 +37,7 @@ pub(super) const ROUTES: &[Route] = &[
     .only(Permission::ForceDownService)
     .reads::<Forcing>()
     .returns::<ServiceBody<ServiceDown>>(),
-    Route::delete("/v1/services", "Forget a host that does not return", to!(delete))
+    Route::delete("/v1/services", "Remove a host that will not return", to!(delete))
         .only(Permission::DeleteService)
         .reads::<Named>(),
     Route::get("/v1/availability_zones", "List the availability zones", to!(list_zones))

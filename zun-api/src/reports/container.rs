@@ -64,7 +64,7 @@ pub(super) async fn reported(
         let restarts = matches!(accepted.operation.change, Change::Reboot { .. });
         let what = if restarts { "restart the unhealthy" } else { "remove" };
         tracing::info!(
-            container.id = %id, host.name = %host, "host {host} must {what} container {id}"
+            container.id = %id, host.name = %host, "asking host {host} to {what} container {id}"
         );
         app.nudge_later(CallContext::internal(), accepted);
     }

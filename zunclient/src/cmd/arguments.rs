@@ -56,6 +56,19 @@ fn flag_with_value(error: &Error) -> Option<(String, bool)> {
     Some((format!("{flag}={given}"), value))
 }
 
+/// Returns the verb of the command line and the verb below it, such as `image` and `pull`, as far as they are there.
+pub(super) fn verbs<'a>(command: &Command, arguments: &'a [OsString]) -> Vec<&'a str> {
+    let mut command = command;
+    let mut verbs = Vec::new();
+    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(verb) = command.find_subcommand(word) {
+            verbs.push(word);
+            command = verb;
+        }
+    }
+    verbs
+}
+
 /// Returns what the user probably meant, for a message. The last of several suggestions of clap is the nearest.
 pub(super) fn suggestion(
     command: &Command,

@@ -70,11 +70,11 @@ struct Show {
 Example:
   zun host recover compute1
 
-If the database was restored from an older copy, a host that knows more is
-recovering: it reports its containers, and nothing is created, changed or
-removed on it. Compare zun list --host with its containers first. After this,
-the host carries out what the database has as open, such as a removal that was
-accepted before the copy was made.")]
+If the database was restored from an older copy, a host that has carried out
+later operations is recovering: it reports its containers, and nothing is
+created, changed or removed on it. Compare zun list --host with its containers
+first. Then this command lets the host carry out the operations that are open in
+the database, such as a removal that was accepted before the copy was made.")]
 struct Recover {
     /// Name of the host
     host: String,
@@ -109,7 +109,7 @@ never touched.")]
 struct Clean {
     /// Name of the host
     host: String,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short = 'y')]
     yes: bool,
 }

@@ -77,10 +77,10 @@ struct Pull {
 Example:
   zun image list --host compute1")]
 struct List {
-    /// Only those on this host
+    /// List only the images on this host
     #[arg(long, value_name = "HOST")]
     host: Option<HostName>,
-    /// Those of all projects
+    /// List the images of all projects
     #[arg(long)]
     all_projects: bool,
 }
@@ -187,7 +187,7 @@ async fn find(context: &Context, ident: &str) -> Result<Shown, Failure> {
         several => {
             let each = several.iter().map(|image| format!("{} on {}", image.uuid, image.host));
             Err(Failure::new(format!(
-                "`{ident}` is several images: {}; use one of these UUIDs",
+                "`{ident}` names several images: {}; use one of these UUIDs",
                 each.collect::<Vec<_>>().join(", ")
             )))
         }

@@ -333,13 +333,11 @@ fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
         Some(near) => format!("{message}; did you mean `{near}`?"),
         None => format!("{message};"),
     };
-    let verb = arguments.iter().skip(1).find_map(|word| {
-        word.to_str().filter(|word| Cli::command().find_subcommand(word).is_some())
-    });
-    let help = verb.map_or("zun --help".to_owned(), |verb| format!("zun {verb} --help"));
+    let verbs = arguments::verbs(&Cli::command(), arguments);
+    let help = [&["zun"], verbs.as_slice(), &["--help"]].concat().join(" ");
     out::notice(&format!("{} see `{help}`", message.trim_start_matches("error: ")));
-    match verb {
-        Some("run" | "attach" | "exec") => Exit::ZUN_FAILED,
+    match verbs.first() {
+        Some(&("run" | "attach" | "exec")) => Exit::ZUN_FAILED,
         Some(_) | None => Exit::USAGE,
     }
 }

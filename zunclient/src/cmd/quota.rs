@@ -32,7 +32,7 @@ enum Verb {
     Defaults(Defaults),
 }
 
-/// Show the quota of a project and what its containers have
+/// Show the quota of a project and how much of it is in use
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -87,10 +87,17 @@ struct Project {
         value_name = "PROJECT",
         env = "OS_PROJECT_ID",
         hide_env = true,
-        required = true,
         help = "ID of the project (default from OS_PROJECT_ID)"
     )]
-    project: String,
+    project: Option<String>,
+}
+
+impl Project {
+    fn id(self) -> Result<String, Failure> {
+        let missing =
+            || Failure::with_exit("no project given: name one, or set OS_PROJECT_ID", Exit::USAGE);
+        self.project.ok_or_else(missing)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -125,15 +132,16 @@ impl LimitFlags {
 impl Quota {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.verb {
-            Verb::Show(Show { project: Project { project }, select }) => {
-                let usage = context.api.quota(&project).await?;
+            Verb::Show(Show { project, select }) => {
+                let usage = context.api.quota(&project.id()?).await?;
                 select.printer(context).show(&usage, || usage_table(&usage))?;
             }
-            Verb::Set(Set { project: Project { project }, limits, select }) => {
-                let quota = context.api.set_quota(&project, &limits.change()?).await?;
+            Verb::Set(Set { project, limits, select }) => {
+                let quota = context.api.set_quota(&project.id()?, &limits.change()?).await?;
                 select.printer(context).show(&quota, || table(&quota))?;
             }
-            Verb::Reset(Reset { project: Project { project } }) => {
+            Verb::Reset(Reset { project }) => {
+                let project = project.id()?;
                 context.api.reset_quota(&project).await?;
                 context.printer.line(&project)?;
             }

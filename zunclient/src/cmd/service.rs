@@ -76,8 +76,8 @@ Examples:
   zun service force-down compute1
   zun service force-down compute1 --unset
 
-A host that is down gets no new containers, and zun-api accepts only removals of
-those that it has.")]
+A host that is down gets no new containers. Of changes to its containers,
+zun-api accepts only removals.")]
 struct ForceDown {
     /// Name of the host
     host: String,
@@ -86,7 +86,7 @@ struct ForceDown {
     unset: bool,
 }
 
-/// Forget a host that does not return
+/// Remove a host that will not return
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

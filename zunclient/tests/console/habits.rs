@@ -119,7 +119,7 @@ async fn options_after_the_image_are_explained_and_nothing_is_left() {
     let service = Service::start(failed).await;
     let (code, _, message) = piped(&service, &["run", "-d", "cirros", "--name", "x"]).await;
     assert_eq!(code, Some(127), "{message}");
-    let advice = "options of zun go before the image: zun run --name … cirros";
+    let advice = "zun's options go before the image: zun run --name … cirros";
     assert!(message.contains(advice), "{message}");
     assert!(lines(&service).iter().any(|line| line.starts_with("DELETE ")), "it is removed");
     let service = Service::start(failed).await;

@@ -86,7 +86,7 @@ impl App {
         let id = self.call_agent(caller, &host, &call).await?.image;
         tracing::info!(
             container.id = %record.id, host.name = %host, request.id = %caller.context.request,
-            "made the image {name} of container {}", record.id
+            "created the image {name} from container {}", record.id
         );
         Ok(CommittedImage { id, name })
     }

@@ -142,7 +142,7 @@ pub(super) const ROUTES: &[Route] = &[
     .returns::<ContainerChanges>(),
     Route::post(
         "/v1/containers/{ident}/commit",
-        "Make an image of a container on its host",
+        "Create an image from a container, on its host",
         to!(commit::commit),
     )
     .only(Permission::Commit)

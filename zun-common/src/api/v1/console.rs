@@ -99,11 +99,12 @@ pub struct Calls {
     /// Read the exec's state and exit code (`GET`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspect: Option<String>,
-    /// Read the output (`GET`). The client adds the query of [`crate::grant::LogsQuery`].
+    /// Read the output (`GET`). The client adds `?follow=0&stdout=1&stderr=1&timestamps=0&since=0&until=0&tail=all`, with
+    /// its own values. The grant allows no other order, and no part may be left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<String>,
-    /// Inspect files, copy them out, or copy them in (`HEAD`, `GET`, `PUT`). The client adds the query of
-    /// [`crate::grant::ArchiveCall`].
+    /// Inspect files, copy them out, or copy them in (`HEAD`, `GET`, `PUT`). The client adds `?path=PATH`, and
+    /// `?noOverwriteDirNonDir=1&path=PATH` for a `PUT`. PATH is absolute and percent-encoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
     /// Open the console at the host's console gate, by websocket (`GET`, protocol `zun.pty.v1`).

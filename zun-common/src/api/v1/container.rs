@@ -302,10 +302,10 @@ pub struct Container {
     pub disk: u64,
     /// How its health is checked; null if the request did not say.
     pub healthcheck: Option<ShownHealthcheck>,
-    /// Whether it has all rights on the host; administrators only.
+    /// Whether it has all rights on the host; shown to administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privileged: Option<bool>,
-    /// The requested runtime; administrators only.
+    /// The requested runtime; shown to administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
     /// Further requests to the engine. Not in OpenStack Zun's API.

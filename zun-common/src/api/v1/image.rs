@@ -107,7 +107,7 @@ pub struct PullImage {
 pub struct FoundImage {
     /// The name.
     pub name: String,
-    /// What its owner says about it.
+    /// The owner's description of it.
     pub description: String,
     /// How many users like it.
     pub star_count: i64,

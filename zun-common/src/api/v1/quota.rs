@@ -38,11 +38,11 @@ pub struct QuotaChange {
 pub struct Used<T> {
     /// The limit.
     pub limit: i64,
-    /// What the containers of the project have.
+    /// How much is in use.
     pub in_use: T,
 }
 
-/// The limits of a project, and what its containers have.
+/// The limits of a project, and how much of them is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QuotaUsage {
     /// Number of containers.

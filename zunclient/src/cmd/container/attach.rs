@@ -87,7 +87,7 @@ async fn last_left(context: &Context) -> Result<Container, Failure> {
             Ok(container) if is_over(container.status) => {
                 let (name, status) = (&container.name, container.status);
                 let words = format!(
-                    "the last session that was left is over: {name} is {status}; `zun why {name}` shows more"
+                    "your last session has ended: {name} is {status}; `zun why {name}` shows more"
                 );
                 return Err(Failure::new(words));
             }

@@ -62,7 +62,7 @@ impl TerminalFlags {
 /// The options that describe the container.
 #[derive(Debug, Args)]
 pub(super) struct ContainerFlags {
-    /// Image to run, then the command and its arguments (zun options go before the image)
+    /// Image to run, then the command and its arguments (zun's options go before the image)
     #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
     image_and_command: Vec<String>,
     #[command(flatten)]

@@ -107,19 +107,19 @@ pub(super) struct HealthFlags {
     /// Shell command that succeeds while the container works
     #[arg(long, value_name = "COMMAND")]
     health_cmd: Option<String>,
-    /// Time between checks, such as 30s or 1m (default 30s)
+    /// Time between checks, such as 30s or 1m (default from the image, or 30s)
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     health_interval: Option<u64>,
-    /// Time that a check may take (default 30s)
+    /// Time that a check may take (default from the image, or 30s)
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     health_timeout: Option<u64>,
-    /// Failures in a row that make it unhealthy (default 3)
+    /// Failures in a row that make it unhealthy (default from the image, or 3)
     #[arg(long, value_name = "NUMBER")]
     health_retries: Option<u64>,
-    /// Time after the start in which failures do not count (default 0s)
+    /// Time after the start in which failures do not count (default from the image, or 0s)
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     health_start_period: Option<u64>,
-    /// Switch off the image's check
+    /// Disable the image's health check
     #[arg(
         long,
         conflicts_with_all = ["health_cmd", "health_interval", "health_timeout", "health_retries", "health_start_period"]
@@ -147,7 +147,7 @@ pub(super) struct RightFlags {
     /// Capability to drop, or ALL (repeatable)
     #[arg(long, value_name = "CAPABILITY")]
     cap_drop: Vec<String>,
-    /// Add a capability (repeatable)
+    /// Capability to add, or ALL (repeatable)
     #[arg(long, value_name = "CAPABILITY")]
     cap_add: Vec<String>,
     /// Security option, such as no-new-privileges (repeatable)

@@ -92,7 +92,7 @@ impl Run {
     fn explained(&self, failure: Failure) -> Failure {
         let Some((image, word)) = self.container_flags.misplaced_option() else { return failure };
         let message = failure.message.map(|message| {
-            format!("{message}; options of zun go before the image: zun run {word} … {image}")
+            format!("{message}; zun's options go before the image: zun run {word} … {image}")
         });
         Failure { message, ..failure }
     }

@@ -13,7 +13,7 @@ use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 
-/// Stop containers; those that do not run stay as they are
+/// Stop running containers
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -27,10 +27,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  zun events                                    Follow all events; ctrl-c ends it
+  zun events                                    Follow events until ctrl-c
   zun events --since 10m --filter container=web
   zun events --filter event=die --filter event=oom
-  zun events --since 1h --until 0s              Those of the last hour
+  zun events --since 1h --until 0s              Show the last hour
   zun events --format '{{.Action}} {{.Actor.Attributes.name}}'
 
 Filters: container=NAME|ID, event=EVENT, type=container|image|volume|network,
@@ -42,20 +42,21 @@ update, health_status and destroy of containers; pull and delete of images;
 create and destroy of volumes and networks.
 
 TIME is a date, a date and time, Unix seconds, or how long ago (90s, 10m,
-1h30m). Without a time zone it is UTC. The service keeps events for some days.
+1h30m). Without a time zone it is UTC. The service keeps events for 7 days by
+default.
 
-If the connection is lost, zun connects again and continues where it was.")]
+If the connection is lost, zun connects again and misses no event.")]
 pub(super) struct Events {
     /// Show only events that match, such as event=die (repeatable)
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<Filter>,
-    /// Show first those since this time (default only new ones)
+    /// Begin with the events since this time (default only new events)
     #[arg(long, value_name = "TIME", value_parser = time::stamp)]
     since: Option<LogTime>,
     /// Show only events before this time, and end then (default never)
     #[arg(long, value_name = "TIME", value_parser = time::stamp)]
     until: Option<LogTime>,
-    /// Those of all projects (administrators only)
+    /// Show the events of all projects (administrators only)
     #[arg(long)]
     all_projects: bool,
 }

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::out::Table;
 use password::PasswordFlags;
 
-/// Manage the project's logins to registries of images
+/// Manage the project's logins to image registries
 #[derive(Debug, Args)]
 #[command(
     disable_help_subcommand = true,
@@ -67,10 +67,10 @@ struct Create {
 Example:
   zun registry list --domain quay.io")]
 struct List {
-    /// Only those of this registry
+    /// List only the logins to this registry
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<String>,
-    /// Those of all projects (administrators only)
+    /// List the logins of all projects (administrators only)
     #[arg(long)]
     all_projects: bool,
     #[command(flatten)]

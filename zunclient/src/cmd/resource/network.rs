@@ -61,7 +61,7 @@ struct Create {
 Example:
   zun network list")]
 struct List {
-    /// Those of all projects (administrators only)
+    /// List the networks of all projects (administrators only)
     #[arg(long)]
     all_projects: bool,
 }

@@ -53,7 +53,7 @@ struct Create {
 Example:
   zun volume list")]
 struct List {
-    /// Those of all projects (administrators only)
+    /// List the volumes of all projects (administrators only)
     #[arg(long)]
     all_projects: bool,
 }

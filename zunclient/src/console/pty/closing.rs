@@ -51,9 +51,9 @@ pub(super) fn closed(code: u16, message: &str) -> Closed {
         // Without the session, the gate judges a request by its certificate, which may have expired.
         close::UNKNOWN_SESSION | 401 | 403 | 404 | 409 | 410 => Closed::Final(lost_session()),
         close::REPLACED => still_there("another connection has taken over the session"),
-        close::TOO_SLOW => still_there("this client did not take the output for too long"),
+        close::TOO_SLOW => still_there("this client did not read the output for too long"),
         close::PROTOCOL_ERROR | 400 | 426 => {
-            let why = if message.is_empty() { "the host reports a bad message" } else { message };
+            let why = if message.is_empty() { "the host refused a message" } else { message };
             Closed::Final(Closing::bad_protocol(why))
         }
         close::RESTARTING => Closed::Resumable("the console gate restarts".to_owned()),
@@ -89,7 +89,7 @@ impl Closing {
     /// One side broke the protocol, and how.
     pub(super) fn bad_protocol(what: &str) -> Self {
         let why = format!(
-            "the console gate and zun do not understand each other ({what}); install the zun that has the same version as the host"
+            "the console gate and zun do not use the same protocol ({what}); install the zun that has the same version as the host"
         );
         Self { why, code: None, may_run: true }
     }

@@ -42,7 +42,7 @@ const OPTIONS: &[Field] = &[
     field("pids_limit", Kind::Limit { most: 4_194_304 }, "Maximum number of processes"),
     field("ulimits", Kind::Custom(ulimits_schema), "Resource limits of each process, by name"),
     texts_field("cap_add", rules::CAPABILITY, "Capabilities beyond the engine's default"),
-    texts_field("cap_drop", rules::CAPABILITY, "Capabilities to take away"),
+    texts_field("cap_drop", rules::CAPABILITY, "Capabilities to drop"),
     texts_field("security_opt", rules::SECURITY_OPTION, "Security options"),
     texts_field("group_add", rules::GROUP, "Additional groups of the process"),
     field(

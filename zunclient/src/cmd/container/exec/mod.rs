@@ -43,7 +43,7 @@ after detaching, 125 if zun failed, 126 if the command is not executable, 127
 if it was not found."
 )]
 pub(in crate::cmd) struct Exec {
-    /// Container, then the command and its arguments (zun options go before the container)
+    /// Container, then the command and its arguments (zun's options go before the container)
     #[arg(
         required = true,
         num_args = 2..,

@@ -35,7 +35,7 @@ alternatives, except labels: a container must have all of them.
 On a terminal, long values are shortened; in a pipe they are whole.")]
 #[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
 pub(in crate::cmd) struct List {
-    /// Include stopped containers (always on, as zun lists them anyway)
+    /// No effect: zun always lists stopped containers too
     #[arg(short, long)]
     all: bool,
     /// Show only the newest N containers
