@@ -1,7 +1,8 @@
-//! Tends the ledger: ends operations whose time limit has passed, and forgets old ones. Any number of zun-api processes
+//! Tends the ledger: ends operations whose time limit has passed, forgets old ones, and counts the hosts. Any number of zun-api processes
 //! may do this at the same time.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -10,7 +11,7 @@ use zun_common::shutdown::Tasks;
 
 use crate::app::App;
 use crate::db::operation::{self, Settled};
-use crate::db::{Conn, DbError, container, event, now, transaction};
+use crate::db::{Conn, DbError, container, event, host, now, transaction};
 use crate::settings::EventSettings;
 
 /// The interval between two rounds.
@@ -50,9 +51,10 @@ pub(crate) async fn maintain(app: Arc<App>, tasks: Tasks) {
 async fn maintain_once(app: &App, purge: bool) -> Result<(), DbError> {
     let look = |conn: &mut Conn| {
         let at = now(conn)?;
-        Ok((operation::is_any_due(conn, at)?, operation::given_up(conn)?))
+        Ok((operation::is_any_due(conn, at)?, operation::given_up(conn)?, host::beating(conn)?))
     };
-    let (is_any_due, given_up) = app.db.read(look).await?;
+    let (is_any_due, given_up, beating) = app.db.read(look).await?;
+    app.hosts_beating.store(u32::try_from(beating).unwrap_or(u32::MAX), Ordering::Relaxed);
     app.metrics.removals_given_up.set(given_up);
     // Only what is due needs the writer.
     if is_any_due {

@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -116,6 +117,7 @@ pub(crate) async fn serve_agents(
         ca: load_ca(&settings)?,
         secrets: load_keys(&settings)?,
         event_streams: EventStreams::new(settings.events.streams),
+        hosts_beating: AtomicU32::new(0),
         tasks: background.clone(),
         closing,
         settings,

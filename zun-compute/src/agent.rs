@@ -273,7 +273,7 @@ fn host(
     };
     Host {
         reports: Arc::new(Reports::new(name.clone())),
-        control: Control::new(),
+        control: Control::new(heartbeat.interval),
         name,
         bus,
         driver,

@@ -181,6 +181,27 @@ async fn the_service_shows_why_consoles_cannot_be_dialled() {
 }
 
 #[tokio::test]
+async fn agents_are_asked_for_fewer_heartbeats_than_all_hosts_together_may_send() {
+    let api = Api::start_with(|settings| {
+        settings.heartbeats.per_second = std::num::NonZeroU32::MIN;
+    })
+    .await;
+    let first = api.agent("h1").await;
+    let asked = async || {
+        let open = first.heartbeat(|_| {}).await.expect("accepted");
+        (open.interval == Some(1)).then_some(())
+    };
+    eventually_some("one host each second", asked).await;
+    let _second = api.agent("h2").await;
+    let _third = api.agent("h3").await;
+    let asked = async || {
+        let open = first.heartbeat(|_| {}).await.expect("accepted");
+        (open.interval == Some(3)).then_some(())
+    };
+    eventually_some("each of three hosts every three seconds", asked).await;
+}
+
+#[tokio::test]
 async fn a_container_without_a_row_is_counted() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;

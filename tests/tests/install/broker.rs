@@ -92,6 +92,7 @@ impl Broker {
                     operations: Vec::new(),
                     complete_to: 0,
                     digest: None,
+                    interval: None,
                 })
             });
         serve(&bus, Route::Controller, router, &self.tasks).await;

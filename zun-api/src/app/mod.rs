@@ -15,6 +15,8 @@ mod replace_host;
 pub(crate) mod resources;
 pub(crate) mod services;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use tokio_util::sync::CancellationToken;
 use zun_common::bus::Bus;
 use zun_common::shutdown::Tasks;
@@ -52,6 +54,8 @@ pub(crate) struct App {
     /// Without keys no secrets are stored.
     pub(crate) secrets: Option<SecretKeys>,
     pub(crate) event_streams: events::EventStreams,
+    /// The number of hosts that send heartbeats, as last counted.
+    pub(crate) hosts_beating: AtomicU32,
     /// Work that continues after its request was answered.
     pub(crate) tasks: Tasks,
     /// Cancelled when the service begins to shut down.
@@ -61,5 +65,13 @@ pub(crate) struct App {
 impl App {
     fn claim_settings(&self) -> ClaimSettings {
         ClaimSettings { scheduler: self.settings.scheduler, quotas: self.settings.quotas }
+    }
+
+    /// The seconds between two heartbeats of a host for which agents are asked, so that all hosts together send no more
+    /// than the settings allow. Agents whose own interval is longer keep it.
+    pub(crate) fn heartbeat_interval(&self) -> Option<u32> {
+        let hosts = self.hosts_beating.load(Ordering::Relaxed);
+        Some(hosts.div_ceil(self.settings.heartbeats.per_second.get()))
+            .filter(|seconds| *seconds > 0)
     }
 }

@@ -126,7 +126,8 @@ async fn beat(app: Arc<App>, beat: Beat, incoming: Incoming) -> Result<OpenOpera
     } else {
         None
     };
-    Ok(OpenOperations { now: now.and_utc(), operations, complete_to, digest })
+    let interval = app.heartbeat_interval();
+    Ok(OpenOperations { now: now.and_utc(), operations, complete_to, digest, interval })
 }
 
 fn stale_epoch(host: &HostName) -> Problem {

@@ -5,6 +5,7 @@ mod keystone;
 mod quotas;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub bus: BusSettings,
     /// The scheduler.
     pub scheduler: SchedulerSettings,
+    /// The heartbeats of hosts.
+    pub heartbeats: HeartbeatSettings,
     /// Quotas of projects.
     pub quotas: QuotaSettings,
     /// Published ports.
@@ -176,6 +179,21 @@ impl Default for SchedulerSettings {
             disk_ratio: 1.0,
             strategy: PlacementStrategy::Spread,
         }
+    }
+}
+
+/// The heartbeats of hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeartbeatSettings {
+    /// Heartbeats of all hosts together in a second, at most. In a cluster with more hosts than this allows at the
+    /// interval of their agents' settings, zun-api asks the agents for a longer one.
+    pub per_second: NonZeroU32,
+}
+
+impl Default for HeartbeatSettings {
+    fn default() -> Self {
+        Self { per_second: NonZeroU32::new(50).unwrap_or(NonZeroU32::MIN) }
     }
 }
 

@@ -317,6 +317,9 @@ pub struct OpenOperations {
     /// What the database has of the host's containers, if the heartbeat has a digest.
     #[serde(default)]
     pub digest: Option<Digest>,
+    /// Seconds between the host's heartbeats, if zun-api asks for fewer than the agent's settings say.
+    #[serde(default)]
+    pub interval: Option<u32>,
 }
 
 /// Reports the state of a container and the outcomes of its operations. The reply comes after both are in the database.

@@ -27,19 +27,19 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The interval between attempts to register.
 const REGISTER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Registers, and then sends a heartbeat at once, every interval, when the console's status changes, and when an
-/// operation is missing, until shutdown. While the bus does not deliver this host's messages it sends none: a host that
+/// Registers, and then sends a heartbeat at once, every interval, when the host has changed, and when an operation is
+/// missing, until shutdown. While the bus does not deliver this host's messages it sends none: a host that
 /// cannot be reached does not count as up.
 pub(crate) async fn beat(host: Arc<Host>, workers: Workers, bus: Bus, tasks: Tasks) {
     let mut ticks = interval(host.heartbeat.every());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut console = host.console.changes();
-    let mut warned = false;
+    let (mut warned, mut is_asked) = (false, true);
     loop {
         let outcome = tokio::select! {
             biased;
             () = tasks.cancelled() => return,
-            outcome = beat_once(&host, &workers, &bus) => outcome,
+            outcome = beat_once(&host, &workers, (&bus, is_asked)) => outcome,
         };
         update_health(&host, &outcome, &bus);
         let registered = host.control.epoch().is_some();
@@ -51,14 +51,14 @@ pub(crate) async fn beat(host: Arc<Host>, workers: Workers, bus: Bus, tasks: Tas
             }
             Err(_still) => {}
         }
-        tokio::select! {
+        is_asked = tokio::select! {
             biased;
             () = tasks.cancelled() => return,
-            _ = ticks.tick() => {}
-            Ok(()) = console.changed() => {}
-            () = host.control.pull.notified() => {}
-            () = tokio::time::sleep(REGISTER_INTERVAL), if !registered => {}
-        }
+            () = host.control.pull.notified() => true,
+            _ = ticks.tick() => false,
+            Ok(()) = console.changed() => false,
+            () = tokio::time::sleep(REGISTER_INTERVAL), if !registered => false,
+        };
     }
 }
 
@@ -83,10 +83,14 @@ struct Sent {
     sent: Result<(), String>,
 }
 
-async fn beat_once(host: &Host, workers: &Workers, bus: &Bus) -> Sent {
+async fn beat_once(host: &Host, workers: &Workers, (bus, is_asked): (&Bus, bool)) -> Sent {
     let heartbeat = heartbeat(host, false).await;
     let engine = heartbeat.inventory.is_some();
-    Sent { engine, sent: send(host, workers, (bus, heartbeat)).await }
+    let is_due = is_asked
+        || host.control.epoch().is_none()
+        || host.control.pace().is_due(&heartbeat, Instant::now());
+    let sent = if is_due { send(host, workers, (bus, heartbeat)).await } else { Ok(()) };
+    Sent { engine, sent }
 }
 
 async fn send(
@@ -99,6 +103,7 @@ async fn send(
     }
     let Some(epoch) = host.control.epoch() else { return Ok(()) };
     if !bus.transport().is_serving() {
+        host.control.pace().reset();
         return Err("the bus does not deliver this host's messages".to_owned());
     }
     let sent = Instant::now();
@@ -118,6 +123,8 @@ async fn send(
                 );
                 host.reconcile_needed.notify_one();
             }
+            host.metrics.heartbeats.inc();
+            host.control.pace().answered(sent, call.heartbeat, open.interval);
             receive(host, workers, (epoch, sent, open));
             Ok(())
         }
@@ -125,7 +132,10 @@ async fn send(
             host.control.lost(epoch);
             Err(problem.to_string())
         }
-        Err(error) => Err(chain(&error)),
+        Err(error) => {
+            host.control.pace().reset();
+            Err(chain(&error))
+        }
     }
 }
 
@@ -139,7 +149,6 @@ fn receive(host: &Host, workers: &Workers, (epoch, sent, open): (Epoch, Instant,
 fn update_health(host: &Host, beat: &Sent, bus: &Bus) {
     let (engine, bus) = (beat.engine, bus.transport().is_serving());
     let no_console = host.console.required().err().map(|problem| problem.message);
-    host.metrics.heartbeats.inc();
     host.health.send_modify(|health| {
         *health = AgentHealth { beats: health.beats + 1, engine, bus, no_console };
     });
@@ -152,7 +161,7 @@ async fn heartbeat(host: &Host, leaving: bool) -> Heartbeat {
         inventory,
         console: if leaving { None } else { host.console.listener() },
         console_trouble: host.console.unavailable_reason(),
-        interval: host.heartbeat.interval,
+        interval: host.control.pace().interval(),
         leaving,
         generation: host.control.next_heartbeat(),
         strays: host.strays.get(),

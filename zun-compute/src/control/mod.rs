@@ -8,6 +8,7 @@
 
 mod comparison;
 mod heartbeat;
+mod pace;
 mod register;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,6 +22,7 @@ use zun_common::rpc::{Code, Problem};
 
 use comparison::Comparison;
 pub(crate) use heartbeat::{beat, leave};
+use pace::Pace;
 
 /// The epoch and the database's clock.
 #[derive(Debug)]
@@ -32,6 +34,7 @@ pub(crate) struct Control {
     /// When the last heartbeat was sent that zun-api has answered.
     confirmed: watch::Sender<Option<Instant>>,
     comparison: Mutex<Comparison>,
+    pace: Mutex<Pace>,
 }
 
 /// The database's time when a heartbeat was sent, at the earliest.
@@ -42,7 +45,8 @@ struct Clock {
 }
 
 impl Control {
-    pub(crate) fn new() -> Self {
+    /// `interval` is that between heartbeats, in seconds.
+    pub(crate) fn new(interval: u32) -> Self {
         Self {
             epoch: watch::Sender::new(None),
             clock: Mutex::new(None),
@@ -50,6 +54,7 @@ impl Control {
             heartbeats: AtomicI64::new(0),
             confirmed: watch::Sender::new(None),
             comparison: Mutex::new(Comparison::new()),
+            pace: Mutex::new(Pace::new(interval)),
         }
     }
 
@@ -133,8 +138,13 @@ impl Control {
         self.comparison.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn begin(&self, epoch: Epoch) {
         *self.comparison() = Comparison::new();
+        self.pace().reset();
         self.epoch.send_replace(Some(epoch));
     }
 
@@ -153,7 +163,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_databases_clock_goes_on_between_heartbeats() {
-        let control = Control::new();
+        let control = Control::new(5);
         assert_eq!(control.now(), None);
         let now = Utc::now();
         control.set_clock(Instant::now(), now);
@@ -163,7 +173,7 @@ mod tests {
 
     #[test]
     fn only_the_current_epoch_is_accepted_and_can_be_lost() {
-        let control = Control::new();
+        let control = Control::new(5);
         assert_eq!(control.check(Epoch(1)).expect_err("no epoch").code, Code::StaleEpoch);
         control.begin(Epoch(2));
         assert!(control.check(Epoch(1)).is_err());

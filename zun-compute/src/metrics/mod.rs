@@ -104,7 +104,7 @@ impl Metrics {
             "Containers of this host, by status",
             self.containers.clone(),
         );
-        let heartbeats = "Heartbeats, whether zun-api answered or not";
+        let heartbeats = "Heartbeats that zun-api has answered";
         registry.register("heartbeats", heartbeats, self.heartbeats.clone());
         registry.register_with_unit(
             "operation_duration",

@@ -85,7 +85,7 @@ impl Workers {
 
     /// Carries out all open operations, as zun-api listed them in the reply to a heartbeat.
     pub(crate) fn perform_all(&self, open: OpenOperations) {
-        let OpenOperations { now: _, operations, complete_to, digest: _ } = open;
+        let OpenOperations { now: _, operations, complete_to, digest: _, interval: _ } = open;
         // Containers whose queue is full. Their other operations must not overtake the one that was left out; all of
         // them come again with the next heartbeat.
         let mut full = HashSet::new();

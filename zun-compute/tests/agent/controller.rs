@@ -150,6 +150,7 @@ impl Ledger {
             operations: operations.collect(),
             complete_to: i64::try_from(self.operations.len()).expect("few"),
             digest: None,
+            interval: None,
         }
     }
 

@@ -12,5 +12,5 @@ pub(crate) use change::{
     Beaten, Registration, beat, check_epoch, forget_engine, recover, register,
 };
 pub(crate) use claim::{ClaimSettings, Growth, change_claim, claim, release};
-pub(crate) use query::{all, by_name};
+pub(crate) use query::{all, beating, by_name};
 pub(crate) use row::{Liveness, Record};
