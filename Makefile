@@ -2,7 +2,7 @@
 # need g++.
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test test-long bench chaos simulation matrix conditions docs picture fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete
+.PHONY: help run up down test test-long bench chaos simulation matrix conditions docs picture web web-pictures fuzz check package testbed-up testbed-down test-testbed fmt scripts clippy doc deny machete types
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -70,13 +70,23 @@ picture: ## Record a session and write docs/session-light.svg and docs/session-d
 	@deploy/packages.sh run
 	@deploy/picture.sh
 
-check: fmt scripts machete deny clippy doc ## Check format, scripts, dependencies, licences, lints and documentation
+web: ## Build the web console into web/dist; the next build of zun-console contains it
+	@deploy/packages.sh web
+	@deploy/web.sh build
+
+web-pictures: ## Write the pictures of docs/web-console.md
+	@deploy/web.sh pictures
+
+check: fmt scripts types machete deny clippy doc ## Check format, scripts, types, dependencies, licences, lints and documentation
 
 fmt:
 	cargo fmt --all --check
 
 scripts:
 	@for script in $$(git ls-files '*.sh' .ci/run); do bash -n "$$script" || exit 1; done
+
+types:
+	@deploy/web.sh check
 
 clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -21,6 +21,7 @@ as_root() {
 # Builds the programs and prints to stderr: stdout and stdin belong to the container.
 build() {
   command -v cargo >/dev/null || fail "cannot build: cargo is missing; install Rust from https://rustup.rs"
+  "$ROOT/deploy/web.sh" build
   local programs=(-p zunclient -p zun-compute -p zun-authz -p zun-runtime -p zun-standalone)
   (cd "$ROOT" && cargo build --release --locked "${programs[@]}" --bins) </dev/null >&2
 }

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$ROOT"
 if [ -z "${ZUN_BIN:-}" ]; then
   command -v cargo >/dev/null || fail "cannot build: cargo is missing; install Rust from https://rustup.rs"
+  deploy/web.sh build
   cargo build --release --locked -p zun-api -p zun-compute -p zun-authz -p zun-runtime -p zun-gate -p zunclient --bins >&2
 fi
 work=$(mktemp -d)

@@ -1,14 +1,16 @@
 #!/bin/bash
 # Installs missing Debian packages, and prints their names first.
 #   packages.sh run    install what is needed to build and run the standalone service
-#   packages.sh test   install that and what the tests need
+#   packages.sh web    install what is needed to build the web console
+#   packages.sh test   install all that and what the tests need
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 # COMMAND:PACKAGE. The package is installed if the command is missing.
 RUN=(dockerd:docker.io docker:docker-cli containerd:containerd runc:runc iptables:iptables ip:iproute2
   mount:mount unshare:util-linux setsid:util-linux busybox:busybox-static tar:tar cc:gcc)
-TEST=(mmdebstrap:mmdebstrap python3:python3-minimal)
+WEB=(node:nodejs npm:npm)
+TEST=(mmdebstrap:mmdebstrap python3:python3-minimal chromium:chromium)
 
 missing() {
   local pair command package
@@ -33,8 +35,9 @@ known() { [ -n "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ]; }
 
 case ${1:-} in
   run) wanted=$(missing "${RUN[@]}" | sort -u) ;;
-  test) wanted=$({ missing "${RUN[@]}" "${TEST[@]}"; missing_postgres; missing_venv; } | sort -u) ;;
-  *) sed -n "3,4s/^# *//p" "$0" >&2; exit 2 ;;
+  web) wanted=$(missing "${WEB[@]}" | sort -u) ;;
+  test) wanted=$({ missing "${RUN[@]}" "${WEB[@]}" "${TEST[@]}"; missing_postgres; missing_venv; } | sort -u) ;;
+  *) sed -n "3,5s/^# *//p" "$0" >&2; exit 2 ;;
 esac
 [ -n "$wanted" ] || exit 0
 

@@ -1,10 +1,12 @@
 #!/bin/bash
-# Runs all tests with the services that they need. Arguments go to `cargo test`. With ZUN_TEST_LONG=1, repeated tests run in
+# Runs all tests with the services that they need. Arguments go to `cargo test`; with arguments, the web console's own tests
+# do not run. With ZUN_TEST_LONG=1, repeated tests run in
 # full length; the default is a tenth.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
+if [ $# = 0 ]; then deploy/web.sh test; else deploy/web.sh build; fi
 # The tests run the programs of this build.
 cargo build --locked --workspace --bins
 if [ "$(id -u)" = 0 ]; then

@@ -343,6 +343,8 @@ fn counted<const N: usize>(payload: &[u8]) -> Option<(Stream, [u64; N])> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
     use super::super::{EndingReason, SessionKind};
@@ -376,7 +378,8 @@ mod tests {
             Frame::Status(Box::new(Ending::new(EndingReason::Detached, "left"))),
             Frame::Resize(Size { width: 80, height: 24 }),
             Frame::Hello(Box::new(hello)),
-            Frame::Ack { stream: Stream::StdinEnd, offset: u64::MAX },
+            // The largest number that JavaScript holds.
+            Frame::Ack { stream: Stream::StdinEnd, offset: (1 << 53) - 1 },
             Frame::Signal { number: 7, name: "SIGTERM".to_owned() },
             Frame::Ping(1),
             Frame::Pong(2),
@@ -391,6 +394,22 @@ mod tests {
         for frame in frames() {
             assert_eq!(Frame::decode(&frame.encode()), Ok(Some(frame)));
         }
+    }
+
+    /// The web console reads and writes the same messages in TypeScript. Its tests read this file.
+    #[test]
+    fn the_messages_of_the_web_consoles_tests_are_those_of_this_crate() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/tests/frames.txt");
+        let frames = frames().into_iter().map(|frame| STANDARD.encode(frame.encode()) + "\n");
+        let frames: String = frames.collect();
+        if std::env::var_os("ZUN_WRITE_FRAMES").is_some() {
+            std::fs::write(file, &frames).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(file).unwrap(),
+            frames,
+            "run the test with ZUN_WRITE_FRAMES=1"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 pub mod engine;
 pub mod hub;
+pub mod page;
 pub mod ring;
 pub mod run;
 pub mod server;

@@ -1,0 +1,76 @@
+// Whether the gate is still there. The client asks after input, and when it has heard nothing for a while. Times are in
+// milliseconds.
+
+import type { Frame } from './frame.ts';
+
+/** The client asks if it has heard nothing for this time. */
+const IDLE = 7000;
+
+/** The shortest time between two questions because of input. */
+const PAUSE = 400;
+
+/** When silence after a question means that the link is lost. It is longer on slow links. */
+const LOST = 1500;
+
+export class Liveness {
+  #heardAt: number;
+  /** When the oldest question was asked that nothing was heard after. */
+  #waitsSince: number | undefined;
+  #askedAt: number;
+  #number = 0;
+  /** Input was sent after the last question. */
+  #hasInput = false;
+  #roundTrip = 0;
+
+  constructor(now: number) {
+    this.#heardAt = now;
+    this.#askedAt = now;
+  }
+
+  /** A new link replaces the former one. */
+  renew(now: number): void {
+    this.#heardAt = now;
+    this.#waitsSince = undefined;
+    this.#askedAt = now;
+  }
+
+  /** Something has arrived. Everything counts, because an answer may be queued behind output. */
+  heard(now: number): void {
+    this.#heardAt = now;
+    this.#waitsSince = undefined;
+  }
+
+  answered(number: number, now: number): void {
+    if (number !== this.#number) return;
+    const roundTrip = now - this.#askedAt;
+    this.#roundTrip = this.#roundTrip === 0 ? roundTrip : (this.#roundTrip * 7 + roundTrip) / 8;
+  }
+
+  sentInput(): void {
+    this.#hasInput = true;
+  }
+
+  /** Returns a question that is due. */
+  nextPing(now: number): Frame | undefined {
+    const at = this.pingAt();
+    if (at === undefined || at > now) return undefined;
+    this.#number += 1;
+    this.#askedAt = now;
+    this.#waitsSince = now;
+    this.#hasInput = false;
+    return { type: 'ping', number: this.#number };
+  }
+
+  /** Returns when to ask next; `undefined` while an answer is awaited. */
+  pingAt(): number | undefined {
+    if (this.#waitsSince !== undefined) return undefined;
+    const idle = this.#heardAt + IDLE;
+    return this.#hasInput ? Math.min(idle, this.#askedAt + PAUSE) : idle;
+  }
+
+  /** Returns when silence means that the link is lost; `undefined` while no answer is awaited. */
+  lostAt(): number | undefined {
+    if (this.#waitsSince === undefined) return undefined;
+    return this.#waitsSince + Math.max(LOST, this.#roundTrip * 6);
+  }
+}

@@ -1,0 +1,52 @@
+// Chromium, and pages in it that may not do anything wrong.
+
+import { strict as assert } from 'node:assert';
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from 'playwright-core';
+
+/** Starts Debian's Chromium, or the one that ZUN_TEST_CHROMIUM names. */
+export function launch(options: string[] = []): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env['ZUN_TEST_CHROMIUM'] ?? '/usr/bin/chromium',
+    // Root has no sandbox. The pages are our own.
+    args: ['--no-sandbox', '--disable-dev-shm-usage', ...options],
+  });
+}
+
+/** A page, with everything that it did wrong. */
+export interface Watched {
+  context: BrowserContext;
+  page: Page;
+  /** Errors, violations of the policy, and requests to elsewhere. */
+  faults: string[];
+}
+
+/** Opens a page that notes its faults. */
+export async function watched(browser: Browser, origin: string, options: BrowserContextOptions = {}): Promise<Watched> {
+  const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'], ...options });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
+  page.on('console', (message) => {
+    // The browser reports each link that is lost.
+    if (message.type() === 'error' && !/WebSocket|ERR_|status of 40/.test(message.text())) faults.push(message.text());
+  });
+  page.on('request', (request) => {
+    const { protocol, host } = new URL(request.url());
+    if (protocol !== 'data:' && protocol !== 'blob:' && host !== new URL(origin).host) faults.push(`request to ${request.url()}`);
+  });
+  return { context, page, faults };
+}
+
+/** The text on the visible part of the terminal. */
+export function screenText(page: Page): Promise<string> {
+  return page.locator('.xterm-rows').innerText();
+}
+
+/** Waits until a fact holds. */
+export async function eventually(what: string, holds: () => boolean | Promise<boolean>, seconds = 15): Promise<void> {
+  const end = Date.now() + seconds * 1000;
+  while (!(await holds())) {
+    assert.ok(Date.now() < end, `${what}: not within ${seconds} s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
