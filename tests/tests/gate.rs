@@ -8,6 +8,7 @@ mod gate {
     mod fencing;
     mod program;
     mod refusals;
+    mod restarts;
     mod sessions;
     mod slow;
 }

@@ -67,6 +67,19 @@ impl Demultiplexer {
         Ok(Some(Part { stream, data, begins, ends: missing == 0 }))
     }
 
+    /// Goes on where another demultiplexer was ([`Demultiplexer::place`]).
+    pub fn within(frame: Option<(Stream, usize)>) -> Self {
+        let frame = frame.filter(|(_, missing)| *missing > 0);
+        let frame = frame.map(|(stream, missing)| Frame { stream, missing, begins: false });
+        Self { unread: BytesMut::new(), frame }
+    }
+
+    /// Returns how many bytes of the connection are not in a part yet, and the frame that has begun, with the number of
+    /// bytes that it misses after its last part.
+    pub fn place(&self) -> (usize, Option<(Stream, usize)>) {
+        (self.unread.len(), self.frame.map(|frame| (frame.stream, frame.missing)))
+    }
+
     /// Returns `true` if the stream must not end here, because a frame is incomplete.
     pub fn is_mid_frame(&self) -> bool {
         self.frame.is_some() || !self.unread.is_empty()
@@ -130,6 +143,30 @@ mod tests {
             prop_assert!(!demultiplexer.is_mid_frame());
             let expected: Vec<_> = sent.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
             prop_assert_eq!(got, expected);
+        }
+
+        #[test]
+        fn another_demultiplexer_goes_on_at_any_byte(
+            sent in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)), 0..12),
+            piece in 1_usize..30,
+        ) {
+            let (wire, mut from) = (encode(&sent), 0);
+            let (mut frame, mut got) = (None, [Vec::new(), Vec::new()]);
+            while from < wire.len() {
+                let mut demultiplexer = Demultiplexer::within(frame);
+                let to = wire.len().min(from + piece + HEADER_SIZE);
+                demultiplexer.feed(wire.get(from..to).expect("in range"));
+                while let Some(part) = demultiplexer.next_part().expect("known streams") {
+                    got[usize::from(part.stream == Stream::Stderr)].extend(part.data);
+                }
+                let (unread, place) = demultiplexer.place();
+                (from, frame) = (to - unread, place);
+            }
+            for (is_error, got) in [false, true].into_iter().zip(got) {
+                let of_it = sent.iter().filter(|(error, _)| *error == is_error);
+                let expected: Vec<u8> = of_it.flat_map(|(_, bytes)| bytes.clone()).collect();
+                prop_assert_eq!(got, expected);
+            }
         }
 
         #[test]

@@ -4,6 +4,7 @@
 //! The watchdog depends on the service's health checks, not on a timer: if the checks hang, systemd restarts
 //! the service.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -36,7 +37,7 @@ pub struct ServiceManager {
 impl ServiceManager {
     /// Returns the service manager that started this process, if it set `NOTIFY_SOCKET`.
     pub fn from_env() -> Option<Self> {
-        std::env::var_os("NOTIFY_SOCKET")?;
+        socket()?;
         Some(Self::new(sd_notify::watchdog_enabled()))
     }
 
@@ -78,6 +79,11 @@ impl ServiceManager {
         }
         states
     }
+}
+
+/// The socket of the service manager that started this process.
+pub fn socket() -> Option<PathBuf> {
+    std::env::var_os("NOTIFY_SOCKET").map(Into::into)
 }
 
 /// Notifies the service manager, if there is one, that the service is stopping.

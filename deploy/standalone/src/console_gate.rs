@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use zun_common::id::HostName;
 use zun_compute::certificate::CertificateFiles;
-use zun_gate::run::Gate;
+use zun_gate::run::{Gate, Handover};
 use zun_gate::settings::{Settings, TlsSettings};
 
 /// Why the gate cannot start.
@@ -32,7 +32,7 @@ pub(crate) async fn start(
     settings.docker.socket = engine;
     settings.notify_socket = Some(notify);
     settings.tls = TlsSettings { ca, certificate, key };
-    let gate = Gate::start(&settings).await?;
+    let gate = Gate::start(&settings, Handover::default()).await?;
     let address = gate.address().map_err(Failure::Address)?;
     Ok((gate, address))
 }

@@ -11,7 +11,7 @@ use zun_api::ca::{CertificateAuthority, EnrolledHost};
 use zun_common::grant::{Grant, Mode, Target};
 use zun_common::id::HostName;
 use zun_common::pki::signing_request;
-use zun_gate::run::Gate;
+use zun_gate::run::{Gate, Handover};
 use zun_gate::settings::Settings;
 use zun_tests::proxy::Proxy;
 use zun_tests::tls::{Identity, RogueCa, TlsDialer};
@@ -41,7 +41,7 @@ impl Bench {
         let mut settings = settings(directory.path(), &ca);
         settings.docker.socket.clone_from(&socket);
         change(&mut settings);
-        let gate = Gate::start(&settings).await.expect("a gate");
+        let gate = Gate::start(&settings, Handover::default()).await.expect("a gate");
         let dialer = TlsDialer {
             address: gate.address().expect("an address"),
             name: HOST.to_owned(),

@@ -18,19 +18,23 @@ use super::client::{Session, hello};
 const BETWEEN: usize = 128 << 10;
 
 /// What one client has sent and received over all its connections.
-struct Copy {
-    input: Vec<u8>,
-    sent: usize,
-    end_sent: bool,
+pub(super) struct Copy {
+    pub(super) input: Vec<u8>,
+    pub(super) sent: usize,
+    pub(super) end_sent: bool,
     /// Stdin does not end before the last cut.
-    may_end: bool,
-    output: Vec<u8>,
-    ending: Option<Ending>,
+    pub(super) may_end: bool,
+    pub(super) output: Vec<u8>,
+    pub(super) ending: Option<Ending>,
 }
 
 impl Copy {
+    pub(super) const fn of(input: Vec<u8>) -> Self {
+        Self { input, sent: 0, end_sent: false, may_end: false, output: Vec::new(), ending: None }
+    }
+
     /// Sends and receives until the link is lost, or the session has ended.
-    async fn pass(&mut self, session: &mut Session, random: &mut SmallRng) {
+    pub(super) async fn pass(&mut self, session: &mut Session, random: &mut SmallRng) {
         loop {
             let window = usize::try_from(STDIN_WINDOW).expect("small");
             let acknowledged = usize::try_from(session.acknowledged).expect("small");
@@ -79,8 +83,7 @@ async fn no_byte_is_lost_or_repeated_in_random_cuts_of_both_directions() {
     let mut session =
         Session::connect(&dialer, &identity, &grant, hello()).await.expect("a session");
     bench.docker(&["start", &id]);
-    let mut copy =
-        Copy { input, sent: 0, end_sent: false, may_end: false, output: Vec::new(), ending: None };
+    let mut copy = Copy::of(input);
     let (mut done, begun) = (0, Instant::now());
     while copy.ending.is_none() {
         assert!(begun.elapsed() < Duration::from_mins(5), "seed {seed}: {done} cuts");

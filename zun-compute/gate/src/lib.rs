@@ -7,7 +7,9 @@
 #![warn(missing_docs)]
 
 pub mod engine;
+pub mod holder;
 pub mod hub;
+pub mod kept;
 pub mod page;
 pub mod ring;
 pub mod run;

@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 use zun_common::chain;
 use zun_common::settings::SettingsError;
 use zun_common::telemetry::{self, BadFilter};
-use zun_gate::run;
+use zun_gate::run::{self, Handover};
 use zun_gate::settings::{NoHostName, Settings};
 
 /// Console gate of a Zun compute host
@@ -25,6 +25,9 @@ struct Arguments {
     /// Check the settings and exit
     #[arg(long)]
     check_config: bool,
+    /// Stop when stdin, a pipe, ends: a parent process runs this program
+    #[arg(long, hide = true)]
+    until_stdin_ends: bool,
 }
 
 /// Why zun-console failed.
@@ -58,6 +61,7 @@ fn print_error(failure: &Failure) {
 }
 
 fn begin(arguments: &Arguments) -> Result<(), Failure> {
+    let handover = Handover::from_env()?;
     let settings = Settings::load(arguments.config.as_deref())?;
     settings.host_name()?;
     telemetry::init(&settings.log)?;
@@ -65,5 +69,5 @@ fn begin(arguments: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
-    Ok(runtime.block_on(run::run(&settings))?)
+    Ok(runtime.block_on(run::run(&settings, handover, arguments.until_stdin_ends))?)
 }

@@ -1,8 +1,11 @@
 //! Runs the gate from its start to its shutdown.
 
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::info;
 use zun_common::notify::{self, Health, ServiceManager};
@@ -11,11 +14,14 @@ use zun_common::shutdown::{self, Tasks};
 use crate::engine::Engine;
 use crate::engine::docker::Docker;
 use crate::hub::Hub;
+use crate::kept::{DescriptorStore, Inherited, InheritedError, LISTENER};
 use crate::server::{ListenError, Listener};
 use crate::settings::{NoHostName, Settings};
 
 /// How long clients may take to take their leave at shutdown.
 const GOODBYE: Duration = Duration::from_secs(3);
+/// The same if they can come back to the next gate at once.
+const SHORT_GOODBYE: Duration = Duration::from_millis(100);
 /// How long the engine may take to answer a health check.
 const ENGINE_ANSWER: Duration = Duration::from_secs(2);
 
@@ -28,9 +34,33 @@ pub enum Failure {
     /// The gate cannot listen.
     #[error("cannot serve clients")]
     Listen(#[from] ListenError),
+    /// What a former process has kept cannot be used.
+    #[error(transparent)]
+    Inherited(#[from] InheritedError),
+    /// The service manager's socket cannot be used.
+    #[error("cannot use the socket in NOTIFY_SOCKET")]
+    Store(#[source] std::io::Error),
     /// Signal handlers cannot be installed.
     #[error("cannot install signal handlers")]
     Signals(#[source] std::io::Error),
+}
+
+/// What the gate gets from a former process, and keeps for the next one.
+#[derive(Debug, Default)]
+pub struct Handover {
+    /// What the next process gets.
+    pub store: Arc<DescriptorStore>,
+    /// What this process has got.
+    pub inherited: Inherited,
+}
+
+impl Handover {
+    /// By way of the service manager that started this process. To be called before anything else opens a file.
+    pub fn from_env() -> Result<Self, Failure> {
+        let inherited = Inherited::from_env()?;
+        let store = DescriptorStore::from_env().map_err(Failure::Store)?;
+        Ok(Self { store: Arc::new(store), inherited })
+    }
 }
 
 /// A running gate.
@@ -43,10 +73,10 @@ pub struct Gate {
 
 impl Gate {
     /// Starts a gate for the Docker engine of the settings.
-    pub async fn start(settings: &Settings) -> Result<Self, Failure> {
+    pub async fn start(settings: &Settings, handover: Handover) -> Result<Self, Failure> {
         let sessions = Tasks::new();
         let engine = Docker::at(settings.docker.socket.clone(), sessions.clone());
-        Self::start_with(settings, Arc::new(engine), sessions).await
+        Self::start_with(settings, Arc::new(engine), sessions, handover).await
     }
 
     /// Starts a gate for this engine. The sessions' tasks belong to `sessions`.
@@ -54,12 +84,22 @@ impl Gate {
         settings: &Settings,
         engine: Arc<dyn Engine>,
         sessions: Tasks,
+        handover: Handover,
     ) -> Result<Self, Failure> {
+        let Handover { store, mut inherited } = handover;
         let host = settings.host_name()?;
         let limits = settings.limits.of_sessions();
-        let hub = Hub::new(engine, limits, settings.limits.sessions.get(), sessions.clone());
-        let listener = Listener::open(settings, host, Arc::clone(&hub)).await?;
+        let (most, kept) = (settings.limits.sessions.get(), Arc::clone(&store));
+        let hub = Hub::new(engine, (limits, most), sessions.clone(), kept);
+        let socket = inherited.listener();
+        let listener = Listener::open(settings, host, Arc::clone(&hub), socket).await?;
         let listener = Arc::new(listener);
+        hub.restore(&mut inherited);
+        for name in inherited.names() {
+            store.forget(name);
+        }
+        store.forget(LISTENER);
+        store.keep(LISTENER, &[listener.descriptor()]);
         let accepting = Tasks::new();
         let (own, tasks) = (Arc::clone(&listener), accepting.clone());
         accepting.spawn(async move { own.serve(&tasks).await });
@@ -76,7 +116,8 @@ impl Gate {
         let (accepting, sessions) = self.tasks;
         accepting.cancel();
         self.hub.restart();
-        accepting.finish(GOODBYE).await;
+        let goodbye = if self.hub.is_kept() { SHORT_GOODBYE } else { GOODBYE };
+        accepting.finish(goodbye).await;
         sessions.finish(GOODBYE).await;
     }
 
@@ -99,20 +140,36 @@ impl Gate {
     }
 }
 
-/// Serves clients until SIGTERM or SIGINT.
-pub async fn run(settings: &Settings) -> Result<(), Failure> {
-    let gate = Gate::start(settings).await?;
+/// Serves clients until SIGTERM or SIGINT, or until a parent process closes the pipe on stdin.
+pub async fn run(
+    settings: &Settings,
+    handover: Handover,
+    until_stdin_ends: bool,
+) -> Result<(), Failure> {
+    let gate = Gate::start(settings, handover).await?;
     if let Ok(address) = gate.address() {
         info!("serving consoles on {address}");
     }
     let ended = match ServiceManager::from_env() {
         Some(manager) => tokio::select! {
-            ended = shutdown::signal() => ended,
+            ended = end(until_stdin_ends) => ended,
             () = gate.report_health(manager) => Ok(()),
         },
-        None => shutdown::signal().await,
+        None => end(until_stdin_ends).await,
     };
     notify::stopping();
     gate.stop().await;
     ended.map_err(Failure::Signals)
+}
+
+async fn end(until_stdin_ends: bool) -> std::io::Result<()> {
+    if !until_stdin_ends {
+        return shutdown::signal().await;
+    }
+    let mut stdin = Receiver::from_owned_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
+    let mut ignored = Vec::new();
+    tokio::select! {
+        ended = shutdown::signal() => ended,
+        _ = stdin.read_to_end(&mut ignored) => Ok(()),
+    }
 }

@@ -11,7 +11,7 @@ use zun_common::settings::{SettingsError, Sources};
 use zun_common::telemetry::LogSettings;
 
 use crate::ring::Memory;
-use crate::session::Limits;
+use crate::session::{Limits, MOST_ATTACHMENTS};
 
 /// The prefix of variables that override keys, such as `ZUN_CONSOLE__LISTEN`.
 pub const PREFIX: &str = "ZUN_CONSOLE";
@@ -91,7 +91,7 @@ pub struct LimitSettings {
     pub connections: NonZeroUsize,
     /// The most containers and execs whose streams are held.
     pub sessions: NonZeroUsize,
-    /// The most clients of one container or exec, with those that may come back.
+    /// The most clients of one container or exec, with those that may come back. More than 160 count as 160.
     pub attachments: NonZeroUsize,
     /// MiB of output that is kept for all sessions together.
     pub memory: NonZeroU32,
@@ -124,7 +124,7 @@ impl LimitSettings {
             ring: RING,
             memory: Memory::of(memory.saturating_mul(1 << 20)),
             resume: Duration::from_secs(self.resume.get().into()),
-            attachments: self.attachments.get(),
+            attachments: self.attachments.get().min(MOST_ATTACHMENTS),
         }
     }
 }

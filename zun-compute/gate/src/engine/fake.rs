@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::net::UnixStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use zun_common::pty::Size;
 
-use super::{Engine, EngineError, Exit, Inspected, Opened, Target};
+use super::{Engine, EngineError, Exit, Inspected, Opened, Run, Target};
 use crate::session::{Control, Process};
 
 /// The engine. Clones share its processes.
@@ -64,6 +64,13 @@ impl FakeEngine {
         }
     }
 
+    async fn exit_of(&self, target: &Target) -> Result<Exit, EngineError> {
+        let mut exit = self.find(target, |found| found.exit.subscribe())?;
+        let exited = exit.wait_for(Option::is_some).await;
+        let exited = exited.ok().and_then(|exit| exit.clone());
+        exited.ok_or_else(|| EngineError::NotFound(target.clone()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Target, FakeProcess>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,6 +92,7 @@ fn inspected(found: &FakeProcess) -> Inspected {
         stdin_ends: true,
         pid: None,
         failed_start: None,
+        started_at: None,
     }
 }
 
@@ -103,19 +111,24 @@ impl Engine for FakeEngine {
         const DOING: &str = "open a stream";
         let unreachable = |cause| EngineError::Unreachable { doing: DOING, cause };
         let (stream, theirs) = UnixStream::pair().map_err(unreachable)?;
-        let mut exit = self.find(target, |found| {
+        self.find(target, |found| {
             found.stream = Some(theirs);
             if matches!(target, Target::Exec(_)) {
                 found.process.running = true;
             }
-            found.exit.subscribe()
         })?;
-        let exit = Box::pin(async move {
-            let gone = |words: &str| EngineError::Failed { doing: DOING, words: words.to_owned() };
-            let exited = exit.wait_for(Option::is_some).await;
-            exited.ok().and_then(|exit| exit.clone()).ok_or_else(|| gone("the process was removed"))
-        });
+        let (engine, target) = (self.clone(), target.clone());
+        let exit = Box::pin(async move { engine.exit_of(&target).await });
         Ok(Opened { stream, early: Bytes::new(), pid: None, output_ended: Arc::default(), exit })
+    }
+
+    async fn exit_again(
+        &self,
+        target: &Target,
+        _run: &Run,
+        _output_ended: &Notify,
+    ) -> Result<Exit, EngineError> {
+        self.exit_of(target).await
     }
 
     async fn started(&self, target: &Target) -> Result<Inspected, EngineError> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use zun_common::id::{EngineId, ExecId};
@@ -21,7 +22,8 @@ pub use pid::exit_of;
 use crate::session::{Control, Process};
 
 /// What a session is connected to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// A container's main process.
     Container(EngineId),
@@ -51,6 +53,35 @@ pub struct Inspected {
     pub pid: Option<i32>,
     /// If the last start failed: the exit code, and why.
     pub failed_start: Option<(i64, String)>,
+    /// When the container's present or last run began, in the engine's words.
+    pub started_at: Option<String>,
+}
+
+/// The run of a process that a session shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Whether the run has begun. Otherwise it is the next one.
+    pub running: bool,
+    /// When the container's present or last run began, in the engine's words.
+    #[serde(default)]
+    pub started_at: Option<String>,
+    /// The process's number on the host.
+    #[serde(default)]
+    pub pid: Option<i32>,
+    /// Whether the end of stdin can be passed on without losing output.
+    pub stdin_ends: bool,
+}
+
+impl Inspected {
+    /// The present run, or the next one.
+    pub fn run(&self) -> Run {
+        Run {
+            running: self.process.running,
+            started_at: self.started_at.clone(),
+            pid: self.pid,
+            stdin_ends: self.stdin_ends,
+        }
+    }
 }
 
 /// How a process ended.
@@ -91,6 +122,9 @@ pub enum EngineError {
     /// It does not know the target.
     #[error("the engine does not know {0}")]
     NotFound(Target),
+    /// The run is over, and the container was started again.
+    #[error("{0} was started again")]
+    Restarted(Target),
     /// The target's state does not allow it, such as an exec that was started already.
     #[error("the engine cannot {doing}: {words}")]
     Conflict {
@@ -133,6 +167,15 @@ pub trait Engine: Send + Sync + 'static {
         size: Option<Size>,
     ) -> Result<Opened, EngineError>;
 
+    /// Waits for the exit of a run whose stream a former gate has opened, or finds out how it has ended. Waits while the
+    /// engine is away. `output_ended` is notified when the output has ended.
+    async fn exit_again(
+        &self,
+        target: &Target,
+        run: &Run,
+        output_ended: &Notify,
+    ) -> Result<Exit, EngineError>;
+
     /// Waits until the process has been started, and inspects it. Fails if the container is removed before.
     async fn started(&self, target: &Target) -> Result<Inspected, EngineError>;
 
@@ -141,4 +184,14 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Completes if the engine answers.
     async fn ping(&self) -> Result<(), EngineError>;
+}
+
+/// Waits for the exit of a run whose stream a former gate has opened.
+pub fn exit_again(
+    engine: &Arc<dyn Engine>,
+    (target, run): (Target, Run),
+    output_ended: &Arc<Notify>,
+) -> BoxFuture<'static, Result<Exit, EngineError>> {
+    let (engine, output_ended) = (Arc::clone(engine), Arc::clone(output_ended));
+    Box::pin(async move { engine.exit_again(&target, &run, &output_ended).await })
 }

@@ -7,7 +7,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::engine::Target;
+use super::saved::Saved;
+use crate::engine::{Run, Target};
 use crate::session::{ConnectionId, Left, Next, Session};
 
 /// A connection takes no further message after this many bytes.
@@ -17,8 +18,14 @@ const MOST_BYTES: usize = 128 << 10;
 #[derive(Debug)]
 pub struct Live {
     target: Target,
-    session: Mutex<Session>,
+    state: Mutex<State>,
     changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    session: Session,
+    saved: Saved,
 }
 
 /// What a look at the session found.
@@ -39,8 +46,9 @@ pub enum ToDo {
 }
 
 impl Live {
-    pub(super) fn new(target: Target, session: Session) -> Self {
-        Self { target, session: Mutex::new(session), changed: Notify::new() }
+    pub(super) fn new(session: Session, saved: Saved) -> Self {
+        let target = saved.target().clone();
+        Self { target, state: Mutex::new(State { session, saved }), changed: Notify::new() }
     }
 
     /// What the session is connected to.
@@ -48,16 +56,55 @@ impl Live {
         &self.target
     }
 
-    /// Looks at the session.
-    pub(super) fn look<T>(&self, at: impl FnOnce(&mut Session) -> T) -> T {
-        at(&mut self.lock())
+    /// The run of the process.
+    pub(super) fn run(&self) -> Run {
+        self.lock().saved.run().clone()
     }
 
-    /// Changes the session, and wakes all who wait for a change.
+    /// Looks at the session.
+    pub(super) fn look<T>(&self, at: impl FnOnce(&mut Session) -> T) -> T {
+        at(&mut self.lock().session)
+    }
+
+    /// Changes the session, records it, and wakes all who wait for a change.
     pub fn change<T>(&self, change: impl FnOnce(&mut Session, Instant) -> T) -> T {
-        let changed = change(&mut self.lock(), Instant::now());
+        self.change_with(change, Saved::state)
+    }
+
+    /// The same for a change of the streams only, which happens often.
+    pub(super) fn advance<T>(&self, change: impl FnOnce(&mut Session, Instant) -> T) -> T {
+        self.change_with(change, Saved::progress)
+    }
+
+    fn change_with<T>(
+        &self,
+        change: impl FnOnce(&mut Session, Instant) -> T,
+        save: impl FnOnce(&mut Saved, &Session),
+    ) -> T {
+        let mut state = self.lock();
+        let State { session, saved } = &mut *state;
+        let changed = change(session, Instant::now());
+        save(saved, session);
+        session.recorded();
+        drop(state);
         self.changed.notify_waiters();
         changed
+    }
+
+    /// The process has started, and this is its run.
+    pub(super) fn started(&self, run: Run) {
+        self.lock().saved.set_run(run);
+        self.change(|session, _| session.started());
+    }
+
+    /// Whether the next process of the gate continues the session.
+    pub(super) fn is_kept(&self) -> bool {
+        self.lock().saved.is_kept()
+    }
+
+    /// The session is over.
+    pub(super) fn forget(&self) {
+        self.lock().saved.forget();
     }
 
     /// Waits until a look finds something.
@@ -68,7 +115,7 @@ impl Live {
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
-            let found = look(&mut self.lock(), Instant::now());
+            let found = look(&mut self.lock().session, Instant::now());
             match found {
                 Found::This(found) => return found,
                 Found::Nothing(None) => changed.await,
@@ -92,9 +139,9 @@ impl Live {
         self.change(|session, now| session.disconnect(id, left, now));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Session> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // No caller panics while it changes the session, unless the session itself has a bug.
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,19 +3,27 @@
 mod live;
 mod pumps;
 mod run;
+mod saved;
+mod streams;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Mutex as AsyncMutex;
-use tracing::info;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tracing::{info, warn};
+use zun_common::chain;
 use zun_common::pty::{ClientHello, Resume, SessionKind};
 use zun_common::shutdown::Tasks;
 
 pub use live::{Live, ToDo};
 
-use crate::engine::{Engine, EngineError, Target};
-use crate::session::{ConnectionId, Join, JoinRefused, KeyHash, Limits, Session, Token};
+use crate::engine::{Engine, EngineError, Opened, Target, exit_again};
+use crate::kept::{DescriptorStore, Inherited, session_name};
+use crate::session::{ConnectionId, Files, Join, JoinRefused, KeyHash, Limits, Session, Token};
+use run::Awaited;
+use saved::{Restored, Saved};
+use streams::Streams;
 
 /// A client with its grant.
 #[derive(Debug, Clone)]
@@ -45,6 +53,9 @@ pub enum ConnectError {
     /// There are no random numbers for a token.
     #[error("cannot create a token")]
     NoRandomness,
+    /// The files of the session cannot be created.
+    #[error("cannot create the files of the session")]
+    Files(#[source] io::Error),
 }
 
 /// A client's connection to its session.
@@ -62,6 +73,7 @@ pub struct Hub {
     limits: Limits,
     most: usize,
     tasks: Tasks,
+    store: Arc<DescriptorStore>,
     sessions: Mutex<Sessions>,
 }
 
@@ -74,9 +86,35 @@ struct Sessions {
 }
 
 impl Hub {
-    /// Creates a hub with at most this many sessions. Its tasks belong to `tasks`.
-    pub fn new(engine: Arc<dyn Engine>, limits: Limits, most: usize, tasks: Tasks) -> Arc<Self> {
-        Arc::new(Self { engine, limits, most, tasks, sessions: Mutex::default() })
+    /// Creates a hub with at most this many sessions, which are kept in `store`. Its tasks belong to `tasks`.
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        (limits, most): (Limits, usize),
+        tasks: Tasks,
+        store: Arc<DescriptorStore>,
+    ) -> Arc<Self> {
+        Arc::new(Self { engine, limits, most, tasks, store, sessions: Mutex::default() })
+    }
+
+    /// Continues the sessions of a former process.
+    pub fn restore(self: &Arc<Self>, inherited: &mut Inherited) {
+        while let Some((number, descriptors)) = inherited.session() {
+            let limits = self.limits.clone();
+            match Saved::restore((&self.store, number), descriptors, limits) {
+                Ok(Restored { session, saved, streams }) => {
+                    let (target, run) = (saved.target().clone(), saved.run().clone());
+                    let live = Arc::new(Live::new(session, saved));
+                    info!(%target, "a session goes on after the restart of the gate");
+                    let output_ended = Arc::<Notify>::default();
+                    let exit = exit_again(&self.engine, (target, run), &output_ended);
+                    self.serve(number, live, streams, Awaited { output_ended, exit, again: true });
+                }
+                Err(error) => {
+                    warn!(error = %chain(&error), "a session cannot go on after the restart of the gate");
+                    self.store.forget(&session_name(number));
+                }
+            }
+        }
     }
 
     /// The engine.
@@ -127,9 +165,12 @@ impl Hub {
                 joined => return Ok(Connected { id: joined?, live }),
             }
         }
-        let (number, live) = self.open(target, &client).await?;
-        let id = Self::join(number, &live, client)?;
-        Ok(Connected { live, id })
+        self.open(target, client).await
+    }
+
+    /// Whether sessions go on after a restart.
+    pub fn is_kept(&self) -> bool {
+        self.store.keeps()
     }
 
     /// Closes all connections, so that clients come back after the restart.
@@ -154,35 +195,54 @@ impl Hub {
     async fn open(
         self: &Arc<Self>,
         target: &Target,
-        client: &Client,
-    ) -> Result<(u64, Arc<Live>), ConnectError> {
+        client: Client,
+    ) -> Result<Connected, ConnectError> {
         if self.count() >= self.most {
             return Err(ConnectError::TooManySessions);
         }
         let inspected = self.engine.inspect(target).await?;
         let size = client.hello.size.filter(|_| client.may_write);
+        let files = Files::create().map_err(ConnectError::Files)?;
         let opened = self.engine.open(target, &inspected, size).await?;
-        let mut session = Session::new(inspected.process, self.limits.clone());
+        let Opened { stream, early, pid, output_ended, exit } = opened;
+        let (mut session, mut run) =
+            (Session::new(inspected.process, self.limits.clone(), files), inspected.run());
         if inspected.process.kind == SessionKind::Exec {
+            // Its start has been waited for.
             session.started();
+            (run.running, run.pid) = (true, pid);
         }
-        let live = Arc::new(Live::new(target.clone(), session));
         let number = {
             let mut sessions = self.sessions();
             sessions.last += 1;
-            let number = sessions.last;
-            sessions.live.insert(number, Arc::clone(&live));
-            number
+            sessions.last
         };
-        let (hub, own, engine) = (Arc::clone(self), Arc::clone(&live), Arc::clone(&self.engine));
+        let [_, _, spool] = session.files();
+        let streams = Streams::begin(stream, &early, spool).map_err(ConnectError::Files)?;
+        let saved = Saved::begin((&self.store, number), (target, run), &session, &streams)
+            .map_err(ConnectError::Files)?;
+        let live = Arc::new(Live::new(session, saved));
+        // It joins before the session is served, because a session without clients may end.
+        let id = Self::join(number, &live, client).inspect_err(|_| live.forget())?;
+        let awaited = Awaited { output_ended, exit, again: false };
+        self.serve(number, Arc::clone(&live), streams, awaited);
+        Ok(Connected { live, id })
+    }
+
+    fn serve(self: &Arc<Self>, number: u64, live: Arc<Live>, streams: Streams, awaited: Awaited) {
+        {
+            let mut sessions = self.sessions();
+            sessions.last = sessions.last.max(number);
+            sessions.live.insert(number, Arc::clone(&live));
+        }
+        let (hub, engine) = (Arc::clone(self), Arc::clone(&self.engine));
         self.tasks.spawn(async move {
             tokio::select! {
-                () = run::run(&own, &*engine, inspected, opened) => {}
-                () = hub.tasks.cancelled() => run::stop(&own),
+                () = run::run(&live, &*engine, streams, awaited) => live.forget(),
+                () = run::stopped(&live, &hub.tasks) => run::stop(&live),
             }
             hub.sessions().live.remove(&number);
         });
-        Ok((number, live))
     }
 
     /// The session that a new client of the target joins. An exec has only one; a container has one for each run.
@@ -218,3 +278,6 @@ impl Hub {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,16 +3,16 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use rustix::net::{Shutdown, shutdown};
+use tokio::net::UnixStream;
 use tracing::warn;
 use zun_common::chain;
 use zun_common::docker_stream::{Demultiplexer, Stream};
 
 use super::live::{Found, Live};
 use crate::engine::Engine;
-use crate::session::{Chunk, Control, LARGEST_READ, Session};
+use crate::kept::{Input, Output};
+use crate::session::{Chunk, Control, Session, Taken};
 
 /// How long the engine may refuse a size, because the process is just starting.
 const SIZE_RETRIES: u32 = 40;
@@ -24,20 +24,13 @@ const MEMORY_PAUSE: Duration = Duration::from_millis(100);
 /// Reads output until the stream ends.
 pub(super) async fn read(
     live: &Live,
-    mut stream: OwnedReadHalf,
-    early: Bytes,
+    stream: &UnixStream,
+    output: &mut Output,
     tty: bool,
 ) -> io::Result<()> {
-    let mut demultiplexer = Demultiplexer::default();
-    let mut buffer = BytesMut::with_capacity(LARGEST_READ);
-    buffer.extend_from_slice(&early);
+    let mut taker = Taker::new(live.look(|session| session.taken()), tty);
     loop {
-        if tty {
-            live.change(|session, now| session.output(Stream::Stdout, &buffer, now));
-        } else {
-            split(live, &mut demultiplexer, &buffer)?;
-        }
-        buffer.clear();
+        taker.take(live, output)?;
         live.until(|session, now| {
             if session.wants_output() {
                 Found::This(())
@@ -46,35 +39,69 @@ pub(super) async fn read(
             }
         })
         .await;
-        let limited = &mut (&mut stream).take(LARGEST_READ as u64);
-        if limited.read_buf(&mut buffer).await? == 0 {
+        if !output.receive(stream).await? {
             return Ok(());
         }
     }
 }
 
-fn split(live: &Live, demultiplexer: &mut Demultiplexer, bytes: &[u8]) -> io::Result<()> {
-    demultiplexer.feed(bytes);
-    live.change(|session, now| {
-        while let Some(part) = demultiplexer.next_part().map_err(io::Error::other)? {
-            session.output(part.stream, &part.data, now);
+/// Moves output from the journal to the rings.
+struct Taker {
+    /// Without a terminal.
+    demultiplexer: Option<Demultiplexer>,
+    /// The offset in the journal up to which it was read.
+    read: u64,
+    buffer: Vec<u8>,
+}
+
+impl Taker {
+    fn new(taken: Taken, tty: bool) -> Self {
+        let demultiplexer = (!tty).then(|| Demultiplexer::within(taken.frame));
+        Self { demultiplexer, read: taken.offset, buffer: Vec::new() }
+    }
+
+    fn take(&mut self, live: &Live, output: &mut Output) -> io::Result<()> {
+        self.buffer.clear();
+        output.read(self.read, &mut self.buffer);
+        if self.buffer.is_empty() {
+            return Ok(());
         }
+        self.read += self.buffer.len() as u64;
+        let taken = live.advance(|session, now| {
+            let Some(demultiplexer) = &mut self.demultiplexer else {
+                session.output(Stream::Stdout, &self.buffer, now);
+                session.set_taken(Taken { offset: self.read, frame: None });
+                return Ok(self.read);
+            };
+            demultiplexer.feed(&self.buffer);
+            while let Some(part) = demultiplexer.next_part().map_err(io::Error::other)? {
+                session.output(part.stream, &part.data, now);
+            }
+            let (unread, frame) = demultiplexer.place();
+            let offset = self.read - unread as u64;
+            session.set_taken(Taken { offset, frame });
+            Ok::<_, io::Error>(offset)
+        })?;
+        output.free(taken);
         Ok(())
-    })
+    }
 }
 
 /// Writes stdin to the engine. Never returns.
-pub(super) async fn write(live: &Live, stream: &mut OwnedWriteHalf, stdin_ends: bool) {
+pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, stdin_ends: bool) {
+    if input.flush(stream).await.is_err() {
+        live.advance(Session::close_input);
+    }
     loop {
         let next = live
             .until(|session, _| session.next_input().map_or(Found::Nothing(None), Found::This))
             .await;
         let written = match next.chunk {
-            Chunk::Bytes(bytes) => stream.write_all(&bytes).await,
-            Chunk::End if stdin_ends => stream.shutdown().await,
+            Chunk::Bytes(bytes) => input.pass(stream, bytes.len()).await,
+            Chunk::End if stdin_ends => shutdown(stream, Shutdown::Write).map_err(Into::into),
             Chunk::End => Ok(()),
         };
-        live.change(|session, now| match written {
+        live.advance(|session, now| match written {
             Ok(()) => session.wrote(now),
             // The process has ended, or has closed its stdin.
             Err(_) => session.close_input(now),
@@ -89,6 +116,9 @@ pub(super) async fn control(live: &Live, engine: &dyn Engine) {
         let next = live
             .until(|session, _| session.next_control().map_or(Found::Nothing(None), Found::This))
             .await;
+        if matches!(next, Control::Signal(_)) {
+            live.change(|session, _| session.signalling());
+        }
         let done = engine.control(live.target(), &next).await;
         match (next, done) {
             (Control::Resize(size), Err(_)) if refused < SIZE_RETRIES => {

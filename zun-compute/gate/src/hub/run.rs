@@ -1,15 +1,20 @@
 //! The life of a session: from the opened stream to the last client that knows how it ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::{info, warn};
 use zun_common::chain;
-use zun_common::pty::{Ending, EndingReason, SessionKind};
+use zun_common::pty::{Ending, EndingReason};
+use zun_common::shutdown::Tasks;
 
 use super::live::{Found, Live};
 use super::pumps;
-use crate::engine::{Engine, EngineError, Exit, Inspected, Opened, exit_of};
+use super::streams::Streams;
+use crate::engine::{Engine, EngineError, Exit, Inspected, Run, exit_of};
 use crate::session::Departure;
 
 /// How long output may still arrive after the engine has reported the exit.
@@ -18,27 +23,40 @@ const LAST_OUTPUT: Duration = Duration::from_secs(10);
 const EXIT_CODE: Duration = Duration::from_secs(2);
 /// How often the engine is asked.
 const QUESTIONS: u32 = 5;
+/// How long a stopping gate waits for the engine's answer about a signal.
+const ANSWER: Duration = Duration::from_secs(1);
 /// The pause after the engine failed to watch for a start.
 const START_RETRY: Duration = Duration::from_secs(1);
 
+/// The exit of a session's process.
+pub(super) struct Awaited {
+    /// To be notified when the output has ended.
+    pub(super) output_ended: Arc<Notify>,
+    pub(super) exit: BoxFuture<'static, Result<Exit, EngineError>>,
+    /// Whether a former gate has opened the stream, so that the process may have exited meanwhile.
+    pub(super) again: bool,
+}
+
 /// Serves a session until nobody needs it any more.
-pub(super) async fn run(
-    live: &Live,
-    engine: &dyn Engine,
-    mut inspected: Inspected,
-    opened: Opened,
-) {
-    let Opened { stream, early, pid, output_ended, exit } = opened;
-    if inspected.process.kind == SessionKind::Exec {
-        // Its start has been waited for.
-        inspected.process.running = true;
-        inspected.pid = pid;
+pub(super) async fn run(live: &Live, engine: &dyn Engine, streams: Streams, awaited: Awaited) {
+    if !live.look(|session| session.is_over()) {
+        let ending = serve(live, engine, streams, awaited).await;
+        live.change(|session, _| session.end(ending));
     }
-    let (reader, mut writer) = stream.into_split();
-    let stdin_ends = inspected.stdin_ends;
-    let tty = inspected.process.tty;
+    tokio::select! {
+        () = keep_attachments(live) => {}
+        () = live.until(|session, _| if session.is_abandoned() { Found::This(()) } else { Found::Nothing(None) }) => {}
+    }
+    log_departures(live);
+}
+
+/// Serves a session until it is known how it ends.
+async fn serve(live: &Live, engine: &dyn Engine, streams: Streams, awaited: Awaited) -> Ending {
+    let Streams { stream, output: mut journal, mut input } = streams;
+    let Awaited { output_ended, exit, again } = awaited;
+    let (Run { stdin_ends, .. }, tty) = (live.run(), live.look(|session| session.process().tty));
     let ending = async {
-        let mut output = std::pin::pin!(pumps::read(live, reader, early, tty));
+        let mut output = std::pin::pin!(pumps::read(live, &stream, &mut journal, tty));
         let mut exit = std::pin::pin!(exit);
         tokio::select! {
             ended = &mut output => {
@@ -62,22 +80,16 @@ pub(super) async fn run(
         tokio::select! {
             ending = ending => Some(ending),
             () = unused(live) => None,
-            () = pumps::write(live, &mut writer, stdin_ends) => None,
+            () = pumps::write(live, &stream, &mut input, stdin_ends) => None,
             () = pumps::control(live, engine) => None,
-            removed = watch_process(live, engine, inspected) => Some(removed),
+            removed = watch_process(live, engine, again) => Some(removed),
         }
     };
     let ending = tokio::select! {
         ending = serving => ending,
         () = keep_attachments(live) => None,
     };
-    let ending = ending.unwrap_or_else(|| Ending::new(EndingReason::Detached, ""));
-    live.change(|session, _| session.end(ending));
-    tokio::select! {
-        () = keep_attachments(live) => {}
-        () = live.until(|session, _| if session.is_abandoned() { Found::This(()) } else { Found::Nothing(None) }) => {}
-    }
-    log_departures(live);
+    ending.unwrap_or_else(|| Ending::new(EndingReason::Detached, ""))
 }
 
 fn exited_with(exit: Exit) -> Ending {
@@ -93,6 +105,9 @@ fn exited_with(exit: Exit) -> Ending {
 fn lost(error: &EngineError) -> Ending {
     match error {
         EngineError::NotFound(_) => Ending::new(EndingReason::Removed, "the container was removed"),
+        EngineError::Restarted(_) => {
+            Ending::new(EndingReason::Restarted, "the container was started again")
+        }
         EngineError::Conflict { .. }
         | EngineError::Failed { .. }
         | EngineError::Unreachable { .. } => {
@@ -127,16 +142,27 @@ async fn after_output(
 
 /// Watches for the start and the exit of the process. Returns only if the container is removed before its start: its
 /// stream would never end.
-async fn watch_process(live: &Live, engine: &dyn Engine, mut inspected: Inspected) -> Ending {
-    while !inspected.process.running {
+async fn watch_process(live: &Live, engine: &dyn Engine, again: bool) -> Ending {
+    let mut run = live.run();
+    if again && run.running {
+        // Its former number may be another process's by now.
+        let inspected = engine.inspect(live.target()).await.ok();
+        let inspected = inspected.filter(|now| now.started_at == run.started_at);
+        run.pid = inspected.as_ref().and_then(|inspected| inspected.pid);
+        if inspected.is_some_and(|inspected| !inspected.process.running) {
+            live.change(|session, _| session.exited());
+        }
+    }
+    while !run.running {
         match engine.started(live.target()).await {
-            Ok(started) => inspected = started,
+            Ok(started) => run = started.run(),
             Err(removed @ EngineError::NotFound(_)) => return lost(&removed),
             Err(_) => tokio::time::sleep(START_RETRY).await,
         }
     }
-    live.change(|session, _| session.started());
-    if let Some(pid) = inspected.pid
+    let pid = run.pid;
+    live.started(run);
+    if let Some(pid) = pid
         && exit_of(pid).await.is_ok()
     {
         live.change(|session, _| session.exited());
@@ -172,9 +198,23 @@ async fn keep_attachments(live: &Live) {
     }
 }
 
-/// Ends a session because the gate stops.
+/// Completes when the gate stops and no signal is in doubt.
+pub(super) async fn stopped(live: &Live, tasks: &Tasks) {
+    tasks.cancelled().await;
+    let answered =
+        live.until(
+            |session, _| {
+                if session.is_signalling() { Found::Nothing(None) } else { Found::This(()) }
+            },
+        );
+    drop(timeout(ANSWER, answered).await);
+}
+
+/// Ends a session because the gate stops, unless the next gate continues it.
 pub(super) fn stop(live: &Live) {
-    live.change(|session, _| session.forget_all());
+    if !live.is_kept() {
+        live.change(|session, _| session.forget_all());
+    }
     log_departures(live);
 }
 

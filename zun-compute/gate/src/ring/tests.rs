@@ -2,9 +2,18 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn ring(limit: usize, memory: Memory) -> Ring {
+    Ring::new(crate::kept::memory_file("ring").expect("a file"), limit, memory)
+}
+
+fn read(ring: &Ring, from: u64, limit: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    assert_eq!(ring.read(from, limit, &mut bytes), bytes.len());
+    bytes
+}
+
 fn kept(ring: &Ring) -> Vec<u8> {
-    let (first, second) = ring.read(ring.start(), usize::MAX);
-    [first, second].concat()
+    read(ring, ring.start(), usize::MAX)
 }
 
 fn numbered(from: usize, length: usize) -> Vec<u8> {
@@ -17,12 +26,13 @@ proptest! {
         pieces in prop::collection::vec(0_usize..100_000, 0..40),
         limit in 1_usize..300_000,
     ) {
-        let mut ring = Ring::new(limit, Memory::of(usize::MAX));
+        let mut ring = ring(limit, Memory::of(usize::MAX));
         let mut all: Vec<u8> = Vec::new();
         for length in pieces {
             let piece = numbered(all.len(), length);
             all.extend(&piece);
             ring.push(&piece);
+            ring.free();
             prop_assert_eq!(ring.end(), all.len() as u64);
             let expected = all.len().min(limit);
             prop_assert_eq!(ring.end() - ring.start(), expected as u64);
@@ -34,13 +44,12 @@ proptest! {
     fn a_part_is_read_by_its_offset(
         length in 1_usize..300_000, from in 0_u64..300_000, limit in 0_usize..100_000,
     ) {
-        let mut ring = Ring::new(100_000, Memory::of(usize::MAX));
+        let mut ring = ring(100_000, Memory::of(usize::MAX));
         let all = numbered(0, length);
         for piece in all.chunks(7_777) {
             ring.push(piece);
         }
-        let (first, second) = ring.read(from, limit);
-        let got = [first, second].concat();
+        let got = read(&ring, from, limit);
         if from < ring.start() || from >= ring.end() {
             prop_assert!(got.is_empty());
         } else {
@@ -54,7 +63,7 @@ proptest! {
         steps in prop::collection::vec((1_usize..60_000, 0_u64..100_000), 1..30),
         memory in 0_usize..300_000,
     ) {
-        let mut ring = Ring::new(200_000, Memory::of(memory));
+        let mut ring = ring(200_000, Memory::of(memory));
         let mut floor = 0;
         for (length, read) in steps {
             if ring.reserve(length, floor) {
@@ -69,7 +78,7 @@ proptest! {
 #[test]
 fn an_unused_ring_has_no_memory_and_a_dropped_one_gives_it_back() {
     let memory = Memory::of(1 << 20);
-    let mut ring = Ring::new(4 << 20, memory.clone());
+    let mut ring = ring(4 << 20, memory.clone());
     assert_eq!(memory.left(), 1 << 20);
     ring.push(b"x");
     assert_eq!(memory.left(), (1 << 20) - FIRST);
@@ -80,12 +89,34 @@ fn an_unused_ring_has_no_memory_and_a_dropped_one_gives_it_back() {
 #[test]
 fn without_memory_the_ring_keeps_what_it_has() {
     let memory = Memory::of(FIRST);
-    let mut first = Ring::new(4 << 20, memory.clone());
+    let mut first = ring(4 << 20, memory.clone());
     first.push(&numbered(0, 3 * FIRST));
     assert_eq!((first.start(), first.end()), (2 * FIRST as u64, 3 * FIRST as u64));
     assert_eq!(kept(&first), numbered(2 * FIRST, FIRST));
-    let mut second = Ring::new(4 << 20, memory);
+    let mut second = ring(4 << 20, memory);
     second.push(b"abc");
     assert_eq!((second.start(), second.end()), (3, 3));
     assert!(!second.reserve(1, 3));
+}
+
+#[test]
+fn a_ring_continues_in_another_process_and_dropped_bytes_take_no_memory() {
+    let memory = Memory::of(8 << 20);
+    let mut first = ring(128 << 10, memory.clone());
+    for piece in numbered(0, 5 << 20).chunks(60_000) {
+        first.push(piece);
+        first.free();
+    }
+    let file = first.file().try_clone().expect("a descriptor");
+    let at = (first.start(), first.end());
+    let bytes = kept(&first);
+    drop(first);
+    let mut second = Ring::restored(file, at, 128 << 10, memory.clone());
+    assert_eq!(kept(&second), bytes);
+    second.push(b"more");
+    assert_eq!(kept(&second), [&bytes[4..], b"more"].concat());
+    let blocks = std::os::unix::fs::MetadataExt::blocks(&second.file().metadata().expect("a file"));
+    assert!(blocks * 512 <= 512 << 10, "{blocks} blocks");
+    drop(second);
+    assert_eq!(memory.left(), 8 << 20);
 }

@@ -10,6 +10,7 @@ mod tls;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,25 +71,37 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens as the settings say.
+    /// Listens as the settings say, with the socket of a former process if it has the same address: connections that
+    /// were opened meanwhile wait there.
     pub async fn open(
         settings: &Settings,
         host: HostName,
         hub: Arc<Hub>,
+        inherited: Option<std::net::TcpListener>,
     ) -> Result<Self, ListenError> {
         let tls = Tls::load(&settings.tls)?;
         let notifier = settings.notify_socket.clone().map(SessionNotifier::to).transpose();
         let notifier = notifier.map_err(ListenError::Notifier)?.map(Arc::new);
         let address = settings.listen;
-        let socket = TcpListener::bind(address)
-            .await
-            .map_err(|cause| ListenError::Bind { address, cause })?;
+        let bind = |cause| ListenError::Bind { address, cause };
+        let socket = match inherited.filter(|socket| listens_on(socket, address)) {
+            Some(socket) => {
+                socket.set_nonblocking(true).map_err(bind)?;
+                TcpListener::from_std(socket).map_err(bind)?
+            }
+            None => TcpListener::bind(address).await.map_err(bind)?,
+        };
         Ok(Self {
             socket,
             server: Arc::new(Server { tls, host, hub, notifier }),
             connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
         })
+    }
+
+    /// The descriptor of the socket, which the next process should get.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// The address on which it listens.
@@ -136,6 +149,13 @@ impl Listener {
             drop(connection);
         });
     }
+}
+
+/// Whether a socket has the address of the settings. Port 0 is any port.
+fn listens_on(socket: &std::net::TcpListener, address: SocketAddr) -> bool {
+    socket.local_addr().is_ok_and(|own| {
+        own.ip() == address.ip() && (own.port() == address.port() || address.port() == 0)
+    })
 }
 
 /// Sends echoes without delay, and detects a client that is gone.

@@ -183,11 +183,14 @@ impl Server {
 fn status(error: &ConnectError) -> StatusCode {
     match error {
         ConnectError::Engine(EngineError::NotFound(_)) => StatusCode::NOT_FOUND,
-        ConnectError::Engine(EngineError::Conflict { .. }) => StatusCode::CONFLICT,
+        ConnectError::Engine(EngineError::Conflict { .. } | EngineError::Restarted(_)) => {
+            StatusCode::CONFLICT
+        }
         ConnectError::Engine(EngineError::Failed { .. }) => StatusCode::BAD_GATEWAY,
         ConnectError::Engine(EngineError::Unreachable { .. })
         | ConnectError::Refused(_)
         | ConnectError::TooManySessions
+        | ConnectError::Files(_)
         | ConnectError::NoRandomness => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -1,6 +1,9 @@
 //! One client's session: its identity, its place in the output, and how much of its input was accepted.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use super::token::KeyHash;
 use super::{ConnectionId, Session};
@@ -39,6 +42,8 @@ pub(super) struct Attachment {
     pub(super) pending_since: Option<Instant>,
     pub(super) stdin: Stdin,
     pub(super) signals: Signals,
+    /// What its client is to be told.
+    pub(super) events: VecDeque<Value>,
     /// Whether stderr has its turn.
     pub(super) stderr_next: bool,
     /// Whether the ending was sent on the current connection.

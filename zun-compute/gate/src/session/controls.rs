@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use zun_common::pty::Size;
 
 use super::{AttachmentId, Session};
@@ -26,9 +28,32 @@ pub(super) struct Controls {
     /// The newest sizes that the engine has not got.
     sizes: VecDeque<Size>,
     signals: VecDeque<(AttachmentId, String)>,
+    /// Whether the engine is just being asked to send the first signal.
+    sending: bool,
+}
+
+/// What of it must outlive the gate.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct ControlsRecord {
+    sizes: VecDeque<Size>,
+    signals: VecDeque<(u64, String)>,
+    sending: bool,
 }
 
 impl Controls {
+    pub(super) fn record(&self, number: impl Fn(&AttachmentId) -> u64) -> ControlsRecord {
+        let signals = self.signals.iter().map(|(id, name)| (number(id), name.clone()));
+        let (sizes, sending) = (self.sizes.clone(), self.sending);
+        ControlsRecord { sizes, signals: signals.collect(), sending }
+    }
+
+    pub(super) fn restored(record: ControlsRecord, id: impl Fn(u64) -> AttachmentId) -> Self {
+        let ControlsRecord { sizes, signals, sending } = record;
+        let signals = signals.into_iter().map(|(number, name)| (id(number), name));
+        Self { sizes, signals: signals.collect(), sending }
+    }
+
     pub(super) fn resize(&mut self, size: Size) {
         if size.width == 0 || size.height == 0 || self.sizes.back() == Some(&size) {
             return;
@@ -70,8 +95,35 @@ impl Session {
         }
     }
 
+    /// The engine is asked to send the first signal now. If the gate ends before [`Session::signalled`], nobody knows
+    /// whether it was sent.
+    pub const fn signalling(&mut self) {
+        self.controls.sending = true;
+    }
+
+    /// Whether the engine is just being asked to send a signal.
+    pub const fn is_signalling(&self) -> bool {
+        self.controls.sending
+    }
+
+    /// A former gate may have sent a signal, or not: it is not sent again, and its client is told.
+    pub(super) fn doubt_signal(&mut self, now: Instant) {
+        if !self.controls.sending {
+            return;
+        }
+        if let Some((id, name)) = self.controls.signals.front()
+            && let Some(attachment) = self.attachments.get_mut(id)
+        {
+            let number = attachment.signals.sent + 1;
+            let doubt = json!({ "type": "signal_in_doubt", "number": number, "name": name });
+            attachment.events.push_back(doubt);
+        }
+        self.signalled(now);
+    }
+
     /// The engine has answered the call about the first signal.
     pub fn signalled(&mut self, now: Instant) {
+        self.controls.sending = false;
         let Some((id, _)) = self.controls.signals.pop_front() else { return };
         if let Some(attachment) = self.attachments.get_mut(&id) {
             attachment.signals.sent += 1;

@@ -1,6 +1,8 @@
 //! What clients send: stdin, its end, signals, sizes and acknowledgements.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use zun_common::pty::{Frame, STDIN_WINDOW, SessionKind, Stream, close};
 use zun_common::signal;
 
 use super::{AttachmentId, ConnectionId, Session};
+use crate::ring::read_at;
 
 /// The largest piece that is written to the engine and acknowledged at once.
 const PIECE: usize = 16 << 10;
@@ -36,20 +39,80 @@ pub struct InputChunk {
 /// Stdin of all attachments, in the order of its arrival.
 #[derive(Debug)]
 pub(super) struct InputQueue {
+    /// All bytes of the queue are also here, so that they outlive the process.
+    spool: File,
+    /// How many bytes were written to the spool.
+    spooled: u64,
     chunks: VecDeque<InputChunk>,
     /// Whether the process takes input. What it does not take is dropped, and counts as written.
     open: bool,
 }
 
 impl InputQueue {
-    pub(super) const fn new(open: bool) -> Self {
-        Self { chunks: VecDeque::new(), open }
+    pub(super) const fn new(spool: File, open: bool) -> Self {
+        Self { spool, spooled: 0, chunks: VecDeque::new(), open }
     }
 
-    fn push(&mut self, from: AttachmentId, mut bytes: Bytes) {
+    /// Continues the queue of a former gate, of which the engine has got everything before `passed`.
+    pub(super) fn restored(
+        spool: File,
+        (passed, spooled): (u64, u64),
+        end: Option<u64>,
+        open: bool,
+    ) -> Self {
+        let mut queue = Self { spool, spooled, chunks: VecDeque::new(), open };
+        if open {
+            let end_at = end.unwrap_or(spooled).clamp(passed, spooled);
+            queue.add(None, queue.read(passed, end_at));
+            if end.is_some() {
+                queue.end(None);
+            }
+        }
+        queue
+    }
+
+    fn read(&self, from: u64, to: u64) -> Bytes {
+        let mut bytes = Vec::new();
+        let length = usize::try_from(to.saturating_sub(from)).unwrap_or_default();
+        read_at(&self.spool, from, length, &mut bytes);
+        bytes.into()
+    }
+
+    pub(super) const fn file(&self) -> &File {
+        &self.spool
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// How many bytes were accepted in all, and at which of them stdin ends.
+    pub(super) fn spooled(&self) -> (u64, Option<u64>) {
+        let mut at = self.spooled;
+        let mut end = None;
+        for next in self.chunks.iter().rev() {
+            match &next.chunk {
+                Chunk::Bytes(bytes) => at -= bytes.len() as u64,
+                Chunk::End => end = Some(at),
+            }
+        }
+        (self.spooled, end)
+    }
+
+    /// Adds bytes. Returns whether the system had memory for them.
+    fn push(&mut self, from: AttachmentId, bytes: Bytes) -> bool {
+        let written = !self.open || self.spool.write_all_at(&bytes, self.spooled).is_ok();
+        if written {
+            self.spooled += bytes.len() as u64;
+            self.add(Some(from), bytes);
+        }
+        written
+    }
+
+    fn add(&mut self, from: Option<AttachmentId>, mut bytes: Bytes) {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE));
-            self.chunks.push_back(InputChunk { from: Some(from), chunk: Chunk::Bytes(piece) });
+            self.chunks.push_back(InputChunk { from, chunk: Chunk::Bytes(piece) });
         }
     }
 
@@ -128,9 +191,11 @@ impl Session {
         if stdin.ended || received - stdin.acknowledged > MOST_UNACKNOWLEDGED {
             return Err(close::PROTOCOL_ERROR);
         }
+        if !self.input.push(id, bytes) {
+            return Err(close::TRY_LATER);
+        }
         stdin.received = received;
         self.last_input = Some(now);
-        self.input.push(id, bytes);
         self.drop_unwanted_input(now);
         Ok(())
     }

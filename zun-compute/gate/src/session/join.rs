@@ -1,5 +1,6 @@
 //! New attachments, and clients that come back to theirs.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use zun_common::pty::{ClientHello, Replay, Resume, ServerHello, SessionKind, close};
@@ -88,6 +89,7 @@ impl Session {
             pending_since: Some(now),
             stdin: Stdin::default(),
             signals: Signals::default(),
+            events: VecDeque::new(),
             stderr_next: false,
             status_sent: false,
         };
@@ -172,7 +174,8 @@ impl Session {
             resume_seconds: self.limits.resume.as_secs(),
         };
         let hello = Some(Box::new(hello));
-        self.connections.insert(new, Connection { attachment: id, hello, pong: None, close: None });
+        let close = self.restarting.then_some(close::RESTARTING);
+        self.connections.insert(new, Connection { attachment: id, hello, pong: None, close });
         Some(new)
     }
 }

@@ -14,11 +14,13 @@ mod ending;
 mod input;
 mod join;
 mod output;
+mod record;
 mod token;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use zun_common::pty::{Ending, ServerHello, SessionKind, close};
 
 pub use attachment::Departure;
@@ -26,6 +28,7 @@ pub use controls::Control;
 pub use input::{Chunk, InputChunk};
 pub use join::{Join, JoinRefused};
 pub use output::{LARGEST_READ, Next};
+pub use record::{Files, MOST_ATTACHMENTS, Progress, SessionRecord, Taken};
 pub use token::{KeyHash, Token};
 
 use crate::ring::{Memory, Ring};
@@ -47,7 +50,7 @@ pub struct Limits {
 }
 
 /// What is known of the process when the session begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub struct Process {
     /// A container's main process, or an exec.
@@ -94,6 +97,7 @@ struct Connection {
 
 /// A session: the run of one process.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub struct Session {
     process: Process,
     limits: Limits,
@@ -103,32 +107,38 @@ pub struct Session {
     connections: BTreeMap<ConnectionId, Connection>,
     input: InputQueue,
     controls: Controls,
+    /// How much of the engine's output is in the rings.
+    taken: Taken,
     ending: Option<Ending>,
     /// Whether the process has exited, so that nothing may hold back its last output.
     exited: bool,
     /// Whether nobody can join any more.
     closed: bool,
+    /// Whether the gate is about to end, so that clients must come back to another one.
+    restarting: bool,
     last_input: Option<Instant>,
     last_id: u64,
     departures: VecDeque<Departure>,
 }
 
 impl Session {
-    /// Begins a session.
-    pub fn new(process: Process, limits: Limits) -> Self {
-        let ring = || Ring::new(limits.ring, limits.memory.clone());
+    /// Begins a session with these files, which are empty.
+    pub fn new(process: Process, limits: Limits, files: Files) -> Self {
+        let ring = |file| Ring::new(file, limits.ring, limits.memory.clone());
         Self {
             process,
-            stdout: ring(),
-            stderr: ring(),
+            stdout: ring(files.stdout),
+            stderr: ring(files.stderr),
             limits,
             attachments: BTreeMap::new(),
             connections: BTreeMap::new(),
-            input: InputQueue::new(process.stdin),
+            input: InputQueue::new(files.spool, process.stdin),
             controls: Controls::default(),
+            taken: Taken::default(),
             ending: None,
             exited: false,
             closed: false,
+            restarting: false,
             last_input: None,
             last_id: 0,
             departures: VecDeque::new(),
@@ -175,8 +185,9 @@ impl Session {
         }
     }
 
-    /// Closes all connections, so that their clients come back to another gate.
+    /// Closes all connections, also later ones, so that their clients come back to another gate.
     pub fn restart(&mut self) {
+        self.restarting = true;
         for connection in self.connections.values_mut() {
             connection.close.get_or_insert(close::RESTARTING);
         }

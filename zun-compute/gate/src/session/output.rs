@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use zun_common::docker_stream::Stream as EngineStream;
 use zun_common::pty::{Channel, Frame, Stream, close};
 
@@ -83,6 +83,11 @@ impl Session {
             return Next::Message(Frame::Pong(number).encode());
         }
         let attachment = connection.attachment;
+        if let Some(found) = self.attachments.get_mut(&attachment)
+            && let Some(event) = found.events.pop_front()
+        {
+            return Next::Message(Frame::Event(event).encode());
+        }
         self.next_of(attachment, now)
     }
 
@@ -195,12 +200,8 @@ impl Attachment {
 /// Builds the next message of a stream: one copy from the ring.
 fn piece(channel: Channel, cursor: &mut Cursor, ring: &Ring, window: u64) -> Bytes {
     let most = PIECE.min(window.saturating_sub(cursor.in_flight()));
-    let (first, second) = ring.read(cursor.sent, usize::try_from(most).unwrap_or(usize::MAX));
-    let length = first.len() + second.len();
-    let mut message = BytesMut::with_capacity(length + 1);
-    message.put_u8(channel as u8);
-    message.put_slice(first);
-    message.put_slice(second);
+    let mut message = vec![channel as u8];
+    let length = ring.read(cursor.sent, usize::try_from(most).unwrap_or(usize::MAX), &mut message);
     cursor.sent += length as u64;
-    message.freeze()
+    message.into()
 }

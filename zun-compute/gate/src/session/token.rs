@@ -6,13 +6,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 /// The length of a token in bytes.
 const LENGTH: usize = 32;
 
 /// A hash of a secret, or of a public key.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
@@ -23,6 +25,26 @@ impl KeyHash {
         Self(hash)
     }
 }
+
+impl From<KeyHash> for String {
+    fn from(hash: KeyHash) -> Self {
+        URL_SAFE_NO_PAD.encode(hash.0)
+    }
+}
+
+impl TryFrom<String> for KeyHash {
+    type Error = NoHash;
+
+    fn try_from(text: String) -> Result<Self, NoHash> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_invalid| NoHash)?;
+        bytes.try_into().map(Self).map_err(|_length| NoHash)
+    }
+}
+
+/// The text is no hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a hash in base64url")]
+pub struct NoHash;
 
 impl PartialEq for KeyHash {
     /// Compares in constant time.

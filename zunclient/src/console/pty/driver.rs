@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zun_common::environment::random_share;
+use zun_common::pty::close;
 use zun_common::shutdown::Tasks;
 
 use super::closing::{Closed, closed, too_long};
@@ -56,6 +57,8 @@ enum Parted<S> {
     Final(Closing),
     /// The link is lost, and why.
     Lost(String),
+    /// The gate restarts, and expects the client at once.
+    Restarts(String),
     /// The gate does not answer on this link, but accepts another one.
     Instead(S),
 }
@@ -85,6 +88,10 @@ impl<H: Host> Driver<H> {
                 }
                 Parted::Final(closing) => return Err(closing),
                 Parted::Lost(why) => (why, None),
+                Parted::Restarts(why) => {
+                    backoff = Backoff::default();
+                    (why, None)
+                }
                 Parted::Instead(stream) => ("it does not answer".to_owned(), Some(stream)),
             };
             drop(link);
@@ -125,12 +132,7 @@ impl<H: Host> Driver<H> {
             }
             let frame = match receiver.next().await {
                 Received::Frame(frame) => frame,
-                Received::Closed(code, reason) => {
-                    return match closed(code, &reason) {
-                        Closed::Final(closing) => Parted::Final(closing),
-                        Closed::Resumable(why) => Parted::Lost(why),
-                    };
-                }
+                Received::Closed(code, reason) => return parted(code, &reason),
                 Received::Lost(why) => return Parted::Lost(why),
                 Received::Invalid(what) => return Parted::Final(Closing::bad_protocol(&what)),
             };
@@ -291,6 +293,15 @@ impl<H: Host> Driver<H> {
             },
             Err(error) => Ok(Err(zun_common::chain(&error))),
         }
+    }
+}
+
+/// How a link ends that the gate closes.
+fn parted<S>(code: u16, reason: &str) -> Parted<S> {
+    match closed(code, reason) {
+        Closed::Final(closing) => Parted::Final(closing),
+        Closed::Resumable(why) if code == close::RESTARTING => Parted::Restarts(why),
+        Closed::Resumable(why) => Parted::Lost(why),
     }
 }
 

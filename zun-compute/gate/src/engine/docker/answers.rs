@@ -17,13 +17,15 @@ pub(super) struct ContainerAnswer {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct State {
     status: String,
-    running: bool,
+    pub(super) running: bool,
     #[serde(rename = "OOMKilled")]
     pub(super) oom_killed: bool,
     pid: i32,
-    exit_code: i64,
+    pub(super) exit_code: i64,
     #[serde(default)]
     error: String,
+    #[serde(default)]
+    pub(super) started_at: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,6 +70,7 @@ impl From<ContainerAnswer> for Inspected {
             stdin_ends: config.stdin_once,
             pid: (state.running && state.pid > 0).then_some(state.pid),
             failed_start: failed.then_some((state.exit_code, state.error)),
+            started_at: Some(state.started_at),
         }
     }
 }
@@ -87,6 +90,7 @@ impl From<ExecAnswer> for Inspected {
             stdin_ends: true,
             pid,
             failed_start: None,
+            started_at: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Docker over its unix socket.
 
+mod again;
 mod answers;
 mod exit;
 mod failed_start;
@@ -20,7 +21,7 @@ use zun_common::grant::{ApiVersion, NO_DETACH_KEYS};
 use zun_common::pty::Size;
 use zun_common::shutdown::Tasks;
 
-use super::{Engine, EngineError, Inspected, Opened, Target};
+use super::{Engine, EngineError, Exit, Inspected, Opened, Run, Target};
 use crate::session::{Control, Process};
 use answers::{ContainerAnswer, ExecAnswer};
 use failed_start::Start;
@@ -168,6 +169,15 @@ impl Engine for Docker {
             Target::Container(_) => self.attach(target).await,
             Target::Exec(_) => self.start_exec(target, inspected, size).await,
         }
+    }
+
+    async fn exit_again(
+        &self,
+        target: &Target,
+        run: &Run,
+        output_ended: &Notify,
+    ) -> Result<Exit, EngineError> {
+        self.exit_of_run(target, run, output_ended).await
     }
 
     async fn started(&self, target: &Target) -> Result<Inspected, EngineError> {

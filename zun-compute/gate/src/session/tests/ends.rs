@@ -149,3 +149,12 @@ fn at_a_restart_of_the_gate_clients_are_asked_to_come_back() {
     session.restart();
     assert_eq!(session.next(client.id, now), Next::Close(close::RESTARTING));
 }
+
+#[test]
+fn who_comes_while_the_gate_stops_is_asked_to_come_back_too() {
+    let (mut session, now) = (session(true), Instant::now());
+    let client = join(&mut session, hello(), now);
+    session.restart();
+    let id = session.resume(client.key, &hello(), client.resume(0, 0), now).expect("resumed");
+    assert_eq!(session.next(id, now), Next::Close(close::RESTARTING));
+}

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod ends;
+mod restarts;
 mod rights;
 mod streams;
 
@@ -22,8 +23,12 @@ pub(super) fn session(tty: bool) -> Session {
 }
 
 pub(super) fn session_of(process: Process) -> Session {
+    Session::new(process, limits(), Files::create().expect("files"))
+}
+
+pub(super) fn limits() -> Limits {
     let memory = Memory::of(64 << 20);
-    Session::new(process, Limits { ring: RING, memory, resume: RESUME, attachments: 4 })
+    Limits { ring: RING, memory, resume: RESUME, attachments: 4 }
 }
 
 pub(super) fn hello() -> ClientHello {

@@ -1,0 +1,133 @@
+//! The record of a session, from which the next process continues it.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use super::streams::{Inodes, Streams};
+use crate::engine::{Run, Target};
+use crate::kept::{DescriptorStore, Record, session_name};
+use crate::session::{Limits, Progress, Session, SessionRecord};
+
+/// What is written of a session.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    target: Target,
+    run: Run,
+    inodes: Inodes,
+    session: SessionRecord,
+}
+
+/// The record of a session in the descriptor store. It leaves the store with this, unless the process ends.
+#[derive(Debug)]
+pub(super) struct Saved {
+    store: Arc<DescriptorStore>,
+    name: String,
+    /// `None` if nothing is kept.
+    record: Option<(Record, Inodes)>,
+    target: Target,
+    run: Run,
+}
+
+/// A session of a former process.
+pub(super) struct Restored {
+    pub(super) session: Session,
+    pub(super) saved: Saved,
+    pub(super) streams: Streams,
+}
+
+impl Saved {
+    /// Records a new session, and stores its descriptors.
+    pub(super) fn begin(
+        (store, number): (&Arc<DescriptorStore>, u64),
+        (target, run): (&Target, Run),
+        session: &Session,
+        streams: &Streams,
+    ) -> io::Result<Self> {
+        let (name, store) = (session_name(number), Arc::clone(store));
+        let mut saved = Self { store, name, record: None, target: target.clone(), run };
+        if saved.store.keeps() {
+            let (mut descriptors, inodes) = streams.kept(session)?;
+            saved.record = Some((Record::create()?, inodes));
+            saved.state(session);
+            if let Some((record, _)) = &saved.record {
+                descriptors.push(record.descriptor());
+                saved.store.keep(&saved.name, &descriptors);
+            }
+        }
+        Ok(saved)
+    }
+
+    /// Continues the session of a former process from its descriptors.
+    pub(super) fn restore(
+        (store, number): (&Arc<DescriptorStore>, u64),
+        mut descriptors: Vec<OwnedFd>,
+        limits: Limits,
+    ) -> io::Result<Restored> {
+        let record = descriptors.iter().position(|one| Record::is_record(one.as_fd()));
+        let record = record.ok_or_else(|| io::Error::other("the record is missing"))?;
+        let record = Record::restored(descriptors.swap_remove(record).into())?;
+        let State { target, run, inodes, session } = serde_json::from_slice(record.state())?;
+        let progress = Progress::read(&record.progress());
+        let (streams, files) = Streams::restored(&inodes, &mut descriptors)?;
+        let (passed, now) = (streams.input.position()?, Instant::now());
+        let session = Session::restored((session, progress), limits, files, passed, now);
+        let (name, store) = (session_name(number), Arc::clone(store));
+        let saved = Self { store, name, record: Some((record, inodes)), target, run };
+        Ok(Restored { session, saved, streams })
+    }
+
+    pub(super) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(super) const fn run(&self) -> &Run {
+        &self.run
+    }
+
+    pub(super) fn set_run(&mut self, run: Run) {
+        self.run = run;
+    }
+
+    /// Whether the next process can continue the session.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// Writes all of the session's state.
+    pub(super) fn state(&mut self, session: &Session) {
+        let Some((record, inodes)) = &mut self.record else { return };
+        let (target, run) = (self.target.clone(), self.run.clone());
+        let state = State { target, run, inodes: *inodes, session: session.record() };
+        let written = serde_json::to_vec(&state).map_err(io::Error::from);
+        let written = written.and_then(|state| record.set_state(state));
+        self.check(written);
+        self.progress(session);
+    }
+
+    /// Writes what changes with each byte.
+    pub(super) fn progress(&mut self, session: &Session) {
+        let Some((record, _)) = &mut self.record else { return };
+        let written = record.set_progress(&session.progress().numbers());
+        self.check(written);
+    }
+
+    /// A record that is out of date would continue the session wrongly.
+    fn check(&mut self, written: io::Result<()>) {
+        if let Err(error) = written {
+            warn!(target = %self.target, %error, "cannot record a session: it will end with this process");
+            self.forget();
+        }
+    }
+
+    /// Drops what is kept for the next process.
+    pub(super) fn forget(&mut self) {
+        if self.record.take().is_some() {
+            self.store.forget(&self.name);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The gate is killed, again and again, and each byte still arrives once. The holder stands in for the service manager,
+//! and the test plays the process and the client.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+use zun_common::pty::{Ending, Frame, Replay, STDIN_WINDOW, ServerHello, Stream};
+
+use super::*;
+use crate::engine::Exit;
+use crate::engine::fake::FakeEngine;
+use crate::holder::Holder;
+use crate::ring::Memory;
+use crate::session::{Left, Process};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn target() -> Target {
+    Target::Container("ab".repeat(32).parse().expect("an id"))
+}
+
+fn limits() -> Limits {
+    let memory = Memory::of(64 << 20);
+    Limits { ring: 256 << 10, memory, resume: Duration::from_mins(15), attachments: 4 }
+}
+
+/// A process of the gate.
+struct Gate {
+    runtime: Runtime,
+    hub: Arc<Hub>,
+}
+
+struct World {
+    directory: TempDir,
+    holder_runtime: Runtime,
+    holder: Holder,
+    fake: FakeEngine,
+    gate: Option<Gate>,
+    connected: Option<Connected>,
+    hello: Option<ServerHello>,
+    /// The process's end of the stream, and what it has read and printed.
+    process: UnixStream,
+    read: Vec<u8>,
+    printed: Vec<u8>,
+    typed: Vec<u8>,
+    sent: usize,
+    acknowledged: usize,
+    received: Vec<u8>,
+    ending: Option<Ending>,
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn bytes(from: usize, length: usize) -> Vec<u8> {
+    (from..from + length).map(|number| u8::try_from(number % 251).expect("small")).collect()
+}
+
+impl World {
+    fn new(tty: bool) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let holder_runtime = runtime();
+        let holder = {
+            let _entered = holder_runtime.enter();
+            Holder::at(directory.path().join("notify")).expect("a holder")
+        };
+        let fake = FakeEngine::default();
+        let kind = SessionKind::Container;
+        fake.add(target(), Process { kind, tty, stdin: true, running: true });
+        let (process, _) = UnixStream::pair().expect("a pair");
+        let mut world = Self {
+            directory,
+            holder_runtime,
+            holder,
+            fake,
+            gate: None,
+            connected: None,
+            hello: None,
+            process,
+            read: Vec::new(),
+            printed: Vec::new(),
+            typed: Vec::new(),
+            sent: 0,
+            acknowledged: 0,
+            received: Vec::new(),
+            ending: None,
+        };
+        world.start();
+        world.connect();
+        let stream = world.fake.take_stream(&target()).expect("a stream");
+        world.process = world.run(async |_| stream.into_std().expect("a stream"));
+        world.process.set_nonblocking(true).expect("set");
+        world
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("notify")
+    }
+
+    fn start(&mut self) {
+        let runtime = runtime();
+        self.holder.handle_rest().expect("handled");
+        let mut inherited = self.holder.inherited().expect("descriptors");
+        let store = DescriptorStore::at(&self.socket()).expect("a store");
+        let (engine, tasks) = (Arc::new(self.fake.clone()), Tasks::new());
+        let hub = Hub::new(engine, (limits(), 8), tasks, Arc::new(store));
+        {
+            let _entered = runtime.enter();
+            hub.restore(&mut inherited);
+        }
+        self.gate = Some(Gate { runtime, hub });
+    }
+
+    fn run<T>(&self, work: impl AsyncFnOnce(&Arc<Hub>) -> T) -> T {
+        let gate = self.gate.as_ref().expect("it runs");
+        gate.runtime.block_on(async { timeout(PATIENCE, work(&gate.hub)).await.expect("in time") })
+    }
+
+    /// Lets the gate's tasks take a number of steps.
+    fn turn(&self, steps: usize) {
+        self.run(async |_| {
+            for _ in 0..steps {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    /// Ends the process of the gate between any two steps, as a kill does.
+    fn kill(&mut self) {
+        self.take_messages();
+        self.connected = None;
+        let Gate { runtime, hub } = self.gate.take().expect("it runs");
+        drop(runtime);
+        drop(hub);
+        self.start();
+        self.connect();
+    }
+
+    fn connect(&mut self) {
+        let had = self.received.len() as u64;
+        let resume = self.hello.as_ref().map(|hello| Resume {
+            session: hello.session.clone(),
+            token: hello.token.clone(),
+            stdout: self.received.len() as u64,
+            stderr: 0,
+        });
+        let hello = ClientHello {
+            writes: true,
+            replay: Replay::All,
+            window: 64 << 10,
+            resume,
+            ..ClientHello::default()
+        };
+        let (grant, key) = ("g1".to_owned(), KeyHash::of(b"key"));
+        let client = Client { grant, key, may_write: true, hello };
+        let connected = self.run(async |hub| hub.connect(&target(), client).await);
+        self.connected = Some(connected.expect("connected"));
+        self.take_messages();
+        let hello = self.hello.as_ref().expect("a hello");
+        let next = usize::try_from(hello.stdin_next).expect("small");
+        assert!(next >= self.acknowledged && next <= self.sent, "{next}");
+        assert_eq!(hello.stdout_next, had);
+        (self.sent, self.acknowledged) = (next, next);
+    }
+
+    /// Receives what there is, and acknowledges output.
+    fn take_messages(&mut self) {
+        let Some(Connected { live, id }) = &self.connected else { return };
+        let mut messages = Vec::new();
+        self.run(async |_| {
+            while let Ok(ToDo::Send(more)) =
+                timeout(Duration::from_millis(1), live.to_do(*id)).await
+            {
+                messages.extend(more);
+            }
+        });
+        for message in messages {
+            match Frame::decode(&message).expect("valid").expect("known") {
+                Frame::Hello(hello) => self.hello = Some(*hello),
+                Frame::Stdout(bytes) => self.received.extend(&bytes),
+                Frame::Ack { stream: Stream::Stdin, offset } => {
+                    let offset = usize::try_from(offset).expect("small");
+                    assert!(offset <= self.sent);
+                    self.acknowledged = self.acknowledged.max(offset);
+                }
+                Frame::Status(ending) => self.ending = Some(*ending),
+                other @ (Frame::Ack { .. }
+                | Frame::Stderr(_)
+                | Frame::Event(_)
+                | Frame::Ping(_)
+                | Frame::Pong(_)
+                | Frame::Gap { .. }
+                | Frame::Snapshot { .. }
+                | Frame::Stdin(_)
+                | Frame::StdinEnd
+                | Frame::Resize(_)
+                | Frame::Signal { .. }) => panic!("{other:?}"),
+            }
+        }
+        let offset = self.received.len() as u64;
+        let frame = Frame::Ack { stream: Stream::Stdout, offset };
+        live.change(|session, now| session.receive(*id, frame, now));
+    }
+
+    /// Sends what the window allows.
+    fn send(&mut self) {
+        let window = usize::try_from(STDIN_WINDOW).expect("small");
+        let until = self.typed.len().min(self.acknowledged + window);
+        if until > self.sent {
+            let frame = Frame::Stdin(Bytes::copy_from_slice(&self.typed[self.sent..until]));
+            let Connected { live, id } = self.connected.as_ref().expect("connected");
+            live.change(|session, now| session.receive(*id, frame, now));
+            self.sent = until;
+        }
+    }
+
+    /// The process reads its stdin.
+    fn process_reads(&mut self) {
+        let mut buffer = vec![0; 64 << 10];
+        match self.process.read(&mut buffer) {
+            Ok(length) => self.read.extend(&buffer[..length]),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+
+    /// The process prints, as much as there is room for.
+    fn process_prints(&mut self, length: usize) {
+        let more = bytes(self.printed.len(), length);
+        match self.process.write(&more) {
+            Ok(written) => self.printed.extend(&more[..written]),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Type(length) => {
+                let more = bytes(self.typed.len(), length);
+                self.typed.extend(more);
+                self.send();
+            }
+            Step::Print(length) => self.process_prints(length),
+            Step::Read => self.process_reads(),
+            Step::Turn(steps) => self.turn(steps),
+            Step::Receive => {
+                self.take_messages();
+                self.send();
+            }
+            Step::Kill => self.kill(),
+        }
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..2000 {
+            if self.read.len() == self.typed.len() && self.received.len() == self.printed.len() {
+                return;
+            }
+            self.turn(20);
+            self.process_reads();
+            self.step(&Step::Receive);
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Type(usize),
+    Print(usize),
+    Read,
+    Turn(usize),
+    Receive,
+    Kill,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (1_usize..60_000).prop_map(Step::Type),
+        (1_usize..60_000).prop_map(Step::Print),
+        Just(Step::Read),
+        (0_usize..8).prop_map(Step::Turn),
+        Just(Step::Receive),
+        Just(Step::Kill),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn no_byte_is_lost_or_repeated_when_the_gate_is_killed(steps in steps()) {
+        let mut world = World::new(true);
+        for step in &steps {
+            world.step(step);
+        }
+        world.settle();
+        prop_assert!(world.read == world.typed, "{} of {}", world.read.len(), world.typed.len());
+        prop_assert!(
+            world.received == world.printed, "{} of {}", world.received.len(), world.printed.len()
+        );
+    }
+}
+
+#[test]
+fn an_exit_while_the_gate_is_away_is_told_and_the_last_output_is_not_lost() {
+    let mut world = World::new(true);
+    world.process_prints(20_000);
+    world.connected = None;
+    drop(world.gate.take());
+    world.process_prints(30_000);
+    world.fake.exit(&target(), Exit::with_code(42));
+    let (closed, _) = UnixStream::pair().expect("a pair");
+    world.process = closed;
+    world.start();
+    world.connect();
+    for _ in 0..2000 {
+        if world.ending.is_some() {
+            break;
+        }
+        world.turn(5);
+        world.take_messages();
+    }
+    assert_eq!(world.ending.expect("an ending").zun.exit_code, Some(42));
+    assert!(world.received == world.printed, "{}", world.received.len());
+}
+
+#[test]
+fn a_session_that_is_over_leaves_the_store() {
+    let mut world = World::new(true);
+    world.holder.handle_rest().expect("handled");
+    assert!(world.holder.inherited().expect("descriptors").session().is_some());
+    world.fake.exit(&target(), Exit::with_code(0));
+    let (closed, _) = UnixStream::pair().expect("a pair");
+    world.process = closed;
+    while world.ending.is_none() {
+        world.turn(5);
+        world.take_messages();
+    }
+    let Connected { live, id } = world.connected.take().expect("connected");
+    live.disconnect(id, Left::Detached);
+    while world.run(async |hub| hub.count()) > 0 {
+        world.turn(5);
+    }
+    world.holder.handle_rest().expect("handled");
+    assert!(world.holder.inherited().expect("descriptors").session().is_none());
+    drop(world.holder_runtime);
+}

@@ -1,0 +1,94 @@
+//! Stdin on its way to the engine.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use rustix::fs::tell;
+use rustix::io::ioctl_fionread;
+use rustix::pipe::{SpliceFlags, splice};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+use super::{one_pipe, punch};
+
+/// The spool gives memory back in pieces of at least this size.
+const HOLE: u64 = 256 << 10;
+/// The kernel may pass the spool's own pages on to the engine, and a hole clears a part of a page. So the last bytes are
+/// left alone: more than a pipe and a socket hold.
+const IN_FLIGHT: u64 = 512 << 10;
+/// The largest size of a page, in bytes.
+const PAGE: u64 = 64 << 10;
+
+/// The spool of all stdin, and a pipe. The kernel counts what has left the spool: its position.
+#[derive(Debug)]
+pub struct Input {
+    pipe: File,
+    spool: File,
+    freed: u64,
+}
+
+impl Input {
+    /// Begins with an empty spool, to which the session writes.
+    pub fn begin(spool: File) -> io::Result<Self> {
+        Ok(Self::restored(one_pipe()?, spool))
+    }
+
+    /// Continues those of a former process.
+    pub const fn restored(pipe: File, spool: File) -> Self {
+        Self { pipe, spool, freed: 0 }
+    }
+
+    /// The descriptors that must be kept: the pipe and the spool.
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.pipe.as_fd(), self.spool.as_fd()]
+    }
+
+    /// The offset of the next byte that leaves the spool.
+    pub fn position(&self) -> io::Result<u64> {
+        Ok(tell(&self.spool)?)
+    }
+
+    /// Moves the next bytes of the spool to the engine.
+    pub async fn pass(&mut self, stream: &UnixStream, length: usize) -> io::Result<()> {
+        let mut left = length;
+        while left > 0 {
+            let flags = SpliceFlags::NONBLOCK;
+            let moved = splice(&self.spool, None, &self.pipe, None, left, flags)?;
+            if moved == 0 {
+                return Err(io::Error::other("the spool has too few bytes"));
+            }
+            left -= moved;
+            self.flush(stream).await?;
+        }
+        self.free()
+    }
+
+    /// Moves what is in the pipe to the engine.
+    pub async fn flush(&self, stream: &UnixStream) -> io::Result<()> {
+        loop {
+            let left = usize::try_from(ioctl_fionread(&self.pipe)?).unwrap_or(usize::MAX);
+            if left == 0 {
+                return Ok(());
+            }
+            let moved = stream.try_io(Interest::WRITABLE, || {
+                Ok(splice(&self.pipe, None, stream, None, left, SpliceFlags::NONBLOCK)?)
+            });
+            match moved {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    stream.writable().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn free(&mut self) -> io::Result<()> {
+        let passed = self.position()?.saturating_sub(IN_FLIGHT) / PAGE * PAGE;
+        if passed.saturating_sub(self.freed) >= HOLE && punch(&self.spool, self.freed, passed) {
+            self.freed = passed;
+        }
+        Ok(())
+    }
+}

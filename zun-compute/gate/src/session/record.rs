@@ -1,0 +1,345 @@
+//! What a restarted gate needs to continue a session.
+//!
+//! The state is written after each change ([`SessionRecord`]), and what changes with each byte separately
+//! ([`Progress`]). The bytes themselves are in the [`Files`].
+//!
+//! **To add state to a session:** add a field to [`SessionRecord`] or [`AttachmentRecord`] with `#[serde(default)]`: a gate
+//! of the former version has written the record, and one of the former version reads it after a downgrade. Fill it in
+//! [`Session::record`] and [`Attachment::record`], and use it in [`Session::restored`] and [`Attachment::restored`]: the
+//! compiler reports what is missing. Change it within [`Live::change`](crate::hub::Live::change), which writes the
+//! record. Connections are not restored.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zun_common::docker_stream::Stream as EngineStream;
+use zun_common::pty::Ending;
+
+use super::attachment::{Attachment, Cursor, Signals, Stdin};
+use super::controls::{Controls, ControlsRecord};
+use super::input::InputQueue;
+use super::token::KeyHash;
+use super::{AttachmentId, Limits, Process, Session};
+use crate::kept::{MOST_NUMBERS, memory_file};
+use crate::ring::Ring;
+
+/// The files of a session.
+#[derive(Debug)]
+pub struct Files {
+    /// The ring of stdout.
+    pub stdout: File,
+    /// The ring of stderr.
+    pub stderr: File,
+    /// Stdin that clients have sent.
+    pub spool: File,
+}
+
+impl Files {
+    /// Creates empty files.
+    pub fn create() -> io::Result<Self> {
+        Ok(Self {
+            stdout: memory_file("stdout")?,
+            stderr: memory_file("stderr")?,
+            spool: memory_file("spool")?,
+        })
+    }
+}
+
+/// The state of a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionRecord {
+    process: Process,
+    #[serde(default)]
+    exited: bool,
+    #[serde(default)]
+    closed: bool,
+    #[serde(default)]
+    ending: Option<Ending>,
+    #[serde(default)]
+    controls: ControlsRecord,
+    #[serde(default)]
+    attachments: BTreeMap<u64, AttachmentRecord>,
+    last_id: u64,
+}
+
+/// The state of an attachment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
+pub(super) struct AttachmentRecord {
+    name: String,
+    token: KeyHash,
+    key: KeyHash,
+    grant: String,
+    may_write: bool,
+    writes: bool,
+    #[serde(default)]
+    heard: bool,
+    window: u64,
+    /// What the client has of stdout and stderr.
+    #[serde(default)]
+    has: (u64, u64),
+    /// How many signals were accepted and sent.
+    #[serde(default)]
+    signals: (u64, u64),
+    /// What its client is still to be told.
+    #[serde(default)]
+    events: VecDeque<Value>,
+}
+
+/// The place in the engine's output up to which everything is in the rings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The offset in the journal.
+    pub offset: u64,
+    /// The frame of Docker's multiplexed output that has begun before, and how many of its bytes are missing.
+    pub frame: Option<(EngineStream, usize)>,
+}
+
+/// What changes with each byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    taken: Taken,
+    /// The start and the end of the rings.
+    stdout: (u64, u64),
+    stderr: (u64, u64),
+    running: bool,
+    /// How many bytes of stdin were accepted in all.
+    spooled: u64,
+    /// The place of the end of stdin among them.
+    end: Option<u64>,
+    /// Whether the process takes no more input.
+    input_closed: bool,
+    /// How much stdin of each attachment was accepted, and whether it has ended.
+    attachments: Vec<(u64, u64, bool)>,
+}
+
+/// The numbers of a progress before those of the attachments.
+const FIXED: usize = 12;
+/// The numbers of an attachment.
+const EACH: usize = 3;
+/// The most attachments of a session.
+pub const MOST_ATTACHMENTS: usize = (MOST_NUMBERS - FIXED) / EACH;
+
+impl Progress {
+    /// As numbers, of which there are at most [`MOST_NUMBERS`].
+    pub fn numbers(&self) -> Vec<u64> {
+        let (stream, missing) = match self.taken.frame {
+            None => (0, 0),
+            Some((EngineStream::Stdout, missing)) => (1, missing as u64),
+            Some((EngineStream::Stderr, missing)) => (2, missing as u64),
+        };
+        let flags = u64::from(self.running) | (u64::from(self.input_closed) << 1);
+        let end = self.end.map_or(0, |end| end + 1);
+        let mut numbers = vec![self.taken.offset, stream, missing, flags, self.spooled, end];
+        numbers.extend([self.stdout.0, self.stdout.1, self.stderr.0, self.stderr.1, 0]);
+        numbers.push(self.attachments.len() as u64);
+        for (id, received, ended) in &self.attachments {
+            numbers.extend([*id, *received, u64::from(*ended)]);
+        }
+        numbers
+    }
+
+    /// Reads what [`Progress::numbers`] returned. What is missing counts as zero.
+    pub fn read(numbers: &[u64]) -> Self {
+        let at = |index: usize| numbers.get(index).copied().unwrap_or_default();
+        let missing = usize::try_from(at(2)).unwrap_or_default();
+        let frame = match at(1) {
+            1 => Some((EngineStream::Stdout, missing)),
+            2 => Some((EngineStream::Stderr, missing)),
+            _ => None,
+        };
+        let count = usize::try_from(at(11)).unwrap_or_default().min(MOST_ATTACHMENTS);
+        let attachments = (0..count).map(|index| {
+            let first = FIXED + EACH * index;
+            (at(first), at(first + 1), at(first + 2) != 0)
+        });
+        Self {
+            taken: Taken { offset: at(0), frame },
+            running: at(3) & 1 != 0,
+            input_closed: at(3) & 2 != 0,
+            spooled: at(4),
+            end: at(5).checked_sub(1),
+            stdout: (at(6), at(7)),
+            stderr: (at(8), at(9)),
+            attachments: attachments.collect(),
+        }
+    }
+}
+
+impl Session {
+    /// The state, to continue the session after a restart.
+    pub fn record(&self) -> SessionRecord {
+        let attachments = self.attachments.iter();
+        SessionRecord {
+            process: self.process,
+            exited: self.exited,
+            closed: self.closed,
+            ending: self.ending.clone(),
+            controls: self.controls.record(|id| id.0),
+            attachments: attachments.map(|(id, one)| (id.0, one.record())).collect(),
+            last_id: self.last_id,
+        }
+    }
+
+    /// What changes with each byte.
+    pub fn progress(&self) -> Progress {
+        let ring = |ring: &Ring| (ring.start(), ring.end());
+        let attachments = self.attachments.iter();
+        let (spooled, end) = self.input.spooled();
+        Progress {
+            taken: self.taken,
+            stdout: ring(&self.stdout),
+            stderr: ring(&self.stderr),
+            running: self.process.running,
+            spooled,
+            end,
+            input_closed: !self.input.is_open(),
+            attachments: attachments
+                .map(|(id, one)| (id.0, one.stdin.received, one.stdin.ended))
+                .collect(),
+        }
+    }
+
+    /// Continues the session of a former gate. `passed` is how much stdin has left the spool. Its clients have lost their
+    /// connections now.
+    pub fn restored(
+        (record, progress): (SessionRecord, Progress),
+        limits: Limits,
+        files: Files,
+        passed: u64,
+        now: Instant,
+    ) -> Self {
+        let SessionRecord { mut process, exited, closed, ending, controls, attachments, last_id } =
+            record;
+        let Progress { taken, stdout, stderr, running, spooled, end, input_closed, .. } = progress;
+        process.running = ending.is_none() && (process.running || running);
+        let ring = |file, at| Ring::restored(file, at, limits.ring, limits.memory.clone());
+        let (stdout, stderr) = (ring(files.stdout, stdout), ring(files.stderr, stderr));
+        let accepted: BTreeMap<_, _> = progress
+            .attachments
+            .into_iter()
+            .map(|(id, bytes, ended)| (id, (bytes, ended)))
+            .collect();
+        let attachments = attachments.into_iter().map(|(id, one)| {
+            let accepted = accepted.get(&id).copied().unwrap_or_default();
+            (AttachmentId(id), Attachment::restored(one, accepted, (&stdout, &stderr), now))
+        });
+        let mut session = Self {
+            process,
+            attachments: attachments.collect(),
+            stdout,
+            stderr,
+            connections: BTreeMap::new(),
+            input: InputQueue::restored(files.spool, (passed, spooled), end, !input_closed),
+            controls: Controls::restored(controls, AttachmentId),
+            taken,
+            ending,
+            exited: false,
+            closed,
+            restarting: false,
+            last_input: None,
+            last_id,
+            limits,
+            departures: VecDeque::new(),
+        };
+        if exited {
+            session.exited();
+        }
+        session.doubt_signal(now);
+        session
+    }
+
+    /// What was written after the last call is recorded now: what the rings have dropped can go.
+    pub fn recorded(&mut self) {
+        self.stdout.free();
+        self.stderr.free();
+    }
+
+    /// The place up to which the engine's output is in the rings.
+    pub const fn taken(&self) -> Taken {
+        self.taken
+    }
+
+    /// The engine's output up to this place is in the rings.
+    pub const fn set_taken(&mut self, taken: Taken) {
+        self.taken = taken;
+    }
+
+    /// The files: stdout, stderr, and the spool of stdin.
+    pub const fn files(&self) -> [&File; 3] {
+        [self.stdout.file(), self.stderr.file(), self.input.file()]
+    }
+}
+
+impl Attachment {
+    fn record(&self) -> AttachmentRecord {
+        AttachmentRecord {
+            name: self.name.clone(),
+            token: self.token,
+            key: self.key,
+            grant: self.grant.clone(),
+            may_write: self.may_write,
+            writes: self.writes,
+            heard: self.heard,
+            window: self.window,
+            has: (self.stdout.acknowledged, self.stderr.acknowledged),
+            signals: (self.signals.received, self.signals.sent),
+            events: self.events.clone(),
+        }
+    }
+
+    fn restored(
+        record: AttachmentRecord,
+        (received, ended): (u64, bool),
+        (stdout, stderr): (&Ring, &Ring),
+        now: Instant,
+    ) -> Self {
+        let AttachmentRecord {
+            name,
+            token,
+            key,
+            grant,
+            may_write,
+            writes,
+            heard,
+            window,
+            has,
+            signals: (signalled, sent),
+            events,
+        } = record;
+        // The former gate may have sent all that was there.
+        let cursor = |ring: &Ring, has: u64| Cursor { sent: ring.end(), acknowledged: has };
+        Self {
+            name,
+            token,
+            key,
+            grant,
+            may_write,
+            writes,
+            heard,
+            connection: None,
+            lost_at: Some(now),
+            window,
+            stdout: cursor(stdout, has.0),
+            stderr: cursor(stderr, has.1),
+            pending_since: None,
+            // What was accepted is in the spool: it gets to the engine.
+            stdin: Stdin {
+                received,
+                written: received,
+                acknowledged: received,
+                ended,
+                end_written: ended,
+                ..Stdin::default()
+            },
+            signals: Signals { received: signalled, sent, acknowledged: 0 },
+            events,
+            stderr_next: false,
+            status_sent: false,
+        }
+    }
+}
