@@ -44,7 +44,7 @@ async fn check(case: Case<'_>) {
     let shown = String::from_utf8_lossy(&output).into_owned();
     assert!(shown.contains("got hello"), "{shown:?}");
     let exit = timeout(TIMEOUT, opened.exit).await.expect("in time").expect("an exit");
-    assert_eq!(exit, Exit { code: 4, out_of_memory: false, failed_start: None });
+    assert_eq!(exit, Exit::with_code(4));
     assert!(!engine.inspect(&target).await.expect("inspected").process.running);
 }
 
@@ -80,7 +80,7 @@ async fn the_fake_conforms() {
             }
             stream.write_all(b"got ").await.expect("written");
             stream.write_all(&line).await.expect("written");
-            fake.exit(&process, Exit { code: 4, out_of_memory: false, failed_start: None });
+            fake.exit(&process, Exit::with_code(4));
         });
     };
     check(Case { engine: Arc::new(fake), target, start: Box::new(start) }).await;

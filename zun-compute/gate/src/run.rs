@@ -94,7 +94,7 @@ impl Gate {
         let socket = inherited.listener();
         let listener = Listener::open(settings, host, Arc::clone(&hub), socket).await?;
         let listener = Arc::new(listener);
-        hub.restore(&mut inherited);
+        listener.notify_ends(hub.restore(&mut inherited));
         for name in inherited.names() {
             store.forget(name);
         }

@@ -47,6 +47,8 @@ pub enum Event {
     Closed(Closing),
     /// The client does not get this many bytes of output: it was too slow.
     Gap(u64),
+    /// What the user should know of the session.
+    Notice(String),
     /// The screen of the process's terminal: what to write to a cleared terminal. It replaces what was shown.
     Snapshot(Bytes),
     /// The link is lost, and the console tries to get it back. Nothing is lost if it succeeds.

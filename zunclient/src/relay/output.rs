@@ -48,6 +48,7 @@ impl OutputPump<'_> {
                 Some(Event::Stderr(bytes)) => self.print(Output::Stderr, bytes).await,
                 Some(Event::Snapshot(draw)) => self.snapshot(&draw).await,
                 Some(Event::Gap(bytes)) => self.draw(self.link_status.gap(bytes)).await,
+                Some(Event::Notice(words)) => self.draw(self.link_status.notice(&words)).await,
                 Some(Event::Away { host }) => {
                     self.link_status.away(host, Instant::now());
                     Ok(())

@@ -149,11 +149,15 @@ impl LinkStatus {
 
     /// Tells about output that is missing. Returns what to write to the terminal.
     pub fn gap(&self, bytes: u64) -> Vec<u8> {
-        let words = format!("{bytes} bytes of output were skipped: this client was too slow");
+        self.notice(&format!("{bytes} bytes of output were skipped: this client was too slow"))
+    }
+
+    /// Tells the user something about the session. Returns what to write to the terminal.
+    pub fn notice(&self, words: &str) -> Vec<u8> {
         match &self.display {
             Display::Line { .. } => format!("\r\n\x1b[7mzun: {words}\x1b[m\r\n").into_bytes(),
             Display::Messages { raw } => {
-                message(&words, *raw);
+                message(words, *raw);
                 Vec::new()
             }
         }

@@ -23,6 +23,8 @@ struct FakeProcess {
     controls: Vec<Control>,
     started: watch::Sender<bool>,
     exit: watch::Sender<Option<Exit>>,
+    /// Changes when the engine restarts.
+    engine: watch::Sender<()>,
 }
 
 impl FakeEngine {
@@ -34,6 +36,7 @@ impl FakeEngine {
             controls: Vec::new(),
             started: watch::Sender::new(process.running),
             exit: watch::Sender::new(None),
+            engine: watch::Sender::new(()),
         };
         self.lock().insert(target, added);
     }
@@ -64,10 +67,23 @@ impl FakeEngine {
         }
     }
 
+    /// The engine restarts, while its processes go on. The test must also drop their streams.
+    pub fn restart(&self, target: &Target) {
+        if let Some(found) = self.lock().get_mut(target) {
+            found.engine.send_replace(());
+        }
+    }
+
     async fn exit_of(&self, target: &Target) -> Result<Exit, EngineError> {
-        let mut exit = self.find(target, |found| found.exit.subscribe())?;
-        let exited = exit.wait_for(Option::is_some).await;
-        let exited = exited.ok().and_then(|exit| exit.clone());
+        let (mut exit, mut engine) =
+            self.find(target, |found| (found.exit.subscribe(), found.engine.subscribe()))?;
+        let exited = tokio::select! {
+            exited = exit.wait_for(Option::is_some) => exited.ok().and_then(|exit| exit.clone()),
+            Ok(()) = engine.changed() => {
+                let words = "the engine restarts".to_owned();
+                return Err(EngineError::Failed { doing: "wait for the exit", words });
+            }
+        };
         exited.ok_or_else(|| EngineError::NotFound(target.clone()))
     }
 

@@ -93,12 +93,14 @@ pub struct Exit {
     pub out_of_memory: bool,
     /// Why it could not be started, if so.
     pub failed_start: Option<String>,
+    /// Whether the engine starts the container again.
+    pub restarts: bool,
 }
 
 impl Exit {
     /// The exit of a process that was started, and did not run out of memory.
     pub const fn with_code(code: i64) -> Self {
-        Self { code, out_of_memory: false, failed_start: None }
+        Self { code, out_of_memory: false, failed_start: None, restarts: false }
     }
 }
 

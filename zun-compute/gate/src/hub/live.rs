@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::saved::Saved;
+use super::streams::Streams;
 use crate::engine::{Run, Target};
 use crate::session::{ConnectionId, Left, Next, Session};
 
@@ -89,6 +90,12 @@ impl Live {
         drop(state);
         self.changed.notify_waiters();
         changed
+    }
+
+    /// The engine has another stream, which begins within the output: what was printed in between is missing.
+    pub(super) fn reattached(&self, streams: &Streams) {
+        self.lock().saved.set_stream(streams);
+        self.change(|session, _| session.reattached(streams.output.end()));
     }
 
     /// The process has started, and this is its run.

@@ -2,6 +2,7 @@
 
 mod live;
 mod pumps;
+mod reattach;
 mod run;
 mod saved;
 mod streams;
@@ -58,6 +59,17 @@ pub enum ConnectError {
     Files(#[source] io::Error),
 }
 
+/// A client that was connected to a former process of the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerClient {
+    /// What it was connected to.
+    pub target: Target,
+    /// The ID of its grant.
+    pub grant: String,
+    /// Whether it sent input.
+    pub writes: bool,
+}
+
 /// A client's connection to its session.
 #[derive(Debug)]
 pub struct Connected {
@@ -96,14 +108,20 @@ impl Hub {
         Arc::new(Self { engine, limits, most, tasks, store, sessions: Mutex::default() })
     }
 
-    /// Continues the sessions of a former process.
-    pub fn restore(self: &Arc<Self>, inherited: &mut Inherited) {
+    /// Continues the sessions of a former process. Returns the clients that were connected to it.
+    pub fn restore(self: &Arc<Self>, inherited: &mut Inherited) -> Vec<FormerClient> {
+        let mut former = Vec::new();
         while let Some((number, descriptors)) = inherited.session() {
             let limits = self.limits.clone();
             match Saved::restore((&self.store, number), descriptors, limits) {
-                Ok(Restored { session, saved, streams }) => {
+                Ok(Restored { session, saved, streams, clients }) => {
                     let (target, run) = (saved.target().clone(), saved.run().clone());
                     let live = Arc::new(Live::new(session, saved));
+                    former.extend(clients.into_iter().map(|(grant, writes)| FormerClient {
+                        target: target.clone(),
+                        grant,
+                        writes,
+                    }));
                     info!(%target, "a session goes on after the restart of the gate");
                     let output_ended = Arc::<Notify>::default();
                     let exit = exit_again(&self.engine, (target, run), &output_ended);
@@ -115,6 +133,7 @@ impl Hub {
                 }
             }
         }
+        former
     }
 
     /// The engine.

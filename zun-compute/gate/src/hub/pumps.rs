@@ -21,6 +21,9 @@ const SIZE_PAUSE: Duration = Duration::from_millis(25);
 /// How long a full session waits until it checks for memory that other sessions have given back.
 const MEMORY_PAUSE: Duration = Duration::from_millis(100);
 
+/// How soon after stdin the output ends, if both do.
+const OUTPUT_ENDS: Duration = Duration::from_millis(500);
+
 /// Reads output until the stream ends.
 pub(super) async fn read(
     live: &Live,
@@ -90,6 +93,7 @@ impl Taker {
 /// Writes stdin to the engine. Never returns.
 pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, stdin_ends: bool) {
     if input.flush(stream).await.is_err() {
+        tokio::time::sleep(OUTPUT_ENDS).await;
         live.advance(Session::close_input);
     }
     loop {
@@ -101,9 +105,13 @@ pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, s
             Chunk::End if stdin_ends => shutdown(stream, Shutdown::Write).map_err(Into::into),
             Chunk::End => Ok(()),
         };
+        if written.is_err() {
+            // If the process or the engine has ended, so does the output, and this pump with it.
+            tokio::time::sleep(OUTPUT_ENDS).await;
+        }
         live.advance(|session, now| match written {
             Ok(()) => session.wrote(now),
-            // The process has ended, or has closed its stdin.
+            // The process has closed its stdin.
             Err(_) => session.close_input(now),
         });
     }

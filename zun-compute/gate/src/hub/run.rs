@@ -12,9 +12,9 @@ use zun_common::pty::{Ending, EndingReason};
 use zun_common::shutdown::Tasks;
 
 use super::live::{Found, Live};
-use super::pumps;
 use super::streams::Streams;
-use crate::engine::{Engine, EngineError, Exit, Inspected, Run, exit_of};
+use super::{pumps, reattach};
+use crate::engine::{Engine, EngineError, Exit, Inspected, Run, Target, exit_of};
 use crate::session::Departure;
 
 /// How long output may still arrive after the engine has reported the exit.
@@ -52,58 +52,112 @@ pub(super) async fn run(live: &Live, engine: &dyn Engine, streams: Streams, awai
 
 /// Serves a session until it is known how it ends.
 async fn serve(live: &Live, engine: &dyn Engine, streams: Streams, awaited: Awaited) -> Ending {
-    let Streams { stream, output: mut journal, mut input } = streams;
-    let Awaited { output_ended, exit, again } = awaited;
+    tokio::select! {
+        ending = serve_streams(live, engine, streams, awaited) => ending,
+        () = keep_attachments(live) => Ending::new(EndingReason::Detached, ""),
+    }
+}
+
+/// Serves a session with one stream of the engine after another.
+async fn serve_streams(
+    live: &Live,
+    engine: &dyn Engine,
+    mut streams: Streams,
+    mut awaited: Awaited,
+) -> Ending {
+    loop {
+        match serve_stream(live, engine, &mut streams, awaited).await {
+            Parted::Over(ending) => return ending,
+            Parted::EngineAway => {}
+        }
+        let (stream, exit) = match reattach::attach(live, engine).await {
+            Ok(attached) => attached,
+            Err(ending) => return ending,
+        };
+        streams.stream = stream;
+        awaited = exit;
+        live.reattached(&streams);
+        info!(target = %live.target(), "attached again after a restart of the engine");
+    }
+}
+
+/// How a stream has ended.
+enum Parted {
+    Over(Ending),
+    /// The engine ended, and the process did not.
+    EngineAway,
+}
+
+async fn serve_stream(
+    live: &Live,
+    engine: &dyn Engine,
+    streams: &mut Streams,
+    awaited: Awaited,
+) -> Parted {
+    let Streams { stream, output: journal, input } = streams;
+    let (stream, Awaited { output_ended, exit, again }) = (&*stream, awaited);
     let (Run { stdin_ends, .. }, tty) = (live.run(), live.look(|session| session.process().tty));
-    let ending = async {
-        let mut output = std::pin::pin!(pumps::read(live, &stream, &mut journal, tty));
+    let parted = async {
+        let mut output = std::pin::pin!(pumps::read(live, stream, journal, tty));
         let mut exit = std::pin::pin!(exit);
-        tokio::select! {
+        let exited = tokio::select! {
             ended = &mut output => {
                 output_ended.notify_one();
                 if let Err(error) = ended {
                     warn!(target = %live.target(), error = %chain(&error), "the engine's stream failed");
                 }
-                after_output(live, engine, exit.as_mut()).await
+                return after_output(live, engine, exit.as_mut()).await;
             }
-            exited = &mut exit => {
-                live.change(|session, _| session.exited());
-                let drained = timeout(LAST_OUTPUT, output).await;
-                if drained.is_err() {
-                    warn!(target = %live.target(), "the process has exited, but its output has not ended");
-                }
-                exited.map_or_else(|error| lost(&error), exited_with)
-            }
+            exited = &mut exit => exited,
+        };
+        if exited.is_ok() {
+            live.change(|session, _| session.exited());
         }
-    };
-    let serving = async {
-        tokio::select! {
-            ending = ending => Some(ending),
-            () = unused(live) => None,
-            () = pumps::write(live, &stream, &mut input, stdin_ends) => None,
-            () = pumps::control(live, engine) => None,
-            removed = watch_process(live, engine, again) => Some(removed),
+        if timeout(LAST_OUTPUT, output).await.is_err() {
+            warn!(target = %live.target(), "the process has exited, but its output has not ended");
         }
+        parted(live, exited)
     };
-    let ending = tokio::select! {
-        ending = serving => ending,
-        () = keep_attachments(live) => None,
-    };
-    ending.unwrap_or_else(|| Ending::new(EndingReason::Detached, ""))
+    let detached = || Parted::Over(Ending::new(EndingReason::Detached, ""));
+    tokio::select! {
+        parted = parted => parted,
+        () = unused(live) => detached(),
+        () = pumps::write(live, stream, input, stdin_ends) => detached(),
+        () = pumps::control(live, engine) => detached(),
+        removed = watch_process(live, engine, again) => Parted::Over(removed),
+    }
 }
 
-fn exited_with(exit: Exit) -> Ending {
+/// What the end of the wait for the exit means.
+fn parted(live: &Live, exited: Result<Exit, EngineError>) -> Parted {
+    match exited {
+        Ok(exit) => Parted::Over(exited_with(exit)),
+        // Docker forgets the execs of a former process of its own.
+        Err(EngineError::Failed { .. } | EngineError::Unreachable { .. })
+            if matches!(live.target(), Target::Container(_)) =>
+        {
+            Parted::EngineAway
+        }
+        Err(error) => Parted::Over(lost(live.target(), &error)),
+    }
+}
+
+pub(super) fn exited_with(exit: Exit) -> Ending {
     if let Some(reason) = exit.failed_start {
         return Ending::with_code(EndingReason::NotStarted, exit.code, reason);
     }
     let message = if exit.out_of_memory { "the process ran out of memory" } else { "" };
-    let mut ending = Ending::with_code(EndingReason::Exited, exit.code, message);
+    let reason = if exit.restarts { EndingReason::Restarted } else { EndingReason::Exited };
+    let mut ending = Ending::with_code(reason, exit.code, message);
     ending.zun.out_of_memory = exit.out_of_memory;
     ending
 }
 
-fn lost(error: &EngineError) -> Ending {
+pub(super) fn lost(target: &Target, error: &EngineError) -> Ending {
     match error {
+        EngineError::NotFound(_) if matches!(target, Target::Exec(_)) => {
+            Ending::new(EndingReason::EngineLost, "the engine no longer knows the exec")
+        }
         EngineError::NotFound(_) => Ending::new(EndingReason::Removed, "the container was removed"),
         EngineError::Restarted(_) => {
             Ending::new(EndingReason::Restarted, "the container was started again")
@@ -121,23 +175,24 @@ async fn after_output(
     live: &Live,
     engine: &dyn Engine,
     mut exit: impl Future<Output = Result<Exit, EngineError>> + Unpin,
-) -> Ending {
+) -> Parted {
     let mut asked = 0;
     while asked < QUESTIONS {
         if let Ok(exited) = timeout(EXIT_CODE, &mut exit).await {
-            return exited.map_or_else(|error| lost(&error), exited_with);
+            return parted(live, exited);
         }
         match engine.inspect(live.target()).await {
             Ok(Inspected { failed_start: Some((code, words)), .. }) => {
-                return Ending::with_code(EndingReason::NotStarted, code, words);
+                let ending = Ending::with_code(EndingReason::NotStarted, code, words);
+                return Parted::Over(ending);
             }
             // The process has closed its output.
             Ok(Inspected { process, .. }) if process.running => {}
-            Err(error @ EngineError::NotFound(_)) => return lost(&error),
+            Err(error @ EngineError::NotFound(_)) => return parted(live, Err(error)),
             Ok(_) | Err(_) => asked += 1,
         }
     }
-    Ending::new(EndingReason::EngineLost, "the engine ended the stream")
+    Parted::Over(Ending::new(EndingReason::EngineLost, "the engine ended the stream"))
 }
 
 /// Watches for the start and the exit of the process. Returns only if the container is removed before its start: its
@@ -156,7 +211,7 @@ async fn watch_process(live: &Live, engine: &dyn Engine, again: bool) -> Ending 
     while !run.running {
         match engine.started(live.target()).await {
             Ok(started) => run = started.run(),
-            Err(removed @ EngineError::NotFound(_)) => return lost(&removed),
+            Err(removed @ EngineError::NotFound(_)) => return lost(live.target(), &removed),
             Err(_) => tokio::time::sleep(START_RETRY).await,
         }
     }

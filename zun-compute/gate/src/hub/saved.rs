@@ -38,6 +38,8 @@ pub(super) struct Restored {
     pub(super) session: Session,
     pub(super) saved: Saved,
     pub(super) streams: Streams,
+    /// The clients that were connected: their grants, and whether they sent input.
+    pub(super) clients: Vec<(String, bool)>,
 }
 
 impl Saved {
@@ -72,13 +74,14 @@ impl Saved {
         let record = record.ok_or_else(|| io::Error::other("the record is missing"))?;
         let record = Record::restored(descriptors.swap_remove(record).into())?;
         let State { target, run, inodes, session } = serde_json::from_slice(record.state())?;
+        let clients = session.clients().map(|(grant, writes)| (grant.to_owned(), writes)).collect();
         let progress = Progress::read(&record.progress());
         let (streams, files) = Streams::restored(&inodes, &mut descriptors)?;
         let (passed, now) = (streams.input.position()?, Instant::now());
         let session = Session::restored((session, progress), limits, files, passed, now);
         let (name, store) = (session_name(number), Arc::clone(store));
         let saved = Self { store, name, record: Some((record, inodes)), target, run };
-        Ok(Restored { session, saved, streams })
+        Ok(Restored { session, saved, streams, clients })
     }
 
     pub(super) const fn target(&self) -> &Target {
@@ -91,6 +94,16 @@ impl Saved {
 
     pub(super) fn set_run(&mut self, run: Run) {
         self.run = run;
+    }
+
+    /// Stores another stream of the engine. The former one stays with the session's descriptors until its end.
+    pub(super) fn set_stream(&mut self, streams: &Streams) {
+        let Some((_, inodes)) = &mut self.record else { return };
+        let stored = inodes.set_stream(streams);
+        if stored.is_ok() {
+            self.store.keep(&self.name, &[streams.stream.as_fd()]);
+        }
+        self.check(stored);
     }
 
     /// Whether the next process can continue the session.

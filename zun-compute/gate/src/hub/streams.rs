@@ -28,6 +28,14 @@ pub(super) struct Inodes {
     rings: [u64; 2],
 }
 
+impl Inodes {
+    /// The session has another stream.
+    pub(super) fn set_stream(&mut self, streams: &Streams) -> io::Result<()> {
+        self.stream = inode(&streams.stream)?;
+        Ok(())
+    }
+}
+
 impl Streams {
     /// Begins with a stream of which `early` was read already. `spool` is the session's.
     pub(super) fn begin(stream: UnixStream, early: &Bytes, spool: &File) -> io::Result<Self> {

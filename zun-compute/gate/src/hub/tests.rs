@@ -53,6 +53,8 @@ struct World {
     sent: usize,
     acknowledged: usize,
     received: Vec<u8>,
+    events: Vec<serde_json::Value>,
+    former: Vec<FormerClient>,
     ending: Option<Ending>,
 }
 
@@ -91,14 +93,29 @@ impl World {
             sent: 0,
             acknowledged: 0,
             received: Vec::new(),
+            events: Vec::new(),
+            former: Vec::new(),
             ending: None,
         };
         world.start();
         world.connect();
-        let stream = world.fake.take_stream(&target()).expect("a stream");
-        world.process = world.run(async |_| stream.into_std().expect("a stream"));
-        world.process.set_nonblocking(true).expect("set");
+        world.take_process();
         world
+    }
+
+    /// Takes the process's end of the engine's newest stream.
+    fn take_process(&mut self) {
+        let fake = self.fake.clone();
+        let stream = self.run(async |_| {
+            loop {
+                match fake.take_stream(&target()) {
+                    Some(stream) => return stream.into_std().expect("a stream"),
+                    None => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        });
+        stream.set_nonblocking(true).expect("set");
+        self.process = stream;
     }
 
     fn socket(&self) -> PathBuf {
@@ -114,7 +131,7 @@ impl World {
         let hub = Hub::new(engine, (limits(), 8), tasks, Arc::new(store));
         {
             let _entered = runtime.enter();
-            hub.restore(&mut inherited);
+            self.former = hub.restore(&mut inherited);
         }
         self.gate = Some(Gate { runtime, hub });
     }
@@ -192,9 +209,9 @@ impl World {
                     self.acknowledged = self.acknowledged.max(offset);
                 }
                 Frame::Status(ending) => self.ending = Some(*ending),
+                Frame::Event(event) => self.events.push(event),
                 other @ (Frame::Ack { .. }
                 | Frame::Stderr(_)
-                | Frame::Event(_)
                 | Frame::Ping(_)
                 | Frame::Pong(_)
                 | Frame::Gap { .. }
@@ -329,6 +346,35 @@ fn an_exit_while_the_gate_is_away_is_told_and_the_last_output_is_not_lost() {
     }
     assert_eq!(world.ending.expect("an ending").zun.exit_code, Some(42));
     assert!(world.received == world.printed, "{}", world.received.len());
+}
+
+#[test]
+fn a_session_goes_on_with_a_notice_when_the_engine_has_restarted_and_so_does_it_in_another_gate() {
+    let mut world = World::new(true);
+    world.process_prints(1000);
+    world.settle();
+    world.fake.restart(&target());
+    let (closed, _) = UnixStream::pair().expect("a pair");
+    world.process = closed;
+    world.take_process();
+    world.kill();
+    world.process_prints(2000);
+    world.step(&Step::Type(500));
+    world.settle();
+    assert_eq!((world.received.len(), world.read.len()), (3000, 500));
+    assert_eq!(world.events, [serde_json::json!({ "type": "reattached" })]);
+}
+
+#[test]
+fn the_clients_of_a_killed_gate_are_known_and_those_that_left_before_are_not() {
+    let mut world = World::new(true);
+    world.kill();
+    let (target, grant) = (target(), "g1".to_owned());
+    assert_eq!(world.former, [FormerClient { target, grant, writes: true }]);
+    let Connected { live, id } = world.connected.take().expect("connected");
+    live.disconnect(id, Left::Lost);
+    world.kill();
+    assert_eq!(world.former, []);
 }
 
 #[test]

@@ -23,9 +23,19 @@ impl Attached {
         container: EngineId,
         watches: bool,
     ) -> Self {
-        let attached = Self { notifier, grant, container, watches };
+        let attached = Self::of_former_gate(notifier, grant, container, watches);
         attached.send([SessionEventKind::Begin, SessionEventKind::WaitBegin]);
         attached
+    }
+
+    /// A client of which a former process of the gate has notified the agent.
+    pub(super) const fn of_former_gate(
+        notifier: Arc<SessionNotifier>,
+        grant: String,
+        container: EngineId,
+        watches: bool,
+    ) -> Self {
+        Self { notifier, grant, container, watches }
     }
 
     /// The agent expects each client to have a stream, and to wait for the exit.

@@ -24,7 +24,9 @@ use zun_common::shutdown::Tasks;
 
 pub use tls::TlsError;
 
-use crate::hub::Hub;
+use self::attached::Attached;
+use crate::engine::Target;
+use crate::hub::{FormerClient, Hub};
 use crate::settings::Settings;
 use serve::Server;
 use tls::Tls;
@@ -97,6 +99,15 @@ impl Listener {
             connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
         })
+    }
+
+    /// Notifies the agent that the clients of a killed process of the gate are gone.
+    pub fn notify_ends(&self, clients: Vec<FormerClient>) {
+        for FormerClient { target, grant, writes } in clients {
+            if let (Some(notifier), Target::Container(id)) = (&self.server.notifier, target) {
+                drop(Attached::of_former_gate(Arc::clone(notifier), grant, id, !writes));
+            }
+        }
     }
 
     /// The descriptor of the socket, which the next process should get.

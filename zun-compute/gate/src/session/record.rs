@@ -15,7 +15,7 @@ use std::io;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use zun_common::docker_stream::Stream as EngineStream;
 use zun_common::pty::Ending;
 
@@ -78,6 +78,9 @@ pub(super) struct AttachmentRecord {
     writes: bool,
     #[serde(default)]
     heard: bool,
+    /// Whether a client is connected.
+    #[serde(default)]
+    connected: bool,
     window: u64,
     /// What the client has of stdout and stderr.
     #[serde(default)]
@@ -167,6 +170,14 @@ impl Progress {
             stderr: (at(8), at(9)),
             attachments: attachments.collect(),
         }
+    }
+}
+
+impl SessionRecord {
+    /// The clients that were connected to the former gate: their grants, and whether they sent input.
+    pub fn clients(&self) -> impl Iterator<Item = (&str, bool)> {
+        let connected = self.attachments.values().filter(|one| one.connected);
+        connected.map(|one| (one.grant.as_str(), one.writes))
     }
 }
 
@@ -269,6 +280,15 @@ impl Session {
         self.taken = taken;
     }
 
+    /// The engine's output goes on after this offset, with another frame. What the process has printed in between is
+    /// missing, and its clients are told.
+    pub fn reattached(&mut self, offset: u64) {
+        self.taken = Taken { offset, frame: None };
+        for attachment in self.attachments.values_mut() {
+            attachment.events.push_back(json!({ "type": "reattached" }));
+        }
+    }
+
     /// The files: stdout, stderr, and the spool of stdin.
     pub const fn files(&self) -> [&File; 3] {
         [self.stdout.file(), self.stderr.file(), self.input.file()]
@@ -285,6 +305,7 @@ impl Attachment {
             may_write: self.may_write,
             writes: self.writes,
             heard: self.heard,
+            connected: self.connection.is_some(),
             window: self.window,
             has: (self.stdout.acknowledged, self.stderr.acknowledged),
             signals: (self.signals.received, self.signals.sent),
@@ -306,6 +327,7 @@ impl Attachment {
             may_write,
             writes,
             heard,
+            connected: _,
             window,
             has,
             signals: (signalled, sent),

@@ -107,6 +107,7 @@ impl OutputThenExit {
                     | Event::NotStarted { .. }
                     | Event::Closed(_)
                     | Event::Gap(_)
+                    | Event::Notice(_)
                     | Event::Snapshot(_)
                     | Event::Away { .. }
                     | Event::Back,

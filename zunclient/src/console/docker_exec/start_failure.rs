@@ -65,6 +65,7 @@ fn may_be_reason(event: &Event) -> bool {
         | Event::Lost(_)
         | Event::Closed(_)
         | Event::Gap(_)
+        | Event::Notice(_)
         | Event::Snapshot(_)
         | Event::Away { .. }
         | Event::Back => false,

@@ -15,9 +15,12 @@ pub(super) struct ContainerAnswer {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_excessive_bools, reason = "the fields are Docker's")]
 pub(super) struct State {
     status: String,
     pub(super) running: bool,
+    #[serde(default)]
+    pub(super) restarting: bool,
     #[serde(rename = "OOMKilled")]
     pub(super) oom_killed: bool,
     pid: i32,

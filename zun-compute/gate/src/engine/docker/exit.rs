@@ -42,8 +42,11 @@ impl Docker {
             let code = exit_code(&answer).ok_or_else(|| failed(answer.to_string()))?;
             // A container that removes itself may be gone.
             let state = docker.inspect_container(&target).await.ok();
-            let out_of_memory = state.is_some_and(|state| state.state.oom_killed);
-            Ok(Exit { code, out_of_memory, failed_start: None })
+            let state = state.map(|answer| answer.state);
+            let out_of_memory = state.as_ref().is_some_and(|state| state.oom_killed);
+            // By its restart policy: Docker has started it already, or will.
+            let restarts = state.is_some_and(|state| state.running || state.restarting);
+            Ok(Exit { out_of_memory, restarts, ..Exit::with_code(code) })
         }))
     }
 

@@ -79,7 +79,7 @@ fn failed(text: &str) -> Exit {
     let message = user_message(text);
     let reason = if message.is_empty() { NO_REASON.to_owned() } else { message };
     let code = exit_code_of_exec(&reason);
-    Exit { code, out_of_memory: false, failed_start: Some(reason) }
+    Exit { failed_start: Some(reason), ..Exit::with_code(code) }
 }
 
 /// Reads the rest of the stream. What cannot be read is missing.

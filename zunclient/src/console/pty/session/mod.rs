@@ -13,6 +13,7 @@
 
 mod inbox;
 mod liveness;
+mod news;
 mod outbox;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::console::{Closing, Event};
 use inbox::{Inbox, Output};
 pub(super) use liveness::Health;
 use liveness::Liveness;
+use news::notice;
 use outbox::Outbox;
 
 /// The key that ends the input of a terminal (ctrl-d).
@@ -178,8 +180,11 @@ impl Session {
                 self.pongs.push_back(number);
             }
             Frame::Pong(number) => self.liveness.answered(number, now),
-            // News that this client does not show.
-            Frame::Event(_) => {}
+            Frame::Event(event) => {
+                if let Some(words) = notice(&event) {
+                    self.inbox.push(Event::Notice(words));
+                }
+            }
             Frame::Hello(_)
             | Frame::Stdin(_)
             | Frame::StdinEnd
