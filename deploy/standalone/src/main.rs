@@ -38,7 +38,7 @@ enum Failure {
     Start(#[from] StartError),
     #[error("the private Docker engine failed")]
     Engine(#[from] EngineError),
-    #[error("the service cannot go on")]
+    #[error("the service cannot continue")]
     Ended(#[from] Ended),
     #[error("cannot {doing}")]
     System {
