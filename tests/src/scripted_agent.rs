@@ -55,6 +55,8 @@ struct Script {
     cluster: Option<ClusterId>,
     position: Option<LedgerPosition>,
     identity: Option<AgentIdentity>,
+    /// The newest protocol that it speaks; this build's if `None`.
+    protocol: Option<u32>,
     ignores: bool,
     tty: bool,
     output: Vec<u8>,
@@ -109,19 +111,27 @@ impl ScriptedAgent {
         self.register_again().await.expect("an epoch");
     }
 
+    /// Registers as an agent that speaks this protocol at most.
+    ///
+    /// # Panics
+    /// Panics if another thread panicked while it held the lock.
+    pub fn speak(&self, protocol: u32) {
+        self.shared.script.lock().expect("the script").protocol = Some(protocol);
+    }
+
     /// Like [`ScriptedAgent::register`], but returns why zun-api refuses.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
     pub async fn register_again(&self) -> Result<(), CallError> {
-        let (position, agent) = {
+        let (position, agent, protocol) = {
             let script = self.shared.script.lock().expect("the script");
-            (script.position.clone(), script.identity.clone())
+            (script.position.clone(), script.identity.clone(), script.protocol)
         };
         let call = RegisterAgent {
             host: self.host.clone(),
             engine_id: format!("engine of {}", self.host),
-            protocol: PROTOCOL,
+            protocol: protocol.unwrap_or(PROTOCOL),
             position,
             agent,
         };
@@ -447,6 +457,7 @@ fn describe(operation: &Operation) -> (&'static str, Value) {
         Change::Start { .. } => "container.start",
         Change::Stop { .. } => "container.stop",
         Change::Reboot { .. } => "container.reboot",
+        Change::Rebuild { .. } => "container.rebuild",
         Change::Pause => "container.pause",
         Change::Unpause => "container.unpause",
         Change::Kill { .. } => "container.kill",

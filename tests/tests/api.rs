@@ -41,6 +41,8 @@ mod placement;
 mod ports;
 #[path = "api/quotas.rs"]
 mod quotas;
+#[path = "api/rebuild.rs"]
+mod rebuild;
 #[path = "api/recovery.rs"]
 mod recovery;
 #[path = "api/registries.rs"]

@@ -16,7 +16,7 @@ use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
 use zun_common::units::{Mebibytes, Resources};
 
-use crate::app::containers::{Deletion, Exec, Ident, ListQuery, NewContainer, Update};
+use crate::app::containers::{Deletion, Exec, Ident, ListQuery, NewContainer, Rebuild, Update};
 use crate::app::{App, AppError, Caller, IdempotencyKey};
 use crate::db::container::{Filter, Page, Record, SortKey};
 use crate::db::{Conn, Db, snapshot};
@@ -80,6 +80,8 @@ pub enum Request {
     Stop(ContainerId),
     /// Stop a container and start it again.
     Reboot(ContainerId),
+    /// Rebuild a container with this image.
+    Rebuild(ContainerId, String),
     /// Pause a container.
     Pause(ContainerId),
     /// Unpause a container.
@@ -213,6 +215,9 @@ impl Process {
             Request::Start(id) => app.start(&caller, &by(id)).await?,
             Request::Stop(id) => app.stop(&caller, &by(id), None).await?,
             Request::Reboot(id) => app.reboot(&caller, &by(id), None).await?,
+            Request::Rebuild(id, image) => {
+                app.rebuild(&caller, &by(id), Rebuild { image: Some(image) }).await?;
+            }
             Request::Pause(id) => app.pause(&caller, &by(id)).await?,
             Request::Unpause(id) => app.unpause(&caller, &by(id)).await?,
             Request::Kill(id, signal) => app.kill(&caller, &by(id), signal).await?,

@@ -70,7 +70,7 @@ named_enum!(
         Paused = "Paused",
         /// Its process has ended, and the engine will start it again by its restart policy.
         Restarting = "Restarting",
-        /// It is being recreated from an image. Part of the API; this version never sets it.
+        /// A rebuild replaces it with a new one from an image.
         Rebuilding = "Rebuilding",
         /// It is being removed.
         Deleting = "Deleting",
@@ -100,6 +100,8 @@ named_enum!(
         Stopping = "container_stopping",
         /// The engine is restarting it.
         Rebooting = "container_rebooting",
+        /// A rebuild replaces it.
+        Rebuilding = "container_rebuilding",
         /// The engine is pausing it.
         Pausing = "container_pausing",
         /// The engine is unpausing it.
@@ -152,6 +154,8 @@ named_enum!(
         Stop = "stop",
         /// Stop it and start it again.
         Reboot = "reboot",
+        /// Replace it with a new one from an image.
+        Rebuild = "rebuild",
         /// Pause it.
         Pause = "pause",
         /// Unpause it.
@@ -208,6 +212,7 @@ impl Status {
                     | Self::Stopped
                     | Self::Error
             ),
+            Action::Rebuild => self.allows(Action::Reboot) && !matches!(self, Self::Paused),
             Action::Pause
             | Action::Execute
             | Action::ExecuteResize
@@ -229,6 +234,7 @@ impl Status {
                     | Self::Running
                     | Self::Stopped
                     | Self::Restarting
+                    | Self::Rebuilding
                     | Self::Unknown
             ),
             Action::Delete => {
@@ -241,6 +247,7 @@ impl Status {
                 self,
                 Self::Running
                     | Self::Restarting
+                    | Self::Rebuilding
                     | Self::Paused
                     | Self::Created
                     | Self::Error
@@ -271,16 +278,16 @@ mod tests {
     fn each_status_allows_the_listed_actions() {
         insta::assert_snapshot!(grid(), @r"
         Creating   delete_force
-        Created    start reboot attach resize logs get_archive put_archive changes update delete delete_stop delete_force
-        Running    stop reboot pause kill execute execute_resize attach resize logs top stats get_archive put_archive changes commit update delete_stop delete_force
-        Stopped    start reboot logs get_archive put_archive changes commit update delete delete_stop delete_force
+        Created    start reboot rebuild attach resize logs get_archive put_archive changes update delete delete_stop delete_force
+        Running    stop reboot rebuild pause kill execute execute_resize attach resize logs top stats get_archive put_archive changes commit update delete_stop delete_force
+        Stopped    start reboot rebuild logs get_archive put_archive changes commit update delete delete_stop delete_force
         Paused     stop reboot unpause kill logs get_archive put_archive changes commit update delete_stop delete_force
-        Restarting stop reboot kill logs delete_stop delete_force
-        Rebuilding delete_force
+        Restarting stop reboot rebuild kill logs delete_stop delete_force
+        Rebuilding logs delete_stop delete_force
         Deleting   delete_force
         Deleted    delete delete_stop delete_force
         Dead       delete delete_stop delete_force
-        Error      start reboot logs delete delete_stop delete_force
+        Error      start reboot rebuild logs delete delete_stop delete_force
         Unknown    logs delete_force
         ");
     }

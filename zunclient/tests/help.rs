@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 41] = [
+const VERBS: [&str; 42] = [
     "action",
     "attach",
     "availability-zone",
@@ -28,6 +28,7 @@ const VERBS: [&str; 41] = [
     "prune",
     "quota",
     "quota-class",
+    "rebuild",
     "registry",
     "rename",
     "restart",

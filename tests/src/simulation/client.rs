@@ -77,8 +77,9 @@ impl Client {
             }
             55..63 => Request::Start(id),
             63..69 => Request::Stop(id),
-            69..72 => Request::Reboot(id),
-            72..80 => {
+            69..71 => Request::Reboot(id),
+            71..73 => Request::Rebuild(id, image(&mut random)),
+            73..80 => {
                 let left = notes.signals.entry(id).or_insert_with(|| SIGNALS.to_vec()).pop();
                 left.map_or(Request::Show(id), |signal| Request::Kill(id, signal.to_owned()))
             }
@@ -110,6 +111,7 @@ impl Client {
                 | Request::Start(_)
                 | Request::Stop(_)
                 | Request::Reboot(_)
+                | Request::Rebuild(..)
                 | Request::Pause(_)
                 | Request::Unpause(_)
                 | Request::Kill(..)
@@ -201,12 +203,22 @@ fn new_container(random: &mut super::random::Random) -> Request {
     };
     Request::Create(New {
         name: (*random.choose(&NAMES).expect("not empty")).to_owned(),
-        image: if random.percent(3) { "nowhere" } else { "cirros" }.to_owned(),
+        image: image(random),
         command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
         memory: Mebibytes(64 << random.within(0..5)),
         start: random.percent(70),
         at_end,
     })
+}
+
+/// Rarely one that no registry has.
+fn image(random: &mut super::random::Random) -> String {
+    match random.within(0..100) {
+        0..3 => "nowhere",
+        3..35 => "busybox",
+        _ => "cirros",
+    }
+    .to_owned()
 }
 
 fn call(request: &Request) -> Call {
@@ -218,6 +230,7 @@ fn call(request: &Request) -> Call {
         Request::Start(id)
         | Request::Stop(id)
         | Request::Reboot(id)
+        | Request::Rebuild(id, _)
         | Request::Pause(id)
         | Request::Unpause(id)
         | Request::Kill(id, _)

@@ -217,6 +217,16 @@ impl Lifecycle for Engine {
         let what = |change: &Change| matches!(change, Change::Done).then_some(What::Removed);
         call!(self, container, what, |fake| fake.remove(container, force)).await
     }
+
+    async fn remove_by_engine_id(
+        &self,
+        container: ContainerId,
+        engine: &EngineId,
+    ) -> Result<Change, DriverError> {
+        let engine = engine.clone();
+        let what = |change: &Change| matches!(change, Change::Done).then_some(What::Removed);
+        call!(self, container, what, |fake| fake.remove_by_engine_id(container, &engine)).await
+    }
 }
 
 #[async_trait]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zun_api::simulation::{ContainerRow, OperationRow, Snapshot};
-use zun_common::id::ContainerId;
+use zun_common::id::{ContainerId, OperationId};
 use zun_common::status::Status;
 use zun_compute::driver::{ContainerInfo, Inspect as _};
 
@@ -130,7 +130,8 @@ pub fn problems(cluster: &Cluster, snapshot: &Snapshot, real: &Real) -> Vec<Stri
         snapshot.containers.iter().filter_map(|row| Some((row.uuid.parse().ok()?, row))).collect();
     for (id, row) in &rows {
         let on = real.get(id).map(Vec::as_slice).unwrap_or_default();
-        if let Some(why) = container(cluster, row, on) {
+        let why = container(cluster, row, on).or_else(|| image(cluster, (snapshot, row), on));
+        if let Some(why) = why {
             found.push(format!("{id}: {why}; {row:?}, the engine has {on:?}"));
         }
     }
@@ -172,6 +173,24 @@ fn container(
     (!is_right).then_some("its status differs")
 }
 
+/// The row has the image that the engine has, unless the rebuild that created the container failed later.
+fn image(
+    cluster: &Cluster,
+    (snapshot, row): (&Snapshot, &ContainerRow),
+    on: &[(usize, ContainerInfo)],
+) -> Option<&'static str> {
+    let (number, info) = on.first()?;
+    let spec = cluster.hosts().get(*number)?.engine.fake().spec(info.container)?;
+    let has_succeeded = |id: OperationId| {
+        let of = |row: &&OperationRow| row.uuid == id.to_string();
+        let row = snapshot.operations.iter().find(of);
+        row.is_some_and(|row| row.outcome.as_deref() == Some("succeeded"))
+    };
+    // A restored database does not know all rebuilds.
+    let is_known = info.rebuild.map_or(cluster.restores() == 0, has_succeeded);
+    (is_known && spec.image != row.image).then_some("its image differs")
+}
+
 /// A container that could not be started is in error, and the engine has it as created, or as it was before.
 fn is_failed_start(row: &ContainerRow, info: &ContainerInfo) -> bool {
     let has_words = row.status == "Error" && row.status_reason.is_some();
@@ -193,6 +212,10 @@ pub fn deeds(cluster: &Cluster, snapshot: &Snapshot, execs: &[Attempt]) -> Vec<S
         .collect();
     let was_deleted =
         |container: &String| deleted.contains(container.as_str()) || vanished.contains(container);
+    let rebuilds = |container: &str| {
+        let of = |row: &&OperationRow| row.container == container && row.kind == "rebuild";
+        snapshot.operations.iter().filter(of).count()
+    };
     // A restored database has lost operations, and may have lost a delete.
     let was_restored = cluster.restores() > 0;
     let mut found = Vec::new();
@@ -204,7 +227,7 @@ pub fn deeds(cluster: &Cluster, snapshot: &Snapshot, execs: &[Attempt]) -> Vec<S
             // Docker may create a deleted container late, which is then removed again.
             What::Created | What::Removed if was_deleted(&container) || was_restored => usize::MAX,
             What::Started if was_restored => usize::MAX,
-            What::Created | What::Removed | What::Vanished => 1,
+            What::Created | What::Removed | What::Vanished => 1 + rebuilds(&container),
             What::Executed(token) => {
                 ran.insert(token.clone(), count);
                 1
@@ -260,5 +283,5 @@ fn signals(snapshot: &Snapshot) -> Vec<Attempt> {
 /// Whether the operation may have started its container.
 fn starts(row: &OperationRow) -> bool {
     let is_certain = row.outcome.as_deref() == Some("expired");
-    matches!(row.kind.as_str(), "create" | "start" | "reboot") && !is_certain
+    matches!(row.kind.as_str(), "create" | "start" | "reboot" | "rebuild") && !is_certain
 }

@@ -137,6 +137,7 @@ fn verbs(id: ContainerId) -> Vec<(&'static str, Ask<'static>, Status, u16)> {
         ("start", post("start"), Status::Stopped, 202),
         ("stop", post("stop?timeout=3"), Status::Running, 202),
         ("reboot", post("reboot"), Status::Running, 202),
+        ("rebuild", post("rebuild?image=busybox"), Status::Running, 202),
         ("pause", post("pause"), Status::Running, 202),
         ("unpause", post("unpause"), Status::Paused, 202),
         ("kill", post("kill?signal=HUP"), Status::Running, 202),

@@ -184,6 +184,8 @@ pub(crate) enum AppError {
     KeyReused { key: String, kind: &'static str, id: ContainerId },
     #[error("Cannot {action} container {id} in {status} state")]
     WrongStatus { action: Action, id: ContainerId, status: Status },
+    #[error("Cannot rebuild container {id}: {why}.")]
+    CannotRebuild { id: ContainerId, why: &'static str },
     #[error("Cannot {action} container {id}: it was never scheduled to a host")]
     NotScheduled { action: Action, id: ContainerId },
     #[error("The host does not have enough free resources for these limits. {0}")]

@@ -47,6 +47,15 @@ impl App {
     }
 }
 
+/// Returns an error if the host's agent is older than this protocol.
+pub(super) fn require_protocol(host: &Record, least: u32) -> Result<(), AppError> {
+    if host.protocol >= least {
+        return Ok(());
+    }
+    let words = "The agent of the host is too old for this request: upgrade zun-compute.";
+    Err(AppError::NotSupported(words))
+}
+
 fn sum(one: Resources, other: Resources) -> Resources {
     let millis = one.cpus.millis().saturating_add(other.cpus.millis());
     let memory = one.memory.0.saturating_add(other.memory.0);

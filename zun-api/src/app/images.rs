@@ -101,10 +101,7 @@ impl App {
             None => all.into_iter().next().ok_or(AppError::NoHostUp)?,
         };
         self.require_up(&host.name).await?;
-        if host.protocol < RESOURCES_PROTOCOL {
-            let words = "The agent of the host is too old for this request: upgrade zun-compute.";
-            return Err(AppError::NotSupported(words));
-        }
+        hosts::require_protocol(&host, RESOURCES_PROTOCOL)?;
         Ok(host.name)
     }
 

@@ -57,6 +57,7 @@ pub struct ContainerRow {
     pub uuid: String,
     pub project_id: String,
     pub name: String,
+    pub image: String,
     pub host: Option<String>,
     pub status: String,
     pub status_reason: Option<String>,

@@ -110,7 +110,9 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         | AppError::ServiceInUse { .. }
         | AppError::InsufficientResources(_)
         | AppError::KeyReused { .. } => new(Http::CONFLICT, "container.conflict"),
-        AppError::WrongStatus { .. } | AppError::NotScheduled { .. } => {
+        AppError::WrongStatus { .. }
+        | AppError::NotScheduled { .. }
+        | AppError::CannotRebuild { .. } => {
             new(Http::CONFLICT, "container.invalid-state-exception")
         }
         AppError::HostDown { .. } | AppError::NoHostUp => {

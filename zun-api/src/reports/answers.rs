@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::ca::{CaError, CertificateAuthority};
 use crate::db::Conn;
 use crate::db::container::{self, Record};
+use crate::db::operation;
 
 /// Signs a host's server certificate.
 pub(super) async fn sign(
@@ -100,12 +101,12 @@ pub(super) async fn assigned(
         let records = container::assigned(conn, &call.host)?;
         let ids: Vec<_> = records.iter().map(|record| record.id).collect();
         let runs = container::last_runs(conn, &ids)?;
-        Ok((records, runs))
+        Ok((records, runs, operation::rebuilding(conn, &call.host)?))
     };
-    let (records, mut runs) = stored(&app, Stored::Nothing, read).await?;
+    let (records, mut runs, rebuilding) = stored(&app, Stored::Nothing, read).await?;
     let expected = |record: Record| {
-        let last_run = runs.remove(&record.id);
-        expected(record, last_run)
+        let (last_run, is_rebuilding) = (runs.remove(&record.id), rebuilding.contains(&record.id));
+        AssignedContainer { is_rebuilding, ..expected(record, last_run) }
     };
     Ok(Assigned { containers: records.into_iter().map(expected).collect() })
 }
@@ -117,6 +118,7 @@ fn expected(record: Record, last_run: Option<LastRun>) -> AssignedContainer {
         status: record.status,
         engine: record.engine,
         auto_remove: record.spec.auto_remove,
+        is_rebuilding: false,
         last_run,
     }
 }

@@ -10,7 +10,7 @@ use super::{Call, Done, report::ContainerReport};
 pub use crate::api::v1::container::PullPolicy;
 use crate::engine_options::{EngineOptions, Healthcheck};
 use crate::grant::{ApiVersion, Mode};
-use crate::id::{ClusterId, ContainerId, EngineId, ProjectId, RegistryId};
+use crate::id::{ClusterId, ContainerId, EngineId, OperationId, ProjectId, RegistryId};
 use crate::ports::PublishedPort;
 use crate::resource::{Mount, NetworkMode};
 use crate::restart::Restart;
@@ -24,6 +24,9 @@ pub struct ContainerSpec {
     /// The cluster, stored as a label. The agent sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterId>,
+    /// The rebuild that creates it, stored as a label. The agent sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<OperationId>,
     /// Its project, stored as a label.
     pub project: ProjectId,
     /// Its display name, stored as a label.
@@ -92,6 +95,7 @@ impl ContainerSpec {
     pub fn of_image(project: ProjectId, name: &str, image: &str) -> Self {
         Self {
             cluster: None,
+            rebuild: None,
             project,
             name: name.to_owned(),
             image: image.to_owned(),

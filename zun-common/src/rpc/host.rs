@@ -197,6 +197,9 @@ pub struct AssignedContainer {
     pub engine: Option<EngineId>,
     /// Whether the container is removed when its process ends. If so, a missing container is not an error.
     pub auto_remove: bool,
+    /// Whether a rebuild is open. If so, a missing container is not an error.
+    #[serde(default)]
+    pub is_rebuilding: bool,
     /// Its newest run; `None` before the first one.
     #[serde(default)]
     pub last_run: Option<LastRun>,

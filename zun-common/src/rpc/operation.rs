@@ -26,14 +26,17 @@ use crate::units::Resources;
 
 /// The version of the protocol between zun-api and agents that this build speaks. Version 1 had no ledger: commands
 /// were durable messages. Version 2 ignored the engine options. Version 3 had no operations on images,
-/// and no volumes and networks.
-pub const PROTOCOL: u32 = 4;
+/// and no volumes and networks. Version 4 had no rebuilds.
+pub const PROTOCOL: u32 = 5;
 
 /// The first version with engine options, health checks, runtimes and sizes of disks.
 pub const OPTIONS_PROTOCOL: u32 = 3;
 
 /// The first version with operations on images, and with volumes and networks.
 pub const RESOURCES_PROTOCOL: u32 = 4;
+
+/// The first version with rebuilds.
+pub const REBUILD_PROTOCOL: u32 = 5;
 
 /// An accepted change to a container, or to an image, a volume or a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +88,14 @@ pub enum Change {
     Reboot {
         /// Seconds between the stop signal and SIGKILL, as for a stop.
         grace: Option<u32>,
+    },
+    /// Replaces the container in the engine with a new one of the same specification, with another image. If that image
+    /// cannot be pulled, nothing changes.
+    Rebuild {
+        /// The specification of the new one.
+        spec: Box<ContainerSpec>,
+        /// Whether the container ran when zun-api accepted the operation. An earlier agent may have stopped it since.
+        was_running: bool,
     },
     /// Pauses the container's processes.
     Pause,
@@ -143,6 +154,7 @@ impl Change {
             Self::Create { .. }
             | Self::Start { .. }
             | Self::Stop { .. }
+            | Self::Rebuild { .. }
             | Self::Pause
             | Self::Unpause
             | Self::Update { .. }
@@ -156,6 +168,12 @@ impl Change {
     /// Whether it removes its subject, which ends all other operations on it.
     pub const fn removes(&self) -> bool {
         matches!(self, Self::Delete { .. } | Self::RemoveImage { .. } | Self::RemoveResource { .. })
+    }
+
+    /// Whether the next agent must finish what an earlier one may have begun, however late: the engine may have changed in
+    /// part.
+    pub const fn must_be_finished(&self) -> bool {
+        matches!(self, Self::Update { .. } | Self::Rebuild { .. })
     }
 
     /// Whether its subject is a container.

@@ -90,6 +90,7 @@ mod tests {
             finished_at: None,
             live: LiveState::default(),
             cluster: None,
+            rebuild: None,
             name: None,
             limits: zun_common::units::Resources::default(),
         }

@@ -13,7 +13,9 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use zun_common::grant::ApiVersion;
-use zun_common::id::{ClusterId, ContainerId, EngineId, ExecId, ProjectId, ResourceId};
+use zun_common::id::{
+    ClusterId, ContainerId, EngineId, ExecId, OperationId, ProjectId, ResourceId,
+};
 use zun_common::resource::{NamedNetwork, ResourceKind};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
@@ -69,6 +71,8 @@ pub struct ContainerInfo {
     pub live: LiveState,
     /// The cluster that created it, from its label. Older agents wrote none.
     pub cluster: Option<ClusterId>,
+    /// The rebuild that created it, from its label; `None` if it is the first one.
+    pub rebuild: Option<OperationId>,
     /// Its display name, from its label.
     pub name: Option<String>,
     /// Its limits; 0 means none.
@@ -254,6 +258,12 @@ pub trait Lifecycle: Send + Sync {
     -> Result<(), DriverError>;
     /// Removes a container; with `force` even if it is running.
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError>;
+    /// Removes the container with this engine's id, even if it is running. Another one that has its name stays.
+    async fn remove_by_engine_id(
+        &self,
+        container: ContainerId,
+        engine: &EngineId,
+    ) -> Result<Change, DriverError>;
 }
 
 /// Inspection of containers and of the engine.

@@ -51,6 +51,7 @@ impl Facts {
             finished_at,
             live,
             cluster: _,
+            rebuild: _,
             name: _,
             limits: _,
         } = info;

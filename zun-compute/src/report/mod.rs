@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use zun_common::api::v1::container::ImagePull;
 use zun_common::grant::SessionEvent;
-use zun_common::id::{ContainerId, HostName};
+use zun_common::id::{ContainerId, EngineId, HostName};
 use zun_common::rpc::digest::Digest;
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
@@ -97,8 +97,8 @@ impl Reports {
     }
 
     /// A run of the container began.
-    pub(crate) fn process_started(&self, container: ContainerId) {
-        self.outbox().process_started(container);
+    pub(crate) fn process_started(&self, container: ContainerId, engine: &EngineId) {
+        self.outbox().process_started(container, engine);
     }
 
     /// zun-api has requested the container. With `auto_remove` it is removed when its process ends. `again` if an
@@ -139,8 +139,8 @@ impl Reports {
     }
 
     /// Its process exited. The next observation reports this, even if the next run has begun by then.
-    pub(crate) fn process_exited(&self, container: ContainerId, exit: ProcessExit) {
-        self.outbox().process_exited(container, exit);
+    pub(crate) fn process_exited(&self, container: ContainerId, exited: (&EngineId, ProcessExit)) {
+        self.outbox().process_exited(container, exited);
     }
 
     /// An operation ended: clears the task state, and sends the outcome together with the report.

@@ -141,9 +141,9 @@ impl Outbox {
         self.containers.get(&container)?.runs.current()
     }
 
-    pub(super) fn process_started(&mut self, container: ContainerId) {
+    pub(super) fn process_started(&mut self, container: ContainerId, engine: &EngineId) {
         let ticket = self.ticket();
-        if let Some(tracked) = self.containers.get_mut(&container) {
+        if let Some(tracked) = self.containers.get_mut(&container).filter(|it| it.may_be(engine)) {
             tracked.runs.started(ticket);
         }
     }
@@ -213,9 +213,13 @@ impl Outbox {
         conclusion
     }
 
-    pub(super) fn process_exited(&mut self, container: ContainerId, exit: ProcessExit) {
+    pub(super) fn process_exited(
+        &mut self,
+        container: ContainerId,
+        (engine, exit): (&EngineId, ProcessExit),
+    ) {
         let ticket = self.ticket();
-        if let Some(tracked) = self.containers.get_mut(&container) {
+        if let Some(tracked) = self.containers.get_mut(&container).filter(|it| it.may_be(engine)) {
             tracked.runs.exited(ticket, exit);
         }
     }

@@ -40,6 +40,7 @@ impl Fixture {
             status: Status::Creating,
             engine: None,
             auto_remove: false,
+            is_rebuilding: false,
             last_run,
             reported: None,
         };
@@ -62,11 +63,12 @@ impl Fixture {
     }
 
     pub(super) fn started(&mut self) {
-        self.outbox.process_started(self.container);
+        self.outbox.process_started(self.container, &engine());
     }
 
     pub(super) fn exited(&mut self, code: i64) {
-        self.outbox.process_exited(self.container, ProcessExit { code, at: DateTime::UNIX_EPOCH });
+        let exit = ProcessExit { code, at: DateTime::UNIX_EPOCH };
+        self.outbox.process_exited(self.container, (&engine(), exit));
     }
 
     /// Sends all messages, and returns the runs in them that have ended.
@@ -89,6 +91,7 @@ impl Fixture {
             finished_at: None,
             live: LiveState::default(),
             cluster: None,
+            rebuild: None,
             name: None,
             limits: zun_common::units::Resources::default(),
         }

@@ -1,7 +1,7 @@
 //! One container: its state in the engine, the operation in progress, and its reports.
 
 use zun_common::api::v1::container::ImagePull;
-use zun_common::id::{ContainerId, HostName};
+use zun_common::id::{ContainerId, EngineId, HostName};
 use zun_common::rpc::digest::ReportHash;
 use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
@@ -31,11 +31,14 @@ pub(crate) enum Conclusion {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct TrackedContainer {
     pub(super) facts: Facts,
     pub(super) queue: ReportQueue,
     pub(super) runs: RunLog,
     task: Option<TaskState>,
+    /// Whether the operation in progress replaces it.
+    is_rebuilding: bool,
     pull: Option<ImagePull>,
     failure: Option<PersistentFailure>,
     auto_remove: Option<bool>,
@@ -59,6 +62,7 @@ impl TrackedContainer {
             queue: ReportQueue::default(),
             runs: RunLog::default(),
             task: None,
+            is_rebuilding: false,
             pull: None,
             failure: None,
             auto_remove: None,
@@ -132,6 +136,7 @@ impl TrackedContainer {
         if self.task.is_none() {
             self.run_before_task = self.runs.last_number();
         }
+        self.is_rebuilding |= task == TaskState::Rebuilding;
         self.task = Some(task);
         self.pull = None;
         self.failure = None;
@@ -145,6 +150,7 @@ impl TrackedContainer {
     /// The operation in progress was abandoned. What it did shows in the next observation.
     pub(super) fn abandoned(&mut self) {
         self.task = None;
+        self.is_rebuilding = false;
         self.pull = None;
         self.missing_in_task = false;
     }
@@ -188,7 +194,10 @@ impl TrackedContainer {
         if let Some(failure) = failure.as_ref().filter(|_| starts) {
             self.runs.not_started(self.run_before_task, failure);
         }
+        // A rebuild that failed before the new one was started has left the container as it was, or removed it.
+        let failure = failure.filter(|_| missing || starts || !self.is_rebuilding);
         self.task = None;
+        self.is_rebuilding = false;
         self.pull = None;
         self.missing_in_task = false;
         self.ticket = self.ticket.max(ticket);
@@ -297,6 +306,12 @@ impl TrackedContainer {
         self.task.is_some() || self.ticket != Ticket::default()
     }
 
+    /// Whether an event of the container with this engine's id is about it. A late one may be about the container that a
+    /// rebuild has replaced.
+    pub(super) fn may_be(&self, engine: &EngineId) -> bool {
+        self.facts.engine.as_ref().is_none_or(|known| known == engine)
+    }
+
     pub(super) fn is_removed(&self) -> bool {
         self.facts.status == Status::Deleted
     }
@@ -320,7 +335,11 @@ impl TrackedContainer {
     ) -> ContainerReport {
         let Facts { status, reason, engine, exit_code, oom_killed, started_at, finished_at, live } =
             self.facts.clone();
-        let status = if self.is_removing() { Status::Deleting } else { status };
+        let status = match (self.is_removing(), self.is_rebuilding) {
+            (true, _) => Status::Deleting,
+            (false, true) => Status::Rebuilding,
+            (false, false) => status,
+        };
         ContainerReport {
             container,
             host: host.clone(),

@@ -150,10 +150,10 @@ impl Follower<'_> {
                 self.host.strays.removed(event.container);
             }
             if event.what == EngineEventKind::Started {
-                self.host.reports.process_started(event.container);
+                self.host.reports.process_started(event.container, &event.engine);
             }
             if let Some(exit) = event.exit {
-                self.host.reports.process_exited(event.container, exit);
+                self.host.reports.process_exited(event.container, (&event.engine, exit));
             }
             self.refresh.changed(event.container);
         }

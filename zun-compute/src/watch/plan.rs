@@ -43,11 +43,20 @@ pub(super) fn plan(assigned: &[AssignedContainer], listed: &[ListedContainer]) -
 }
 
 fn missing(one: &AssignedContainer) -> Option<Step> {
-    let AssignedContainer { container, status, engine, auto_remove, last_run: _, reported: _ } =
-        one;
+    let AssignedContainer {
+        container,
+        status,
+        engine,
+        auto_remove,
+        is_rebuilding,
+        last_run: _,
+        reported: _,
+    } = one;
     let was_created = engine.is_some();
     match status {
         Status::Deleting | Status::Deleted => Some(Step::MarkDeleted(*container)),
+        // The rebuild creates the next one.
+        _ if *is_rebuilding => None,
         // Its operation is open, or its outcome will be reported.
         Status::Creating if !was_created => None,
         _ if *auto_remove && was_created => Some(Step::MarkDeleted(*container)),
@@ -80,6 +89,7 @@ mod tests {
             status,
             engine: Some(engine()),
             auto_remove: false,
+            is_rebuilding: false,
             last_run: None,
             reported: None,
         }
@@ -100,6 +110,7 @@ mod tests {
             finished_at: None,
             live: LiveState::default(),
             cluster: None,
+            rebuild: None,
             name: None,
             limits: zun_common::units::Resources::default(),
         }
@@ -137,6 +148,14 @@ mod tests {
         assert_eq!(plan(std::slice::from_ref(&one), &[]), []);
         one.engine = Some(engine());
         assert_eq!(plan(std::slice::from_ref(&one), &[]), [Step::MarkLost(one.container)]);
+    }
+
+    #[test]
+    fn a_container_that_a_rebuild_replaces_is_not_lost() {
+        for status in [Status::Running, Status::Stopped, Status::Rebuilding, Status::Error] {
+            let one = AssignedContainer { is_rebuilding: true, ..assigned(status) };
+            assert_eq!(plan(std::slice::from_ref(&one), &[]), [], "{status}");
+        }
     }
 
     #[test]

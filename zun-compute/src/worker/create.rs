@@ -24,20 +24,37 @@ pub(super) async fn create(
     if seen.is_none() {
         work.begin(TaskState::Creating);
         check_ports(host.publish_address, &spec.ports)?;
-        if provide_image(work, spec).await? && !host.control.confirm(work.epoch).await {
-            let words = "another agent of the host has registered".to_owned();
-            return Err(DriverError::Conflict { words });
-        }
+        provide_image(work, spec).await?;
         work.begin(TaskState::Creating);
-        if let Some(NetworkMode::Named(network)) = &spec.network {
-            let ensuring = host.driver.ensure_network(&spec.project, network);
-            within(host.engine_timeout(), "create the network", ensuring).await?;
-        }
-        let spec = ContainerSpec { cluster: host.cluster(), ..spec.clone() };
-        let creating = host.driver.create(container, &spec);
-        within(host.engine_timeout(), "create the container", creating).await?;
+        create_in_engine(work, spec).await?;
         host.inspect_and_report(container).await?;
     }
+    complete(work, (spec, start), seen).await
+}
+
+/// Creates the container in the engine, and its network before it. An existing container counts as created.
+pub(super) async fn create_in_engine(
+    work: &Work<'_>,
+    spec: &ContainerSpec,
+) -> Result<(), DriverError> {
+    let host = work.host;
+    if let Some(NetworkMode::Named(network)) = &spec.network {
+        let ensuring = host.driver.ensure_network(&spec.project, network);
+        within(host.engine_timeout(), "create the network", ensuring).await?;
+    }
+    let spec = ContainerSpec { cluster: host.cluster(), ..spec.clone() };
+    let creating = host.driver.create(work.container(), &spec);
+    within(host.engine_timeout(), "create the container", creating).await.map(drop)
+}
+
+/// Does what is left after the engine has created the container: puts its files into it, and starts it if requested,
+/// unless it has run. `seen` is `None` if it was just created.
+pub(super) async fn complete(
+    work: &Work<'_>,
+    (spec, start): (&ContainerSpec, bool),
+    seen: Option<&ContainerInfo>,
+) -> Result<(), DriverError> {
+    let (host, container) = (work.host, work.container());
     let never_ran = seen.is_none_or(|seen| {
         seen.started_at.is_none() && matches!(seen.status, Status::Created | Status::Error)
     });
@@ -62,7 +79,7 @@ fn files(mounts: &[Mount]) -> Vec<(&str, &[u8])> {
 }
 
 /// Checks the addresses against this host's own setting, not only zun-api's knowledge of it.
-fn check_ports(own: IpAddr, ports: &[PublishedPort]) -> Result<(), DriverError> {
+pub(super) fn check_ports(own: IpAddr, ports: &[PublishedPort]) -> Result<(), DriverError> {
     let Some(port) = ports.iter().find(|port| !may_publish(own, port.host_address)) else {
         return Ok(());
     };
@@ -73,13 +90,20 @@ fn check_ports(own: IpAddr, ports: &[PublishedPort]) -> Result<(), DriverError> 
     Err(DriverError::Invalid { words })
 }
 
-/// Pulls the image if necessary, and returns whether it did, which may take minutes.
-async fn provide_image(work: &Work<'_>, spec: &ContainerSpec) -> Result<bool, DriverError> {
+/// Pulls the image if necessary. That may take minutes, in which the agent may lose its epoch.
+pub(super) async fn provide_image(
+    work: &Work<'_>,
+    spec: &ContainerSpec,
+) -> Result<(), DriverError> {
     let needed = Needed {
         image: &spec.image,
         platform: spec.options.platform.as_deref(),
         policy: spec.pull,
         registry: spec.registry,
     };
-    image::provide(work, needed).await
+    if image::provide(work, needed).await? && !work.host.control.confirm(work.epoch).await {
+        let words = "another agent of the host has registered".to_owned();
+        return Err(DriverError::Conflict { words });
+    }
+    Ok(())
 }

@@ -57,6 +57,7 @@ pub(super) async fn change(
             within(limit, "change the limits of the container", updating).await
         }
         rpc::Change::Create { .. }
+        | rpc::Change::Rebuild { .. }
         | rpc::Change::Delete { .. }
         | rpc::Change::PullImage { .. }
         | rpc::Change::RemoveImage { .. }
@@ -112,6 +113,14 @@ async fn kill(host: &Host, container: ContainerId, signal: &str) -> Result<(), D
 
 async fn stop(work: &Work<'_>, grace: Option<Duration>) -> Result<(), DriverError> {
     work.begin(TaskState::Stopping);
+    stop_quietly(work, grace).await
+}
+
+/// Stops the container without a task of its own.
+pub(super) async fn stop_quietly(
+    work: &Work<'_>,
+    grace: Option<Duration>,
+) -> Result<(), DriverError> {
     let stopping = work.host.driver.stop(work.container(), grace);
     within(with_grace(work.host, grace), "stop the container", stopping).await.map(done)
 }
@@ -120,11 +129,11 @@ fn with_grace(host: &Host, grace: Option<Duration>) -> Duration {
     host.engine_timeout().saturating_add(grace.unwrap_or(DEFAULT_GRACE))
 }
 
-fn seconds(grace: Option<u32>) -> Option<Duration> {
+pub(super) fn seconds(grace: Option<u32>) -> Option<Duration> {
     grace.map(|seconds| Duration::from_secs(u64::from(seconds)))
 }
 
-const fn is_running(seen: &ContainerInfo) -> bool {
+pub(super) const fn is_running(seen: &ContainerInfo) -> bool {
     matches!(seen.status, Status::Running | Status::Restarting)
 }
 
@@ -161,6 +170,7 @@ mod tests {
             finished_at: None,
             live: LiveState::default(),
             cluster: None,
+            rebuild: None,
             name: None,
             limits: zun_common::units::Resources::default(),
         }

@@ -12,13 +12,14 @@ mod perform;
 mod pull_progress;
 mod pulls;
 mod queue;
+mod rebuild;
 mod registry;
 mod rules;
 mod work;
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -203,6 +204,7 @@ impl Workers {
             superseded: &superseded,
             state: &state,
             place,
+            replaces_running: OnceLock::new(),
         };
         let began = Instant::now();
         let performing = AssertUnwindSafe(perform::perform(&work)).catch_unwind();
@@ -255,6 +257,7 @@ async fn reply(mut state: watch::Receiver<State>, change: &Change) -> Option<Out
         | Change::Start { .. }
         | Change::Stop { .. }
         | Change::Reboot { .. }
+        | Change::Rebuild { .. }
         | Change::Pause
         | Change::Unpause
         | Change::Update { .. }

@@ -12,7 +12,7 @@ use zun_common::rpc::{Code, Problem};
 use super::queue::superseded;
 use super::rules::{action, fits};
 use super::work::Work;
-use super::{conflict, create, existing, image};
+use super::{conflict, create, existing, image, rebuild};
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::{Host, observation, within};
 use crate::operation_state::Ended;
@@ -58,10 +58,13 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
             log(work, began, &Ok(()));
             return Some(Finished::without_failure(Outcome::Succeeded));
         };
-        // A creation ends when the epoch is lost. Other changes have failed, whoever has the epoch now.
-        let creates =
-            matches!(work.operation.change, Change::Create { .. } | Change::PullImage { .. });
-        if creates && work.host.control.epoch() != Some(work.epoch) {
+        // A creation ends when the epoch is lost, and the next agent goes on with it. Other changes have failed, whoever
+        // has the epoch now.
+        let goes_on = matches!(
+            work.operation.change,
+            Change::Create { .. } | Change::Rebuild { .. } | Change::PullImage { .. }
+        );
+        if goes_on && work.host.control.epoch() != Some(work.epoch) {
             return None;
         }
         if work.superseded.is_cancelled() && !removes {
@@ -119,8 +122,8 @@ pub(super) async fn end(
 }
 
 fn is_too_late(work: &Work<'_>) -> bool {
-    // An earlier agent may have set new limits, and the container's row has them: they must be set.
-    if work.operation.again && matches!(work.operation.change, Change::Update { .. }) {
+    let may_have_begun = work.operation.again || work.is_half_done();
+    if may_have_begun && work.operation.change.must_be_finished() {
         return false;
     }
     let limit = work.operation.not_after.and_then(|limit| limit.checked_sub_signed(LIMIT_MARGIN));
@@ -147,6 +150,7 @@ async fn attempt(work: &Work<'_>) -> Result<(), DriverError> {
         | Change::Start { .. }
         | Change::Stop { .. }
         | Change::Reboot { .. }
+        | Change::Rebuild { .. }
         | Change::Pause
         | Change::Unpause
         | Change::Kill { .. }
@@ -160,6 +164,13 @@ async fn attempt(work: &Work<'_>) -> Result<(), DriverError> {
     match (host.inspect_and_report(container).await, &work.operation.change) {
         (Ok(seen), Change::Create { spec, start }) => {
             create::create(work, (spec, *start), seen.as_ref()).await
+        }
+        (Ok(seen), Change::Rebuild { spec, was_running }) => {
+            let is_first_attempt = !work.operation.again && !work.is_half_done();
+            if let Some(seen) = seen.as_ref().filter(|_| is_first_attempt) {
+                refused(work, seen)?;
+            }
+            rebuild::rebuild(work, (spec, *was_running), seen.as_ref()).await
         }
         (Ok(_) | Err(_), Change::Delete { how }) => existing::remove(work, *how).await,
         (Ok(Some(seen)), change) => {
@@ -190,7 +201,10 @@ fn refused(work: &Work<'_>, seen: &ContainerInfo) -> Result<bool, DriverError> {
 const fn is_repeated(change: &Change, error: &DriverError) -> bool {
     match change {
         Change::Delete { .. } | Change::RemoveResource { .. } => true,
-        Change::Create { .. } | Change::PullImage { .. } | Change::RemoveImage { .. } => {
+        Change::Create { .. }
+        | Change::Rebuild { .. }
+        | Change::PullImage { .. }
+        | Change::RemoveImage { .. } => {
             matches!(error, DriverError::Down { .. } | DriverError::Silent { .. })
         }
         Change::Start { .. }
@@ -203,11 +217,12 @@ const fn is_repeated(change: &Change, error: &DriverError) -> bool {
     }
 }
 
-/// The failure that the container's state shows; `None` if the container is simply gone, because that is reported
+/// The failure that the container's state shows, unless a rebuild has changed nothing; `None` if the container is simply gone, because that is reported
 /// anyway.
 fn failure(change: &Change, error: &DriverError) -> Option<Failure> {
     let creates = matches!(change, Change::Create { .. });
-    let starts = creates || matches!(change, Change::Start { .. } | Change::Reboot { .. });
+    let starts = creates
+        || matches!(change, Change::Start { .. } | Change::Reboot { .. } | Change::Rebuild { .. });
     let (exit_code, fatal) = match error {
         DriverError::NoContainer(_) if !creates => return None,
         DriverError::NotRunnable { code, .. } => (Some(*code), starts),

@@ -16,6 +16,7 @@ pub(crate) const fn action(change: &Change) -> &'static str {
         Change::Start { .. } => Action::Start.as_str(),
         Change::Stop { .. } => Action::Stop.as_str(),
         Change::Reboot { .. } => Action::Reboot.as_str(),
+        Change::Rebuild { .. } => Action::Rebuild.as_str(),
         Change::Pause => Action::Pause.as_str(),
         Change::Unpause => Action::Unpause.as_str(),
         Change::Kill { .. } => Action::Kill.as_str(),
@@ -37,6 +38,7 @@ const fn is_allowed(change: &Change, status: Status) -> bool {
         Change::Start { .. } => status.allows(Action::Start),
         Change::Stop { .. } => status.allows(Action::Stop),
         Change::Reboot { .. } => status.allows(Action::Reboot),
+        Change::Rebuild { .. } => status.allows(Action::Rebuild),
         Change::Pause => status.allows(Action::Pause),
         Change::Unpause => status.allows(Action::Unpause),
         Change::Kill { .. } => status.allows(Action::Kill),
@@ -53,6 +55,7 @@ const fn has_no_effect(change: &Change, status: Status) -> bool {
         Change::Pause => matches!(status, Status::Paused),
         Change::Create { .. }
         | Change::Reboot { .. }
+        | Change::Rebuild { .. }
         | Change::Kill { .. }
         | Change::Update { .. }
         | Change::Delete { .. }
@@ -64,7 +67,7 @@ const fn has_no_effect(change: &Change, status: Status) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use zun_common::rpc::container::Removal;
+    use zun_common::rpc::container::{ContainerSpec, Removal};
     use zun_common::units::Resources;
 
     use super::*;
@@ -74,6 +77,14 @@ mod tests {
             Change::Start { last_start: None },
             Change::Stop { grace: None },
             Change::Reboot { grace: None },
+            Change::Rebuild {
+                spec: Box::new(ContainerSpec::of_image(
+                    "web".parse().expect("a project"),
+                    "a",
+                    "b",
+                )),
+                was_running: true,
+            },
             Change::Pause,
             Change::Unpause,
             Change::Kill { signal: "SIGTERM".to_owned() },
@@ -93,16 +104,16 @@ mod tests {
         }
         let expected = "\
 Creating: delete
-Created: start reboot update delete
-Running: start stop reboot pause unpause kill update delete
-Stopped: start stop reboot update delete
+Created: start reboot rebuild update delete
+Running: start stop reboot rebuild pause unpause kill update delete
+Stopped: start stop reboot rebuild update delete
 Paused: stop reboot pause unpause kill update delete
-Restarting: start stop reboot kill delete
+Restarting: start stop reboot rebuild kill delete
 Rebuilding: delete
 Deleting: delete
 Deleted: delete
 Dead: delete
-Error: start reboot delete
+Error: start reboot rebuild delete
 Unknown: delete
 ";
         assert_eq!(grid, expected);

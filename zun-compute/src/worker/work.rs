@@ -1,5 +1,7 @@
 //! An operation at work, and what its steps need.
 
+use std::sync::OnceLock;
+
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use zun_common::id::{ContainerId, Epoch};
@@ -19,6 +21,8 @@ pub(super) struct Work<'a> {
     pub(super) superseded: &'a CancellationToken,
     pub(super) state: &'a watch::Sender<State>,
     pub(super) place: Place,
+    /// A rebuild has begun to replace the container, so it must be finished, and whether the container ran.
+    pub(super) replaces_running: OnceLock<bool>,
 }
 
 /// Where an operation is carried out.
@@ -35,6 +39,11 @@ impl Work<'_> {
         self.operation.container
     }
 
+    /// Whether it has changed the engine in part.
+    pub(super) fn is_half_done(&self) -> bool {
+        self.replaces_running.get().is_some()
+    }
+
     /// Waits until the agent is registered. Returns whether it still has the epoch in which it received the operation.
     /// If not, another agent may have carried out the operation.
     pub(super) async fn is_current(&self) -> bool {
@@ -43,10 +52,10 @@ impl Work<'_> {
 
     /// The operation fits, and the engine works on it from now on. Reports the task state.
     pub(super) fn begin(&self, task: TaskState) {
-        self.mark_begun();
         if self.place == Place::Worker {
             self.host.reports.begin(self.container(), task);
         }
+        self.mark_begun();
     }
 
     /// The operation fits. Nothing changes before this.

@@ -101,8 +101,16 @@ impl Received {
         });
         let engine = reports.iter().rev().find_map(|report| report.engine.clone());
         let reported = self.reported(container);
-        let expected =
-            AssignedContainer { container, status, engine, auto_remove: false, last_run, reported };
+        let is_rebuilding = self.ledger.is_rebuilding(container);
+        let expected = AssignedContainer {
+            container,
+            status,
+            engine,
+            auto_remove: false,
+            is_rebuilding,
+            last_run,
+            reported,
+        };
         Some(expected).filter(|_| status != Status::Deleted)
     }
 }
@@ -152,6 +160,12 @@ impl Ledger {
             digest: None,
             interval: None,
         }
+    }
+
+    fn is_rebuilding(&self, container: ContainerId) -> bool {
+        let open = self.operations.iter().filter(|entry| entry.outcome.is_none());
+        let mut of_container = open.filter(|entry| entry.operation.container == container);
+        of_container.any(|entry| matches!(entry.operation.change, Change::Rebuild { .. }))
     }
 
     fn accept(&mut self, container: ContainerId, change: Change) -> Operation {

@@ -17,6 +17,8 @@ mod panics;
 #[cfg(test)]
 mod queries;
 #[cfg(test)]
+mod rebuild;
+#[cfg(test)]
 mod reconcile;
 #[cfg(test)]
 mod recovery;

@@ -59,6 +59,9 @@ impl Lifecycle for Defective {
     async fn remove(&self, id: ContainerId, force: bool) -> Outcome<Change> {
         self.0.remove(id, force).await
     }
+    async fn remove_by_engine_id(&self, id: ContainerId, engine: &EngineId) -> Outcome<Change> {
+        self.0.remove_by_engine_id(id, engine).await
+    }
 }
 
 #[async_trait]

@@ -322,6 +322,7 @@ pub(crate) fn assigned(container: ContainerId, status: Status) -> AssignedContai
         status,
         engine: Some("ab".repeat(32).parse().expect("an id")),
         auto_remove: false,
+        is_rebuilding: false,
         last_run: None,
         reported: None,
     }

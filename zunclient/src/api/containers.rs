@@ -173,6 +173,16 @@ impl Client {
         self.command(request, Unreached::Fail).await
     }
 
+    /// Replaces a container with a new one of the image, or of its own image if `None`.
+    pub async fn rebuild(&self, container: &str, image: Option<&str>) -> Result<(), ApiError> {
+        let request = self.request(Method::POST, &["containers", container, "rebuild"])?;
+        let request = match image {
+            Some(image) => request.query(&[("image", image)]),
+            None => request,
+        };
+        self.command(request, Unreached::Fail).await
+    }
+
     /// Sends a signal to the container's process.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<(), ApiError> {
         let request = self.request(Method::POST, &["containers", container, "kill"])?;

@@ -13,7 +13,10 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Inspect", &["list", "show", "why", "port", "action", "events", "logs", "top", "stats"]),
     (
         "Change",
-        &["stop", "restart", "kill", "pause", "unpause", "rename", "update", "delete", "prune"],
+        &[
+            "stop", "restart", "rebuild", "kill", "pause", "unpause", "rename", "update", "delete",
+            "prune",
+        ],
     ),
     ("Files", &["cp", "export", "diff", "commit"]),
     ("Images", &["image", "login", "logout", "registry"]),

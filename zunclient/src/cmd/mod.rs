@@ -132,6 +132,7 @@ enum Verb {
     Start(container::start::Start),
     Stop(container::stop::Stop),
     Restart(container::restart::Restart),
+    Rebuild(container::rebuild::Rebuild),
     Pause(container::pause::Pause),
     Unpause(container::unpause::Unpause),
     Kill(container::kill::Kill),
@@ -182,6 +183,7 @@ impl Verb {
             Self::Create(_)
             | Self::Stop(_)
             | Self::Restart(_)
+            | Self::Rebuild(_)
             | Self::Pause(_)
             | Self::Unpause(_)
             | Self::Kill(_)
@@ -226,6 +228,7 @@ impl Verb {
             Self::Start(verb) => verb.run(context).await,
             Self::Stop(verb) => verb.run(context).await,
             Self::Restart(verb) => verb.run(context).await,
+            Self::Rebuild(verb) => verb.run(context).await,
             Self::Pause(verb) => verb.run(context).await,
             Self::Unpause(verb) => verb.run(context).await,
             Self::Kill(verb) => verb.run(context).await,

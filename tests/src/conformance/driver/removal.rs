@@ -1,5 +1,6 @@
 //! Removing containers.
 
+use zun_common::id::OperationId;
 use zun_common::status::Status;
 use zun_compute::driver::{Change, DriverError};
 
@@ -35,6 +36,21 @@ pub async fn a_running_container_is_removed_only_by_force(engine: &dyn TestEngin
     let (waited, removed) = within(both).await;
     assert_eq!((waited.unwrap(), removed.unwrap()), (137, Change::Done));
     assert!(is_gone(&subject).await);
+}
+
+pub async fn a_removal_by_the_engines_id_hits_no_other_container_of_the_same_name(
+    engine: &dyn TestEngine,
+) {
+    let subject = Subject::running(engine, IDLE).await;
+    let first = subject.info().await.engine;
+    let remove = async |engine| subject.driver.remove_by_engine_id(subject.id, engine).await;
+    assert_eq!(remove(&first).await.unwrap(), Change::Done);
+    let mut spec = spec(engine, IDLE);
+    let rebuild = OperationId::random();
+    spec.rebuild = Some(rebuild);
+    subject.driver.create(subject.id, &spec).await.unwrap();
+    assert_eq!(remove(&first).await.unwrap(), Change::Already);
+    assert_eq!(subject.info().await.rebuild, Some(rebuild));
 }
 
 pub async fn two_concurrent_removals_both_succeed(engine: &dyn TestEngine) {

@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::api::v1::event::EventAction;
 use zun_common::environment;
-use zun_common::id::{ContainerId, Epoch, HostName, ProjectId, UserId};
+use zun_common::id::{ContainerId, Epoch, HostName, ProjectId, RegistryId, UserId};
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Health, Status, TaskState};
 use zun_common::units::Resources;
@@ -330,6 +330,25 @@ pub(crate) fn set_limits(
         }
         Some(_) | None => Ok(None),
     }
+}
+
+/// Sets the image that the host has rebuilt it with, and the login to its registry. Returns the container; `None` if it is
+/// gone.
+pub(crate) fn set_image(
+    conn: &mut Conn,
+    id: ContainerId,
+    (image, registry): (&str, Option<RegistryId>),
+) -> Result<Option<Record>, DbError> {
+    let Some(record) = by_id(conn, &Scope::All, id)? else { return Ok(None) };
+    let spec = Spec { image: image.to_owned(), registry, ..record.spec };
+    diesel::update(dsl::containers.filter(dsl::uuid.eq(id.to_string())))
+        .set((
+            dsl::image.eq(image),
+            dsl::spec.eq(serde_json::to_string(&spec)?),
+            dsl::updated_at.eq(environment::now().naive_utc()),
+        ))
+        .execute(conn)?;
+    by_id(conn, &Scope::All, id)
 }
 
 /// The creation of a container failed before its host reported anything. Returns the container, unless it has changed.

@@ -118,6 +118,7 @@ impl Spec {
         } = self;
         ContainerSpec {
             cluster: None,
+            rebuild: None,
             project,
             name,
             image,

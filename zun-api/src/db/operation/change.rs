@@ -379,8 +379,8 @@ pub(crate) fn expire(conn: &mut Conn, at: NaiveDateTime) -> Result<Vec<Settled>,
         if row.epoch.is_some() && row.epoch == current.map(|epoch| epoch.0) {
             continue;
         }
-        // The engine may have the new limits. The next agent sets them, and reports how that ended.
-        if row.epoch.is_some() && row.kind()? == Kind::Update {
+        // The engine may have changed in part. The next agent finishes that, and reports how it ended.
+        if row.epoch.is_some() && Kind::FINISHED.contains(&row.kind()?) {
             continue;
         }
         let outcome = if row.epoch.is_some() { Outcome::Unknown } else { Outcome::Expired };

@@ -69,6 +69,7 @@ fn event_of(finished: &Finished) -> Option<NewEvent> {
     let action = match finished.kind {
         Kind::Stop => EventAction::Stop,
         Kind::Reboot => EventAction::Restart,
+        Kind::Rebuild => EventAction::Rebuild,
         Kind::Pause => EventAction::Pause,
         Kind::Unpause => EventAction::Unpause,
         Kind::Kill => EventAction::Kill,
@@ -83,6 +84,7 @@ fn event_of(finished: &Finished) -> Option<NewEvent> {
     let event = NewEvent::of(action);
     match &finished.change {
         Some(Change::Kill { signal }) => Some(event.with("signal", signal)),
+        Some(Change::Rebuild { spec, .. }) => Some(event.with("image", &spec.image)),
         Some(_) | None => Some(event),
     }
 }
@@ -105,6 +107,7 @@ fn take_effect(
             name_run(conn, (id, container))?;
             Ok(None)
         }
+        (Kind::Rebuild, Outcome::Succeeded) => rebuilt(conn, (id, finished)),
         (Kind::Delete, Outcome::Succeeded) => {
             container::confirm_removal(conn, container)?;
             Ok(None)
@@ -126,20 +129,14 @@ fn take_effect(
             Ok(None)
         }
         (Kind::Update, Outcome::Succeeded | Outcome::Failed(_) | Outcome::Expired) => {
-            let Some(Change::Update { resources, before }) = &finished.change else {
-                return Ok(None);
-            };
-            let on_host = if *outcome == Outcome::Succeeded { *resources } else { *before };
-            if replace_limits_before_next(conn, finished, on_host)? {
-                return Ok(None);
-            }
-            container::set_limits(conn, container, on_host)
+            updated(conn, finished, *outcome == Outcome::Succeeded)
         }
         (
             Kind::Create
             | Kind::Start
             | Kind::Stop
             | Kind::Reboot
+            | Kind::Rebuild
             | Kind::Pause
             | Kind::Unpause
             | Kind::Kill
@@ -149,4 +146,30 @@ fn take_effect(
             _,
         ) => Ok(None),
     }
+}
+
+/// The host has rebuilt the container: the row gets the new image, and the operation its run if it has begun one.
+fn rebuilt(
+    conn: &mut Conn,
+    (id, finished): (OperationId, &Finished),
+) -> Result<Option<Record>, DbError> {
+    let Some(Change::Rebuild { spec, was_running }) = &finished.change else { return Ok(None) };
+    if *was_running {
+        name_run(conn, (id, finished.container))?;
+    }
+    container::set_image(conn, finished.container, (&spec.image, spec.registry))
+}
+
+/// The host has the limits of an update if it succeeded, and otherwise those before.
+fn updated(
+    conn: &mut Conn,
+    finished: &Finished,
+    has_succeeded: bool,
+) -> Result<Option<Record>, DbError> {
+    let Some(Change::Update { resources, before }) = &finished.change else { return Ok(None) };
+    let on_host = if has_succeeded { *resources } else { *before };
+    if replace_limits_before_next(conn, finished, on_host)? {
+        return Ok(None);
+    }
+    container::set_limits(conn, finished.container, on_host)
 }

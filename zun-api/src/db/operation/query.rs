@@ -1,5 +1,7 @@
 //! Queries of the ledger.
 
+use std::collections::BTreeSet;
+
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::{count_star, exists, min, select};
 use diesel::prelude::*;
@@ -149,7 +151,9 @@ pub(crate) fn registry_of_open(
     let Some(row) = received(conn, (host, epoch), id)? else { return Ok(None) };
     let project = row.parse("project_id", &row.project_id)?;
     let registry = match operation(conn, &row, epoch)?.change {
-        Change::Create { spec, start: _ } => spec.registry,
+        Change::Create { spec, start: _ } | Change::Rebuild { spec, was_running: _ } => {
+            spec.registry
+        }
         Change::PullImage { registry, .. } => registry,
         Change::Start { .. }
         | Change::Stop { .. }
@@ -214,6 +218,19 @@ pub(crate) fn has_open_delete(conn: &mut Conn, container: ContainerId) -> Result
         .filter(dsl::kind.eq(Kind::Delete.as_str()))
         .filter(dsl::outcome.is_null());
     Ok(select(exists(open)).get_result(conn)?)
+}
+
+/// The containers on a host with an open rebuild. The engine may have none of them just now.
+pub(crate) fn rebuilding(
+    conn: &mut Conn,
+    host: &HostName,
+) -> Result<BTreeSet<ContainerId>, DbError> {
+    let containers: Vec<String> = dsl::operations
+        .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
+        .filter(dsl::kind.eq(Kind::Rebuild.as_str()))
+        .select(dsl::container)
+        .load(conn)?;
+    Ok(containers.iter().filter_map(|container| container.parse().ok()).collect())
 }
 
 /// Whether an operation is open that begins or ends a run of the container.

@@ -66,6 +66,7 @@ texts!(
         Start = "start",
         Stop = "stop",
         Reboot = "reboot",
+        Rebuild = "rebuild",
         Pause = "pause",
         Unpause = "unpause",
         Kill = "kill",
@@ -95,6 +96,9 @@ impl Kind {
     pub(super) const REMOVALS: [&'static str; 3] =
         [Self::Delete.as_str(), Self::RemoveImage.as_str(), Self::RemoveResource.as_str()];
 
+    /// The kinds that the next agent must finish if an earlier one may have begun them ([`Change::must_be_finished`]).
+    pub(super) const FINISHED: [Self; 2] = [Self::Update, Self::Rebuild];
+
     /// The removals that stay open until they succeed: nobody shows any more what they remove.
     pub(super) const LASTING: [&'static str; 2] =
         [Self::Delete.as_str(), Self::RemoveResource.as_str()];
@@ -105,6 +109,7 @@ impl Kind {
             Change::Start { .. } => Self::Start,
             Change::Stop { .. } => Self::Stop,
             Change::Reboot { .. } => Self::Reboot,
+            Change::Rebuild { .. } => Self::Rebuild,
             Change::Pause => Self::Pause,
             Change::Unpause => Self::Unpause,
             Change::Kill { .. } => Self::Kill,

@@ -39,6 +39,14 @@ const TTY_IS_INDEPENDENT: Microversion = Microversion::new(36);
 pub(super) const CPU: Field = field("cpu", Kind::Decimal { least: 0.1, most: 16.0 }, "CPUs");
 pub(super) const MEMORY: Field =
     whole_field("memory", (MIN_MEMORY, MAX_MEMORY, " of MiB"), "Memory in MiB");
+pub(super) const IMAGE_DRIVER: Field = field(
+    "image_driver",
+    Kind::NotOffered {
+        has_no_effect: |driver| matches!(driver.as_str(), Some("docker" | "None" | "")),
+        reason: "Only the image driver `docker` is supported: hosts pull images from registries, not from Glance.",
+    },
+    "Not supported, except `docker`",
+);
 /// In a change of a container.
 pub(super) const AUTO_HEAL: Field = unsupported(
     "auto_heal",
@@ -122,14 +130,7 @@ impl FromFields for NewContainer {
         .since(31),
         text_field("availability_zone", rules::ZONE, "The availability zone to run in"),
         unsupported("cpu_policy", |policy| policy.as_str() == Some("shared"), "`shared`").since(28),
-        field(
-            "image_driver",
-            Kind::NotOffered {
-                has_no_effect: |driver| matches!(driver.as_str(), Some("docker" | "None" | "")),
-                reason: "Only the image driver `docker` is supported: hosts pull images from registries, not from Glance.",
-            },
-            "Not supported, except `docker`",
-        ),
+        IMAGE_DRIVER,
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {

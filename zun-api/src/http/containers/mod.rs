@@ -19,6 +19,7 @@ mod not_offered;
 mod options;
 mod pause;
 mod reboot;
+mod rebuild;
 mod resize;
 mod runs;
 mod show;
@@ -43,7 +44,9 @@ use super::field::{Field, Kind, boolean_field, field, invalid_value, text_field,
 use super::fields::Fields;
 use super::routes::{Route, Waits, to};
 use super::rules;
-use crate::app::containers::{Attach, Commit, Exec, ListQuery, NewContainer, Update, WaitForRun};
+use crate::app::containers::{
+    Attach, Commit, Exec, ListQuery, NewContainer, Rebuild, Update, WaitForRun,
+};
 use crate::app::{InvalidField, Permission};
 
 /// The routes of containers.
@@ -95,6 +98,13 @@ pub(super) const ROUTES: &[Route] = &[
         to!(reboot::reboot),
     )
     .reads::<reboot::Reboot>()
+    .success(202),
+    Route::post(
+        "/v1/containers/{ident}/rebuild",
+        "Replace a container with a new one of an image",
+        to!(rebuild::rebuild),
+    )
+    .reads::<Rebuild>()
     .success(202),
     Route::post("/v1/containers/{ident}/pause", "Pause a container", to!(pause::pause))
         .success(202),

@@ -23,7 +23,7 @@ pub struct ContainerActionDetail {
 /// An accepted operation on a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerAction {
-    /// What it does: `create`, `start`, `stop`, `reboot`, `pause`, `unpause`, `kill`, `update` or `delete`.
+    /// What it does: `create`, `start`, `stop`, `reboot`, `rebuild`, `pause`, `unpause`, `kill`, `update` or `delete`.
     pub action: String,
     /// The container.
     pub container_uuid: String,
@@ -43,7 +43,7 @@ pub struct ContainerAction {
     pub finish_time: Option<NaiveDateTime>,
     /// Why it did not succeed; `None` while it is open and after it succeeded.
     pub message: Option<String>,
-    /// The run that a start or a reboot began. Not in OpenStack Zun's API.
+    /// The run that a start, a reboot or a rebuild began. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<i64>,
     /// Its parts. Absent in lists.

@@ -54,6 +54,8 @@ pub enum EventAction {
     Kill,
     /// The container was restarted on request, or because it was unhealthy.
     Restart,
+    /// The container was replaced by a new one from an image.
+    Rebuild,
     /// The container was paused.
     Pause,
     /// The container was unpaused.
@@ -74,7 +76,7 @@ pub enum EventAction {
 
 impl EventAction {
     /// The words by which events are selected.
-    pub const NAMES: [&str; 15] = [
+    pub const NAMES: [&str; 16] = [
         "create",
         "start",
         "die",
@@ -82,6 +84,7 @@ impl EventAction {
         "stop",
         "kill",
         "restart",
+        "rebuild",
         "pause",
         "unpause",
         "rename",
@@ -102,6 +105,7 @@ impl EventAction {
             Self::Stop => "stop",
             Self::Kill => "kill",
             Self::Restart => "restart",
+            Self::Rebuild => "rebuild",
             Self::Pause => "pause",
             Self::Unpause => "unpause",
             Self::Rename => "rename",

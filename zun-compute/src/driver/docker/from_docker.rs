@@ -11,7 +11,7 @@ use zun_common::status::Status;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::super::{ContainerInfo, DriverError, ExecInfo};
-use super::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_NAME, live};
+use super::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_NAME, LABEL_REBUILD, live};
 
 /// Converts a container.
 pub(super) fn seen(
@@ -42,6 +42,7 @@ pub(super) fn seen(
         finished_at,
         live: live::state(status, &state, shown.network_settings.as_ref()),
         cluster: label(LABEL_CLUSTER).and_then(|text| text.parse().ok()),
+        rebuild: label(LABEL_REBUILD).and_then(|text| text.parse().ok()),
         name: label(LABEL_NAME).cloned(),
         limits: shown.host_config.as_ref().map(limits).unwrap_or_default(),
     })

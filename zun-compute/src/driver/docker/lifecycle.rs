@@ -155,18 +155,29 @@ impl Lifecycle for DockerDriver {
     }
 
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError> {
-        let api = self.api().await?;
-        let name = container.engine_name();
-        let options = RemoveContainerOptions { v: true, force, link: false };
-        match within(SLOW, api.docker.remove_container(&name, Some(options))).await {
-            Ok(()) => Ok(Change::Done),
-            Err(failure) if failure.is(404) => Ok(Change::Already),
-            Err(failure) if failure.says(409, "is already in progress") => {
-                wait_removed(&api, container).await?;
-                Ok(Change::Already)
-            }
-            Err(failure) => Err(failure.about("remove the container")),
+        remove(&self.api().await?, &container.engine_name(), force).await
+    }
+
+    async fn remove_by_engine_id(
+        &self,
+        _container: ContainerId,
+        engine: &EngineId,
+    ) -> Result<Change, DriverError> {
+        remove(&self.api().await?, engine.as_str(), true).await
+    }
+}
+
+/// Removes a container, by Docker's id or name.
+async fn remove(api: &Api, container: &str, force: bool) -> Result<Change, DriverError> {
+    let options = RemoveContainerOptions { v: true, force, link: false };
+    match within(SLOW, api.docker.remove_container(container, Some(options))).await {
+        Ok(()) => Ok(Change::Done),
+        Err(failure) if failure.is(404) => Ok(Change::Already),
+        Err(failure) if failure.says(409, "is already in progress") => {
+            wait_removed(api, container).await?;
+            Ok(Change::Already)
         }
+        Err(failure) => Err(failure.about("remove the container")),
     }
 }
 
@@ -201,9 +212,9 @@ async fn adopt(api: &Api, container: ContainerId) -> Result<Option<EngineId>, Dr
 }
 
 /// Waits until a removal that is already in progress is done.
-async fn wait_removed(api: &Api, container: ContainerId) -> Result<(), DriverError> {
+async fn wait_removed(api: &Api, container: &str) -> Result<(), DriverError> {
     let options = WaitContainerOptions { condition: "removed".to_owned() };
-    let mut answer = api.docker.wait_container(&container.engine_name(), Some(options));
+    let mut answer = api.docker.wait_container(container, Some(options));
     // Any answer, even "no such container", means that the container is removed.
     match tokio::time::timeout(SLOW, answer.next()).await {
         Ok(_answered) => Ok(()),

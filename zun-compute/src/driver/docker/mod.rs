@@ -48,6 +48,8 @@ pub use sizes::{CONSOLE_SIZE_API, RUNTIME, RUNTIME_PROGRAM};
 pub const LABEL_CONTAINER: &str = "zun.container";
 /// The label with the id of the cluster that created a container.
 const LABEL_CLUSTER: &str = "zun.cluster";
+/// Label with the id of the rebuild that created the container.
+const LABEL_REBUILD: &str = "zun.rebuild";
 /// The label with the project that a container belongs to.
 pub const LABEL_PROJECT: &str = "zun.project";
 /// The label with the name that the user gave.

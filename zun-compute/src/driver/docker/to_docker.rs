@@ -19,7 +19,9 @@ use zun_common::units::{Resources, TerminalSize};
 use super::super::DriverError;
 use super::attachments;
 use super::engine_options;
-use super::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_NAME, LABEL_PREFIX, LABEL_PROJECT};
+use super::{
+    LABEL_CLUSTER, LABEL_CONTAINER, LABEL_NAME, LABEL_PREFIX, LABEL_PROJECT, LABEL_REBUILD,
+};
 
 /// Converts the specification of a container.
 #[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
@@ -29,6 +31,7 @@ pub(in crate::driver) fn container(
 ) -> Result<ContainerCreateBody, DriverError> {
     let ContainerSpec {
         cluster,
+        rebuild,
         project,
         name,
         image,
@@ -69,6 +72,7 @@ pub(in crate::driver) fn container(
         (LABEL_NAME.to_owned(), name.clone()),
     ]);
     all_labels.extend(cluster.iter().map(|id| (LABEL_CLUSTER.to_owned(), id.to_string())));
+    all_labels.extend(rebuild.iter().map(|id| (LABEL_REBUILD.to_owned(), id.to_string())));
     let host = HostConfig {
         restart_policy: restart.map(policy),
         // Never Docker's own: a job that ran and vanished while its agent was down could not be distinguished from one that

@@ -106,6 +106,21 @@ impl Lifecycle for FakeDriver {
         let work = async { self.remove_container(container, force) };
         self.shared.faults.perform(Operation::Remove, Some(container), work).await
     }
+
+    async fn remove_by_engine_id(
+        &self,
+        container: ContainerId,
+        engine: &EngineId,
+    ) -> Result<Change, DriverError> {
+        let work = async {
+            let is_there = {
+                let mut state = self.shared.state();
+                state.record(container).is_ok_and(|record| record.engine == *engine)
+            };
+            if is_there { self.remove_container(container, true) } else { Ok(Change::Already) }
+        };
+        self.shared.faults.perform(Operation::Remove, Some(container), work).await
+    }
 }
 
 impl FakeDriver {

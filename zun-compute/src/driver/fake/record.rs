@@ -108,6 +108,7 @@ impl ContainerRecord {
             finished_at: self.finished_at,
             live: LiveState::default(),
             cluster: self.spec.cluster.clone(),
+            rebuild: self.spec.rebuild,
             name: Some(self.spec.name.clone()),
             limits: self.spec.resources,
         }

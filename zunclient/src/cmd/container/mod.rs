@@ -23,6 +23,7 @@ pub(super) mod pause;
 pub(super) mod port;
 pub(super) mod prune;
 mod publish;
+pub(super) mod rebuild;
 mod record;
 pub(super) mod rename;
 pub(super) mod restart;
