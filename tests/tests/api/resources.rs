@@ -254,3 +254,33 @@ async fn the_content_of_a_file_reaches_the_host_and_no_response() {
     let sent = agent.receives_about("container.create", id(&shown)).await.body;
     assert_eq!(sent["spec"]["mounts"][0]["content"], "c2VjcmV0Cg==");
 }
+
+#[tokio::test]
+async fn a_host_has_only_so_many_networks_beside_those_with_a_subnet() {
+    let api = Api::start_with(|settings| settings.scheduler.networks = 1).await;
+    let agent = api.agent("h1").await;
+    for name in ["one", "two"] {
+        api.post(ANN, "/v1/networks", json!({"name": name})).await.expect(201);
+    }
+    let sealed = json!({"name": "sealed", "subnet": "10.5.0.0/24"});
+    api.post(ADMIN, "/v1/networks", sealed).await.expect(201);
+    let create = async |token: &str, network: &str| {
+        let body = with(&json!({"nets": [{"network": network}]}));
+        api.post(token, CONTAINERS, body).await.expect(202).json()
+    };
+    let first = create(ANN, "one").await;
+    assert_eq!(
+        create(ANN, "one").await["status"],
+        json!("Creating"),
+        "the network is there already"
+    );
+    assert_eq!(create(ADMIN, "sealed").await["status"], json!("Creating"));
+    let refused = create(ANN, "two").await;
+    assert_eq!(refused["status"], json!("Error"));
+    let detail = "0 of 1 hosts fit: 1 with as many networks as a host may have.";
+    assert_eq!(refused["status_detail"], json!(detail));
+    let _second = api.agent("h2").await;
+    let placed = create(ANN, "two").await;
+    assert_eq!(placed["status"], json!("Creating"));
+    agent.receives_about("container.create", id(&first)).await;
+}

@@ -136,6 +136,7 @@ pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
             zone,
             ports: PortsFit::Fit,
             lacks: None,
+            networks: 0,
             runtimes,
             name: host.name,
         }

@@ -96,6 +96,22 @@ fn scoped<'a>(scope: &Scope, kind: ResourceKind) -> Narrowed<'a> {
     }
 }
 
+/// How many networks without a subnet of their own each host has, also deleted ones that it has not removed yet.
+pub(crate) fn networks_by_host(conn: &mut Conn) -> Result<BTreeMap<String, u32>, DbError> {
+    let rows: Vec<Row> = dsl::resources
+        .filter(dsl::kind.eq(ResourceKind::Network.as_str()).and(dsl::host.is_not_null()))
+        .select(Row::as_select())
+        .load(conn)?;
+    let mut counts = BTreeMap::new();
+    for record in rows.into_iter().map(Row::parse) {
+        let Record { host: Some(host), options, .. } = record? else { continue };
+        if options.subnet.is_none() {
+            *counts.entry(host.to_string()).or_default() += 1;
+        }
+    }
+    Ok(counts)
+}
+
 /// Whether the project has as many as it can have.
 pub(crate) fn is_full(
     conn: &mut Conn,

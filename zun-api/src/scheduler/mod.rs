@@ -46,6 +46,8 @@ pub(crate) struct HostView {
     pub(crate) ports: PortsFit,
     /// A requested resource that another host has.
     pub(crate) lacks: Option<ResourceKind>,
+    /// How many networks without a subnet of their own it would have, if the container brings another one.
+    pub(crate) networks: u32,
 }
 
 /// Whether a host can publish the ports of a request.
@@ -148,6 +150,7 @@ fn load_with(
         (host.ports == PortsFit::NotThere, FilterReason::PortAddress),
         (host.lacks == Some(ResourceKind::Volume), FilterReason::Volume),
         (host.lacks == Some(ResourceKind::Network), FilterReason::Network),
+        (host.networks > settings.networks, FilterReason::Networks),
     ];
     if let Some((_, reason)) = filters.into_iter().find(|(is_excluded, _)| *is_excluded) {
         return Err(reason);

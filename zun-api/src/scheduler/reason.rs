@@ -31,6 +31,8 @@ pub(crate) enum FilterReason {
     PortAddress,
     Volume,
     Network,
+    /// It has as many networks as it may have.
+    Networks,
     /// In thousandths.
     Cpus(Shortage),
     /// In MiB.
@@ -61,9 +63,10 @@ impl FilterReason {
             Self::PortAddress => (10, "that do not publish ports on this address"),
             Self::Volume => (11, "without the requested volume, which another host has"),
             Self::Network => (12, "without the requested network, which another host has"),
-            Self::Cpus(_) => (13, "without enough free CPUs"),
-            Self::Memory(_) => (14, "without enough free memory"),
-            Self::Disk(_) => (15, "without enough free disk"),
+            Self::Networks => (13, "with as many networks as a host may have"),
+            Self::Cpus(_) => (14, "without enough free CPUs"),
+            Self::Memory(_) => (15, "without enough free memory"),
+            Self::Disk(_) => (16, "without enough free disk"),
         }
     }
 }
@@ -92,7 +95,8 @@ impl fmt::Display for FilterReason {
             | Self::Ports
             | Self::PortAddress
             | Self::Volume
-            | Self::Network => out.write_str(self.group().1),
+            | Self::Network
+            | Self::Networks => out.write_str(self.group().1),
         }
     }
 }

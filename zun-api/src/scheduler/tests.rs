@@ -8,6 +8,7 @@ const EXACT: SchedulerSettings = SchedulerSettings {
     cpu_ratio: 1.0,
     memory_ratio: 1.0,
     disk_ratio: 1.0,
+    networks: 28,
     strategy: PlacementStrategy::Spread,
 };
 static NO_HINTS: Hints =
@@ -37,6 +38,7 @@ fn host(name: &str, total: Resources, claimed: Resources) -> HostView {
         runtimes: vec!["runc".to_owned()],
         ports: PortsFit::Fit,
         lacks: None,
+        networks: 0,
     }
 }
 

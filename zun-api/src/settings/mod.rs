@@ -155,6 +155,9 @@ pub struct SchedulerSettings {
     /// Overcommit ratio for disk, of containers that have a limit for it.
     #[serde(deserialize_with = "ratio")]
     pub disk_ratio: f64,
+    /// Maximum number of networks on a host, without those that were created with a subnet. Docker's own address pools are
+    /// enough for about 30.
+    pub networks: u32,
     /// Which of the hosts that fit is chosen.
     pub strategy: PlacementStrategy,
 }
@@ -177,6 +180,7 @@ impl Default for SchedulerSettings {
             cpu_ratio: 16.0,
             memory_ratio: 1.5,
             disk_ratio: 1.0,
+            networks: 28,
             strategy: PlacementStrategy::Spread,
         }
     }

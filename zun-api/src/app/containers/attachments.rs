@@ -1,6 +1,7 @@
 //! The volumes and the network that a new container uses. They exist on one host at most, so they choose its host. The
 //! transaction of the creation takes them.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use zun_common::id::{ContainerId, HostName, ProjectId, ResourceId, UserId};
@@ -100,9 +101,18 @@ impl Attachments {
         Ok(Ok(found))
     }
 
-    /// Marks the hosts that do not have them.
-    pub(super) fn judge(&self, views: &mut [HostView]) {
+    /// Marks the hosts that do not have them, and counts the networks of each host if the container brings another one.
+    pub(super) fn judge(&self, conn: &mut Conn, views: &mut [HostView]) -> Result<(), DbError> {
+        let brings_network =
+            |record: &Record| record.host.is_none() && record.options.subnet.is_none();
+        let counts = if self.network.as_ref().is_some_and(brings_network) {
+            Some(resource::networks_by_host(conn)?)
+        } else {
+            None
+        };
         for view in views {
+            let of_host = |counts: &BTreeMap<String, u32>| counts.get(view.name.as_str()).copied();
+            view.networks = counts.as_ref().map_or(0, |counts| of_host(counts).unwrap_or(0) + 1);
             let is_elsewhere =
                 |record: &Record| record.host.as_ref().is_some_and(|host| *host != view.name);
             view.lacks = if self.volumes.iter().filter_map(|(_, it)| it.as_ref()).any(is_elsewhere)
@@ -114,6 +124,7 @@ impl Attachments {
                 None
             };
         }
+        Ok(())
     }
 
     /// Takes them for a container on this host. Creates the volumes that do not exist.

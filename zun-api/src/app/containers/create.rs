@@ -215,7 +215,7 @@ pub(super) fn candidates(
         Ok(attachments) => attachments,
         Err(why) => return Ok(Err(why)),
     };
-    attachments.judge(&mut views);
+    attachments.judge(conn, &mut views)?;
     publish::judge(conn, (&requested.ports, range), &mut views)?;
     Ok(Ok((views, attachments)))
 }

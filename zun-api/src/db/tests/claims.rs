@@ -34,6 +34,7 @@ pub(super) const EXACT: ClaimSettings = ClaimSettings {
         cpu_ratio: 1.0,
         memory_ratio: 1.0,
         disk_ratio: 1.0,
+        networks: 28,
         strategy: PlacementStrategy::Spread,
     },
     quotas: QuotaSettings::UNLIMITED,
