@@ -101,7 +101,7 @@ pub(super) const ROUTES: &[Route] = &[
     .success(202),
     Route::post(
         "/v1/containers/{ident}/rebuild",
-        "Replace a container with a new one of an image",
+        "Replace a container with a new one from an image",
         to!(rebuild::rebuild),
     )
     .reads::<Rebuild>()

@@ -22,7 +22,7 @@ impl FromFields for Rebuild {
     }
 }
 
-/// Replaces a container with a new one of an image.
+/// Replaces a container with a new one from an image.
 pub(in crate::http) async fn rebuild(
     app: Data<App>,
     caller: Caller,
