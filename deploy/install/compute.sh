@@ -181,8 +181,8 @@ compute_off() {
     remove /usr/local/bin/zun-runtime
   fi
   if [ -n "$PURGE" ]; then
-    act 'remove the settings, the certificate and the state in /var/lib/zun-compute' \
-      rm -rf /etc/zun/pki /etc/zun/zun-compute.toml /etc/zun/zun-console.toml /var/lib/zun-compute
+    act 'remove the settings, the certificate and the state in /var/lib/zun-compute and /var/lib/zun-console' \
+      rm -rf /etc/zun/pki /etc/zun/zun-compute.toml /etc/zun/zun-console.toml /var/lib/zun-compute /var/lib/zun-console
   else
     say "kept: /etc/zun (--purge removes it)"
   fi

@@ -68,3 +68,23 @@ async fn without_a_terminal_a_stalled_client_loses_nothing_and_can_be_killed() {
     assert!(numbers.eq(1..=last), "some lines are missing before {last}");
     assert!(last > 500_000, "{last}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c77_output_for_a_stalled_pipe_is_kept_on_disk_while_its_process_continues() {
+    let directory = std::env::temp_dir();
+    let bench = Bench::start_with(|settings| settings.state_directory = Some(directory)).await;
+    let id = bench.shell(false, "seq 2000000; touch /tmp/done; sleep 600");
+    let grant = console(&id, Mode::ReadWrite);
+    let identity = bench.granted(&grant);
+    let mut stalled =
+        Session::connect(&bench.dialer, &identity, &grant, hello()).await.expect("a session");
+    bench.docker(&["start", &id]);
+    eventually("the process has written its output", || {
+        let found = bench.command(&["exec", &id, "test", "-e", "/tmp/done"]).output();
+        found.expect("docker runs").status.success()
+    });
+    bench.docker(&["kill", &id]);
+    assert_eq!(stalled.ending().await.zun.exit_code, Some(137));
+    let text = String::from_utf8(stalled.stdout).expect("text");
+    assert!(text.lines().map(|line| line.parse::<u64>().expect("a number")).eq(1..=2_000_000));
+}

@@ -88,7 +88,7 @@ impl Gate {
     ) -> Result<Self, Failure> {
         let Handover { store, mut inherited } = handover;
         let host = settings.host_name()?;
-        let limits = settings.limits.of_sessions();
+        let limits = settings.limits.of_sessions(settings.state_directory.clone());
         let (most, kept) = (settings.limits.sessions.get(), Arc::clone(&store));
         let hub = Hub::new(engine, (limits, most), sessions.clone(), kept);
         let socket = inherited.listener();

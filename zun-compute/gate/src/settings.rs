@@ -11,7 +11,7 @@ use zun_common::settings::{SettingsError, Sources};
 use zun_common::telemetry::LogSettings;
 
 use crate::ring::Memory;
-use crate::session::{Limits, MOST_ATTACHMENTS};
+use crate::session::{Limits, MOST_ATTACHMENTS, SpillLimits};
 
 /// The prefix of variables that override keys, such as `ZUN_CONSOLE__LISTEN`.
 pub const PREFIX: &str = "ZUN_CONSOLE";
@@ -26,6 +26,8 @@ pub struct Settings {
     pub host: Option<HostName>,
     /// The agent's datagram socket for session events; without it the agent does not count `attached`.
     pub notify_socket: Option<PathBuf>,
+    /// The directory of files without a name for output that does not fit into memory. Without it there are none.
+    pub state_directory: Option<PathBuf>,
     /// The Docker engine.
     pub docker: DockerSettings,
     /// The files of TLS.
@@ -42,6 +44,7 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 2377)),
             host: None,
             notify_socket: None,
+            state_directory: None,
             docker: DockerSettings::default(),
             tls: TlsSettings::default(),
             limits: LimitSettings::default(),
@@ -95,6 +98,10 @@ pub struct LimitSettings {
     pub attachments: NonZeroUsize,
     /// MiB of output that is kept for all sessions together.
     pub memory: NonZeroU32,
+    /// MiB of output of a stream without a terminal that are kept on disk for a reader that is behind.
+    pub spill: u32,
+    /// MiB on disk for all streams together.
+    pub disk: u32,
     /// Seconds for which a client that lost its connection may come back.
     pub resume: NonZeroU32,
 }
@@ -108,6 +115,8 @@ impl Default for LimitSettings {
             sessions: number(1024),
             attachments: number(64),
             memory: small(512),
+            spill: 64,
+            disk: 4096,
             resume: small(15 * 60),
         }
     }
@@ -117,12 +126,16 @@ impl Default for LimitSettings {
 const RING: usize = 4 << 20;
 
 impl LimitSettings {
-    /// The limits of each session.
-    pub fn of_sessions(&self) -> Limits {
-        let memory = usize::try_from(self.memory.get()).unwrap_or(usize::MAX);
+    /// The limits of each session, with files on disk in this directory.
+    pub fn of_sessions(&self, directory: Option<PathBuf>) -> Limits {
+        let bytes = |mebibytes: u32| {
+            usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(1 << 20)
+        };
+        let space = Memory::of(bytes(self.disk));
         Limits {
             ring: RING,
-            memory: Memory::of(memory.saturating_mul(1 << 20)),
+            memory: Memory::of(bytes(self.memory.get())),
+            spill: SpillLimits { directory, stream: bytes(self.spill), space },
             resume: Duration::from_secs(self.resume.get().into()),
             attachments: self.attachments.get().min(MOST_ATTACHMENTS),
         }

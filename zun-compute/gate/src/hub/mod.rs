@@ -221,7 +221,8 @@ impl Hub {
         }
         let inspected = self.engine.inspect(target).await?;
         let size = client.hello.size.filter(|_| client.may_write);
-        let files = Files::create().map_err(ConnectError::Files)?;
+        let files =
+            Files::create(inspected.process, &self.limits.spill).map_err(ConnectError::Files)?;
         let opened = self.engine.open(target, &inspected, size).await?;
         let Opened { stream, early, pid, output_ended, exit } = opened;
         let (mut session, mut run) =

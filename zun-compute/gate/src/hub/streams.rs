@@ -26,6 +26,9 @@ pub(super) struct Inodes {
     output: [u64; 2],
     input: [u64; 2],
     rings: [u64; 2],
+    /// Without a terminal.
+    #[serde(default)]
+    spilled: Option<[u64; 2]>,
 }
 
 impl Inodes {
@@ -48,11 +51,15 @@ impl Streams {
         inodes: &Inodes,
         descriptors: &mut Vec<OwnedFd>,
     ) -> io::Result<(Self, Files)> {
-        let Inodes { stream, output, input, rings } = *inodes;
+        let Inodes { stream, output, input, rings, spilled } = *inodes;
         let mut file = |inode| take(descriptors, inode).map(File::from);
         let (pipe, journal) = (file(output[0])?, file(output[1])?);
         let (input_pipe, spool) = (file(input[0])?, file(input[1])?);
         let (stdout, stderr) = (file(rings[0])?, file(rings[1])?);
+        let spilled = match spilled {
+            Some([stdout, stderr]) => Some([file(stdout)?, file(stderr)?]),
+            None => None,
+        };
         let stream = std::os::unix::net::UnixStream::from(take(descriptors, stream)?);
         stream.set_nonblocking(true)?;
         let streams = Self {
@@ -60,7 +67,7 @@ impl Streams {
             output: Output::restored(pipe, journal)?,
             input: Input::restored(input_pipe, spool.try_clone()?),
         };
-        Ok((streams, Files { stdout, stderr, spool }))
+        Ok((streams, Files { stdout, stderr, spool, spilled }))
     }
 
     /// All descriptors that must be kept for the session, and which is which.
@@ -71,6 +78,7 @@ impl Streams {
         let [stdout, stderr, _spool] = session.files();
         let (output, input) = (self.output.descriptors(), self.input.descriptors());
         let rings = [stdout.as_fd(), stderr.as_fd()];
+        let spilled = session.spilled().map(|files| files.map(std::os::fd::AsFd::as_fd));
         let of_pair =
             |pair: [BorrowedFd<'_>; 2]| Ok::<_, io::Error>([inode(pair[0])?, inode(pair[1])?]);
         let inodes = Inodes {
@@ -78,8 +86,9 @@ impl Streams {
             output: of_pair(output)?,
             input: of_pair(input)?,
             rings: of_pair(rings)?,
+            spilled: spilled.map(of_pair).transpose()?,
         };
-        let all = [output, input, rings].into_iter().flatten();
+        let all = [output, input, rings].into_iter().chain(spilled).flatten();
         Ok((std::iter::once(self.stream.as_fd()).chain(all).collect(), inodes))
     }
 }

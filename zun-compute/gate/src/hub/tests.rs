@@ -18,7 +18,7 @@ use crate::engine::Exit;
 use crate::engine::fake::FakeEngine;
 use crate::holder::Holder;
 use crate::ring::Memory;
-use crate::session::{Left, Process};
+use crate::session::{Left, Process, SpillLimits};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -28,7 +28,9 @@ fn target() -> Target {
 
 fn limits() -> Limits {
     let memory = Memory::of(64 << 20);
-    Limits { ring: 256 << 10, memory, resume: Duration::from_mins(15), attachments: 4 }
+    let space = Memory::of(64 << 20);
+    let spill = SpillLimits { directory: Some(std::env::temp_dir()), stream: 8 << 20, space };
+    Limits { ring: 256 << 10, memory, spill, resume: Duration::from_mins(15), attachments: 4 }
 }
 
 /// A process of the gate.
@@ -49,6 +51,10 @@ struct World {
     process: UnixStream,
     read: Vec<u8>,
     printed: Vec<u8>,
+    /// Whether there is no terminal, so that output is in frames.
+    framed: bool,
+    /// What the process waits to write.
+    unwritten: Vec<u8>,
     typed: Vec<u8>,
     sent: usize,
     acknowledged: usize,
@@ -89,6 +95,8 @@ impl World {
             process,
             read: Vec::new(),
             printed: Vec::new(),
+            framed: !tty,
+            unwritten: Vec::new(),
             typed: Vec::new(),
             sent: 0,
             acknowledged: 0,
@@ -248,11 +256,23 @@ impl World {
         }
     }
 
-    /// The process prints, as much as there is room for.
+    /// The process prints, unless what it printed before still waits.
     fn process_prints(&mut self, length: usize) {
-        let more = bytes(self.printed.len(), length);
-        match self.process.write(&more) {
-            Ok(written) => self.printed.extend(&more[..written]),
+        if self.unwritten.is_empty() {
+            let more = bytes(self.printed.len(), length);
+            if self.framed {
+                self.unwritten.extend([1, 0, 0, 0]);
+                self.unwritten.extend(u32::try_from(length).expect("small").to_be_bytes());
+            }
+            self.unwritten.extend(&more);
+            self.printed.extend(more);
+        }
+        self.process_writes();
+    }
+
+    fn process_writes(&mut self) {
+        match self.process.write(&self.unwritten) {
+            Ok(written) => drop(self.unwritten.drain(..written)),
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
     }
@@ -282,6 +302,7 @@ impl World {
             }
             self.turn(20);
             self.process_reads();
+            self.process_writes();
             self.step(&Step::Receive);
         }
     }
@@ -312,8 +333,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn no_byte_is_lost_or_repeated_when_the_gate_is_killed(steps in steps()) {
-        let mut world = World::new(true);
+    fn no_byte_is_lost_or_repeated_when_the_gate_is_killed(tty in any::<bool>(), steps in steps()) {
+        let mut world = World::new(tty);
         for step in &steps {
             world.step(step);
         }

@@ -1,13 +1,14 @@
 //! The last bytes of a stream, by their offsets.
 //!
 //! ```text
-//!   0 ──── dropped ──── start ━━━━━━ kept ━━━━━━ end
+//!   0 ──── dropped ──── start ━━━ on disk ━━━ memory start ━━━━ in memory ━━━━ end
 //! ```
 //! The bytes are in a file without a name, at their offsets, so that they outlive this process. What is dropped gives
 //! its memory back: the file has a hole there. A ring begins without memory, takes more when it is full, and drops its
-//! oldest bytes once it gets no more.
+//! oldest bytes once it gets no more. With a [`Spill`], it moves those that are still needed there.
 
 mod memory;
+mod spill;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -15,6 +16,7 @@ use std::os::unix::fs::FileExt as _;
 use rustix::buffer::spare_capacity;
 
 pub use memory::Memory;
+pub use spill::Spill;
 
 use crate::kept::punch;
 
@@ -23,14 +25,41 @@ const FIRST: usize = 64 << 10;
 /// Dropped bytes give their memory back in pieces of at least this size.
 const HOLE: u64 = 64 << 10;
 
+/// The places of a ring.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The offset of the oldest byte that is kept.
+    pub start: u64,
+    /// The offset of the oldest byte in memory.
+    pub memory_start: u64,
+    /// The offset after the last byte.
+    pub end: u64,
+}
+
+/// Who needs bytes that the memory cannot keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needed {
+    /// Nobody does.
+    Nothing,
+    /// Nobody reads yet, and may want all, as long as there is space.
+    Beginning,
+    /// A reader that has everything before this offset.
+    From(u64),
+}
+
 /// A ring of bytes.
 #[derive(Debug)]
 pub struct Ring {
     file: File,
     /// The offset of the oldest byte that is kept.
     start: u64,
+    /// The offset of the oldest byte in memory.
+    memory_start: u64,
     /// The offset after the last byte.
     end: u64,
+    /// Who needs what the memory cannot keep.
+    needed: Needed,
+    spill: Option<Spill>,
     /// Everything before this offset has given its memory back.
     freed: u64,
     /// How many bytes may be kept with the memory that was taken.
@@ -42,21 +71,50 @@ pub struct Ring {
 impl Ring {
     /// Creates an empty ring in an empty file. It grows to `limit` bytes as long as `memory` allows.
     pub const fn new(file: File, limit: usize, memory: Memory) -> Self {
-        Self { file, start: 0, end: 0, freed: 0, capacity: 0, limit, memory }
+        let needed = Needed::Beginning;
+        let (start, memory_start, end, freed, capacity, spill) = (0, 0, 0, 0, 0, None);
+        Self { file, start, memory_start, end, needed, spill, freed, capacity, limit, memory }
+    }
+
+    /// Moves bytes that are still needed to a file on disk.
+    #[must_use]
+    pub fn with_spill(mut self, spill: Option<Spill>) -> Self {
+        self.spill = spill;
+        if let Some(spill) = &mut self.spill {
+            let used = usize::try_from(self.memory_start - self.start).unwrap_or_default();
+            spill.take_used(used);
+        }
+        self
     }
 
     /// Continues the ring of a former process. It takes the memory that its bytes need in any case.
-    pub fn restored(file: File, (start, end): (u64, u64), limit: usize, memory: Memory) -> Self {
-        let start = start.min(end);
-        let kept = usize::try_from(end - start).unwrap_or(usize::MAX);
+    pub fn restored(file: File, places: Places, limit: usize, memory: Memory) -> Self {
+        let Places { start, memory_start, end } = places;
+        let memory_start = memory_start.min(end);
+        let kept = usize::try_from(end - memory_start).unwrap_or(usize::MAX);
         let capacity = if kept == 0 { 0 } else { rounded(kept) };
         memory.take_used(capacity);
-        Self { file, start, end, freed: 0, capacity, limit: limit.max(capacity), memory }
+        let limit = limit.max(capacity);
+        let start = start.min(memory_start);
+        let mut ring = Self::new(file, limit, memory);
+        (ring.start, ring.memory_start, ring.end) = (start, memory_start, end);
+        ring.capacity = capacity;
+        ring
+    }
+
+    /// The places, to continue the ring in another process.
+    pub const fn places(&self) -> Places {
+        Places { start: self.start, memory_start: self.memory_start, end: self.end }
     }
 
     /// The file with the bytes.
     pub const fn file(&self) -> &File {
         &self.file
+    }
+
+    /// The file on disk, if there is one.
+    pub fn spill_file(&self) -> Option<&File> {
+        self.spill.as_ref().map(Spill::file)
     }
 
     /// The offset of the oldest byte that is kept.
@@ -76,33 +134,78 @@ impl Ring {
         }
     }
 
+    /// Nobody reads at present: what does not fit is dropped.
+    pub fn nobody_reads(&mut self) {
+        if matches!(self.needed, Needed::From(_)) {
+            self.needed = Needed::Nothing;
+        }
+    }
+
     /// Makes room for `more` bytes, so that pushing them drops nothing at or after `floor`. Returns whether there is
     /// room.
     pub fn reserve(&mut self, more: usize, floor: u64) -> bool {
+        self.needed = Needed::From(floor);
         let behind = self.end.saturating_sub(floor.max(self.start));
         let Some(needed) = usize::try_from(behind).ok().and_then(|kept| kept.checked_add(more))
         else {
             return false;
         };
-        needed <= self.limit && (needed <= self.capacity || self.grow(needed))
+        if needed <= self.capacity || (needed <= self.limit && self.grow(needed)) {
+            return true;
+        }
+        let more_memory = self.limit.max(self.capacity);
+        if self.capacity < more_memory {
+            self.grow(more_memory);
+        }
+        // All that is kept counts, also what nobody needs any more: it is contiguous.
+        let kept = usize::try_from(self.end - self.start).unwrap_or(usize::MAX);
+        let spilled = kept.saturating_add(more).saturating_sub(self.capacity);
+        let least = needed - self.capacity;
+        self.spill.as_mut().is_some_and(|spill| spill.reserve(spilled) || spill.reserve(least))
     }
 
-    /// Appends bytes. Drops the oldest ones if the ring cannot grow.
+    /// Appends bytes. Drops the oldest ones if there is no room.
     pub fn push(&mut self, bytes: &[u8]) {
-        let kept = usize::try_from(self.end - self.start).unwrap_or(usize::MAX);
+        let kept = usize::try_from(self.end - self.memory_start).unwrap_or(usize::MAX);
         let wanted = kept.saturating_add(bytes.len());
         if wanted > self.capacity && !self.grow(wanted.min(self.limit)) && self.capacity == 0 {
             self.grow(1);
         }
-        let skipped = bytes.len().saturating_sub(self.capacity);
-        let at = self.end + skipped as u64;
-        let written = self.file.write_all_at(bytes.get(skipped..).unwrap_or_default(), at);
+        let written = self.file.write_all_at(bytes, self.end);
         self.end += bytes.len() as u64;
-        self.start = match written {
-            Ok(()) => self.start.max(self.end.saturating_sub(self.capacity as u64)),
+        let memory_start = match written {
+            Ok(()) => self.memory_start.max(self.end.saturating_sub(self.capacity as u64)),
             // The system has no memory.
             Err(_) => self.end,
         };
+        if memory_start > self.memory_start {
+            self.start =
+                if written.is_ok() { self.spill_until(memory_start) } else { memory_start };
+            self.memory_start = memory_start;
+        }
+    }
+
+    /// Moves what leaves the memory to disk if it is needed. Returns the offset of the oldest byte that is kept then.
+    fn spill_until(&mut self, to: u64) -> u64 {
+        let Some(spill) = &mut self.spill else { return to };
+        let size = |from: u64| usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+        let start = match self.needed {
+            Needed::From(floor) if floor < to && spill.reserve(size(self.start)) => self.start,
+            Needed::From(floor) if floor < to && spill.reserve(size(self.start.max(floor))) => {
+                self.start.max(floor)
+            }
+            Needed::Beginning if spill.reserve(size(self.start)) => self.start,
+            Needed::Beginning => {
+                self.needed = Needed::Nothing;
+                to
+            }
+            Needed::Nothing | Needed::From(_) => to,
+        };
+        if start == to || spill.store(&self.file, self.memory_start.max(start), to) {
+            start
+        } else {
+            to
+        }
     }
 
     /// Appends the bytes from an offset on to `out`, at most `limit`. None if the offset is not kept. Returns how many.
@@ -110,14 +213,21 @@ impl Ring {
         if from < self.start || from >= self.end {
             return 0;
         }
-        let length = usize::try_from(self.end - from).unwrap_or(usize::MAX).min(limit);
-        read_at(&self.file, from, length, out)
+        let spilled = self.spill.as_ref().filter(|_| from < self.memory_start);
+        let (file, end) =
+            spilled.map_or((&self.file, self.end), |spill| (spill.file(), self.memory_start));
+        let length = usize::try_from(end - from).unwrap_or(usize::MAX).min(limit);
+        read_at(file, from, length, out)
     }
 
     /// Gives the memory of dropped bytes back. To be called when it is recorded that they are dropped.
     pub fn free(&mut self) {
-        if self.start - self.freed >= HOLE && punch(&self.file, self.freed, self.start) {
-            self.freed = self.start;
+        let dropped = self.memory_start;
+        if dropped - self.freed >= HOLE && punch(&self.file, self.freed, dropped) {
+            self.freed = dropped;
+        }
+        if let Some(spill) = &mut self.spill {
+            spill.free(self.start);
         }
     }
 

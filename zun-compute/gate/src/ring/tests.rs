@@ -108,7 +108,7 @@ fn a_ring_continues_in_another_process_and_dropped_bytes_take_no_memory() {
         first.free();
     }
     let file = first.file().try_clone().expect("a descriptor");
-    let at = (first.start(), first.end());
+    let at = first.places();
     let bytes = kept(&first);
     drop(first);
     let mut second = Ring::restored(file, at, 128 << 10, memory.clone());
@@ -119,4 +119,72 @@ fn a_ring_continues_in_another_process_and_dropped_bytes_take_no_memory() {
     assert!(blocks * 512 <= 512 << 10, "{blocks} blocks");
     drop(second);
     assert_eq!(memory.left(), 8 << 20);
+}
+
+/// A ring of 128 KiB with a file on disk of at most `limit` bytes.
+fn spilling(limit: usize, space: &Memory) -> Ring {
+    let file = tempfile::tempfile().expect("a file");
+    let spill = Spill::new(file, limit, space.clone());
+    ring(128 << 10, Memory::of(1 << 20)).with_spill(Some(spill))
+}
+
+#[test]
+fn what_a_slow_reader_needs_is_moved_to_disk_and_the_rest_is_dropped() {
+    let space = Memory::of(64 << 20);
+    let mut ring = spilling(4 << 20, &space);
+    let mut all = Vec::new();
+    while ring.reserve(60_000, 0) {
+        let piece = numbered(all.len(), 60_000);
+        ring.push(&piece);
+        ring.free();
+        all.extend(piece);
+    }
+    assert!(all.len() > 4 << 20, "{}", all.len());
+    let mut got = Vec::new();
+    while got.len() < all.len() {
+        let from = got.len() as u64;
+        assert!(ring.read(from, 100_000, &mut got) > 0);
+    }
+    assert!(got == all);
+    for _ in 0..20 {
+        let end = ring.end();
+        assert!(ring.reserve(60_000, end), "the reader has everything");
+        ring.push(&numbered(0, 60_000));
+        ring.free();
+    }
+    assert_eq!(ring.places().start, ring.places().memory_start);
+    drop(ring);
+    assert_eq!(space.left(), 64 << 20);
+}
+
+#[test]
+fn the_beginning_is_kept_for_who_comes_later_as_long_as_there_is_space() {
+    let space = Memory::of(2 << 20);
+    let mut ring = spilling(64 << 20, &space);
+    let all = numbered(0, 2 << 20);
+    all.chunks(60_000).for_each(|piece| ring.push(piece));
+    assert_eq!(ring.start(), 0);
+    all.chunks(60_000).for_each(|piece| ring.push(piece));
+    assert!(ring.start() > 0, "there is no more space");
+}
+
+#[test]
+fn a_spilled_ring_continues_in_another_process() {
+    let space = Memory::of(64 << 20);
+    let mut first = spilling(4 << 20, &space);
+    let all = numbered(0, 1 << 20);
+    for piece in all.chunks(50_000) {
+        assert!(first.reserve(piece.len(), 0));
+        first.push(piece);
+        first.free();
+    }
+    let files = [first.file(), first.spill_file().expect("a file")];
+    let [file, spill] = files.map(|file| file.try_clone().expect("a descriptor"));
+    let places = first.places();
+    drop(first);
+    let second = Ring::restored(file, places, 128 << 10, Memory::of(1 << 20))
+        .with_spill(Some(Spill::new(spill, 4 << 20, space)));
+    let mut got = Vec::new();
+    while second.read(got.len() as u64, usize::MAX, &mut got) > 0 {}
+    assert!(got == all);
 }

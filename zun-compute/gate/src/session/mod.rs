@@ -18,6 +18,7 @@ mod record;
 mod token;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -43,10 +44,23 @@ pub struct Limits {
     pub ring: usize,
     /// The memory that all rings share.
     pub memory: Memory,
+    /// Where output is kept that a reader without a terminal still needs, and the memory is full.
+    pub spill: SpillLimits,
     /// How long an attachment waits for its client after a lost connection.
     pub resume: Duration,
     /// The most attachments of a session, with those that wait for their clients.
     pub attachments: usize,
+}
+
+/// What limits the files on disk.
+#[derive(Debug, Clone)]
+pub struct SpillLimits {
+    /// Their directory. Without one, there are none.
+    pub directory: Option<PathBuf>,
+    /// The most bytes of one stream.
+    pub stream: usize,
+    /// The space that all streams share.
+    pub space: Memory,
 }
 
 /// What is known of the process when the session begins.
@@ -123,12 +137,14 @@ pub struct Session {
 
 impl Session {
     /// Begins a session with these files, which are empty.
-    pub fn new(process: Process, limits: Limits, files: Files) -> Self {
-        let ring = |file| Ring::new(file, limits.ring, limits.memory.clone());
+    pub fn new(process: Process, limits: Limits, mut files: Files) -> Self {
+        let [of_stdout, of_stderr] = files.spills(&limits.spill);
+        let ring =
+            |file, spill| Ring::new(file, limits.ring, limits.memory.clone()).with_spill(spill);
         Self {
             process,
-            stdout: ring(files.stdout),
-            stderr: ring(files.stderr),
+            stdout: ring(files.stdout, of_stdout),
+            stderr: ring(files.stderr, of_stderr),
             limits,
             attachments: BTreeMap::new(),
             connections: BTreeMap::new(),

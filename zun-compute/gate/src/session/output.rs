@@ -44,7 +44,11 @@ impl Session {
         let holding = || self.attachments.values().filter(|attachment| attachment.may_write);
         let stdout = holding().map(|attachment| attachment.stdout.acknowledged).min();
         let stderr = holding().map(|attachment| attachment.stderr.acknowledged).min();
-        let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return true };
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+            self.stdout.nobody_reads();
+            self.stderr.nobody_reads();
+            return true;
+        };
         self.stdout.reserve(2 * LARGEST_READ, stdout)
             && self.stderr.reserve(2 * LARGEST_READ, stderr)
     }

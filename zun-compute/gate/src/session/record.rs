@@ -12,10 +12,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tracing::warn;
 use zun_common::docker_stream::Stream as EngineStream;
 use zun_common::pty::Ending;
 
@@ -23,9 +25,9 @@ use super::attachment::{Attachment, Cursor, Signals, Stdin};
 use super::controls::{Controls, ControlsRecord};
 use super::input::InputQueue;
 use super::token::KeyHash;
-use super::{AttachmentId, Limits, Process, Session};
+use super::{AttachmentId, Limits, Process, Session, SpillLimits};
 use crate::kept::{MOST_NUMBERS, memory_file};
-use crate::ring::Ring;
+use crate::ring::{Places, Ring, Spill};
 
 /// The files of a session.
 #[derive(Debug)]
@@ -36,17 +38,36 @@ pub struct Files {
     pub stderr: File,
     /// Stdin that clients have sent.
     pub spool: File,
+    /// Without a terminal, what of stdout and stderr is on disk.
+    pub spilled: Option<[File; 2]>,
 }
 
 impl Files {
     /// Creates empty files.
-    pub fn create() -> io::Result<Self> {
+    pub fn create(process: Process, limits: &SpillLimits) -> io::Result<Self> {
+        let directory = limits.directory.as_ref().filter(|_| !process.tty);
         Ok(Self {
             stdout: memory_file("stdout")?,
             stderr: memory_file("stderr")?,
             spool: memory_file("spool")?,
+            spilled: directory.and_then(|directory| spill_files(directory)),
         })
     }
+
+    /// Takes the files on disk.
+    pub(super) fn spills(&mut self, limits: &SpillLimits) -> [Option<Spill>; 2] {
+        let spill = |file| Some(Spill::new(file, limits.stream, limits.space.clone()));
+        self.spilled.take().map_or([None, None], |files| files.map(spill))
+    }
+}
+
+/// Creates the files on disk. Without them, the process waits for slow clients sooner.
+fn spill_files(directory: &Path) -> Option<[File; 2]> {
+    let created = Spill::create(directory).and_then(|first| Ok([first, Spill::create(directory)?]));
+    if let Err(error) = &created {
+        warn!(%error, "cannot keep output in {}", directory.display());
+    }
+    created.ok()
 }
 
 /// The state of a session.
@@ -106,9 +127,8 @@ pub struct Taken {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
     taken: Taken,
-    /// The start and the end of the rings.
-    stdout: (u64, u64),
-    stderr: (u64, u64),
+    stdout: Places,
+    stderr: Places,
     running: bool,
     /// How many bytes of stdin were accepted in all.
     spooled: u64,
@@ -121,7 +141,7 @@ pub struct Progress {
 }
 
 /// The numbers of a progress before those of the attachments.
-const FIXED: usize = 12;
+const FIXED: usize = 13;
 /// The numbers of an attachment.
 const EACH: usize = 3;
 /// The most attachments of a session.
@@ -138,7 +158,9 @@ impl Progress {
         let flags = u64::from(self.running) | (u64::from(self.input_closed) << 1);
         let end = self.end.map_or(0, |end| end + 1);
         let mut numbers = vec![self.taken.offset, stream, missing, flags, self.spooled, end];
-        numbers.extend([self.stdout.0, self.stdout.1, self.stderr.0, self.stderr.1, 0]);
+        for Places { start, memory_start, end } in [self.stdout, self.stderr] {
+            numbers.extend([start, memory_start, end]);
+        }
         numbers.push(self.attachments.len() as u64);
         for (id, received, ended) in &self.attachments {
             numbers.extend([*id, *received, u64::from(*ended)]);
@@ -155,7 +177,7 @@ impl Progress {
             2 => Some((EngineStream::Stderr, missing)),
             _ => None,
         };
-        let count = usize::try_from(at(11)).unwrap_or_default().min(MOST_ATTACHMENTS);
+        let count = usize::try_from(at(12)).unwrap_or_default().min(MOST_ATTACHMENTS);
         let attachments = (0..count).map(|index| {
             let first = FIXED + EACH * index;
             (at(first), at(first + 1), at(first + 2) != 0)
@@ -166,8 +188,8 @@ impl Progress {
             input_closed: at(3) & 2 != 0,
             spooled: at(4),
             end: at(5).checked_sub(1),
-            stdout: (at(6), at(7)),
-            stderr: (at(8), at(9)),
+            stdout: Places { start: at(6), memory_start: at(7), end: at(8) },
+            stderr: Places { start: at(9), memory_start: at(10), end: at(11) },
             attachments: attachments.collect(),
         }
     }
@@ -198,13 +220,12 @@ impl Session {
 
     /// What changes with each byte.
     pub fn progress(&self) -> Progress {
-        let ring = |ring: &Ring| (ring.start(), ring.end());
         let attachments = self.attachments.iter();
         let (spooled, end) = self.input.spooled();
         Progress {
             taken: self.taken,
-            stdout: ring(&self.stdout),
-            stderr: ring(&self.stderr),
+            stdout: self.stdout.places(),
+            stderr: self.stderr.places(),
             running: self.process.running,
             spooled,
             end,
@@ -220,7 +241,7 @@ impl Session {
     pub fn restored(
         (record, progress): (SessionRecord, Progress),
         limits: Limits,
-        files: Files,
+        mut files: Files,
         passed: u64,
         now: Instant,
     ) -> Self {
@@ -228,8 +249,12 @@ impl Session {
             record;
         let Progress { taken, stdout, stderr, running, spooled, end, input_closed, .. } = progress;
         process.running = ending.is_none() && (process.running || running);
-        let ring = |file, at| Ring::restored(file, at, limits.ring, limits.memory.clone());
-        let (stdout, stderr) = (ring(files.stdout, stdout), ring(files.stderr, stderr));
+        let [of_stdout, of_stderr] = files.spills(&limits.spill);
+        let ring = |file, places, spill| {
+            Ring::restored(file, places, limits.ring, limits.memory.clone()).with_spill(spill)
+        };
+        let stdout = ring(files.stdout, stdout, of_stdout);
+        let stderr = ring(files.stderr, stderr, of_stderr);
         let accepted: BTreeMap<_, _> = progress
             .attachments
             .into_iter()
@@ -287,6 +312,11 @@ impl Session {
         for attachment in self.attachments.values_mut() {
             attachment.events.push_back(json!({ "type": "reattached" }));
         }
+    }
+
+    /// The files on disk of stdout and stderr, if there are any.
+    pub fn spilled(&self) -> Option<[&File; 2]> {
+        Some([self.stdout.spill_file()?, self.stderr.spill_file()?])
     }
 
     /// The files: stdout, stderr, and the spool of stdin.

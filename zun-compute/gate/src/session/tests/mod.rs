@@ -23,12 +23,14 @@ pub(super) fn session(tty: bool) -> Session {
 }
 
 pub(super) fn session_of(process: Process) -> Session {
-    Session::new(process, limits(), Files::create().expect("files"))
+    let files = Files::create(process, &limits().spill).expect("files");
+    Session::new(process, limits(), files)
 }
 
 pub(super) fn limits() -> Limits {
     let memory = Memory::of(64 << 20);
-    Limits { ring: RING, memory, resume: RESUME, attachments: 4 }
+    let spill = SpillLimits { directory: None, stream: 0, space: Memory::of(0) };
+    Limits { ring: RING, memory, spill, resume: RESUME, attachments: 4 }
 }
 
 pub(super) fn hello() -> ClientHello {

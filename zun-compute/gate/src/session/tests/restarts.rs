@@ -10,7 +10,8 @@ fn again(session: Session, passed: u64, now: Instant) -> Session {
     assert_eq!(progress, session.progress());
     let [stdout, stderr, spool] = session.files().map(|file| file.try_clone().expect("a file"));
     drop(session);
-    Session::restored((record, progress), limits(), Files { stdout, stderr, spool }, passed, now)
+    let files = Files { stdout, stderr, spool, spilled: None };
+    Session::restored((record, progress), limits(), files, passed, now)
 }
 
 #[test]

@@ -155,3 +155,32 @@ fn a_ping_is_answered() {
     client.receive(&mut session, now);
     assert_eq!(client.other, [Frame::Pong(7)]);
 }
+
+#[test]
+fn without_a_terminal_output_for_a_stalled_client_is_kept_on_disk_and_then_the_process_waits() {
+    let process = Process { kind: SessionKind::Container, tty: false, stdin: true, running: true };
+    let spill = SpillLimits {
+        directory: Some(std::env::temp_dir()),
+        stream: 8 << 20,
+        space: Memory::of(64 << 20),
+    };
+    let limits = Limits { spill, ..limits() };
+    let files = Files::create(process, &limits.spill).expect("files");
+    let (mut session, now) = (Session::new(process, limits, files), Instant::now());
+    let mut client = join(&mut session, hello(), now);
+    let mut printed = Vec::new();
+    while session.wants_output() {
+        let more: Vec<u8> =
+            (0..64_u32 << 10).map(|number| u8::try_from(number % 251).expect("small")).collect();
+        prints(&mut session, &more, now);
+        session.recorded();
+        printed.extend(more);
+    }
+    assert!(printed.len() > 8 << 20, "{}", printed.len());
+    while client.stdout.len() < printed.len() {
+        client.receive(&mut session, now);
+        client.acknowledge(&mut session, now);
+    }
+    assert!(client.stdout == printed);
+    assert!(session.wants_output());
+}
