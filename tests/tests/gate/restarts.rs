@@ -147,7 +147,7 @@ async fn restarts_lose_nothing(signal: Signal) {
             program.restart(signal).await;
         }
     };
-    let all = async { tokio::join!(container, exec, restarting) };
+    let all = Box::pin(async { tokio::join!(container, exec, restarting) });
     let (container, exec, ()) = timeout(Duration::from_mins(5), all)
         .await
         .unwrap_or_else(|_| panic!("seed {seed}: too slow"));
@@ -164,12 +164,12 @@ async fn restarts_lose_nothing(signal: Signal) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c76_a_killed_gate_loses_and_repeats_nothing() {
-    restarts_lose_nothing(Signal::KILL).await;
+    Box::pin(restarts_lose_nothing(Signal::KILL)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c76_a_restarted_gate_loses_and_repeats_nothing() {
-    restarts_lose_nothing(Signal::TERM).await;
+    Box::pin(restarts_lose_nothing(Signal::TERM)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
