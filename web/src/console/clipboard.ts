@@ -1,6 +1,6 @@
 // Copy and paste. Programs may write to the clipboard (OSC 52), and the user learns of it. They never read it.
 
-import { byId } from './dom.ts';
+import { byId } from '../shared/dom.ts';
 import type { TerminalView } from './terminal.ts';
 import type { Toast } from './toast.ts';
 

@@ -1,6 +1,6 @@
 // Keys that the keyboards of phones lack.
 
-import { byId } from './dom.ts';
+import { byId } from '../shared/dom.ts';
 
 interface ExtraKey {
   label: string;

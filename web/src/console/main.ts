@@ -1,13 +1,14 @@
 // The page: connects the session, the terminal and what surrounds it.
 
 import '@xterm/xterm/css/xterm.css';
+import '../shared/base.css';
 import './style.css';
 import { Driver } from '../pty/driver.ts';
 import { noTicket, type Closing } from '../pty/ending.ts';
 import type { Screen, Session } from '../pty/session.ts';
 import { forget, keep, takeOpening, type Opening } from './address.ts';
 import { acceptCopies, copySelection, guardPaste, pasteClipboard } from './clipboard.ts';
-import { byId, onClick } from './dom.ts';
+import { byId, onClick } from '../shared/dom.ts';
 import { readEvent } from './events.ts';
 import { ExtraKeys } from './keys.ts';
 import { PipeInput } from './pipe.ts';

@@ -1,6 +1,6 @@
 // Search in the output.
 
-import { byId, onClick, showText } from './dom.ts';
+import { byId, onClick, showText } from '../shared/dom.ts';
 import type { TerminalView } from './terminal.ts';
 import { matchColours, onSystemChange } from './theme.ts';
 

@@ -1,6 +1,6 @@
 // Keys that the page takes, and does not send to the process.
 
-import { byId } from './dom.ts';
+import { byId } from '../shared/dom.ts';
 
 export interface Shortcut {
   keys: string;

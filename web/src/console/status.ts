@@ -2,7 +2,7 @@
 
 import type { Closing } from '../pty/ending.ts';
 import type { Size } from '../pty/frame.ts';
-import { byId, showText } from './dom.ts';
+import { byId, showText } from '../shared/dom.ts';
 
 /** A link that comes back within this time is not worth a word, in milliseconds. */
 const QUIET = 500;

@@ -1,6 +1,6 @@
 // A short notice that goes away by itself.
 
-import { byId } from './dom.ts';
+import { byId } from '../shared/dom.ts';
 
 /** How long a notice stays, in milliseconds; with a button, longer. */
 const STAYS = 4000;
