@@ -45,6 +45,7 @@ console_gate() {
 host = "${host:-$(from_enrolment host)}"
 listen = "0.0.0.0:$port"
 notify_socket = "/run/zun-compute/notify.sock"
+control_socket = "/run/zun-console/control.sock"
 TOML
   unit zun-console.service
   is_current zun-console || CHANGED=yes
@@ -126,6 +127,7 @@ ca_file = "/etc/zun/bus-ca.pem"
 address = "$ADDRESS"
 api_version = "$3"
 gate = "$GATE"
+gate_control = "/run/zun-console/control.sock"
 notify_socket = "/run/zun-compute/notify.sock"
 certificates = "/etc/zun/pki"
 names = [${names#, }]

@@ -342,7 +342,10 @@ impl Cluster {
                 None
             }
         };
-        let advertised = gate.as_ref().map(|gate| format!("gate = '{}'\n", gate.address()));
+        let advertised = gate.as_ref().map(|gate| {
+            let control = gate.control().display();
+            format!("gate = '{}'\ngate_control = '{control}'\n", gate.address())
+        });
         let metrics = free_address();
         let settings = directory.join("zun-compute.toml");
         let (link, bus) = self.link().await;

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 use zun_common::bus::{Bus, CallError, Incoming, Route, Router};
 use zun_common::grant::ApiVersion;
 use zun_common::id::{ClusterId, ContainerId, EngineId, Epoch, ExecId, HostName, OperationId};
+use zun_common::pty::Ticket;
+use zun_common::rpc::console::{ConsoleTicket, IssueTicket};
 use zun_common::rpc::container::{
     Console, ConsoleListener, LocateConsole, LocateData, Logs, ReadLogs, ReadStats, ResizeTerminal,
     Stats, Top, TopContainer,
@@ -373,6 +375,14 @@ pub fn engine_id() -> EngineId {
     "ab".repeat(32).parse().expect("an engine id")
 }
 
+/// Returns the ticket that the agent always issues.
+///
+/// # Panics
+/// Never.
+pub fn ticket() -> Ticket {
+    "t".repeat(43).parse().expect("a ticket")
+}
+
 /// Returns the id that the agent reports for every exec.
 ///
 /// # Panics
@@ -500,6 +510,11 @@ fn router(shared: &Arc<Shared>) -> Router {
         listener: listener(),
         tty: script.tty,
         stdin: true,
+    });
+    router = query::<IssueTicket>(router, shared, |script| ConsoleTicket {
+        ticket: ticket(),
+        address: "console.example:2377".to_owned(),
+        tty: script.tty,
     });
     router = query::<ReadLogs>(router, shared, |script| Logs {
         data: script.output.clone(),

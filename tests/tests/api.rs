@@ -65,5 +65,7 @@ mod strays;
 mod support;
 #[path = "api/tenancy.rs"]
 mod tenancy;
+#[path = "api/tickets.rs"]
+mod tickets;
 #[path = "api/wait.rs"]
 mod wait;

@@ -11,4 +11,5 @@ mod gate {
     mod restarts;
     mod sessions;
     mod slow;
+    mod tickets;
 }

@@ -27,6 +27,8 @@ pub mod bus;
 pub mod client_certificate;
 #[cfg(feature = "messages")]
 pub mod engine_options;
+#[cfg(feature = "pty")]
+pub mod gate_control;
 #[cfg(feature = "service")]
 pub mod notify;
 #[cfg(feature = "pki")]

@@ -26,12 +26,13 @@ use crate::console::{self, Console, ConsoleStatus, Endpoint};
 use crate::control::Control;
 use crate::driver::ContainerDriver;
 use crate::engine_lock::{EngineLock, LockError, create_state_directory};
+use crate::gate_control::GateControl;
 use crate::health::AgentHealth;
 use crate::host::Host;
 use crate::ledger_position::{self, PositionFile};
 use crate::metrics::{self, Metrics};
 use crate::report::{self, Reports};
-use crate::settings::{LoadError, MetricsSettings, Settings};
+use crate::settings::{ConsoleSettings, LoadError, MetricsSettings, Settings};
 use crate::strays::Strays;
 use crate::worker::{Pulls, Workers};
 use crate::{control, identity, rpc, watch};
@@ -260,7 +261,7 @@ fn host(
         labels,
         availability_zone,
         reserved_memory,
-        console: _,
+        console: ConsoleSettings { gate_control, .. },
         workers,
         state_directory,
         ports,
@@ -279,6 +280,7 @@ fn host(
         driver,
         pulls: Pulls::default(),
         console: Console::new(ConsoleStatus::Down(why)),
+        gate: gate_control.map(GateControl::at),
         labels,
         availability_zone,
         reserved_memory: Mebibytes(reserved_memory),

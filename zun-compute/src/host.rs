@@ -16,6 +16,7 @@ use crate::console::Console;
 use crate::control::Control;
 use crate::driver::{ContainerDriver, ContainerInfo, DriverError};
 use crate::engine_lock::{EngineLock, LockError};
+use crate::gate_control::GateControl;
 use crate::health::AgentHealth;
 use crate::ledger_position::PositionFile;
 use crate::metrics::Metrics;
@@ -37,6 +38,8 @@ pub(crate) struct Host {
     pub(crate) reports: Arc<Reports>,
     pub(crate) control: Control,
     pub(crate) console: Console,
+    /// The control socket of the host's console gate.
+    pub(crate) gate: Option<GateControl>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) availability_zone: String,
     /// What containers may not claim.

@@ -17,6 +17,7 @@ pub mod settings;
 mod agent;
 mod control;
 mod engine_lock;
+mod gate_control;
 mod host;
 mod identity;
 mod ledger_position;

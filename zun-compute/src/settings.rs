@@ -139,6 +139,9 @@ pub struct ConsoleSettings {
     /// The advertised `host:port` of the console gate, if this host runs one (`zun-console`). Sessions outlive their
     /// connections there.
     pub gate: Option<ConsoleAddress>,
+    /// The control socket of that gate, at which this agent asks for tickets, and lists and ends sessions; without it
+    /// the host issues no tickets.
+    pub gate_control: Option<PathBuf>,
     /// The socket on which `zun-authz` reports console sessions; without it they are not counted.
     pub notify_socket: Option<PathBuf>,
     /// The directory of the host's server certificate; without it the host requests no
@@ -157,6 +160,7 @@ impl Default for ConsoleSettings {
             address: None,
             api_version: None,
             gate: None,
+            gate_control: None,
             notify_socket: None,
             certificates: None,
             names: Vec::new(),

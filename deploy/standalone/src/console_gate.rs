@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use zun_common::id::HostName;
 use zun_compute::certificate::CertificateFiles;
 use zun_gate::run::{Gate, Handover};
-use zun_gate::settings::{Settings, TlsSettings};
+use zun_gate::settings::{PublicSettings, Settings, TlsSettings};
 
 /// Why the gate cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -19,18 +19,29 @@ pub enum Failure {
     Address(#[source] std::io::Error),
 }
 
+/// The server name for clients with tickets. The host's certificate has it too.
+const PUBLIC_NAME: &str = "localhost";
+
 /// Starts the gate on a free port, with the certificate of the engine's TLS listener. Returns its address too.
 pub(crate) async fn start(
     host: &HostName,
     engine: PathBuf,
     files: CertificateFiles,
-    notify: PathBuf,
+    (notify, control): (PathBuf, PathBuf),
 ) -> Result<(Gate, SocketAddr), Failure> {
     let CertificateFiles { ca, certificate, key } = files;
     let mut settings = Settings { host: Some(host.clone()), ..Settings::default() };
     settings.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     settings.docker.socket = engine;
     settings.notify_socket = Some(notify);
+    settings.control_socket = Some(control);
+    settings.public = Some(PublicSettings {
+        name: PUBLIC_NAME.parse().expect("a name"),
+        port: None,
+        certificate: certificate.clone(),
+        key: key.clone(),
+        origins: Vec::new(),
+    });
     settings.tls = TlsSettings { ca, certificate, key };
     let gate = Gate::start(&settings, Handover::default()).await?;
     let address = gate.address().map_err(Failure::Address)?;

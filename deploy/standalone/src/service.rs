@@ -138,12 +138,13 @@ impl Standalone {
         let files = certificate_files(state, &host, &host_bus).await?;
         let (engine, console) = start_engine(settings, &host, &files).await?;
         let (gate, gate_address) =
-            console_gate::start(&host, engine.socket(), files, state.notify_socket()).await?;
+            console_gate::start(&host, engine.socket(), files, gate_sockets(state)).await?;
         let driver = DockerDriver::connect(&engine.socket())?;
         let driver = Arc::new(driver.naming_bridges(engine.network_bridges()));
         let dialled = console.address;
         let mut agent_settings = agent_settings(state, host.clone(), console);
         agent_settings.console.gate = Some(advertised(gate_address));
+        agent_settings.console.gate_control = Some(state.gate_socket());
         let agent = Agent::start(agent_settings, host_bus, driver, tasks).await?;
         wait_for_host(&api, &host, dialled).await?;
         tasks.spawn(keep_bounded(logs(state), tasks.clone()));
@@ -275,6 +276,11 @@ async fn start_engine(
     let runtime = PrivateEngine::runtime_for(api_version, &settings.authz);
     let engine = EngineSettings { directory: state.engine(), listener: Some(listener), runtime };
     Ok((PrivateEngine::start(&engine).await?, Console { address, api_version }))
+}
+
+/// The agent's socket for session events, and the gate's for the agent.
+fn gate_sockets(state: &State) -> (PathBuf, PathBuf) {
+    (state.notify_socket(), state.gate_socket())
 }
 
 /// Finds a free port on the loopback address.

@@ -15,6 +15,7 @@ use crate::proxy::Proxy;
 pub(super) struct Gate {
     running: Option<Running>,
     settings: PathBuf,
+    control: PathBuf,
     address: SocketAddr,
     proxy: Proxy,
 }
@@ -28,17 +29,20 @@ impl Gate {
     ) -> Self {
         let address = free_address();
         let CertificateFiles { ca, certificate, key } = files;
+        let (ca, certificate, key) = (ca.display(), certificate.display(), key.display());
+        let proxy = Proxy::to(address).await;
+        let control = directory.join("gate.sock");
         let text = format!(
-            "host = '{host}'\nlisten = '{address}'\n[docker]\nsocket = '{}'\n[tls]\nca = '{}'\ncertificate = '{}'\nkey = '{}'\n",
+            "host = '{host}'\nlisten = '{address}'\ncontrol_socket = '{}'\n[docker]\nsocket = '{}'\n\
+             [tls]\nca = '{ca}'\ncertificate = '{certificate}'\nkey = '{key}'\n\
+             [public]\nname = 'localhost'\nport = {}\ncertificate = '{certificate}'\nkey = '{key}'\n",
+            control.display(),
             engine.display(),
-            ca.display(),
-            certificate.display(),
-            key.display(),
+            proxy.address().port(),
         );
         let settings = directory.join("zun-console.toml");
         write_private(&settings, &text);
-        let proxy = Proxy::to(address).await;
-        let mut gate = Self { running: None, settings, address, proxy };
+        let mut gate = Self { running: None, settings, control, address, proxy };
         gate.run();
         gate
     }
@@ -46,6 +50,11 @@ impl Gate {
     /// The address that clients dial.
     pub(super) const fn address(&self) -> SocketAddr {
         self.proxy.address()
+    }
+
+    /// The control socket.
+    pub(super) fn control(&self) -> &Path {
+        &self.control
     }
 
     fn run(&mut self) {

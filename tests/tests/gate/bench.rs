@@ -6,17 +6,21 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use chrono::Utc;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use zun_api::ca::{CertificateAuthority, EnrolledHost};
 use zun_common::grant::{Grant, Mode, Target};
 use zun_common::id::HostName;
 use zun_common::pki::signing_request;
 use zun_gate::run::{Gate, Handover};
-use zun_gate::settings::Settings;
+use zun_gate::settings::{PublicSettings, Settings};
 use zun_tests::proxy::Proxy;
 use zun_tests::tls::{Identity, RogueCa, TlsDialer};
 
 pub(super) const HOST: &str = "compute1";
+
+/// The name for clients with tickets.
+pub(super) const PUBLIC: &str = "console.test";
 
 pub(super) struct Bench {
     pub(super) gate: Option<Gate>,
@@ -49,6 +53,46 @@ impl Bench {
         };
         let (gate, containers) = (Some(gate), Mutex::default());
         Self { gate, ca, dialer, settings, socket, containers, directory }
+    }
+
+    /// A dialer of the name for clients with tickets.
+    pub(super) fn public(&self) -> TlsDialer {
+        TlsDialer { name: PUBLIC.to_owned(), ..self.dialer.clone() }
+    }
+
+    /// Sends a request to the control socket, and returns the status and the answer.
+    pub(super) fn control(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let socket = self.settings.control_socket.as_deref().expect("a control socket");
+        let output = Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--request",
+                method,
+                "--write-out",
+                "\n%{http_code}",
+            ])
+            .arg("--unix-socket")
+            .arg(socket)
+            .args(["--data", &body.to_string()])
+            .arg(format!("http://gate{path}"))
+            .output()
+            .expect("curl runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        let (answer, status) = text.rsplit_once('\n').expect("a status");
+        (status.parse().expect("a status"), serde_json::from_str(answer).expect("JSON"))
+    }
+
+    /// Asks for a ticket for one session within a minute.
+    pub(super) fn ticket(&self, target: &Value, mode: &str, id: &str) -> String {
+        let request = json!({
+            "target": target, "mode": mode, "project": "p1", "grant": id, "seconds": 60, "uses": 1,
+        });
+        let (status, answer) = self.control("POST", "/tickets", &request);
+        assert_eq!(status, 200, "{answer}");
+        let port = self.address().port();
+        assert_eq!(answer["address"], format!("{PUBLIC}:{port}"));
+        answer["ticket"].as_str().expect("a ticket").to_owned()
     }
 
     /// A dialer that goes through a proxy.
@@ -103,7 +147,7 @@ impl Bench {
 
     /// Creates an exec in a running container, and returns its id.
     pub(super) fn exec(&self, container: &str, tty: bool, command: &[&str]) -> String {
-        let body = serde_json::json!({
+        let body = json!({
             "AttachStdin": true, "AttachStdout": true, "AttachStderr": true, "Tty": tty, "Cmd": command,
         });
         let output = Command::new("curl")
@@ -113,7 +157,7 @@ impl Bench {
             .arg(format!("http://docker/containers/{container}/exec"))
             .output()
             .expect("curl runs");
-        let made: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let made: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         made["Id"].as_str().expect("an exec").to_owned()
     }
 }
@@ -138,11 +182,6 @@ fn engine_socket() -> PathBuf {
 
 /// Returns settings with the files of TLS in this directory, and a free port.
 pub(super) fn settings(directory: &Path, ca: &CertificateAuthority) -> Settings {
-    let names = vec![HOST.to_owned(), "127.0.0.1".to_owned()];
-    let request = signing_request(HOST, names).expect("a request");
-    let enrolled = EnrolledHost::new(host(), ["127.0.0.1".parse().expect("an address")]);
-    let certificate =
-        ca.host_certificate(&enrolled, &request.csr, Utc::now()).expect("a certificate");
     let write = |name: &str, text: &str| {
         let file = directory.join(name);
         std::fs::write(&file, text).expect("written");
@@ -153,10 +192,26 @@ pub(super) fn settings(directory: &Path, ca: &CertificateAuthority) -> Settings 
     settings.host = Some(host());
     settings.tls.ca = write("ca.pem", ca.certificate_pem());
     // As on hosts: the certificate and its key are in one file.
-    let both = format!("{certificate}\n{}", request.key.expose());
-    settings.tls.key = write("key.pem", &both);
+    settings.tls.key = write("key.pem", &certificate(ca, HOST));
     settings.tls.certificate.clone_from(&settings.tls.key);
+    let key = write("public.pem", &certificate(ca, PUBLIC));
+    let name = PUBLIC.parse().expect("a name");
+    let origins = vec!["https://horizon.test".to_owned()];
+    settings.public =
+        Some(PublicSettings { name, port: None, certificate: key.clone(), key, origins });
+    settings.control_socket = Some(directory.join("control.sock"));
     settings
+}
+
+/// Returns a certificate for this name, and its key.
+fn certificate(ca: &CertificateAuthority, name: &str) -> String {
+    let names = vec![name.to_owned(), "127.0.0.1".to_owned()];
+    let request = signing_request(name, names).expect("a request");
+    let host = name.parse().expect("a host name");
+    let enrolled = EnrolledHost::new(host, ["127.0.0.1".parse().expect("an address")]);
+    let certificate =
+        ca.host_certificate(&enrolled, &request.csr, Utc::now()).expect("a certificate");
+    format!("{certificate}\n{}", request.key.expose())
 }
 
 pub(super) fn host() -> HostName {

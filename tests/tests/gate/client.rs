@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use zun_common::grant::{Grant, Target};
 use zun_common::pty::{
-    ClientHello, Ending, Frame, PROTOCOL, Replay, Resume, ServerHello, Stream, container_path,
-    exec_path,
+    ClientHello, Ending, Frame, PROTOCOL, Replay, Resume, ServerHello, Stream, TICKET_PATH,
+    container_path, exec_path,
 };
 use zun_tests::tls::{Identity, TlsDialer};
 
@@ -91,7 +91,20 @@ impl Session {
         hello: ClientHello,
     ) -> Result<Self, Refused> {
         let offered = format!("{PROTOCOL}, {}", hello.subprotocol());
-        let mut socket = open(dialer, Some(identity), &path(grant), &offered).await?;
+        Self::over(open(dialer, Some(identity), &path(grant), &offered).await?).await
+    }
+
+    /// Connects as browsers do: with a ticket and without a certificate.
+    pub(super) async fn with_ticket(
+        dialer: &TlsDialer,
+        ticket: &str,
+        hello: ClientHello,
+    ) -> Result<Self, Refused> {
+        let offered = format!("{PROTOCOL}, {}, zun.ticket.{ticket}", hello.subprotocol());
+        Self::over(open(dialer, None, TICKET_PATH, &offered).await?).await
+    }
+
+    async fn over(mut socket: Socket) -> Result<Self, Refused> {
         let first = timeout(TIMEOUT, socket.next()).await.expect("a first message");
         let message = match first {
             Some(Ok(Message::Binary(message))) => message,

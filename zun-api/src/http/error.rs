@@ -260,6 +260,10 @@ fn refused(host: &HostName, problem: &Problem) -> ErrorResponse {
             let words = format!("No console access on host {host}: {problem}");
             ErrorResponse::new(Http::SERVICE_UNAVAILABLE, "container.no-console", &words)
         }
+        Code::NotOffered => {
+            let words = format!("Host {host} does not offer this: {problem}");
+            ErrorResponse::new(Http::NOT_IMPLEMENTED, "container.not-offered", &words)
+        }
         Code::Engine => ErrorResponse::new(Http::BAD_GATEWAY, "container.docker-error", problem),
         Code::EngineDown => {
             ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.engine-down", problem)
@@ -300,6 +304,7 @@ mod tests {
             Code::TooLarge,
             Code::Forbidden,
             Code::NoConsole,
+            Code::NotOffered,
             Code::Engine,
             Code::EngineDown,
             Code::Internal,
@@ -324,6 +329,7 @@ mod tests {
         TooLarge: 413 container.body-too-large its words
         Forbidden: 403 container.policy-not-authorized its words
         NoConsole: 503 container.no-console No console access on host h1: its words
+        NotOffered: 501 container.not-offered Host h1 does not offer this: its words
         Engine: 502 container.docker-error its words
         EngineDown: 503 container.engine-down its words
         Internal: 500 container.internal-error Internal error in zun-api. Its log has the details under this request id.

@@ -27,13 +27,20 @@
 //! accepted. So no byte is lost, and none is repeated. The TLS client certificate must have the key of the first
 //! connection. It may have expired.
 
+//!
+//! **Tickets.** A client without a certificate, such as a browser, has a [`Ticket`] instead, and dials another server
+//! name of the gate: `GET /v1/console` with a third subprotocol, `zun.ticket.TICKET`. It resumes its session with the same
+//! ticket, also after the ticket was used up or has expired.
+
 mod ending;
 mod frame;
 mod hello;
+mod ticket;
 
 pub use ending::{Ending, EndingReason, ProcessEnd};
 pub use frame::{Channel, Frame, InvalidFrame, MAXIMUM_FRAME, Size, Stream};
 pub use hello::{ClientHello, InvalidHello, Replay, Resume, ServerHello, SessionKind};
+pub use ticket::{InvalidTicket, TICKET_PATH, Ticket};
 
 /// The subprotocol's name in `Sec-WebSocket-Protocol`, and the console protocol's name in the API.
 pub const PROTOCOL: &str = "zun.pty.v1";

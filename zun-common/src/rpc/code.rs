@@ -33,6 +33,8 @@ pub enum Code {
     StaleEpoch,
     /// The console listener is not up, or failed its security check.
     NoConsole,
+    /// The host's administrator has not set this up. The message names the setting.
+    NotOffered,
     /// The engine refused the request or failed.
     Engine,
     /// The engine does not answer.

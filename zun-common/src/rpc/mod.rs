@@ -1,6 +1,7 @@
 //! The calls and reports on the bus, and their envelope.
 
 pub mod code;
+pub mod console;
 pub mod container;
 pub mod digest;
 pub mod envelope;

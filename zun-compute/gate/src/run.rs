@@ -1,6 +1,7 @@
 //! Runs the gate from its start to its shutdown.
 
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,12 @@ use tracing::info;
 use zun_common::notify::{self, Health, ServiceManager};
 use zun_common::shutdown::{self, Tasks};
 
+use crate::control::Control;
 use crate::engine::Engine;
 use crate::engine::docker::Docker;
 use crate::hub::Hub;
 use crate::kept::{DescriptorStore, Inherited, InheritedError, LISTENER};
+use crate::rights::Rights;
 use crate::server::{ListenError, Listener};
 use crate::settings::{NoHostName, Settings};
 
@@ -40,6 +43,15 @@ pub enum Failure {
     /// The service manager's socket cannot be used.
     #[error("cannot use the socket in NOTIFY_SOCKET")]
     Store(#[source] std::io::Error),
+    /// The control socket cannot be used.
+    #[error("cannot listen on the control socket {}: check `control_socket`", path.display())]
+    Control {
+        /// The socket.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: std::io::Error,
+    },
     /// Signal handlers cannot be installed.
     #[error("cannot install signal handlers")]
     Signals(#[source] std::io::Error),
@@ -91,9 +103,10 @@ impl Gate {
         let limits = settings.limits.of_sessions(settings.state_directory.clone());
         let (most, kept) = (settings.limits.sessions.get(), Arc::clone(&store));
         let hub = Hub::new(engine, (limits, most), sessions.clone(), kept);
+        let rights = Arc::new(Rights::default());
+        let held = (Arc::clone(&hub), Arc::clone(&rights));
         let socket = inherited.listener();
-        let listener = Listener::open(settings, host, Arc::clone(&hub), socket).await?;
-        let listener = Arc::new(listener);
+        let listener = Arc::new(Listener::open(settings, host, held, socket).await?);
         listener.notify_ends(hub.restore(&mut inherited));
         for name in inherited.names() {
             store.forget(name);
@@ -101,6 +114,12 @@ impl Gate {
         store.forget(LISTENER);
         store.keep(LISTENER, &[listener.descriptor()]);
         let accepting = Tasks::new();
+        if let Some(path) = settings.control_socket.clone() {
+            let control = Control { hub: Arc::clone(&hub), rights, public: listener.public() };
+            let socket = Control::bind(&path).map_err(|cause| Failure::Control { path, cause })?;
+            let tasks = accepting.clone();
+            accepting.spawn(async move { control.serve(socket, &tasks).await });
+        }
         let (own, tasks) = (Arc::clone(&listener), accepting.clone());
         accepting.spawn(async move { own.serve(&tasks).await });
         Ok(Self { hub, listener, tasks: (accepting, sessions) })

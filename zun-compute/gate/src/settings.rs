@@ -1,7 +1,7 @@
 //! The gate's settings: a TOML file, with overrides from `ZUN_CONSOLE__…` environment variables.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +28,11 @@ pub struct Settings {
     pub notify_socket: Option<PathBuf>,
     /// The directory of files without a name for output that does not fit into memory. Without it there are none.
     pub state_directory: Option<PathBuf>,
+    /// The unix socket at which the agent asks for tickets, lists sessions and ends them; without it there are none of
+    /// these.
+    pub control_socket: Option<PathBuf>,
+    /// The server name for clients with tickets; without it there are none.
+    pub public: Option<PublicSettings>,
     /// The Docker engine.
     pub docker: DockerSettings,
     /// The files of TLS.
@@ -45,6 +50,8 @@ impl Default for Settings {
             host: None,
             notify_socket: None,
             state_directory: None,
+            control_socket: None,
+            public: None,
             docker: DockerSettings::default(),
             tls: TlsSettings::default(),
             limits: LimitSettings::default(),
@@ -84,6 +91,25 @@ impl Default for TlsSettings {
         let file = |name: &str| Path::new("/etc/zun/pki").join(name);
         Self { ca: file("ca.pem"), certificate: file("cert.pem"), key: file("key.pem") }
     }
+}
+
+/// The server name for clients that have a ticket instead of a certificate, such as browsers and OpenStack's clients.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublicSettings {
+    /// The name that these clients dial. They get no other certificate for it, and are not asked for theirs. Clients with
+    /// certificates must dial another name, or an address.
+    pub name: HostName,
+    /// The port that these clients dial, if it is not the gate's own.
+    #[serde(default)]
+    pub port: Option<NonZeroU16>,
+    /// The certificate for this name, with its chain, in PEM. Browsers and OpenStack's clients must trust it.
+    pub certificate: PathBuf,
+    /// The certificate's key, in PEM. It may be in the same file as the certificate.
+    pub key: PathBuf,
+    /// Origins of other sites whose pages may open consoles, such as `https://horizon.example.org`.
+    #[serde(default)]
+    pub origins: Vec<String>,
 }
 
 /// How much the gate serves.

@@ -113,6 +113,7 @@ fn accepted(
             | Code::Unsupported
             | Code::TooLarge
             | Code::NoConsole
+            | Code::NotOffered
             | Code::Uncertain
             | Code::Engine
             | Code::EngineDown

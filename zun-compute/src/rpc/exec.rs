@@ -64,7 +64,7 @@ pub(super) async fn signal(host: &Host, call: SignalExec) -> Result<Done, Proble
 }
 
 /// Returns the exec, if it belongs to this container. An exec of another container is not found.
-async fn exec_of(
+pub(super) async fn exec_of(
     host: &Host,
     container: &ContainerInfo,
     exec: &ExecId,

@@ -1,6 +1,7 @@
 //! Routes calls to their handlers. Operations go to the workers; all other calls are answered at once, each with a
 //! deadline.
 
+mod console;
 mod container;
 mod exec;
 mod files;
@@ -37,6 +38,8 @@ pub(crate) fn calls(host: &Arc<Host>, workers: &Workers) -> Router {
         answer(router, host, |host, call| async move { container::top(&host, call).await });
     let router =
         answer(router, host, |host, call| async move { container::stats(&host, call).await });
+    let router =
+        answer(router, host, |host, call| async move { console::issue(&host, call).await });
     let router = answer(router, host, |host, call| async move { stray::remove(&host, call).await });
     let router = files::calls(router, host);
     let router = answer(router, host, |host, call| async move { exec::create(&host, call).await });

@@ -93,6 +93,11 @@ impl State {
         self.root.join("host/notes.sock")
     }
 
+    /// The console gate's control socket.
+    pub fn gate_socket(&self) -> PathBuf {
+        self.root.join("host/gate.sock")
+    }
+
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.root.join("zun.sqlite")

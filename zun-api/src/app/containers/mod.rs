@@ -21,6 +21,7 @@ mod read;
 mod rebuild;
 mod rights;
 mod runs;
+mod ticket;
 mod update;
 mod wait;
 
@@ -41,6 +42,7 @@ pub(crate) use new_container::NewContainer;
 pub(crate) use operate::BEGIN_LIMIT;
 pub(crate) use rebuild::Rebuild;
 pub(crate) use runs::WaitForRun;
+pub(crate) use ticket::NewTicket;
 pub(crate) use update::Update;
 pub(crate) use wait::WaitFor;
 

@@ -139,6 +139,7 @@ pub(super) const fn may_pass(code: Code) -> bool {
         | Code::TooLarge
         | Code::Forbidden
         | Code::NoConsole
+        | Code::NotOffered
         | Code::Engine
         | Code::Uncertain
         | Code::StaleEpoch

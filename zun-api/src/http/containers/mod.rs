@@ -26,13 +26,14 @@ mod show;
 mod start;
 mod stats;
 mod stop;
+mod ticket;
 mod top;
 mod update;
 
 pub(super) use options::rules::PLATFORM;
 use serde_json::{Value, json};
 use zun_common::api::v1::action::{ContainerActionDetail, ContainerActions};
-use zun_common::api::v1::console::ConsoleEndpoint;
+use zun_common::api::v1::console::{ConsoleEndpoint, ConsoleTicket};
 use zun_common::api::v1::container::{Container, ContainerList, ContainerStats, ContainerTop};
 use zun_common::api::v1::exec::Executed;
 use zun_common::api::v1::files::{CommittedImage, ContainerArchive, ContainerChanges};
@@ -45,7 +46,7 @@ use super::fields::Fields;
 use super::routes::{Route, Waits, to};
 use super::rules;
 use crate::app::containers::{
-    Attach, Commit, Exec, ListQuery, NewContainer, Rebuild, Update, WaitForRun,
+    Attach, Commit, Exec, ListQuery, NewContainer, NewTicket, Rebuild, Update, WaitForRun,
 };
 use crate::app::{InvalidField, Permission};
 
@@ -212,6 +213,13 @@ pub(super) const ROUTES: &[Route] = &[
     .reads::<Attach>()
     .returns::<ConsoleEndpoint>()
     .waits(Waits::With(attach::BEFORE_START)),
+    Route::post(
+        "/v1/containers/{ident}/console_ticket",
+        "Issue a ticket: a link that opens a console without a certificate",
+        to!(ticket::console_ticket),
+    )
+    .reads::<NewTicket>()
+    .returns::<ConsoleTicket>(),
     Route::post(
         "/v1/containers/{ident}/resize",
         "Set the size of a container's terminal",

@@ -112,6 +112,35 @@ pub struct Calls {
     pub pty: Option<String>,
 }
 
+/// A ticket: a link that opens a console without a certificate, in a browser or with `zun attach --link`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConsoleTicket {
+    /// Its ID, with which it can be revoked.
+    pub id: String,
+    /// The page with the console. The secret is in the fragment, which browsers do not send.
+    pub url: String,
+    /// The address for a websocket with the subprotocols `zun.pty.v1`, `zun.hello.…` and `zun.ticket.SECRET`.
+    pub websocket_url: String,
+    /// The secret.
+    pub ticket: String,
+    /// Whether its clients may type: `rw` or `ro`.
+    pub mode: String,
+    /// How many sessions it opens.
+    pub uses: u32,
+    /// Whether the container or exec has a terminal.
+    pub tty: bool,
+    /// It opens no sessions after this time.
+    #[schemars(with = "String")]
+    pub expires_at: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for ConsoleTicket {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { id, websocket_url, mode, .. } = self;
+        write!(out, "ConsoleTicket({id}, {websocket_url}, {mode})")
+    }
+}
+
 /// The certificates for a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tls {

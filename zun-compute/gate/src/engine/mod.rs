@@ -4,7 +4,6 @@ pub mod docker;
 pub mod fake;
 mod pid;
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -14,31 +13,12 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
-use zun_common::id::{EngineId, ExecId};
 use zun_common::pty::Size;
 
 pub use pid::exit_of;
+pub use zun_common::gate_control::GateTarget as Target;
 
 use crate::session::{Control, Process};
-
-/// What a session is connected to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    /// A container's main process.
-    Container(EngineId),
-    /// An exec.
-    Exec(ExecId),
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Container(id) => write!(out, "container {id}"),
-            Self::Exec(id) => write!(out, "exec {id}"),
-        }
-    }
-}
 
 /// What the engine says of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]

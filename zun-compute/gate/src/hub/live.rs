@@ -63,7 +63,7 @@ impl Live {
     }
 
     /// Looks at the session.
-    pub(super) fn look<T>(&self, at: impl FnOnce(&mut Session) -> T) -> T {
+    pub fn look<T>(&self, at: impl FnOnce(&mut Session) -> T) -> T {
         at(&mut self.lock().session)
     }
 

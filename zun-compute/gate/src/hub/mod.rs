@@ -1,5 +1,6 @@
 //! All sessions of the gate: opens them, and finds those that clients come back to.
 
+mod access;
 mod live;
 mod pumps;
 mod reattach;
@@ -148,7 +149,8 @@ impl Hub {
 
     /// Whether a client can resume this session of the target.
     pub fn knows(&self, target: &Target, key: KeyHash, resume: &Resume) -> bool {
-        self.find(target, resume)
+        self.find(resume)
+            .filter(|live| live.target() == target)
             .is_some_and(|live| live.look(|session| session.knows(key, resume)))
     }
 
@@ -158,11 +160,9 @@ impl Hub {
         target: &Target,
         client: Client,
     ) -> Result<Connected, ConnectError> {
-        if let Some(resume) = client.hello.resume.clone() {
-            let live = self.find(target, &resume).ok_or(JoinRefused::Unknown)?;
-            let Client { key, hello, .. } = client;
-            let id = live.change(|session, now| session.resume(key, &hello, resume, now))?;
-            return Ok(Connected { live, id });
+        if let Some(resume) = &client.hello.resume {
+            self.find(resume).filter(|live| live.target() == target).ok_or(JoinRefused::Unknown)?;
+            return self.resume(client.key, &client.hello);
         }
         let gate = self.opening(target);
         let opening = gate.lock().await;
@@ -277,10 +277,9 @@ impl Hub {
         joinable.then(|| (*number, Arc::clone(live)))
     }
 
-    fn find(&self, target: &Target, resume: &Resume) -> Option<Arc<Live>> {
+    fn find(&self, resume: &Resume) -> Option<Arc<Live>> {
         let (number, _) = resume.session.split_once('-')?;
-        let live = Arc::clone(self.sessions().live.get(&number.parse().ok()?)?);
-        (live.target() == target).then_some(live)
+        Some(Arc::clone(self.sessions().live.get(&number.parse().ok()?)?))
     }
 
     fn opening(&self, target: &Target) -> Arc<AsyncMutex<()>> {

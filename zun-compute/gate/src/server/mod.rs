@@ -1,8 +1,14 @@
 //! The listener: TLS, one request, one websocket. Connections, sizes and times are limited. A client that is refused
 //! learns a status and nothing else.
+//!
+//! It has two doors, and the server name of the TLS handshake says which one a client uses: clients with certificates
+//! (`certified`), and clients with tickets, which are not asked for a certificate (`public`).
 
 mod attached;
+mod certified;
 mod link;
+mod origin;
+mod public;
 mod reloading;
 mod request;
 mod serve;
@@ -10,6 +16,7 @@ mod tls;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +34,9 @@ pub use tls::TlsError;
 use self::attached::Attached;
 use crate::engine::Target;
 use crate::hub::{FormerClient, Hub};
+use crate::rights::Rights;
 use crate::settings::Settings;
+use origin::Origins;
 use serve::Server;
 use tls::Tls;
 
@@ -67,6 +76,8 @@ pub enum ListenError {
 /// The gate's listener.
 pub struct Listener {
     socket: TcpListener,
+    /// The name and port that clients with tickets dial.
+    public: Option<(HostName, Option<NonZeroU16>)>,
     server: Arc<Server>,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
@@ -78,10 +89,12 @@ impl Listener {
     pub async fn open(
         settings: &Settings,
         host: HostName,
-        hub: Arc<Hub>,
+        (hub, rights): (Arc<Hub>, Arc<Rights>),
         inherited: Option<std::net::TcpListener>,
     ) -> Result<Self, ListenError> {
-        let tls = Tls::load(&settings.tls)?;
+        let public = settings.public.as_ref();
+        let tls = Tls::load(&settings.tls, public)?;
+        let origins = public.map(Origins::of);
         let notifier = settings.notify_socket.clone().map(SessionNotifier::to).transpose();
         let notifier = notifier.map_err(ListenError::Notifier)?.map(Arc::new);
         let address = settings.listen;
@@ -95,7 +108,8 @@ impl Listener {
         };
         Ok(Self {
             socket,
-            server: Arc::new(Server { tls, host, hub, notifier }),
+            public: public.map(|public| (public.name.clone(), public.port)),
+            server: Arc::new(Server { tls, host, hub, rights, origins, notifier }),
             connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
         })
@@ -118,6 +132,14 @@ impl Listener {
     /// The address on which it listens.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// The `host:port` that clients with tickets dial.
+    pub fn public(&self) -> Option<String> {
+        let (name, port) = self.public.as_ref()?;
+        let port = port
+            .map_or_else(|| self.address().ok().map(|own| own.port()), |port| Some(port.get()))?;
+        Some(format!("{name}:{port}"))
     }
 
     /// Serves clients until the tasks are cancelled.

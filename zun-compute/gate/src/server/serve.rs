@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
@@ -19,23 +19,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{debug, warn};
 use zun_common::chain;
-use zun_common::client_certificate::GrantCertificate;
 use zun_common::id::HostName;
-use zun_common::pty::PROTOCOL;
 use zun_common::session_notifier::SessionNotifier;
 
 use super::attached::Attached;
 use super::link::{Link, close_message, websocket};
-use super::request::{Access, SessionRequest, access};
-use super::tls::{Tls, now};
+use super::origin::Origins;
+use super::tls::{Shown, Tls};
 use crate::engine::{EngineError, Target};
-use crate::hub::{Client, ConnectError, Hub};
-use crate::session::{JoinRefused, KeyHash};
+use crate::hub::{Client, ConnectError, Connected, Hub};
+use crate::rights::Rights;
+use crate::session::{Holder, JoinRefused};
 
 /// How long TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -53,34 +51,42 @@ pub(super) struct Server {
     pub(super) tls: Tls,
     pub(super) host: HostName,
     pub(super) hub: Arc<Hub>,
+    pub(super) rights: Arc<Rights>,
+    /// From where clients with tickets may come, if there are any.
+    pub(super) origins: Option<Origins>,
     pub(super) notifier: Option<Arc<SessionNotifier>>,
 }
 
 /// What follows the answer.
-enum Next {
+pub(super) enum Next {
     Serve(Link),
     Close(u16),
 }
 
-/// An accepted request: the connection's upgrade, and what follows.
+/// An accepted request.
+pub(super) struct Admitted {
+    /// The websocket's key.
+    pub(super) key: String,
+    /// The subprotocol that was selected.
+    pub(super) protocol: Option<&'static str>,
+    pub(super) next: Next,
+}
+
+/// The upgrade of an accepted request's connection, and what follows.
 type Accepted = Mutex<Option<(OnUpgrade, Next)>>;
 
 impl Server {
     /// Serves one client. The permit is given back when its request was answered.
     pub(super) async fn serve(&self, stream: TcpStream, handshake: OwnedSemaphorePermit) {
-        let acceptor = TlsAcceptor::from(self.tls.config());
-        let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => stream,
+        let (stream, shown) = match timeout(HANDSHAKE, self.tls.accept(stream)).await {
+            Ok(Ok(Some(accepted))) => accepted,
             Ok(Err(error)) => {
                 debug!(error = %chain(&error), "a TLS handshake failed");
                 return;
             }
-            Err(_elapsed) => return,
+            Ok(Ok(None)) | Err(_) => return,
         };
-        let Some(certificate) = self.tls.grant(stream.get_ref().1.peer_certificates()) else {
-            return;
-        };
-        let answered = timeout(ANSWER, self.answer_one(stream, &certificate)).await;
+        let answered = timeout(ANSWER, self.answer_one(stream, &shown)).await;
         drop(handshake);
         let Ok(Some((upgraded, next))) = answered else { return };
         let mut socket = websocket(upgraded).await;
@@ -97,11 +103,11 @@ impl Server {
     async fn answer_one(
         &self,
         stream: TlsStream<TcpStream>,
-        certificate: &GrantCertificate,
+        shown: &Shown,
     ) -> Option<(Upgraded, Next)> {
         let accepted: Accepted = Mutex::default();
         let service = service_fn(async |request| {
-            Ok::<_, Infallible>(self.answer(request, certificate, &accepted).await)
+            Ok::<_, Infallible>(self.answer(request, shown, &accepted).await)
         });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -119,18 +125,22 @@ impl Server {
     async fn answer(
         &self,
         mut request: Request<Incoming>,
-        certificate: &GrantCertificate,
+        shown: &Shown,
         accepted: &Accepted,
     ) -> Response<Empty<Bytes>> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, _) = request.into_parts();
-        match self.admit(&head, certificate).await {
-            Ok((key, next)) => {
+        let admitted = match shown {
+            Shown::Grant(certificate) => self.admit_certified(&head, certificate).await,
+            Shown::Nothing => self.admit_public(&head).await,
+        };
+        match admitted {
+            Ok(Admitted { key, protocol, next }) => {
                 *accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, next));
-                switching(&key)
+                switching(&key, protocol)
             }
             Err(status) => {
-                debug!(grant.id = %certificate.id, %status, "a client was refused");
+                debug!(grant.id = shown.grant_id(), %status, "a client was refused");
                 let mut response = Response::new(Empty::new());
                 *response.status_mut() = status;
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -139,44 +149,60 @@ impl Server {
         }
     }
 
-    /// Decides a request, and connects the client to its session. Returns the websocket's key, and what follows.
-    async fn admit(
+    /// Connects a client to its session.
+    pub(super) async fn connect(
         &self,
-        head: &hyper::http::request::Parts,
-        certificate: &GrantCertificate,
-    ) -> Result<(String, Next), StatusCode> {
-        let access = access(certificate, &self.host, head)?;
-        let SessionRequest { key: websocket_key, hello } = SessionRequest::read(head)?;
-        let key = KeyHash::of(&certificate.key);
-        let resumes =
-            hello.resume.as_ref().is_some_and(|resume| self.hub.knows(&access.target, key, resume));
-        if !certificate.is_valid_at(now()) && !resumes {
-            return Err(StatusCode::FORBIDDEN);
+        target: &Target,
+        client: Client,
+    ) -> Result<Next, StatusCode> {
+        let grant = client.grant.clone();
+        let connected = self.hub.connect(target, client).await;
+        if self.rights.is_revoked(&grant, Instant::now()) {
+            // It was revoked meanwhile.
+            self.hub.revoke(&grant);
         }
-        let (grant, writes) = (certificate.id.clone(), access.may_write && hello.writes);
-        let client = Client { grant, key, may_write: access.may_write, hello };
-        let next = match self.hub.connect(&access.target, client).await {
+        if let Err(error) = &connected
+            && !matches!(error, ConnectError::Refused(_) | ConnectError::TooManySessions)
+        {
+            warn!(grant.id = %grant, %target, error = %chain(error), "cannot open a session");
+        }
+        self.opened(connected)
+    }
+
+    /// Decides what follows the attempt to connect a client to its session.
+    pub(super) fn opened(
+        &self,
+        connected: Result<Connected, ConnectError>,
+    ) -> Result<Next, StatusCode> {
+        match connected {
             Ok(connected) => {
-                let attached = self.attached(&access, &certificate.id, writes);
-                Next::Serve(Link::new(connected, attached))
+                let attached = self.attached(&connected);
+                Ok(Next::Serve(Link::new(connected, attached)))
             }
-            Err(ConnectError::Refused(refused)) => Next::Close(refused.close_code()),
-            Err(ConnectError::TooManySessions) => Next::Close(JoinRefused::Full.close_code()),
-            Err(error) => {
-                let status = status(&error);
-                warn!(grant.id = %certificate.id, target = %access.target, error = %chain(&error), "cannot open a session");
-                return Err(status);
-            }
-        };
-        Ok((websocket_key, next))
+            Err(ConnectError::Refused(refused)) => Ok(Next::Close(refused.close_code())),
+            Err(ConnectError::TooManySessions) => Ok(Next::Close(JoinRefused::Full.close_code())),
+            Err(error) => Err(status(&error)),
+        }
     }
 
     /// Notifies the agent of a container's client.
-    fn attached(&self, access: &Access, grant: &str, writes: bool) -> Option<Attached> {
-        let (notifier, Target::Container(id)) = (self.notifier.as_ref()?, &access.target) else {
+    fn attached(&self, Connected { live, id }: &Connected) -> Option<Attached> {
+        let (notifier, Target::Container(container)) = (self.notifier.as_ref()?, live.target())
+        else {
             return None;
         };
-        Some(Attached::new(Arc::clone(notifier), grant.to_owned(), id.clone(), !writes))
+        let Holder { grant, writes, .. } = live.look(|session| session.holder(*id))?;
+        Some(Attached::new(Arc::clone(notifier), grant, container.clone(), !writes))
+    }
+}
+
+impl Shown {
+    /// For the log.
+    fn grant_id(&self) -> &str {
+        match self {
+            Self::Grant(certificate) => &certificate.id,
+            Self::Nothing => "none",
+        }
     }
 }
 
@@ -195,13 +221,15 @@ fn status(error: &ConnectError) -> StatusCode {
     }
 }
 
-fn switching(key: &str) -> Response<Empty<Bytes>> {
+fn switching(key: &str, protocol: Option<&'static str>) -> Response<Empty<Bytes>> {
     let mut response = Response::new(Empty::new());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    if let Some(protocol) = protocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    }
     if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     }

@@ -1,8 +1,9 @@
-//! TLS 1.3 with client certificates that carry grants.
+//! TLS 1.3: with client certificates that carry grants, and without client certificates for the public name.
 
 use std::error::Error;
 use std::fmt;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,15 +12,20 @@ use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
+    CertificateError, ConfigBuilder, DigitallySignedStruct, DistinguishedName, ServerConfig,
+    SignatureScheme, WantsVerifier,
 };
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use zun_common::client_certificate::{GrantCertificate, TrustedCas};
+use zun_common::id::HostName;
 
 use super::reloading::Reloading;
-use crate::settings::TlsSettings;
+use crate::settings::{PublicSettings, TlsSettings};
 
 /// The files of TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -31,40 +37,88 @@ pub struct TlsError(#[source] Box<dyn Error + Send + Sync>);
 pub(super) struct Tls {
     cas: Arc<Reloading<TrustedCas>>,
     config: Arc<ServerConfig>,
+    /// The name for clients with tickets.
+    public: Option<(HostName, Arc<ServerConfig>)>,
+}
+
+/// What a client has shown in the handshake.
+pub(super) enum Shown {
+    /// A certificate with a grant.
+    Grant(Box<GrantCertificate>),
+    /// Nothing, because it uses the name for clients with tickets.
+    Nothing,
 }
 
 impl Tls {
-    pub(super) fn load(files: &TlsSettings) -> Result<Self, TlsError> {
+    pub(super) fn load(
+        files: &TlsSettings,
+        public: Option<&PublicSettings>,
+    ) -> Result<Self, TlsError> {
         let TlsSettings { ca, certificate, key } = files.clone();
         let file = ca.clone();
         let cas = Reloading::load("the CAs", vec![ca], move || Ok(TrustedCas::read(&file)?))
             .map_err(TlsError)?;
         let cas = Arc::new(cas);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let (own, files) = (Arc::clone(&provider), vec![certificate.clone(), key.clone()]);
-        let read = move || certified_key(&own, &certificate, &key);
-        let key = Reloading::load("the host's certificate", files, read).map_err(TlsError)?;
         let verifier = GrantVerifier { cas: Arc::clone(&cas), provider: Arc::clone(&provider) };
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|cause| TlsError(cause.into()))?
+        let key = HostKey::load("the host's certificate", &provider, (certificate, key))?;
+        let config = builder(&provider)?
             .with_client_cert_verifier(Arc::new(verifier))
-            .with_cert_resolver(Arc::new(HostKey(key)));
-        // Each connection shows its certificate.
-        config.send_tls13_tickets = 0;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { cas, config: Arc::new(config) })
+            .with_cert_resolver(Arc::new(key));
+        let public = public.map(|public| with_tickets(public, &provider)).transpose()?;
+        Ok(Self { cas, config: hardened(config), public })
     }
 
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config)
+    /// Lets a client in that has a grant, or that uses the name for clients with tickets.
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<Option<(TlsStream<TcpStream>, Shown)>> {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let name = start.client_hello().server_name().map(str::to_owned);
+        let public = self.public.as_ref().filter(|(public, _)| {
+            name.is_some_and(|name| name.eq_ignore_ascii_case(public.as_str()))
+        });
+        if let Some((_, config)) = public {
+            let stream = start.into_stream(Arc::clone(config)).await?;
+            return Ok(Some((stream, Shown::Nothing)));
+        }
+        let stream = start.into_stream(Arc::clone(&self.config)).await?;
+        let grant = self.grant(stream.get_ref().1.peer_certificates());
+        Ok(grant.map(|grant| (stream, Shown::Grant(Box::new(grant)))))
     }
 
     /// Reads the grant of a client that has passed the handshake.
-    pub(super) fn grant(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<GrantCertificate> {
+    fn grant(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<GrantCertificate> {
         GrantCertificate::read(chain?.first()?, &self.cas.current()).ok()
     }
+}
+
+fn builder(
+    provider: &Arc<CryptoProvider>,
+) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, TlsError> {
+    ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|cause| TlsError(cause.into()))
+}
+
+/// The name for clients with tickets, and how it is served.
+fn with_tickets(
+    public: &PublicSettings,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(HostName, Arc<ServerConfig>), TlsError> {
+    let files = (public.certificate.clone(), public.key.clone());
+    let key = HostKey::load("the certificate of the public name", provider, files)?;
+    let config = builder(provider)?.with_no_client_auth().with_cert_resolver(Arc::new(key));
+    Ok((public.name.clone(), hardened(config)))
+}
+
+fn hardened(mut config: ServerConfig) -> Arc<ServerConfig> {
+    // Each connection shows its certificate.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
 }
 
 /// The present Unix time in seconds.
@@ -91,6 +145,18 @@ fn certified_key(
 }
 
 struct HostKey(Reloading<CertifiedKey>);
+
+impl HostKey {
+    fn load(
+        what: &'static str,
+        provider: &Arc<CryptoProvider>,
+        (certificate, key): (PathBuf, PathBuf),
+    ) -> Result<Self, TlsError> {
+        let (own, files) = (Arc::clone(provider), vec![certificate.clone(), key.clone()]);
+        let read = move || certified_key(&own, &certificate, &key);
+        Reloading::load(what, files, read).map(Self).map_err(TlsError)
+    }
+}
 
 impl fmt::Debug for HostKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,6 +23,8 @@ pub(super) struct Attachment {
     pub(super) key: KeyHash,
     /// The ID of the grant that opened it.
     pub(super) grant: String,
+    /// When it was opened.
+    pub(super) since: Instant,
     /// Whether its grant allows input. It sets the terminal's size, and holds back the output of a process without a
     /// terminal, also if the client sends no input.
     pub(super) may_write: bool,

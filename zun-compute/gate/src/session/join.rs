@@ -78,6 +78,7 @@ impl Session {
             token: token.hash(),
             key,
             grant,
+            since: now,
             may_write,
             writes,
             heard: false,

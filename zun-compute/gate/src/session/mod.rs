@@ -8,6 +8,7 @@
 //! An *attachment* is one client's session. It outlives its connections. A *connection* is one websocket. Only the
 //! newest connection of an attachment counts: what an older one still delivers is dropped.
 
+mod access;
 mod attachment;
 mod controls;
 mod ending;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use zun_common::pty::{Ending, ServerHello, SessionKind, close};
 
+pub use access::Holder;
 pub use attachment::Departure;
 pub use controls::Control;
 pub use input::{Chunk, InputChunk};

@@ -370,6 +370,8 @@ impl Attachment {
             token,
             key,
             grant,
+            // When it was opened is not recorded.
+            since: now,
             may_write,
             writes,
             heard,

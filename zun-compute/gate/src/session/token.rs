@@ -24,6 +24,11 @@ impl KeyHash {
         hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
         Self(hash)
     }
+
+    /// The hash, as a key of a map.
+    pub(crate) const fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
 }
 
 impl From<KeyHash> for String {
@@ -77,7 +82,7 @@ impl Token {
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    pub(super) fn hash(&self) -> KeyHash {
+    pub(crate) fn hash(&self) -> KeyHash {
         KeyHash::of(self.0.as_bytes())
     }
 

@@ -1,0 +1,63 @@
+//! `POST /v1/containers/{ident}/console_ticket`. Not in OpenStack Zun's API.
+
+use actix_web::web::Data;
+use zun_common::grant::Mode;
+
+use crate::app::containers::{Ident, NewTicket};
+use crate::app::{App, AppError, Caller};
+use crate::http::extract::{FromFields, Parsed};
+use crate::http::field::{Field, Kind, field, text_field, whole_field};
+use crate::http::fields::Fields;
+use crate::http::response::{ApiResult, ok};
+use crate::http::rules;
+
+/// How long a ticket opens sessions if the request does not say, in seconds.
+const DEFAULT_LIFE: u32 = 60;
+/// The longest life of a ticket, in seconds.
+const LONGEST_LIFE: u64 = 3600;
+/// The most sessions that a ticket may open.
+const MOST_USES: u64 = 100;
+
+impl FromFields for NewTicket {
+    const FIELDS: &'static [Field] = &[
+        text_field(
+            "exec_id",
+            rules::EXEC_ID,
+            "The engine's id of the exec; the container's own console if absent",
+        ),
+        field(
+            "mode",
+            Kind::Word(&["rw", "ro"]),
+            "Whether the ticket's clients may type; `rw` if absent",
+        ),
+        whole_field(
+            "for_seconds",
+            (1, LONGEST_LIFE, ""),
+            "Seconds for which the ticket opens sessions; 60 if absent",
+        ),
+        whole_field("uses", (1, MOST_USES, ""), "How many sessions the ticket opens; 1 if absent"),
+    ];
+
+    fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        let mode = match fields.word("mode") {
+            Some("ro") => Mode::ReadOnly,
+            Some(_) | None => Mode::ReadWrite,
+        };
+        Ok(Self {
+            exec: fields.parsed("exec_id"),
+            mode,
+            seconds: fields.whole("for_seconds").unwrap_or(DEFAULT_LIFE),
+            uses: fields.whole("uses").unwrap_or(1),
+        })
+    }
+}
+
+/// Issues a ticket for a container's console or an exec.
+pub(in crate::http) async fn console_ticket(
+    app: Data<App>,
+    caller: Caller,
+    ident: Ident,
+    input: Parsed<NewTicket>,
+) -> ApiResult {
+    Ok(ok(&app.console_ticket(&caller, &ident, input.0).await?))
+}

@@ -1,0 +1,120 @@
+//! The control socket of a host's console gate: what the agent asks of it, over HTTP/1.1 with JSON on a unix socket.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `POST /tickets` | [`TicketRequest`] | [`IssuedTicket`] |
+//! | `GET /sessions` | | [`GateSessions`] |
+//! | `DELETE /attachments/{id}` | | [`Closed`] |
+//! | `DELETE /grants/{id}` | | [`Closed`] |
+//! | `POST /size` | [`SizeRequest`] | [`Closed`], with the number of terminals |
+//!
+//! An error has a status from 400 on and a [`Refusal`].
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::grant::Mode;
+use crate::id::{EngineId, ExecId, ProjectId};
+use crate::pty::{Size, Ticket};
+
+/// What a session is connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateTarget {
+    /// A container's main process.
+    Container(EngineId),
+    /// An exec.
+    Exec(ExecId),
+}
+
+impl fmt::Display for GateTarget {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Container(id) => write!(out, "container {id}"),
+            Self::Exec(id) => write!(out, "exec {id}"),
+        }
+    }
+}
+
+/// Asks for a ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketRequest {
+    /// What it opens.
+    pub target: GateTarget,
+    /// Whether its client may send input.
+    pub mode: Mode,
+    /// The project that the target belongs to.
+    pub project: ProjectId,
+    /// The ID under which its sessions are listed, and with which it is revoked.
+    pub grant: String,
+    /// How long it opens sessions, in seconds.
+    pub seconds: u32,
+    /// How many sessions it opens.
+    pub uses: u32,
+}
+
+/// A new ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedTicket {
+    /// The secret.
+    pub ticket: Ticket,
+    /// The `host:port` that clients with tickets dial.
+    pub address: String,
+}
+
+/// The sessions that a gate holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateSessions {
+    /// All attachments.
+    pub attachments: Vec<GateAttachment>,
+}
+
+/// One client's session. It may be without a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
+pub struct GateAttachment {
+    /// Its ID.
+    pub id: String,
+    /// What it is connected to.
+    pub target: GateTarget,
+    /// Whether the process has a terminal.
+    pub tty: bool,
+    /// The ID of the grant or ticket that opened it.
+    pub grant: String,
+    /// Whether the client may send input, and does.
+    pub writes: bool,
+    /// Whether the client is connected now.
+    pub connected: bool,
+    /// How long ago it was opened, in seconds.
+    pub age: u64,
+    /// Bytes of stdin that the process has got from this client.
+    pub stdin: u64,
+    /// The offset in stdout up to which output was sent to the client.
+    pub stdout: u64,
+    /// The same for stderr.
+    pub stderr: u64,
+}
+
+/// Sets the size of a terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeRequest {
+    /// Whose terminal.
+    pub target: GateTarget,
+    /// The size.
+    pub size: Size,
+}
+
+/// How many sessions a request was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// How many.
+    pub sessions: usize,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// One sentence for people.
+    pub message: String,
+}

@@ -1,0 +1,102 @@
+//! The control socket: a unix socket at which the agent asks for tickets, lists sessions, and ends them.
+//!
+//! Who can use it may open every console of the host. So only root and the gate's own user can: the socket has the
+//! mode 0600, and the peer's user is checked too.
+
+mod requests;
+
+use std::convert::Infallible;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+use zun_common::chain;
+use zun_common::shutdown::Tasks;
+
+use crate::hub::Hub;
+use crate::rights::Rights;
+
+/// How long a connection may last.
+const CONNECTION: Duration = Duration::from_secs(10);
+/// The pause after a failed accept.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// What the control socket works on.
+pub struct Control {
+    /// The sessions.
+    pub hub: Arc<Hub>,
+    /// Tickets, and what was revoked.
+    pub rights: Arc<Rights>,
+    /// The `host:port` that clients with tickets dial, if there is one.
+    pub public: Option<String>,
+}
+
+impl Control {
+    /// Listens at the path. A socket that a former gate has left there is replaced.
+    pub fn bind(path: &Path) -> io::Result<UnixListener> {
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+            Ok(_) => return Err(io::Error::other("there is a file that is no socket")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        Ok(listener)
+    }
+
+    /// Serves the agent until the tasks are cancelled.
+    pub async fn serve(self, listener: UnixListener, tasks: &Tasks) {
+        let own = Arc::new(self);
+        loop {
+            let accepted = tokio::select! {
+                () = tasks.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) if is_trusted(&stream) => own.spawn(stream, tasks),
+                Ok(_) => warn!("another user was refused at the control socket"),
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection at the control socket");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, stream: UnixStream, tasks: &Tasks) {
+        let (own, cancelled) = (Arc::clone(self), tasks.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = cancelled.cancelled() => {}
+                () = own.connection(stream) => {}
+            }
+        });
+    }
+
+    async fn connection(&self, stream: UnixStream) {
+        let service = service_fn(async |request| Ok::<_, Infallible>(self.answer(request).await));
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(CONNECTION)
+            .serve_connection(TokioIo::new(stream), service);
+        if let Ok(Err(error)) = timeout(CONNECTION, serving).await {
+            debug!(error = %chain(&error), "a connection to the control socket failed");
+        }
+    }
+}
+
+/// Whether the peer is root, or the gate's own user.
+fn is_trusted(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
+}

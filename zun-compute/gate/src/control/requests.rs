@@ -1,0 +1,110 @@
+//! The requests of the control socket.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing::info;
+use zun_common::gate_control::{
+    Closed, GateSessions, IssuedTicket, Refusal, SizeRequest, TicketRequest,
+};
+
+use super::Control;
+use crate::rights::NoTicket;
+
+/// The largest body of a request, in bytes.
+const LARGEST_BODY: usize = 64 << 10;
+
+/// The body of a success, in JSON, or why there is none.
+type Answer = Result<Vec<u8>, (StatusCode, String)>;
+
+impl Control {
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (status, body) = match self.carry_out(request).await {
+            Ok(body) => (StatusCode::OK, body),
+            Err((status, message)) => {
+                (status, serde_json::to_vec(&Refusal { message }).unwrap_or_default())
+            }
+        };
+        let mut response = Response::new(Full::new(body.into()));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    async fn carry_out(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path().to_owned();
+        let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
+        let method = request.method().clone();
+        match (&method, &*parts) {
+            (&Method::POST, ["tickets"]) => self.issue(body(request).await?),
+            (&Method::GET, ["sessions"]) => {
+                json(&GateSessions { attachments: self.hub.attachments() })
+            }
+            (&Method::POST, ["size"]) => self.resize(&body(request).await?),
+            (&Method::DELETE, ["attachments", id]) => {
+                json(&Closed { sessions: usize::from(self.hub.close(id)) })
+            }
+            (&Method::DELETE, ["grants", id]) => self.revoke(id),
+            _ => Err((StatusCode::NOT_FOUND, format!("there is no {method} {path}"))),
+        }
+    }
+
+    fn issue(&self, request: TicketRequest) -> Answer {
+        let Some(address) = self.public.clone() else {
+            let words = "the console gate has no name for clients with tickets: set `name` in [public] of \
+                         zun-console's settings";
+            return Err((StatusCode::NOT_IMPLEMENTED, words.to_owned()));
+        };
+        let TicketRequest { target, project, grant, mode, seconds, uses } = request.clone();
+        let ticket = self.rights.issue(request, Instant::now());
+        let ticket = ticket.map_err(|refused| (status(refused), refused.to_string()))?;
+        info!(
+            grant.id = %grant, project.id = %project, %target, mode = mode.as_str(), seconds, uses,
+            "issued a ticket"
+        );
+        json(&IssuedTicket { ticket, address })
+    }
+
+    fn revoke(&self, grant: &str) -> Answer {
+        // First, so that nobody joins between the two.
+        self.rights
+            .revoke(grant, Instant::now())
+            .map_err(|many| (StatusCode::SERVICE_UNAVAILABLE, many.to_string()))?;
+        let sessions = self.hub.revoke(grant);
+        info!(grant.id = %grant, sessions, "revoked a grant");
+        json(&Closed { sessions })
+    }
+
+    fn resize(&self, request: &SizeRequest) -> Answer {
+        let resized = self.hub.resize(&request.target, request.size);
+        json(&Closed { sessions: usize::from(resized) })
+    }
+}
+
+const fn status(refused: NoTicket) -> StatusCode {
+    match refused {
+        NoTicket::OutOfRange => StatusCode::BAD_REQUEST,
+        NoTicket::Revoked => StatusCode::CONFLICT,
+        NoTicket::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+        NoTicket::NoRandomness => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, (StatusCode, String)> {
+    let bad = |words: String| (StatusCode::BAD_REQUEST, words);
+    let collected = Limited::new(request.into_body(), LARGEST_BODY).collect().await;
+    let bytes = collected.map_err(|cause| bad(cause.to_string()))?.to_bytes();
+    serde_json::from_slice(&bytes).map_err(|cause| bad(format!("the body cannot be read: {cause}")))
+}
+
+fn json(answer: &impl Serialize) -> Answer {
+    serde_json::to_vec(answer)
+        .map_err(|cause| (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()))
+}

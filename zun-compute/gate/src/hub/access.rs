@@ -1,0 +1,62 @@
+//! What the control socket asks of all sessions.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use zun_common::gate_control::GateAttachment;
+use zun_common::pty::{ClientHello, Size};
+
+use super::{ConnectError, Connected, Hub, Live};
+use crate::engine::Target;
+use crate::session::{Holder, JoinRefused, KeyHash};
+
+impl Hub {
+    /// Connects a client to the session that it resumes, whatever its target.
+    pub fn resume(&self, key: KeyHash, hello: &ClientHello) -> Result<Connected, ConnectError> {
+        let resume = hello.resume.clone().ok_or(JoinRefused::Unknown)?;
+        let live = self.find(&resume).ok_or(JoinRefused::Unknown)?;
+        let id = live.change(|session, now| session.resume(key, hello, resume, now))?;
+        Ok(Connected { live, id })
+    }
+
+    /// All clients' sessions.
+    pub fn attachments(&self) -> Vec<GateAttachment> {
+        let now = Instant::now();
+        let mut all = Vec::new();
+        for live in self.all() {
+            let (process, holders) = live.look(|session| (session.process(), session.holders()));
+            all.extend(
+                holders
+                    .into_iter()
+                    .map(|holder| shown(holder, live.target().clone(), process.tty, now)),
+            );
+        }
+        all
+    }
+
+    /// Ends all clients' sessions of a grant. Returns how many.
+    pub fn revoke(&self, grant: &str) -> usize {
+        self.all().iter().map(|live| live.change(|session, _| session.revoke(grant))).sum()
+    }
+
+    /// Ends a client's session. Returns whether there is one.
+    pub fn close(&self, attachment: &str) -> bool {
+        self.all().iter().any(|live| live.change(|session, _| session.close_attachment(attachment)))
+    }
+
+    /// Sets the size of a target's terminal. Returns whether its session is here and has one.
+    pub fn resize(&self, target: &Target, size: Size) -> bool {
+        self.present(target)
+            .is_some_and(|(_, live)| live.change(|session, _| session.set_size(size)))
+    }
+
+    fn all(&self) -> Vec<Arc<Live>> {
+        self.sessions().live.values().map(Arc::clone).collect()
+    }
+}
+
+fn shown(holder: Holder, target: Target, tty: bool, now: Instant) -> GateAttachment {
+    let Holder { id, grant, writes, connected, since, stdin, stdout, stderr } = holder;
+    let age = now.saturating_duration_since(since).as_secs();
+    GateAttachment { id, target, tty, grant, writes, connected, age, stdin, stdout, stderr }
+}

@@ -1,0 +1,212 @@
+//! What the gate knows of rights besides certificates: tickets that it has issued, and grants that were revoked.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use zun_common::gate_control::TicketRequest;
+use zun_common::grant::Mode;
+use zun_common::id::ProjectId;
+use zun_common::pty::Ticket;
+
+use crate::engine::Target;
+use crate::session::{KeyHash, Token};
+
+/// The most tickets that can be used.
+const MOST_TICKETS: usize = 10_000;
+/// The most revoked grants that are remembered.
+const MOST_REVOKED: usize = 10_000;
+/// How long a revoked grant is remembered: longer than its certificate is valid.
+const REMEMBERED: Duration = Duration::from_mins(10);
+/// The longest life of a ticket.
+const LONGEST_LIFE: Duration = Duration::from_hours(1);
+/// The most sessions that a ticket may open.
+const MOST_USES: u32 = 100;
+
+/// Tickets and revoked grants. They are in memory only: after a restart, tickets open nothing.
+#[derive(Debug, Default)]
+pub struct Rights {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Tickets that can be used, by their hashes.
+    tickets: HashMap<[u8; 32], Right>,
+    /// Revoked grants, and since when.
+    revoked: HashMap<String, Instant>,
+}
+
+/// What a ticket gives access to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Right {
+    /// What it opens.
+    pub target: Target,
+    /// Whether its client may send input.
+    pub may_write: bool,
+    /// The project of the target.
+    pub project: ProjectId,
+    /// The ID of the ticket.
+    pub grant: String,
+    expires: Instant,
+    uses: u32,
+}
+
+/// Why there is no ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoTicket {
+    /// A number is out of range.
+    #[error(
+        "a ticket must open from 1 to {MOST_USES} sessions, for 1 to {} seconds",
+        LONGEST_LIFE.as_secs()
+    )]
+    OutOfRange,
+    /// Its ID was revoked.
+    #[error("the ticket's ID was revoked")]
+    Revoked,
+    /// There are too many tickets.
+    #[error("the gate has too many tickets: try again when some have expired")]
+    TooMany,
+    /// There are no random numbers.
+    #[error("the system gave no random numbers")]
+    NoRandomness,
+}
+
+/// The gate cannot remember more revoked grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the gate cannot remember more revoked grants: try again in a few minutes")]
+pub struct TooManyRevoked;
+
+/// The hash of a ticket, which takes the place of a client's key.
+pub fn key_of(ticket: &Ticket) -> KeyHash {
+    // With the prefix, so that it is never the hash of a public key.
+    KeyHash::of(ticket.subprotocol().as_bytes())
+}
+
+impl Rights {
+    /// Issues a ticket.
+    pub fn issue(&self, request: TicketRequest, now: Instant) -> Result<Ticket, NoTicket> {
+        let TicketRequest { target, mode, project, grant, seconds, uses } = request;
+        let life = Duration::from_secs(seconds.into());
+        if !(1..=MOST_USES).contains(&uses) || life.is_zero() || life > LONGEST_LIFE {
+            return Err(NoTicket::OutOfRange);
+        }
+        let mut state = self.state(now);
+        if state.revoked.contains_key(&grant) {
+            return Err(NoTicket::Revoked);
+        }
+        if state.tickets.len() >= MOST_TICKETS {
+            return Err(NoTicket::TooMany);
+        }
+        let token = Token::random().map_err(|_none| NoTicket::NoRandomness)?;
+        let ticket: Ticket =
+            token.into_text().parse().map_err(|_another_length| NoTicket::NoRandomness)?;
+        let may_write = mode == Mode::ReadWrite;
+        let right = Right { target, may_write, project, grant, expires: now + life, uses };
+        state.tickets.insert(key_of(&ticket).to_bytes(), right);
+        Ok(ticket)
+    }
+
+    /// Uses a ticket for a session.
+    pub fn take(&self, key: KeyHash, now: Instant) -> Option<Right> {
+        let mut state = self.state(now);
+        let right = state.tickets.get_mut(&key.to_bytes())?;
+        right.uses -= 1;
+        let taken = right.clone();
+        if taken.uses == 0 {
+            state.tickets.remove(&key.to_bytes());
+        }
+        Some(taken)
+    }
+
+    /// Whether the grant or ticket with this ID was revoked.
+    pub fn is_revoked(&self, grant: &str, now: Instant) -> bool {
+        self.state(now).revoked.contains_key(grant)
+    }
+
+    /// From now on, the grant or ticket with this ID opens nothing.
+    pub fn revoke(&self, grant: &str, now: Instant) -> Result<(), TooManyRevoked> {
+        let mut state = self.state(now);
+        if state.revoked.len() >= MOST_REVOKED && !state.revoked.contains_key(grant) {
+            return Err(TooManyRevoked);
+        }
+        state.revoked.insert(grant.to_owned(), now);
+        state.tickets.retain(|_, right| right.grant != grant);
+        Ok(())
+    }
+
+    /// The present state, without what has expired.
+    fn state(&self, now: Instant) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.tickets.retain(|_, right| right.expires > now);
+        state.revoked.retain(|_, since| now.saturating_duration_since(*since) < REMEMBERED);
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> TicketRequest {
+        TicketRequest {
+            target: Target::Container("ab".repeat(32).parse().unwrap()),
+            mode: Mode::ReadOnly,
+            project: "p1".parse().unwrap(),
+            grant: "t1".to_owned(),
+            seconds: 60,
+            uses: 1,
+        }
+    }
+
+    #[test]
+    fn a_ticket_opens_as_many_sessions_as_it_says_and_only_in_time() {
+        let (rights, now) = (Rights::default(), Instant::now());
+        let once = key_of(&rights.issue(request(), now).unwrap());
+        let right = rights.take(once, now).unwrap();
+        assert_eq!((right.may_write, right.grant.as_str()), (false, "t1"));
+        assert_eq!(rights.take(once, now), None);
+        let twice = TicketRequest { uses: 2, ..request() };
+        let twice = key_of(&rights.issue(twice, now).unwrap());
+        assert!(rights.take(twice, now).is_some() && rights.take(twice, now).is_some());
+        assert_eq!(rights.take(twice, now), None);
+        let late = key_of(&rights.issue(request(), now).unwrap());
+        assert_eq!(rights.take(late, now + Duration::from_mins(1)), None);
+        assert_eq!(rights.take(KeyHash::of(b"another"), now), None);
+    }
+
+    #[test]
+    fn a_revoked_ticket_opens_nothing_and_its_id_gets_no_other() {
+        let (rights, now) = (Rights::default(), Instant::now());
+        let key = key_of(&rights.issue(request(), now).unwrap());
+        rights.revoke("t1", now).unwrap();
+        assert_eq!(rights.take(key, now), None);
+        assert!(rights.is_revoked("t1", now) && !rights.is_revoked("t2", now));
+        assert_eq!(rights.issue(request(), now), Err(NoTicket::Revoked));
+        assert!(!rights.is_revoked("t1", now + REMEMBERED));
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_and_tickets_are_bounded() {
+        let (rights, now) = (Rights::default(), Instant::now());
+        for (seconds, uses) in [(0, 1), (3601, 1), (60, 0), (60, MOST_USES + 1)] {
+            let refused = rights.issue(TicketRequest { seconds, uses, ..request() }, now);
+            assert_eq!(refused, Err(NoTicket::OutOfRange), "{seconds} s, {uses} uses");
+        }
+        for _ in 0..MOST_TICKETS {
+            rights.state.lock().unwrap().tickets.insert(
+                Token::random().unwrap().hash().to_bytes(),
+                Right {
+                    target: request().target,
+                    may_write: true,
+                    project: request().project,
+                    grant: "t1".to_owned(),
+                    expires: now + Duration::from_secs(1),
+                    uses: 1,
+                },
+            );
+        }
+        assert_eq!(rights.issue(request(), now), Err(NoTicket::TooMany));
+        assert!(rights.issue(request(), now + Duration::from_secs(1)).is_ok());
+    }
+}

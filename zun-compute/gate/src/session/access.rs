@@ -1,0 +1,88 @@
+//! Who has access to the session: what can be listed, closed and revoked.
+
+use std::time::Instant;
+
+use zun_common::pty::{Size, close};
+
+use super::attachment::Attachment;
+use super::{AttachmentId, ConnectionId, Session};
+
+/// One client's access to the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The attachment's ID.
+    pub id: String,
+    /// The ID of the grant that opened it.
+    pub grant: String,
+    /// Whether the client may send input, and does.
+    pub writes: bool,
+    /// Whether the client is connected.
+    pub connected: bool,
+    /// When it was opened.
+    pub since: Instant,
+    /// How many bytes of stdin were written to the engine.
+    pub stdin: u64,
+    /// How far stdout was sent.
+    pub stdout: u64,
+    /// How far stderr was sent.
+    pub stderr: u64,
+}
+
+impl Session {
+    /// All that have access, the oldest first.
+    pub fn holders(&self) -> Vec<Holder> {
+        self.attachments.values().map(Attachment::holder).collect()
+    }
+
+    /// Whose connection this is.
+    pub fn holder(&self, id: ConnectionId) -> Option<Holder> {
+        let connection = self.connections.get(&id)?;
+        self.attachments.get(&connection.attachment).map(Attachment::holder)
+    }
+
+    /// Takes access from all that have it by this grant. Returns how many.
+    pub fn revoke(&mut self, grant: &str) -> usize {
+        self.expel_all(|attachment| attachment.grant == grant)
+    }
+
+    /// Takes access from the attachment with this ID. Returns whether there is one.
+    pub fn close_attachment(&mut self, id: &str) -> bool {
+        self.expel_all(|attachment| attachment.name == id) > 0
+    }
+
+    /// Sets the size of the terminal. Returns whether there is one.
+    pub fn set_size(&mut self, size: Size) -> bool {
+        if self.process.tty {
+            self.controls.resize(size);
+        }
+        self.process.tty
+    }
+
+    fn expel_all(&mut self, which: impl Fn(&Attachment) -> bool) -> usize {
+        let wanted = self.attachments.iter().filter(|(_, attachment)| which(attachment));
+        let found: Vec<(AttachmentId, bool)> =
+            wanted.map(|(id, attachment)| (*id, attachment.writes && attachment.heard)).collect();
+        for (id, _) in &found {
+            self.expel(*id, close::REVOKED, "revoked");
+        }
+        if found.iter().any(|(_, wrote)| *wrote) {
+            self.end_stdin_without_writers();
+        }
+        found.len()
+    }
+}
+
+impl Attachment {
+    fn holder(&self) -> Holder {
+        Holder {
+            id: self.name.clone(),
+            grant: self.grant.clone(),
+            writes: self.writes,
+            connected: self.connection.is_some(),
+            since: self.since,
+            stdin: self.stdin.written,
+            stdout: self.stdout.sent,
+            stderr: self.stderr.sent,
+        }
+    }
+}
