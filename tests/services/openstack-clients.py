@@ -7,10 +7,13 @@ what the client printed, with identifiers and times replaced, and fails if the c
 """
 
 import os
+import pty
 import re
+import select
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.metadata import entry_points, version
 
 HELD = ["sleep", "600"]
@@ -49,7 +52,6 @@ STEPS = [
     ["stop", "--timeout", "1", "made"],
     ["action", "list", "demo"],
     ["action", "show", "demo", "REQUEST"],
-    ["attach", "demo"],
     ["rebuild", "demo"],
     ["commit", "demo", "image:new"],
     ["network", "list", "demo"],
@@ -72,8 +74,18 @@ STEPS = [
     ["delete", "--stop", "demo"],
     ["delete", "--force", "made"],
 ]
-# Seconds. `attach` reads its input until the container ends, so it is stopped.
-LIMIT = {"attach": 10}
+# Sessions on a terminal: the words, and what is typed after what was shown.
+SESSIONS = [
+    (["run", "--name", "shell", "--cpu", "0.1", "--memory", "64", "--interactive", "cirros", "/bin/sh"],
+     [("/ # ", "echo $((40 + 2))\r"), ("42", "stty size\r"), ("33 101", "sleep 1; exit\r")]),
+    (["run", "--name", "kept", "--cpu", "0.1", "--memory", "64", "--interactive", "cirros", "/bin/sh"],
+     [("/ # ", "exec sleep 600 &\r"), ("/ # ", "CLOSE")]),
+    (["attach", "kept"], [("press Enter", "\r"), ("/ # ", "echo $((40 + 3))\r"), ("43", "CLOSE")]),
+    (["exec", "--interactive", "kept", "/bin/sh"],
+     [("/ # ", "echo $((40 + 4))\r"), ("44", "exit\r")]),
+]
+# Seconds that a session may take.
+SESSION_LIMIT = 60
 
 
 def environment(path):
@@ -86,13 +98,39 @@ def environment(path):
 
 def call(words, env):
     program = os.path.join(os.environ["ZUN_TEST_OPENSTACK"], "openstack")
-    limit = LIMIT.get(words[0], 120)
-    try:
-        done = subprocess.run([program, "appcontainer", *words], env=env, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit, check=False)
-        return done.returncode, done.stdout.decode(errors="replace")
-    except subprocess.TimeoutExpired as stopped:
-        return None, (stopped.stdout or b"").decode(errors="replace")
+    done = subprocess.run([program, "appcontainer", *words], env=env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False)
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def session(words, typed, env, ca):
+    """Runs the client on a terminal. It trusts only the system's CAs, so it gets a view of the file system where the
+    service's CA is one of them."""
+    program = os.path.join(os.environ["ZUN_TEST_OPENSTACK"], "openstack")
+    script = 'stty rows 33 cols 101; mount --bind "$1" /etc/ssl/certs/ca-certificates.crt && shift && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", ca, program, "appcontainer", *words]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe(command[0], command, env)
+    text, seen, left, end = b"", 0, list(typed), time.monotonic() + SESSION_LIMIT
+    while time.monotonic() < end:
+        if left and left[0][0].encode() in text[seen:]:
+            wanted, keys = left.pop(0)
+            seen = text.index(wanted.encode(), seen) + len(wanted)
+            if keys == "CLOSE":
+                break
+            os.write(terminal, keys.encode())
+        if not select.select([terminal], [], [], 0.2)[0]:
+            continue
+        try:
+            text += os.read(terminal, 65536)
+        except OSError:
+            break
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    if left:
+        sys.exit(f"{words} did not show {left[0][0]!r}: {text.decode(errors='replace')}")
+    return text.decode(errors="replace")
 
 
 def neutral(text, env, host):
@@ -106,6 +144,12 @@ def neutral(text, env, host):
     return "\n".join(line.rstrip() for line in text.splitlines()).strip()
 
 
+def plain(text):
+    """Removes what moves the cursor, and the prompts' spaces at the ends of lines."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.replace("\r", ""))
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+
+
 def verdict(words, code, text):
     if "HTTP 501" in text:
         return "501: not supported"
@@ -115,8 +159,6 @@ def verdict(words, code, text):
         return "fails in the client, which cannot print the answer"
     if words[:2] == ["image", "search"] and ("no such host" in text or "dial tcp" in text):
         return "not tried: the machine of this transcript does not reach Docker Hub"
-    if code is None:
-        return "works; stopped after 10 s, because it reads its input until the container ends"
     refused = re.search(r"[(]HTTP (\d+)[)]", text)
     if refused:
         return f"refused ({refused[1]}), see below"
@@ -154,6 +196,15 @@ def main():
         shown = neutral(text, env, host).replace(file.name, "FILE")
         blocks.append(f"$ openstack appcontainer {words}\n{shown}".strip())
     os.unlink(file.name)
+    ca = os.path.join(os.path.dirname(sys.argv[1]), "standalone/host/ca.pem")
+    sessions = []
+    for step, typed in SESSIONS:
+        seen |= {verb for verb in known if tuple(step[:len(verb)]) == verb}
+        text = session(step, typed, env, ca)
+        rows.append(f"| `{' '.join(step)}` | works, on a terminal |")
+        sessions.append(f"$ openstack appcontainer {' '.join(step)}\n{plain(neutral(text, env, host))}")
+    call(["delete", "--stop", "kept"], env)
+    call(["delete", "--stop", "shell"], env)
     missing = sorted(" ".join(verb) for verb in known - seen)
     if missing:
         sys.exit(f"no step has the verbs: {', '.join(missing)}")
@@ -161,6 +212,9 @@ def main():
     print("\n".join(["| command | result |", "|---|---|", *rows]))
     print("\n## Transcript\n")
     print("```console\n" + "\n\n".join(blocks) + "\n```")
+    print("\n## Interactive sessions\n")
+    print(INTERACTIVE)
+    print("```console\n" + "\n\n".join(sessions) + "\n```")
 
 
 HEAD = """# OpenStack's clients
@@ -171,6 +225,11 @@ with `OS_AUTH_TYPE=admin_token`, `OS_ENDPOINT` and `OS_TOKEN`, with `OS_AUTH_TYP
 
 This page is written by `deploy/openstack-clients.sh`, which runs the commands against the standalone service. Do not edit
 it. Names of hosts, identifiers and times are replaced.
+"""
+
+INTERACTIVE = """The client connects to a websocket at the host's console gate, at the name of its section `[public]`. It checks the
+certificate only against the system's CAs: for a certificate of Zun's own CA, such as the standalone's, add that CA to
+`/etc/ssl/certs/ca-certificates.crt`.
 """
 
 main()

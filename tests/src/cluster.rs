@@ -240,6 +240,11 @@ impl Cluster {
         Layout::new(&self.engine_directory(index)).plugin_socket()
     }
 
+    /// Returns the file with the certificates of the cluster's CA.
+    pub fn ca_file(&self) -> PathBuf {
+        self.directory.path().join("host0/tls/ca.pem")
+    }
+
     /// Returns the log of the first zun-api so far.
     pub fn api_log(&self) -> String {
         let log = self.directory.path().join("zun-api-0.log");

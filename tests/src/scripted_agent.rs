@@ -12,7 +12,9 @@ use zun_common::bus::{Bus, CallError, Incoming, Route, Router};
 use zun_common::grant::ApiVersion;
 use zun_common::id::{ClusterId, ContainerId, EngineId, Epoch, ExecId, HostName, OperationId};
 use zun_common::pty::Ticket;
-use zun_common::rpc::console::{ConsoleTicket, IssueTicket};
+use zun_common::rpc::console::{
+    ConsoleSessions, ConsoleTicket, IssueTicket, ListSessions, RevokeGrant, Revoked,
+};
 use zun_common::rpc::container::{
     Console, ConsoleListener, LocateConsole, LocateData, Logs, ReadLogs, ReadStats, ResizeTerminal,
     Stats, Top, TopContainer,
@@ -62,6 +64,7 @@ struct Script {
     ignores: bool,
     tty: bool,
     output: Vec<u8>,
+    sessions: ConsoleSessions,
 }
 
 /// State that the agent shares with its handlers.
@@ -143,6 +146,14 @@ impl ScriptedAgent {
         script.cluster = Some(cluster);
         drop(script);
         Ok(())
+    }
+
+    /// Has these sessions and tickets from now on.
+    ///
+    /// # Panics
+    /// Panics if another thread panicked while it held the lock.
+    pub fn with_sessions(&self, sessions: ConsoleSessions) {
+        self.shared.script.lock().expect("the script").sessions = sessions;
     }
 
     /// Tells from the next registration on which agent it is.
@@ -516,6 +527,8 @@ fn router(shared: &Arc<Shared>) -> Router {
         address: "console.example:2377".to_owned(),
         tty: script.tty,
     });
+    router = query::<ListSessions>(router, shared, |script| script.sessions.clone());
+    router = query::<RevokeGrant>(router, shared, |_| Revoked { sessions: 1 });
     router = query::<ReadLogs>(router, shared, |script| Logs {
         data: script.output.clone(),
         cut: false,

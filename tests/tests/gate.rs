@@ -7,6 +7,7 @@ mod gate {
     mod cuts;
     mod fencing;
     mod program;
+    mod raw;
     mod refusals;
     mod restarts;
     mod sessions;

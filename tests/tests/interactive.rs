@@ -17,6 +17,7 @@ mod interactive {
     mod library;
     mod links;
     mod log_records;
+    mod openstack;
     mod options;
     mod pipes;
     mod ports;
@@ -24,6 +25,7 @@ mod interactive {
     mod registry_login;
     mod resources;
     mod screen;
+    mod sharing;
     mod signals;
     mod statuses;
     mod terminal;

@@ -68,6 +68,24 @@ pub struct IssuedTicket {
 pub struct GateSessions {
     /// All attachments.
     pub attachments: Vec<GateAttachment>,
+    /// All tickets that can be used.
+    #[serde(default)]
+    pub tickets: Vec<GateTicket>,
+}
+
+/// A ticket that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateTicket {
+    /// Its ID.
+    pub grant: String,
+    /// What it opens.
+    pub target: GateTarget,
+    /// Whether its client may send input.
+    pub mode: Mode,
+    /// For how many sessions more.
+    pub uses: u32,
+    /// For how many seconds more.
+    pub seconds: u64,
 }
 
 /// One client's session. It may be without a connection.

@@ -121,6 +121,11 @@ text_id!(
 );
 
 text_id!(
+    /// The id of a grant or ticket.
+    GrantId, "grant id", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
+);
+
+text_id!(
     /// The id of a cluster: of its database, from the first start on.
     ClusterId, "cluster id", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
 );

@@ -15,13 +15,19 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use zun_common::chain;
-use zun_common::gate_control::{IssuedTicket, Refusal, TicketRequest};
+use zun_common::gate_control::{
+    Closed, GateSessions, IssuedTicket, Refusal, SizeRequest, TicketRequest,
+};
+use zun_common::id::GrantId;
 use zun_common::rpc::{Code, Problem};
 
 /// How long the gate may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 16 << 20;
+
+/// The body of a request without one.
+const NOTHING: Option<&()> = None;
 
 /// A client of the gate's control socket.
 #[derive(Debug, Clone)]
@@ -69,6 +75,24 @@ impl GateControl {
     /// Asks for a ticket.
     pub(crate) async fn issue(&self, request: &TicketRequest) -> Result<IssuedTicket, GateError> {
         self.send(Method::POST, "/tickets", Some(request)).await
+    }
+
+    /// Lists sessions, and tickets that can be used.
+    pub(crate) async fn sessions(&self) -> Result<GateSessions, GateError> {
+        self.send(Method::GET, "/sessions", NOTHING).await
+    }
+
+    /// Revokes a grant or ticket. Returns how many sessions it has ended.
+    pub(crate) async fn revoke(&self, grant: &GrantId) -> Result<usize, GateError> {
+        let path = format!("/grants/{grant}");
+        let Closed { sessions } = self.send(Method::DELETE, &path, NOTHING).await?;
+        Ok(sessions)
+    }
+
+    /// Sets the size of a terminal. Returns whether the gate has its session.
+    pub(crate) async fn resize(&self, request: &SizeRequest) -> Result<bool, GateError> {
+        let Closed { sessions } = self.send(Method::POST, "/size", Some(request)).await?;
+        Ok(sessions > 0)
     }
 
     async fn send<A: Serialize, R: DeserializeOwned>(

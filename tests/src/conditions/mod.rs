@@ -64,6 +64,7 @@ conditions!(
     C49 "characters split over several writes arrive whole",
     C50 "10 MiB of random bytes arrive unchanged",
     C52 "a grant that has expired, or is used on another host, for another verb or with another key: refused",
+    C53 "with a gate, a revoked session: closed within 5 s with the reason",
     C55 "the address without the key: no handshake",
     C57 "a wrong host certificate: refused before the first byte",
     C58 "IPv6, an advertised name; an error names the address that zun tried",
@@ -71,6 +72,9 @@ conditions!(
     C64 "`exec --format json`; live output without it",
     C65 "pull progress on stderr; ctrl-c leaves nothing behind",
     C68 "echo of a key, compared with `docker exec` on the unix socket",
+    C70 "with a gate, `openstack appcontainer run --interactive`, `attach` and `exec --interactive`",
+    C71 "with a gate, websocket clients that offer `binary`: whole characters in small messages",
+    C72 "with a gate, all 256 byte values: as text with `binary`, exact without a subprotocol",
 );
 
 /// The result of one run of one test.

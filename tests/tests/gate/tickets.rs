@@ -161,11 +161,11 @@ async fn a_read_only_ticket_shows_output_and_passes_no_input() {
 async fn sessions_are_listed_and_revoked_with_their_ids_within_a_second() {
     let bench = Bench::start().await;
     let id = bench.shell(true, "echo begun; sleep 600");
-    bench.docker(&["start", &id]);
     let grant = console(&id, Mode::ReadWrite);
     let identity = bench.granted(&grant);
     let mut certified =
         Session::connect(&bench.dialer, &identity, &grant, hello()).await.expect("a session");
+    bench.docker(&["start", &id]);
     let ticket = bench.ticket(&container(&id), "ro", "t1");
     let mut viewer =
         Session::with_ticket(&bench.public(), &ticket, hello()).await.expect("a session");
@@ -198,7 +198,10 @@ async fn sessions_are_listed_and_revoked_with_their_ids_within_a_second() {
         let refused = Session::connect(&bench.dialer, &identity, &grant, hello).await.err();
         assert_eq!(refused, Some(Refused::Status(403)));
     }
-    assert_eq!(bench.control("GET", "/sessions", &json!(null)).1, json!({"attachments": []}));
+    assert_eq!(
+        bench.control("GET", "/sessions", &json!(null)).1,
+        json!({"attachments": [], "tickets": []})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +232,7 @@ async fn the_control_socket_refuses_what_it_does_not_know_and_other_users() {
         String::from_utf8(output.stdout).expect("text")
     };
     assert_eq!(as_nobody("65534"), "");
-    assert_eq!(as_nobody("0"), r#"{"attachments":[]}"#);
+    assert_eq!(as_nobody("0"), r#"{"attachments":[],"tickets":[]}"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,6 +138,8 @@ pub(crate) enum AppError {
     ImageNotFound(String),
     #[error("No host is up.")]
     NoHostUp,
+    #[error("Grant {0} could not be found: it was not used at a console gate, or it has ended.")]
+    GrantNotFound(String),
     #[error("Registry {0} could not be found.")]
     RegistryNotFound(String),
     #[error("Multiple registries exist with the name '{0}'. Please use the registry uuid instead.")]
@@ -196,6 +198,9 @@ pub(crate) enum AppError {
         "Invalid input for field 'protocols'. It must contain the supported console protocol '{0}'."
     )]
     NoCommonProtocol(&'static str),
+    /// OpenStack Zun's wording.
+    #[error("Missing interactive flag: the container must be created with `interactive`.")]
+    NotInteractive,
     #[error("{what} is not available: the administrator has not set `{setting}` for zun-api.")]
     NotConfigured { what: &'static str, setting: &'static str },
     #[error("{0}")]

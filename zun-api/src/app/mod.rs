@@ -14,6 +14,7 @@ mod remove_stray;
 mod replace_host;
 pub(crate) mod resources;
 pub(crate) mod services;
+mod sessions;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -78,6 +78,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
             new(Http::BAD_REQUEST, "container.schema-validation-error")
         }
         AppError::UnknownParameters(_) => new(Http::BAD_REQUEST, "container.unknown-parameters"),
+        AppError::NotInteractive => new(Http::BAD_REQUEST, "container.no-interactive-flag"),
         AppError::NoCommonProtocol(_) => new(Http::BAD_REQUEST, "container.invalid-value"),
         AppError::Unauthenticated => new(Http::UNAUTHORIZED, "container.unauthorized"),
         AppError::IdentityService(_) => retry("container.identity-service-down"),
@@ -97,6 +98,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         | AppError::ServiceNotFound { .. }
         | AppError::ResourceNotFound { .. }
         | AppError::ImageNotFound(_)
+        | AppError::GrantNotFound(_)
         | AppError::RegistryNotFound(_) => new(Http::NOT_FOUND, not_found(error)),
         AppError::RegistryNameTaken(_) => new(Http::CONFLICT, "container.registry-already-exists"),
         AppError::TooMany { .. } => new(Http::FORBIDDEN, "container.over-quota"),
@@ -183,6 +185,7 @@ const fn not_found(error: &AppError) -> &'static str {
             "container.network-not-found"
         }
         AppError::ImageNotFound(_) => "container.image-not-found",
+        AppError::GrantNotFound(_) => "container.grant-not-found",
         AppError::RegistryNotFound(_) => "container.registry-not-found",
         _ => "container.not-found",
     }

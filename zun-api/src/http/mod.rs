@@ -25,6 +25,7 @@ mod root;
 mod routes;
 mod rules;
 mod services;
+mod sessions;
 mod view;
 
 use std::io;

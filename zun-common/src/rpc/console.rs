@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
+use crate::gate_control::{GateAttachment, GateTicket};
 use crate::grant::Mode;
-use crate::id::{ContainerId, ExecId, ProjectId};
+use crate::id::{ContainerId, ExecId, GrantId, ProjectId};
 use crate::pty::Ticket;
 
 /// Asks for a ticket: a secret that opens a console without a certificate.
@@ -33,6 +34,71 @@ impl Call for IssueTicket {
     const METHOD: &'static str = "console.ticket";
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = ConsoleTicket;
+}
+
+/// Lists the sessions of these containers and of their execs at the host's console gate, and tickets that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListSessions {
+    /// The containers.
+    pub containers: Vec<ContainerId>,
+}
+
+impl Call for ListSessions {
+    const METHOD: &'static str = "console.sessions";
+    const DEADLINE: Duration = Duration::from_secs(4);
+    type Reply = ConsoleSessions;
+}
+
+/// Sessions and tickets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsoleSessions {
+    /// Sessions of clients. A client may be away for a while.
+    pub sessions: Vec<ConsoleSession>,
+    /// Tickets that can be used.
+    pub tickets: Vec<UsableTicket>,
+}
+
+/// One client's session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsoleSession {
+    /// The container.
+    pub container: ContainerId,
+    /// The exec; the container's own console if absent.
+    pub exec: Option<ExecId>,
+    /// The session, as the gate knows it.
+    pub attachment: GateAttachment,
+}
+
+/// A ticket that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsableTicket {
+    /// The container.
+    pub container: ContainerId,
+    /// The exec; the container's own console if absent.
+    pub exec: Option<ExecId>,
+    /// The ticket, as the gate knows it.
+    pub ticket: GateTicket,
+}
+
+/// Revokes a grant or ticket at the host's console gate, and ends its sessions there. The caller has checked that it is
+/// for one of its containers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeGrant {
+    /// Its ID.
+    pub grant: GrantId,
+}
+
+impl Call for RevokeGrant {
+    const METHOD: &'static str = "console.revoke";
+    const DEADLINE: Duration = Duration::from_secs(10);
+    type Reply = Revoked;
+}
+
+/// A grant was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// How many sessions were ended.
+    pub sessions: usize,
 }
 
 /// A ticket for a console.

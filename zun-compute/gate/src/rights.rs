@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use zun_common::gate_control::TicketRequest;
+use zun_common::gate_control::{GateTicket, TicketRequest};
 use zun_common::grant::Mode;
 use zun_common::id::ProjectId;
 use zun_common::pty::Ticket;
@@ -117,6 +117,21 @@ impl Rights {
             state.tickets.remove(&key.to_bytes());
         }
         Some(taken)
+    }
+
+    /// All tickets that can be used.
+    pub fn tickets(&self, now: Instant) -> Vec<GateTicket> {
+        let state = self.state(now);
+        let shown = |right: &Right| GateTicket {
+            grant: right.grant.clone(),
+            target: right.target.clone(),
+            mode: if right.may_write { Mode::ReadWrite } else { Mode::ReadOnly },
+            uses: right.uses,
+            seconds: right.expires.saturating_duration_since(now).as_secs(),
+        };
+        let mut tickets: Vec<_> = state.tickets.values().map(shown).collect();
+        tickets.sort_by(|one, other| one.grant.cmp(&other.grant));
+        tickets
     }
 
     /// Whether the grant or ticket with this ID was revoked.

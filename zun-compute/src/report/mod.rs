@@ -13,6 +13,7 @@ mod run_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -209,6 +210,11 @@ impl Reports {
     /// The containers that the engine had when they were last observed.
     pub(crate) fn known_in_engine(&self) -> Vec<ContainerId> {
         self.outbox().known_in_engine()
+    }
+
+    /// Those of these containers that the engine has, by the engine's IDs.
+    pub(crate) fn by_engine(&self, wanted: &[ContainerId]) -> HashMap<EngineId, ContainerId> {
+        self.outbox().by_engine(wanted)
     }
 
     /// Forgets acknowledged containers except these and the removed ones.

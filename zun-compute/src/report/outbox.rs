@@ -1,6 +1,6 @@
 //! The states of all containers, and the messages that zun-api has not acknowledged. Pure: the clock is a parameter.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use zun_common::api::v1::container::ImagePull;
@@ -369,6 +369,15 @@ impl Outbox {
             .filter(|(_, tracked)| is_in_engine(tracked))
             .map(|(id, _)| *id)
             .collect()
+    }
+
+    /// Those of these containers that the engine has, by the engine's IDs.
+    pub(super) fn by_engine(&self, wanted: &[ContainerId]) -> HashMap<EngineId, ContainerId> {
+        let engine = |id: &ContainerId| {
+            let engine = self.containers.get(id)?.facts.engine.clone()?;
+            Some((engine, *id))
+        };
+        wanted.iter().filter_map(engine).collect()
     }
 
     /// Forgets acknowledged containers, and those that zun-api does not know, except these and the removed ones. Outcomes

@@ -1,14 +1,26 @@
 //! Answers calls about the sessions at the host's console gate.
 
-use zun_common::gate_control::{GateTarget, TicketRequest};
-use zun_common::rpc::console::{ConsoleTicket, IssueTicket};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use zun_common::chain;
+use zun_common::gate_control::{GateSessions, GateTarget, SizeRequest, TicketRequest};
+use zun_common::id::{ContainerId, EngineId, ExecId};
+use zun_common::rpc::console::{
+    ConsoleSession, ConsoleSessions, ConsoleTicket, IssueTicket, ListSessions, RevokeGrant,
+    Revoked, UsableTicket,
+};
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Action;
+use zun_common::units::TerminalSize;
 
 use super::container::allowed;
 use super::exec::exec_of;
 use crate::gate_control::GateControl;
-use crate::host::Host;
+use crate::host::{Host, within};
+
+/// How long the engine may take to inspect an exec.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks the gate for a ticket.
 pub(super) async fn issue(host: &Host, call: IssueTicket) -> Result<ConsoleTicket, Problem> {
@@ -26,6 +38,78 @@ pub(super) async fn issue(host: &Host, call: IssueTicket) -> Result<ConsoleTicke
     let request = TicketRequest { target, mode, project, grant, seconds, uses };
     let issued = gate.issue(&request).await.map_err(|error| error.problem())?;
     Ok(ConsoleTicket { ticket: issued.ticket, address: issued.address, tty })
+}
+
+/// Lists the gate's sessions and tickets of these containers.
+pub(super) async fn list(host: &Host, call: ListSessions) -> Result<ConsoleSessions, Problem> {
+    // Without a gate there are none.
+    let Some(gate) = &host.gate else { return Ok(ConsoleSessions::default()) };
+    let GateSessions { attachments, tickets } =
+        gate.sessions().await.map_err(|error| error.problem())?;
+    let mut owners =
+        Owners { host, wanted: host.reports.by_engine(&call.containers), execs: HashMap::new() };
+    let mut listed = ConsoleSessions::default();
+    for attachment in attachments {
+        if let Some((container, exec)) = owners.owner(&attachment.target).await {
+            listed.sessions.push(ConsoleSession { container, exec, attachment });
+        }
+    }
+    for ticket in tickets {
+        if let Some((container, exec)) = owners.owner(&ticket.target).await {
+            listed.tickets.push(UsableTicket { container, exec, ticket });
+        }
+    }
+    Ok(listed)
+}
+
+/// Revokes a grant or ticket.
+pub(super) async fn revoke(host: &Host, call: RevokeGrant) -> Result<Revoked, Problem> {
+    let sessions = gate(host)?.revoke(&call.grant).await.map_err(|error| error.problem())?;
+    Ok(Revoked { sessions })
+}
+
+/// Finds the containers that sessions belong to.
+struct Owners<'a> {
+    host: &'a Host,
+    /// The containers that are asked for, by the engine's IDs.
+    wanted: HashMap<EngineId, ContainerId>,
+    /// The engine's IDs of the containers of execs that were looked up.
+    execs: HashMap<ExecId, Option<EngineId>>,
+}
+
+impl Owners<'_> {
+    async fn owner(&mut self, target: &GateTarget) -> Option<(ContainerId, Option<ExecId>)> {
+        let (engine, exec) = match target {
+            GateTarget::Container(engine) => (engine.clone(), None),
+            GateTarget::Exec(exec) => (self.container_of(exec).await?, Some(exec.clone())),
+        };
+        Some((*self.wanted.get(&engine)?, exec))
+    }
+
+    async fn container_of(&mut self, exec: &ExecId) -> Option<EngineId> {
+        if let Some(known) = self.execs.get(exec) {
+            return known.clone();
+        }
+        let inspecting = self.host.driver.exec_inspect(exec);
+        let found = within(INSPECT_TIMEOUT, "inspect the exec", inspecting).await.ok();
+        let engine = found.map(|found| found.engine);
+        self.execs.insert(exec.clone(), engine.clone());
+        engine
+    }
+}
+
+/// Sets the size of a terminal whose session the gate has. Returns whether it has it: the gate knows whether the process
+/// is ready for a size, and asks again if it is not.
+pub(super) async fn resize(host: &Host, target: GateTarget, size: TerminalSize) -> bool {
+    let Some(gate) = &host.gate else { return false };
+    let request = SizeRequest { target, size: size.into() };
+    match gate.resize(&request).await {
+        Ok(resized) => resized,
+        Err(error) => {
+            tracing::debug!(error = %chain(&error), "the console gate did not take a size");
+            false
+        }
+    }
 }
 
 /// The control socket of the host's gate.

@@ -1,5 +1,6 @@
 //! Answers calls about a container that are not operations.
 
+use zun_common::gate_control::GateTarget;
 use zun_common::id::ContainerId;
 use zun_common::rpc::container::{
     Console, LocateConsole, LocateData, LogRequest, Logs, ReadLogs, ReadStats, ResizeTerminal,
@@ -9,7 +10,7 @@ use zun_common::rpc::report::ContainerReport;
 use zun_common::rpc::{Call, Code, Done, Problem};
 use zun_common::status::Action;
 
-use super::within_deadline;
+use super::{console, within_deadline};
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::Host;
 use crate::worker::conflict;
@@ -91,6 +92,9 @@ pub(super) async fn resize(host: &Host, call: ResizeTerminal) -> Result<Done, Pr
     if !seen.tty {
         let words = format!("Cannot resize container {container}: it has no terminal");
         return Err(Problem::new(Code::Conflict, words));
+    }
+    if console::resize(host, GateTarget::Container(seen.engine), size).await {
+        return Ok(Done {});
     }
     let resizing = host.driver.resize(container, size);
     within_deadline(ResizeTerminal::DEADLINE, "resize the terminal", resizing).await?;

@@ -1,5 +1,6 @@
 //! Answers calls about execs.
 
+use zun_common::gate_control::GateTarget;
 use zun_common::id::ExecId;
 use zun_common::rpc::exec::{
     CreateExec, CreatedExec, ExecConsole, ExecOutput, ExecSpec, LocateExec, ResizeExec, RunExec,
@@ -9,7 +10,7 @@ use zun_common::rpc::{Call, Code, Done, Problem};
 use zun_common::status::Action;
 
 use super::container::allowed;
-use super::within_deadline;
+use super::{console, within_deadline};
 use crate::driver::{ContainerInfo, DriverError, ExecInfo};
 use crate::host::Host;
 
@@ -40,6 +41,9 @@ pub(super) async fn resize(host: &Host, call: ResizeExec) -> Result<Done, Proble
     let ResizeExec { container, exec, size } = call;
     let seen = allowed(host, container, Action::ExecuteResize).await?;
     exec_of(host, &seen, &exec).await?;
+    if console::resize(host, GateTarget::Exec(exec.clone()), size).await {
+        return Ok(Done {});
+    }
     within_deadline(ResizeExec::DEADLINE, "resize the exec", host.driver.exec_resize(&exec, size))
         .await?;
     Ok(Done {})

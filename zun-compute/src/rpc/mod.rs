@@ -40,6 +40,9 @@ pub(crate) fn calls(host: &Arc<Host>, workers: &Workers) -> Router {
         answer(router, host, |host, call| async move { container::stats(&host, call).await });
     let router =
         answer(router, host, |host, call| async move { console::issue(&host, call).await });
+    let router = answer(router, host, |host, call| async move { console::list(&host, call).await });
+    let router =
+        answer(router, host, |host, call| async move { console::revoke(&host, call).await });
     let router = answer(router, host, |host, call| async move { stray::remove(&host, call).await });
     let router = files::calls(router, host);
     let router = answer(router, host, |host, call| async move { exec::create(&host, call).await });

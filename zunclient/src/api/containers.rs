@@ -275,15 +275,21 @@ impl Client {
         let request = self.request(Method::POST, &["containers", container, "execute"])?;
         json(self.send(request.json(ask), LONG_TIMEOUT).await?).await
     }
-    /// Requests another grant for the console of an exec.
+    /// Requests another grant for the console of an exec. Without protocols, for Docker's own.
     pub async fn execute_attach(
         &self,
         container: &str,
         exec: &str,
-        csr: &str,
+        (csr, protocols): (&str, &[&str]),
     ) -> Result<ConsoleEndpoint, ApiError> {
         let request = self.request(Method::POST, &["containers", container, "execute_attach"])?;
-        let request = request.query(&[("exec_id", exec)]).json(&value!({ "csr": csr }));
+        // An older service does not know the field `protocols`.
+        let ask = if protocols.is_empty() {
+            value!({ "csr": csr })
+        } else {
+            value!({ "csr": csr, "protocols": protocols })
+        };
+        let request = request.query(&[("exec_id", exec)]).json(&ask);
         json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 

@@ -12,6 +12,7 @@ mod registries;
 mod repeat;
 mod resources;
 mod services;
+mod sessions;
 
 pub use client::Client;
 pub(crate) use client::http_client;
@@ -19,3 +20,4 @@ pub use containers::{Delete, ListQuery};
 pub use error::{ApiError, BadCaFile};
 pub use events::{EventQuery, EventStream, Streamed};
 pub(crate) use repeat::Absence;
+pub use sessions::TicketRequest;

@@ -9,6 +9,7 @@ mod context;
 mod events;
 mod failure;
 mod for_each;
+mod grants;
 mod help;
 mod host;
 mod image;
@@ -20,6 +21,8 @@ mod registry;
 mod resource;
 mod select;
 mod service;
+mod sessions;
+mod share;
 mod time;
 mod version;
 
@@ -159,6 +162,9 @@ enum Verb {
     Exec(container::exec::Exec),
     Wait(container::wait::Wait),
     Why(container::why::Why),
+    Sessions(sessions::Sessions),
+    Share(share::Share),
+    Grants(grants::Grants),
     Image(image::Image),
     Login(registry::Login),
     Logout(registry::Logout),
@@ -205,6 +211,9 @@ impl Verb {
             | Self::Update(_)
             | Self::Wait(_)
             | Self::Why(_)
+            | Self::Sessions(_)
+            | Self::Share(_)
+            | Self::Grants(_)
             | Self::Image(_)
             | Self::Login(_)
             | Self::Logout(_)
@@ -252,6 +261,9 @@ impl Verb {
             Self::Exec(verb) => verb.run(context).await,
             Self::Wait(verb) => verb.run(context).await,
             Self::Why(verb) => Box::pin(verb.run(context)).await,
+            Self::Sessions(verb) => verb.run(context).await,
+            Self::Share(verb) => verb.run(context).await,
+            Self::Grants(verb) => verb.run(context).await,
             Self::Image(verb) => verb.run(context).await,
             Self::Login(verb) => verb.run(context).await,
             Self::Logout(verb) => verb.run(context).await,

@@ -2,7 +2,7 @@
 
 use zun_common::api::v1::console::ConsoleEndpoint;
 use zun_common::grant::{Grant, Target};
-use zun_common::id::ExecId;
+use zun_common::id::{ExecId, HostName};
 use zun_common::rpc::Done;
 use zun_common::rpc::exec::{
     CreateExec, ExecConsole, ExecOutput, ExecSpec, LocateExec, ResizeExec, RunExec, SignalExec,
@@ -11,8 +11,10 @@ use zun_common::status::Action;
 use zun_common::units::TerminalSize;
 
 use super::console::{ConsoleTarget, listener_for};
+use super::ticket::{NewTicket, address_with};
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
+use crate::db::container::Record;
 
 /// An exec request.
 #[derive(Debug, Clone)]
@@ -32,7 +34,12 @@ pub(crate) enum Execution {
     /// The command was run to completion.
     Ran(ExecOutput),
     /// The exec was created.
-    Created { exec: ExecId, console: Option<Box<ConsoleEndpoint>> },
+    Created {
+        exec: ExecId,
+        console: Option<Box<ConsoleEndpoint>>,
+        /// The address for OpenStack's clients.
+        address: Option<String>,
+    },
 }
 
 impl App {
@@ -56,7 +63,12 @@ impl App {
         let created =
             self.call_agent(caller, &host, &CreateExec { container: record.id, spec }).await?;
         let Some(csr) = csr else {
-            return Ok(Execution::Created { exec: created.exec, console: None });
+            let address = if stdin {
+                Some(self.address_of(caller, (&record, &host), created.exec.clone()).await?)
+            } else {
+                None
+            };
+            return Ok(Execution::Created { exec: created.exec, console: None, address });
         };
         let Some(listener) = created.listener else {
             let why = created
@@ -68,7 +80,19 @@ impl App {
         let (grant, listener) = (Grant { host, target }, listener_for(listener, &protocols));
         let console_target = ConsoleTarget { grant, listener, tty, stdin };
         let console = self.grant(caller, &csr, &console_target)?;
-        Ok(Execution::Created { exec: created.exec, console: Some(Box::new(console)) })
+        let console = Some(Box::new(console));
+        Ok(Execution::Created { exec: created.exec, console, address: None })
+    }
+
+    /// Returns the address for a client of OpenStack Zun that connects to a new exec.
+    async fn address_of(
+        &self,
+        caller: &Caller,
+        placed: (&Record, &HostName),
+        exec: ExecId,
+    ) -> Result<String, AppError> {
+        let ticket = NewTicket::of_openstack(Some(exec));
+        Ok(address_with(&self.issue_ticket(caller, placed, ticket).await?))
     }
 
     /// Grants access to an existing exec again, for a session that outlives its grant. The exec may have ended;
@@ -78,14 +102,14 @@ impl App {
         caller: &Caller,
         ident: &Ident,
         exec: ExecId,
-        csr: &str,
+        (csr, protocols): (&str, &[String]),
     ) -> Result<ConsoleEndpoint, AppError> {
         self.require_ca()?;
         let Placed { record, host } = self.require_placed(caller, ident, Action::Execute).await?;
         let call = LocateExec { container: record.id, exec: exec.clone() };
         let ExecConsole { listener, tty, stdin } = self.call_agent(caller, &host, &call).await?;
         let grant = Grant { host, target: Target::Exec { id: exec } };
-        let listener = listener_for(listener, &[]);
+        let listener = listener_for(listener, protocols);
         self.grant(caller, csr, &ConsoleTarget { grant, listener, tty, stdin })
     }
 

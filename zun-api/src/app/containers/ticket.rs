@@ -6,13 +6,14 @@ use chrono::Utc;
 use uuid::Uuid;
 use zun_common::api::v1::console::ConsoleTicket;
 use zun_common::grant::Mode;
-use zun_common::id::ExecId;
+use zun_common::id::{ExecId, HostName};
 use zun_common::pty::TICKET_PATH;
 use zun_common::rpc::console::{ConsoleTicket as Issued, IssueTicket};
 use zun_common::status::Action;
 
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
+use crate::db::container::Record;
 
 /// A request for a ticket.
 #[derive(Debug, Clone)]
@@ -26,17 +27,52 @@ pub(crate) struct NewTicket {
     pub(crate) uses: u32,
 }
 
+/// How long clients of OpenStack Zun may take to use their ticket, in seconds.
+const OPENSTACK_LIFE: u32 = 60;
+
+impl NewTicket {
+    /// A ticket for one session of a client of OpenStack Zun, which uses it at once.
+    pub(super) const fn of_openstack(exec: Option<ExecId>) -> Self {
+        Self { exec, mode: Mode::ReadWrite, seconds: OPENSTACK_LIFE, uses: 1 }
+    }
+}
+
 impl App {
-    /// Issues a ticket for a console, and writes an audit log line.
+    /// Issues a ticket for a console.
     pub(crate) async fn console_ticket(
         &self,
         caller: &Caller,
         ident: &Ident,
         request: NewTicket,
     ) -> Result<ConsoleTicket, AppError> {
+        let action = if request.exec.is_some() { Action::Execute } else { Action::Attach };
+        let placed = self.require_ready(caller, ident, action).await?;
+        self.issue_ticket(caller, (&placed.record, &placed.host), request).await
+    }
+
+    /// Returns the address for a client of OpenStack Zun that attaches to a container.
+    pub(crate) async fn attach_address(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+    ) -> Result<String, AppError> {
+        let Placed { record, host } = self.require_ready(caller, ident, Action::Attach).await?;
+        if !record.spec.console.stdin_open {
+            return Err(AppError::NotInteractive);
+        }
+        let request = NewTicket::of_openstack(None);
+        let ticket = self.issue_ticket(caller, (&record, &host), request).await?;
+        Ok(address_with(&ticket))
+    }
+
+    /// Issues a ticket, and writes an audit log line.
+    pub(super) async fn issue_ticket(
+        &self,
+        caller: &Caller,
+        (record, host): (&Record, &HostName),
+        request: NewTicket,
+    ) -> Result<ConsoleTicket, AppError> {
         let NewTicket { exec, mode, seconds, uses } = request;
-        let action = if exec.is_some() { Action::Execute } else { Action::Attach };
-        let Placed { record, host } = self.require_ready(caller, ident, action).await?;
         let id = format!("ticket-{}", Uuid::new_v4());
         let call = IssueTicket {
             container: record.id,
@@ -49,7 +85,7 @@ impl App {
         };
         // The gate counts from a later time.
         let expires_at = Utc::now() + Duration::from_secs(seconds.into());
-        let Issued { ticket, address, tty } = self.call_agent(caller, &host, &call).await?;
+        let Issued { ticket, address, tty } = self.call_agent(caller, host, &call).await?;
         self.metrics.grants.inc();
         tracing::info!(
             target: "audit",
@@ -71,4 +107,9 @@ impl App {
             expires_at,
         })
     }
+}
+
+/// The address for a client of OpenStack Zun: all that it gets is a URL.
+pub(super) fn address_with(ticket: &ConsoleTicket) -> String {
+    format!("{}?token={}", ticket.websocket_url, ticket.ticket)
 }

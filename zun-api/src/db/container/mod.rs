@@ -17,7 +17,7 @@ pub(crate) use listed::{ListedRows, Rendered};
 pub(crate) use page::{Filter, Page, Part, SortKey, page};
 pub(crate) use query::{
     Scope, assigned, by_id, by_id_beginning, by_ids, by_name, count_by_status, digest, labels,
-    labels_by_host, name_taken, with_tombstone,
+    labels_by_host, name_taken, placed, with_tombstone,
 };
 pub(crate) use removal::{bury, confirm_removal, purge};
 pub(crate) use row::Record;

@@ -127,6 +127,19 @@ pub(crate) fn assigned(conn: &mut Conn, host: &HostName) -> Result<Vec<Record>, 
     read(rows.into_boxed(), conn)
 }
 
+/// The containers of a scope that are on a host, with their names and hosts.
+pub(crate) fn placed(
+    conn: &mut Conn,
+    scope: &Scope,
+) -> Result<Vec<(ContainerId, String, HostName)>, DbError> {
+    let rows: Vec<(String, String, Option<String>)> =
+        scoped(scope).select((dsl::uuid, dsl::name, dsl::host)).load(conn)?;
+    let placed = |(uuid, name, host): (String, String, Option<String>)| {
+        Some((uuid.parse().ok()?, name, host?.parse().ok()?))
+    };
+    Ok(rows.into_iter().filter_map(placed).collect())
+}
+
 /// Where a container is, and its labels.
 type Labelled = (String, BTreeMap<String, String>);
 

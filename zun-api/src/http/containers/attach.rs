@@ -1,4 +1,4 @@
-//! `POST /v1/containers/{ident}/attach` for the client `zun`. Refuses `GET`, which OpenStack's clients use.
+//! `POST /v1/containers/{ident}/attach` for the client `zun`, and `GET` for OpenStack's clients.
 
 use actix_web::web::Data;
 use zun_common::grant::Mode;
@@ -51,15 +51,12 @@ pub(in crate::http) async fn attach(
     Ok(ok(&app.attach(&caller, &ident, &input.0).await?))
 }
 
-/// Refuses OpenStack Zun's form, which needs a websocket proxy.
+/// Returns the address of a websocket for OpenStack's clients, as a JSON string.
 pub(in crate::http) async fn attach_websocket(
     app: Data<App>,
     caller: Caller,
     ident: Ident,
     _input: Parsed<NoFields>,
 ) -> ApiResult {
-    app.find(&caller, &ident).await?;
-    Err(AppError::NotSupported(
-        "Attaching over a websocket proxy (GET) is not supported. Use POST with a certificate signing request.",
-    ))
+    Ok(ok(&app.attach_address(&caller, &ident).await?))
 }

@@ -50,11 +50,7 @@ impl FromFields for Exec {
         boolean_field("privileged", "Run with all capabilities").only(Permission::ExecutePrivileged),
         CONSOLE_SIZE,
         CSR,
-        texts_field(
-            "protocols",
-            PROTOCOL,
-            "Console protocols of a client that connects to the exec, the preferred one first; `docker.exec` if absent",
-        ),
+        PROTOCOLS,
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
@@ -126,11 +122,11 @@ fn shown(execution: Execution) -> Executed {
                 console: None,
             }
         }
-        Execution::Created { exec, console } => Executed {
+        Execution::Created { exec, console, address } => Executed {
             output: None,
             exit_code: None,
             exec_id: Some(exec.to_string()),
-            proxy_url: None,
+            proxy_url: address,
             stdout: None,
             stderr: None,
             console: console.map(|console| *console),
@@ -151,6 +147,12 @@ impl FromFields for ExecuteResize {
         Ok(Self { exec: exec(fields)?, size: size(fields)? })
     }
 }
+
+const PROTOCOLS: Field = texts_field(
+    "protocols",
+    PROTOCOL,
+    "Console protocols of a client that connects to the exec, the preferred one first; `docker.exec` if absent",
+);
 
 /// The id of an exec.
 const EXEC_ID: Field =
@@ -177,13 +179,15 @@ pub(in crate::http) async fn execute_resize(
 pub(in crate::http) struct ExecuteAttach {
     exec: ExecId,
     csr: String,
+    protocols: Vec<String>,
 }
 
 impl FromFields for ExecuteAttach {
-    const FIELDS: &'static [Field] = &[EXEC_ID, CSR.required()];
+    const FIELDS: &'static [Field] = &[EXEC_ID, CSR.required(), PROTOCOLS];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
-        Ok(Self { csr: csr(fields)?, exec: exec(fields)? })
+        let protocols = fields.texts("protocols").unwrap_or_default();
+        Ok(Self { csr: csr(fields)?, exec: exec(fields)?, protocols })
     }
 }
 
@@ -194,8 +198,8 @@ pub(in crate::http) async fn execute_attach(
     ident: Ident,
     input: Parsed<ExecuteAttach>,
 ) -> ApiResult {
-    let ExecuteAttach { exec, csr } = input.0;
-    Ok(ok(&app.execute_attach(&caller, &ident, exec, &csr).await?))
+    let ExecuteAttach { exec, csr, protocols } = input.0;
+    Ok(ok(&app.execute_attach(&caller, &ident, exec, (&csr, &protocols)).await?))
 }
 
 /// A signal for an exec.

@@ -201,10 +201,10 @@ pub(super) const ROUTES: &[Route] = &[
     .not_offered(),
     Route::get(
         "/v1/containers/{ident}/attach",
-        "Attach over a websocket proxy (not supported)",
+        "Return the address of a websocket to a container's console, for OpenStack's clients",
         to!(attach::attach_websocket),
     )
-    .not_offered(),
+    .returns::<String>(),
     Route::post(
         "/v1/containers/{ident}/attach",
         "Grant direct access to a container's console",

@@ -16,7 +16,7 @@ pub(super) use route::{Reply, Route, Verb, Waits, to};
 use super::response::ApiResult;
 use super::{
     capsules, containers, events, health, hosts, images, openapi, placement, quotas, registries,
-    resources, root, services,
+    resources, root, services, sessions,
 };
 use crate::app::{AppError, Caller, NotServed};
 
@@ -33,6 +33,7 @@ const TABLES: &[&[Route]] = &[
     registries::ROUTES,
     resources::ROUTES,
     services::ROUTES,
+    sessions::ROUTES,
     quotas::ROUTES,
     capsules::ROUTES,
 ];

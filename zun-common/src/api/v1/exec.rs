@@ -14,7 +14,7 @@ pub struct Executed {
     pub exit_code: Option<i64>,
     /// The engine's id of the exec, if the exec was only created.
     pub exec_id: Option<String>,
-    /// Websocket address for OpenStack's clients; always null, since there is no websocket proxy yet.
+    /// The address of a websocket for OpenStack's clients, if `interactive` was set without `csr`. It is a secret.
     pub proxy_url: Option<String>,
     /// Stdout in base64, if the command was run to completion. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]

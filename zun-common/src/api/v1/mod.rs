@@ -14,5 +14,6 @@ pub mod quota;
 pub mod registry;
 pub mod resource;
 pub mod run;
+pub mod session;
 pub mod time;
 pub mod version;

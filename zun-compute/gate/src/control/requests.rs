@@ -44,9 +44,10 @@ impl Control {
         let method = request.method().clone();
         match (&method, &*parts) {
             (&Method::POST, ["tickets"]) => self.issue(body(request).await?),
-            (&Method::GET, ["sessions"]) => {
-                json(&GateSessions { attachments: self.hub.attachments() })
-            }
+            (&Method::GET, ["sessions"]) => json(&GateSessions {
+                attachments: self.hub.attachments(),
+                tickets: self.rights.tickets(Instant::now()),
+            }),
             (&Method::POST, ["size"]) => self.resize(&body(request).await?),
             (&Method::DELETE, ["attachments", id]) => {
                 json(&Closed { sessions: usize::from(self.hub.close(id)) })

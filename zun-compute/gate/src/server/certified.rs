@@ -11,7 +11,7 @@ use zun_common::pty::{PROTOCOL, container_path, exec_path};
 
 use super::origin;
 use super::request::UpgradeRequest;
-use super::serve::{Admitted, Server};
+use super::serve::{Admitted, Kind, Server};
 use super::tls::now;
 use crate::engine::Target;
 use crate::hub::Client;
@@ -39,7 +39,7 @@ impl Server {
         }
         let Access { target, may_write } = access;
         let client = Client { grant: certificate.id.clone(), key, may_write, hello };
-        let next = self.connect(&target, client).await?;
+        let next = self.connect(&target, client, Kind::Pty).await?;
         Ok(Admitted { key: upgrade.key, protocol: Some(PROTOCOL), next })
     }
 }

@@ -21,9 +21,9 @@ use crate::hub::{Connected, ToDo};
 use crate::session::Left;
 
 /// How long a client may take to answer a close.
-const GOODBYE: Duration = Duration::from_secs(5);
+pub(super) const GOODBYE: Duration = Duration::from_secs(5);
 /// How long a close may take to be sent.
-const SEND_CLOSE: Duration = Duration::from_secs(2);
+pub(super) const SEND_CLOSE: Duration = Duration::from_secs(2);
 /// The buffers of a websocket, in bytes.
 const BUFFER: usize = 16 << 10;
 

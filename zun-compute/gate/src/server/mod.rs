@@ -9,10 +9,12 @@ mod certified;
 mod link;
 mod origin;
 mod public;
+mod raw;
 mod reloading;
 mod request;
 mod serve;
 mod tls;
+mod utf8;
 
 use std::io;
 use std::net::SocketAddr;

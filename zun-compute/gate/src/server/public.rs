@@ -5,35 +5,74 @@ use std::time::Instant;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use tracing::info;
-use zun_common::pty::{PROTOCOL, TICKET_PATH, Ticket};
+use zun_common::pty::{ClientHello, PROTOCOL, TICKET_PATH, Ticket};
 
+use super::raw;
 use super::request::UpgradeRequest;
-use super::serve::{Admitted, Server};
+use super::serve::{Admitted, Kind, Next, Server};
 use crate::hub::Client;
 use crate::rights::{Right, key_of};
+
+/// The query with which clients of OpenStack Zun present their ticket.
+const TOKEN: &str = "token=";
 
 impl Server {
     /// Decides a request, and connects the client to its session.
     pub(super) async fn admit_public(&self, head: &Parts) -> Result<Admitted, StatusCode> {
-        if head.uri != TICKET_PATH {
+        if head.uri.path() != TICKET_PATH {
             return Err(StatusCode::NOT_FOUND);
         }
         if !self.origins.as_ref().is_some_and(|origins| origins.allow(&head.headers)) {
             return Err(StatusCode::FORBIDDEN);
         }
         let upgrade = UpgradeRequest::read(head)?;
+        match head.uri.query() {
+            None => self.admit_pty(upgrade).await,
+            Some(query) => self.admit_raw(upgrade, query).await,
+        }
+    }
+
+    /// A client of `zun.pty.v1`. It presents its ticket as a subprotocol, because browsers cannot set other headers.
+    async fn admit_pty(&self, upgrade: UpgradeRequest<'_>) -> Result<Admitted, StatusCode> {
         let ticket = Ticket::of(upgrade.offered.iter().copied());
         let ticket = ticket.and_then(Result::ok).ok_or(StatusCode::FORBIDDEN)?;
         let hello = upgrade.hello()?;
-        let key = key_of(&ticket);
         let next = if hello.resume.is_some() {
-            self.opened(self.hub.resume(key, &hello))?
+            self.opened(self.hub.resume(key_of(&ticket), &hello), Kind::Pty)?
         } else {
-            let right = self.rights.take(key, Instant::now()).ok_or(StatusCode::FORBIDDEN)?;
-            let Right { target, may_write, project, grant, .. } = right;
-            info!(grant.id = %grant, project.id = %project, %target, "a ticket was used");
-            self.connect(&target, Client { grant, key, may_write, hello }).await?
+            self.use_up(&ticket, hello, Kind::Pty).await?
         };
         Ok(Admitted { key: upgrade.key, protocol: Some(PROTOCOL), next })
+    }
+
+    /// A client of OpenStack Zun. It presents its ticket in the URL, because it sends nothing else.
+    async fn admit_raw(
+        &self,
+        upgrade: UpgradeRequest<'_>,
+        query: &str,
+    ) -> Result<Admitted, StatusCode> {
+        let ticket = query.strip_prefix(TOKEN).ok_or(StatusCode::BAD_REQUEST)?;
+        let ticket = ticket.parse().map_err(|_invalid| StatusCode::FORBIDDEN)?;
+        let is_text = upgrade.offered.contains(&raw::BINARY);
+        if !is_text && !upgrade.offered.is_empty() {
+            return Err(StatusCode::BAD_REQUEST);
+        }
+        let next = self.use_up(&ticket, raw::hello(), Kind::Raw { is_text }).await?;
+        let protocol = is_text.then_some(raw::BINARY);
+        Ok(Admitted { key: upgrade.key, protocol, next })
+    }
+
+    /// Opens a session with a ticket.
+    async fn use_up(
+        &self,
+        ticket: &Ticket,
+        hello: ClientHello,
+        kind: Kind,
+    ) -> Result<Next, StatusCode> {
+        let key = key_of(ticket);
+        let right = self.rights.take(key, Instant::now()).ok_or(StatusCode::FORBIDDEN)?;
+        let Right { target, may_write, project, grant, .. } = right;
+        info!(grant.id = %grant, project.id = %project, %target, "a ticket was used");
+        self.connect(&target, Client { grant, key, may_write, hello }, kind).await
     }
 }

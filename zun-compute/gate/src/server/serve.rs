@@ -29,6 +29,7 @@ use zun_common::session_notifier::SessionNotifier;
 use super::attached::Attached;
 use super::link::{Link, close_message, websocket};
 use super::origin::Origins;
+use super::raw::RawLink;
 use super::tls::{Shown, Tls};
 use crate::engine::{EngineError, Target};
 use crate::hub::{Client, ConnectError, Connected, Hub};
@@ -60,7 +61,20 @@ pub(super) struct Server {
 /// What follows the answer.
 pub(super) enum Next {
     Serve(Link),
+    ServeRaw(RawLink),
     Close(u16),
+}
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// `zun.pty.v1`.
+    Pty,
+    /// The bytes of the terminal.
+    Raw {
+        /// Whether they must be UTF-8.
+        is_text: bool,
+    },
 }
 
 /// An accepted request.
@@ -92,6 +106,7 @@ impl Server {
         let mut socket = websocket(upgraded).await;
         match next {
             Next::Serve(link) => link.serve(socket).await,
+            Next::ServeRaw(link) => link.serve(socket).await,
             Next::Close(code) => {
                 // The client may be gone.
                 drop(timeout(HEAD, socket.send(close_message(code))).await);
@@ -154,6 +169,7 @@ impl Server {
         &self,
         target: &Target,
         client: Client,
+        kind: Kind,
     ) -> Result<Next, StatusCode> {
         let grant = client.grant.clone();
         let connected = self.hub.connect(target, client).await;
@@ -166,18 +182,24 @@ impl Server {
         {
             warn!(grant.id = %grant, %target, error = %chain(error), "cannot open a session");
         }
-        self.opened(connected)
+        self.opened(connected, kind)
     }
 
     /// Decides what follows the attempt to connect a client to its session.
     pub(super) fn opened(
         &self,
         connected: Result<Connected, ConnectError>,
+        kind: Kind,
     ) -> Result<Next, StatusCode> {
         match connected {
             Ok(connected) => {
                 let attached = self.attached(&connected);
-                Ok(Next::Serve(Link::new(connected, attached)))
+                Ok(match kind {
+                    Kind::Pty => Next::Serve(Link::new(connected, attached)),
+                    Kind::Raw { is_text } => {
+                        Next::ServeRaw(RawLink::new(connected, is_text, attached))
+                    }
+                })
             }
             Err(ConnectError::Refused(refused)) => Ok(Next::Close(refused.close_code())),
             Err(ConnectError::TooManySessions) => Ok(Next::Close(JoinRefused::Full.close_code())),

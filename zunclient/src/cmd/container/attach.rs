@@ -1,11 +1,13 @@
 //! `zun attach`
 
 use clap::Args;
+use zun_common::api::v1;
 use zun_common::api::v1::container::Container;
 use zun_common::grant;
 use zun_common::status::Status;
 
-use super::session::{ConsoleFlags, OnOpen, Session, next_run, own_size};
+use super::exec::{ExecSession, OnDisconnect};
+use super::session::{ConsoleFlags, OnOpen, Session, TerminalNeeds, next_run, own_size};
 use super::starting::unless_ended;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -19,6 +21,7 @@ use crate::tty::signals::Signals;
 Examples:
   zun attach test                       Connect to it; ctrl-p ctrl-q detaches
   zun attach                            Come back to the last session you left
+  zun attach --session 12-Kq3           Come back to a command of `zun exec`
   zun attach --no-stdin test | tee log  Save its output
 
 If the container has not started yet, or is between two runs, zun waits until it
@@ -29,6 +32,9 @@ if zun failed.")]
 pub(in crate::cmd) struct Attach {
     /// Name or UUID of the container (default the one whose session you left last)
     container: Option<String>,
+    /// Come back to this session, also to a command (`zun sessions` shows IDs; the beginning is enough)
+    #[arg(long, value_name = "ID", conflicts_with = "container")]
+    session: Option<String>,
     /// Do not attach stdin
     #[arg(long)]
     no_stdin: bool,
@@ -41,8 +47,18 @@ pub(in crate::cmd) struct Attach {
 
 impl Attach {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let former = match &self.session {
+            Some(id) => Some(find(context, id).await?),
+            None => None,
+        };
+        if let Some((former, exec)) =
+            former.as_ref().and_then(|former| Some((former, former.exec_id.as_deref()?)))
+        {
+            return self.rejoin(context, former, exec).await;
+        }
         let mut signals = Signals::catch()?;
-        let container = match &self.container {
+        let named = former.map(|former| former.container.to_string());
+        let container = match named.as_ref().or(self.container.as_ref()) {
             Some(container) => context.api.show(container).await?,
             None => unless_ended(&mut signals, last_left(context)).await?,
         };
@@ -76,6 +92,44 @@ impl Attach {
         }
         let begin = if runs && !self.read_only { OnOpen::Redraw } else { OnOpen::Nothing };
         Ok(session.hold(opened, begin, &mut signals).await?)
+    }
+}
+
+impl Attach {
+    /// Joins a command whose client has left or is away.
+    async fn rejoin(
+        &self,
+        context: &Context,
+        former: &v1::session::Session,
+        exec: &str,
+    ) -> Result<Exit, Failure> {
+        let container = former.container.to_string();
+        let session = ExecSession {
+            context,
+            container: &container,
+            console_flags: &self.console_flags,
+            on_disconnect: OnDisconnect::Keep,
+        };
+        let input = !self.no_stdin && !self.read_only;
+        // A ticket may have other sessions.
+        let is_alone = !former.connected && former.grant.starts_with("grant-");
+        let replaces = is_alone.then_some(former.grant.as_str());
+        session.rejoin(exec, TerminalNeeds { tty: former.tty, input }, replaces).await
+    }
+}
+
+/// Finds a session by its ID or the beginning of it.
+async fn find(context: &Context, id: &str) -> Result<v1::session::Session, Failure> {
+    let mut found = context.api.sessions().await?.sessions;
+    found.retain(|session| session.id.starts_with(id));
+    match (found.pop(), found.is_empty()) {
+        (Some(session), true) => Ok(session),
+        (None, _) => Err(Failure::new(format!(
+            "no session has an ID that begins with `{id}`; `zun sessions` shows them"
+        ))),
+        (Some(_), false) => Err(Failure::new(format!(
+            "several sessions have IDs that begin with `{id}`; use more characters"
+        ))),
     }
 }
 

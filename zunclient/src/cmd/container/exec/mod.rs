@@ -13,7 +13,7 @@ use crate::console::EXEC_PROTOCOLS;
 use crate::exit::Exit;
 use crate::out;
 use crate::tty::Stdio;
-use session::{ExecSession, OnDisconnect};
+pub(super) use session::{ExecSession, OnDisconnect};
 
 const PROCESS: &str = "Process";
 

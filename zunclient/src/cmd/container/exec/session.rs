@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
+use zun_common::api::v1::console::{ConsoleEndpoint, PTY};
 use zun_common::api::v1::exec::Execute;
 use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
@@ -19,7 +20,8 @@ use super::collected;
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
 use crate::console::docker_exec::{self, DetachedStart};
-use crate::console::{Dial, LinkTimeouts, Renewal, Renewed, connection};
+use crate::console::pty::Pty;
+use crate::console::{Connection as _, Console, Dial, LinkTimeouts, Renewal, Renewed, connection};
 use crate::exit::Exit;
 use crate::forward_signals::SIGNALS_TO_LEAVE;
 use crate::out::{self, Table};
@@ -29,7 +31,7 @@ use crate::tty::signals::Signals;
 
 /// What happens to the command if its client ends first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum OnDisconnect {
+pub(in super::super) enum OnDisconnect {
     /// It keeps running.
     #[default]
     Keep,
@@ -41,11 +43,11 @@ pub(super) enum OnDisconnect {
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a session needs.
-pub(super) struct ExecSession<'a> {
-    pub(super) context: &'a Context,
-    pub(super) container: &'a str,
-    pub(super) console_flags: &'a ConsoleFlags,
-    pub(super) on_disconnect: OnDisconnect,
+pub(in super::super) struct ExecSession<'a> {
+    pub(in super::super) context: &'a Context,
+    pub(in super::super) container: &'a str,
+    pub(in super::super) console_flags: &'a ConsoleFlags,
+    pub(in super::super) on_disconnect: OnDisconnect,
 }
 
 impl ExecSession<'_> {
@@ -57,13 +59,47 @@ impl ExecSession<'_> {
             let (exec, dial) = self.create(ask).await?;
             Ok((exec, connection(dial)?.open().await?))
         };
-        let (exec, console) = unless_ended(&mut signals, open).await?;
+        let opened = unless_ended(&mut signals, open).await?;
         let terminal = terminal(needs, self.console_flags, self.context)?;
+        self.hold(opened, (terminal, needs), &mut signals).await
+    }
+
+    /// Joins a command that runs already, at the host's console gate. `replaces` is the grant of a session that nobody
+    /// comes back to any more: its output is not kept, so that it does not hold back the command.
+    pub(in super::super) async fn rejoin(
+        &self,
+        exec: &str,
+        needs: TerminalNeeds,
+        replaces: Option<&str>,
+    ) -> Result<Exit, Failure> {
+        let mut signals = Signals::catch()?;
+        let open = async {
+            let (exec, dial) = self.locate(exec, needs.input).await?;
+            let console = Box::new(Pty::new(&dial)?).open().await?;
+            Ok((exec, console))
+        };
+        let opened = unless_ended(&mut signals, open).await?;
+        if let Some(grant) = replaces {
+            // If this fails, the former session ends by itself after a while.
+            drop(self.context.api.revoke(grant).await);
+        }
+        let terminal = terminal(needs, self.console_flags, self.context)?;
+        let terminal = Terminal { redraws: needs.tty && needs.input, ..terminal };
+        self.hold(opened, (terminal, needs), &mut signals).await
+    }
+
+    /// Holds the console until it ends.
+    async fn hold(
+        &self,
+        (exec, console): (ExecHandle, Console),
+        (terminal, needs): (Terminal, TerminalNeeds),
+        signals: &mut Signals,
+    ) -> Result<Exit, Failure> {
         if terminal.raw.is_some() {
             signals.catch_stop()?;
         }
         let relay_context = RelayContext {
-            signals: &mut signals,
+            signals,
             signal_routing: self.console_flags.signal_routing(needs.tty),
             remote: &exec,
             process_started: &Notify::new(),
@@ -149,6 +185,30 @@ impl ExecSession<'_> {
         Ok((exec, dial))
     }
 
+    /// Gets a grant for a command that runs already.
+    async fn locate(&self, exec: &str, input: bool) -> Result<(ExecHandle, Dial), Failure> {
+        let Context { api, tasks, proxies, .. } = self.context;
+        let request = signing_request("zun", Vec::new())
+            .map_err(|error| Failure::new(zun_common::chain(&error)))?;
+        let ask = (request.csr.as_str(), [PTY].as_slice());
+        let endpoint = api.execute_attach(self.container, exec, ask).await?;
+        // Its earlier output may contain questions to the terminal, whose answers it would take for keys.
+        let endpoint = ConsoleEndpoint { running: true, ..endpoint };
+        let exec = exec.to_owned();
+        let exec = ExecHandle { api: api.clone(), container: self.container.to_owned(), exec };
+        let dial = Dial {
+            endpoint,
+            key: request.key,
+            input,
+            until: WaitCondition::NextExit,
+            renewal: Some(Arc::new(exec.clone())),
+            link: LinkTimeouts::default(),
+            proxies: proxies.clone(),
+            tasks: tasks.clone(),
+        };
+        Ok((exec, dial))
+    }
+
     /// Kills the command with `--on-disconnect kill`, unless it has exited or the user detached.
     async fn kill_if_requested(&self, exec: &ExecHandle, ended: &Ended) {
         let still_runs = match ended {
@@ -186,7 +246,8 @@ impl Renewal for ExecHandle {
     async fn renew(&self) -> Result<Renewed, String> {
         let message = |error: &dyn std::error::Error| zun_common::chain(error);
         let request = signing_request("zun", Vec::new()).map_err(|error| message(&error))?;
-        let asked = self.api.execute_attach(&self.container, &self.exec, &request.csr);
+        let ask = (request.csr.as_str(), [].as_slice());
+        let asked = self.api.execute_attach(&self.container, &self.exec, ask);
         let endpoint = asked.await.map_err(|error| message(&error))?;
         Ok(Renewed { tls: endpoint.tls, key: request.key, expires_at: endpoint.expires_at })
     }

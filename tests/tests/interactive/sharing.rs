@@ -1,0 +1,84 @@
+//! Sessions that are listed, shared, revoked and taken over by another client.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use zun_tests::cluster::{Cluster, Front};
+use zun_tests::eventually::eventually;
+use zun_tests::recorder;
+use zun_tests::zun_cli::ZunCli;
+
+const SIZE: (u16, u16) = (24, 100);
+
+fn list(zun: &ZunCli, noun: &[&str]) -> Vec<Value> {
+    let shown = zun.must(&[noun, &["--format", "json"]].concat());
+    serde_json::from_str(&shown).expect("a list")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c53_a_revoked_session_is_closed_with_the_reason() {
+    let _recorder = recorder!();
+    let cluster = Cluster::behind(Front::Gate).await;
+    let zun = cluster.zun();
+    let mut term = zun.term(&["run", "-i", "--name", "shared", "cirros", "/bin/sh"], SIZE);
+    term.shows("/ #");
+    let sessions = list(&zun, &["sessions"]);
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0]["container_name"], "shared");
+    let link = zun.must(&["share", "shared", "--read-only", "--for", "5m"]);
+    assert!(link.starts_with("https://localhost:") && link.contains("/console#ticket="), "{link}");
+    let grants = list(&zun, &["grants", "list"]);
+    let modes: Vec<_> = grants.iter().map(|grant| grant["mode"].clone()).collect();
+    assert_eq!(modes, ["rw", "ro"]);
+    // Another project sees and revokes nothing.
+    let stranger = cluster.stranger();
+    assert_eq!(list(&stranger, &["sessions"]), Vec::<Value>::new());
+    for grant in &grants {
+        let id = grant["id"].as_str().expect("an id");
+        let refused = stranger.run(&["grants", "revoke", id]);
+        assert!(refused.code != 0 && refused.stderr.contains("could not be found"), "{refused:?}");
+    }
+    let begun = Instant::now();
+    for grant in &grants {
+        zun.must(&["grants", "revoke", grant["id"].as_str().expect("an id")]);
+    }
+    assert_eq!(term.exit(), 125);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let said = "your access to the session was revoked";
+    assert!(term.transcript().contains(said), "{}", term.transcript());
+    assert_eq!(list(&zun, &["grants", "list"]), Vec::<Value>::new());
+    assert_eq!(zun.field("shared", "status"), "Running");
+    zun.must(&["delete", "--force", "shared"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_comes_back_to_a_command_after_its_client_was_killed() {
+    let cluster = Cluster::behind(Front::Gate).await;
+    let zun = cluster.zun();
+    zun.must(&["run", "-d", "--name", "host", "cirros", "sleep", "600"]);
+    let mut term = zun.term(&["exec", "-i", "host", "sh"], SIZE);
+    term.shows("/ #");
+    term.types("kept=ye''s\r");
+    term.shows("kept=");
+    term.signal(Signal::KILL);
+    term.exit();
+    eventually("its client is away", || {
+        list(&zun, &["sessions"]).iter().any(|session| session["connected"] == false)
+    });
+    let id = list(&zun, &["sessions"])[0]["id"].as_str().expect("an id").to_owned();
+    let mut again = zun.term(&["attach", "--session", &id[..6]], SIZE);
+    again.types("\recho it was $kept\r");
+    again.shows("it was yes");
+    again.types("exit 3\r");
+    assert_eq!(again.exit(), 3);
+    let refused = zun.run(&["attach", "--session", "99-no"]);
+    assert_eq!(refused.code, 125);
+    assert!(
+        refused.stderr.contains("no session has an ID that begins with `99-no`"),
+        "{refused:?}"
+    );
+    zun.must(&["delete", "--force", "host"]);
+    cluster.stop().await;
+}

@@ -1,0 +1,98 @@
+//! Sessions at console gates, and the grants that opened them or may do so.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ContainerId, HostName};
+
+/// The answer to `GET /v1/sessions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionList {
+    /// The sessions, the oldest first.
+    pub sessions: Vec<Session>,
+    /// Hosts that did not answer. They may have more sessions.
+    #[schemars(with = "Vec<String>")]
+    pub silent_hosts: Vec<HostName>,
+}
+
+/// One client's session. It outlives its connections, for 15 minutes by default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Session {
+    /// Its ID.
+    pub id: String,
+    /// The container.
+    #[schemars(with = "String")]
+    pub container: ContainerId,
+    /// The container's name.
+    pub container_name: String,
+    /// The exec; absent for the container's own console.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec_id: Option<String>,
+    /// The host.
+    #[schemars(with = "String")]
+    pub host: HostName,
+    /// Whether the process has a terminal.
+    pub tty: bool,
+    /// Whether the client may type, and does: `rw` or `ro`.
+    pub mode: String,
+    /// The ID of the grant or ticket that opened it.
+    pub grant: String,
+    /// Whether the client is connected now.
+    pub connected: bool,
+    /// When it was opened.
+    #[schemars(with = "String")]
+    pub since: DateTime<Utc>,
+    /// Bytes of stdin that the process has got from this client.
+    pub stdin_bytes: u64,
+    /// The offset in stdout up to which output was sent to the client.
+    pub stdout_bytes: u64,
+    /// The same for stderr.
+    pub stderr_bytes: u64,
+}
+
+/// The answer to `GET /v1/grants`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GrantList {
+    /// Tickets that can be used, and grants and tickets that have sessions.
+    pub grants: Vec<AliveGrant>,
+    /// Hosts that did not answer. They may have more grants.
+    #[schemars(with = "Vec<String>")]
+    pub silent_hosts: Vec<HostName>,
+}
+
+/// A grant or ticket that has sessions at a console gate, or a ticket that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AliveGrant {
+    /// Its ID.
+    pub id: String,
+    /// The container.
+    #[schemars(with = "String")]
+    pub container: ContainerId,
+    /// The container's name.
+    pub container_name: String,
+    /// The exec; absent for the container's own console.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec_id: Option<String>,
+    /// The host.
+    #[schemars(with = "String")]
+    pub host: HostName,
+    /// Whether its clients may type: `rw` or `ro`.
+    pub mode: String,
+    /// How many sessions it has.
+    pub sessions: usize,
+    /// For a ticket: how many more sessions it opens. Absent if it opens none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// For a ticket that can be used: until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// The answer to `DELETE /v1/grants/{id}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RevokedGrant {
+    /// How many sessions were ended.
+    pub sessions: usize,
+}

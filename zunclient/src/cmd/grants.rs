@@ -1,0 +1,104 @@
+//! `zun grants`: what opens sessions at console gates.
+
+use clap::{Args, Subcommand};
+use zun_common::api::v1::session::AliveGrant;
+
+use super::select::Select;
+use super::sessions::warn_of_silent;
+use super::{Context, Failure};
+use crate::exit::Exit;
+use crate::out::{Column, Table};
+
+/// Show and revoke what lets clients into sessions
+#[derive(Debug, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  zun grants list
+  zun grants revoke ticket-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11"
+)]
+pub(super) struct Grants {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    #[command(visible_alias = "ls")]
+    List(List),
+    #[command(visible_alias = "rm")]
+    Revoke(Revoke),
+}
+
+/// List grants and links with sessions, and links that can be used
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun grants list --format json
+
+Each session of zun has a grant of its own. A link of `zun share` is a ticket,
+which may have several sessions. Only sessions at console gates are known.")]
+struct List {
+    #[command(flatten)]
+    select: Select,
+}
+
+/// Revoke grants or links, and end their sessions within a second
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zun grants revoke ticket-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11
+
+The container or command keeps running. A session that was opened at Docker
+itself, because the host has no console gate, is not ended.")]
+struct Revoke {
+    /// IDs, as in the list
+    #[arg(required = true, value_name = "ID")]
+    grants: Vec<String>,
+}
+
+impl Grants {
+    pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self.verb {
+            Verb::List(List { select }) => {
+                let list = context.api.grants().await?;
+                warn_of_silent(&list.silent_hosts);
+                select.printer(context).show(&list.grants, || table(&list.grants))?;
+            }
+            Verb::Revoke(Revoke { grants }) => {
+                for grant in &grants {
+                    context.api.revoke(grant).await?;
+                    context.printer.line(grant)?;
+                }
+            }
+        }
+        Ok(Exit::OK)
+    }
+}
+
+fn table(grants: &[AliveGrant]) -> Table {
+    let mut table = Table::new(vec![
+        Column::whole("id"),
+        Column::firm("container"),
+        Column::whole("mode"),
+        Column::whole("sessions"),
+        Column::whole("uses"),
+        Column::firm("expires_at"),
+        Column::wide("exec_id"),
+        Column::wide("host"),
+    ]);
+    for grant in grants {
+        table.row(vec![
+            grant.id.clone().into(),
+            grant.container_name.clone().into(),
+            grant.mode.clone().into(),
+            grant.sessions.to_string().into(),
+            grant.uses.map(|uses| uses.to_string()).into(),
+            grant.expires_at.map(|time| time.format("%F %T").to_string()).into(),
+            grant.exec_id.clone().into(),
+            grant.host.to_string().into(),
+        ]);
+    }
+    table
+}

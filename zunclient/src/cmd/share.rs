@@ -1,0 +1,60 @@
+//! `zun share`
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Context, Failure};
+use crate::api::TicketRequest;
+use crate::exit::Exit;
+
+/// Print a link that lets others into a container's console
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  zun share test                   One person may join within 10 minutes
+  zun share --read-only --uses 20 --for 1h test
+                                   Up to 20 people may watch
+
+Who has the link needs no account: it opens a page in a browser. Send it over a
+channel that you trust. `zun grants list` shows links that can still be used and
+the sessions that they opened, and `zun grants revoke` ends both.")]
+pub(super) struct Share {
+    /// Name or UUID of the container
+    container: String,
+    /// Let them watch only
+    #[arg(long)]
+    read_only: bool,
+    /// How long the link lets people in; at most 1h. Their sessions last longer
+    #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = life)]
+    life: Duration,
+    /// How many times the link lets someone in; at most 100
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    uses: u32,
+    /// Share a command that runs in the container, by its exec ID (`zun sessions -o wide` shows it)
+    #[arg(long, value_name = "ID")]
+    exec: Option<String>,
+}
+
+/// The longest life of a link.
+const LONGEST: Duration = Duration::from_hours(1);
+
+fn life(text: &str) -> Result<Duration, String> {
+    let life = humantime::parse_duration(text).ok();
+    life.filter(|life| (1..=LONGEST.as_secs()).contains(&life.as_secs()))
+        .ok_or_else(|| "use a duration from 1s to 1h, such as 10m".to_owned())
+}
+
+impl Share {
+    pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let ask = TicketRequest {
+            exec_id: self.exec,
+            mode: if self.read_only { "ro" } else { "rw" },
+            for_seconds: self.life.as_secs(),
+            uses: self.uses,
+        };
+        let ticket = context.api.console_ticket(&self.container, &ask).await?;
+        context.printer.value(&ticket, || ticket.url.clone())?;
+        Ok(Exit::OK)
+    }
+}
