@@ -112,7 +112,7 @@ pub struct Calls {
     pub pty: Option<String>,
 }
 
-/// A ticket: a link that opens a console without a certificate, in a browser or with `zun attach --link`.
+/// A ticket: a link that opens a console without a certificate.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsoleTicket {
     /// Its ID, with which it can be revoked.
