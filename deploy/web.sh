@@ -4,6 +4,7 @@
 #   web.sh build       build the pages, or say why they cannot be built: the programs work without them
 #   web.sh check       check the types
 #   web.sh test        build, and test the pages in Debian's Chromium
+#   web.sh test-gate   test them with the gate that ZUN_TEST_WEB describes, as a test of the gate does
 #   web.sh pictures    write the pictures of docs/web-console.md
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -48,11 +49,15 @@ case ${1:-} in
     run_tests unit
     run_tests browser
     ;;
+  test-gate)
+    must_install
+    run_tests gate
+    ;;
   pictures)
     "$ROOT/deploy/packages.sh" test
     must_install
     build_pages
     run_tests pictures
     ;;
-  *) sed -n '4,7s/^# *//p' "$0" >&2; exit 2 ;;
+  *) sed -n '4,8s/^# *//p' "$0" >&2; exit 2 ;;
 esac

@@ -13,4 +13,5 @@ mod gate {
     mod sessions;
     mod slow;
     mod tickets;
+    mod web;
 }

@@ -33,7 +33,7 @@ async fn a_ticket_is_a_link_to_a_page_and_the_address_of_a_websocket() {
         answer,
         json!({
             "id": null,
-            "url": format!("https://console.example:2377/console#ticket={secret}"),
+            "url": format!("https://console.example:2377/console#ticket={secret}&name=test"),
             "websocket_url": "wss://console.example:2377/v1/console",
             "ticket": secret,
             "mode": "ro",

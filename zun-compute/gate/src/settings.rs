@@ -107,7 +107,8 @@ pub struct PublicSettings {
     pub certificate: PathBuf,
     /// The certificate's key, in PEM. It may be in the same file as the certificate.
     pub key: PathBuf,
-    /// Origins of other sites whose pages may open consoles, such as `https://horizon.example.org`.
+    /// Origins of other sites whose pages may open consoles, and show the web console in a frame, such as
+    /// `https://horizon.example.org`.
     #[serde(default)]
     pub origins: Vec<String>,
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use zun_common::api::v1::console::ConsoleTicket;
 use zun_common::grant::Mode;
 use zun_common::id::{ExecId, HostName};
-use zun_common::pty::TICKET_PATH;
+use zun_common::pty::{TICKET_PATH, Ticket};
 use zun_common::rpc::console::{ConsoleTicket as Issued, IssueTicket};
 use zun_common::status::Action;
 
@@ -98,7 +98,7 @@ impl App {
         );
         Ok(ConsoleTicket {
             id,
-            url: format!("https://{address}/console#ticket={}", ticket.expose()),
+            url: link(&address, &ticket, &record.spec.name),
             websocket_url: format!("wss://{address}{TICKET_PATH}"),
             ticket: ticket.expose().to_owned(),
             mode: mode.as_str().to_owned(),
@@ -107,6 +107,11 @@ impl App {
             expires_at,
         })
     }
+}
+
+/// The address of the web console, which shows the container's name.
+fn link(address: &str, ticket: &Ticket, name: &str) -> String {
+    format!("https://{address}/console#ticket={}&name={name}", ticket.expose())
 }
 
 /// The address for a client of OpenStack Zun: all that it gets is a URL.

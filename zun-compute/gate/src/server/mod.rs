@@ -36,6 +36,7 @@ pub use tls::TlsError;
 use self::attached::Attached;
 use crate::engine::Target;
 use crate::hub::{FormerClient, Hub};
+use crate::page::WebConsole;
 use crate::rights::Rights;
 use crate::settings::Settings;
 use origin::Origins;
@@ -97,6 +98,7 @@ impl Listener {
         let public = settings.public.as_ref();
         let tls = Tls::load(&settings.tls, public)?;
         let origins = public.map(Origins::of);
+        let page = WebConsole::new(public.into_iter().flat_map(|public| &public.origins));
         let notifier = settings.notify_socket.clone().map(SessionNotifier::to).transpose();
         let notifier = notifier.map_err(ListenError::Notifier)?.map(Arc::new);
         let address = settings.listen;
@@ -111,7 +113,7 @@ impl Listener {
         Ok(Self {
             socket,
             public: public.map(|public| (public.name.clone(), public.port)),
-            server: Arc::new(Server { tls, host, hub, rights, origins, notifier }),
+            server: Arc::new(Server { tls, host, hub, rights, origins, page, notifier }),
             connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
         })

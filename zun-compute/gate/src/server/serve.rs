@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -33,6 +33,7 @@ use super::raw::RawLink;
 use super::tls::{Shown, Tls};
 use crate::engine::{EngineError, Target};
 use crate::hub::{Client, ConnectError, Connected, Hub};
+use crate::page::WebConsole;
 use crate::rights::Rights;
 use crate::session::{Holder, JoinRefused};
 
@@ -55,6 +56,8 @@ pub(super) struct Server {
     pub(super) rights: Arc<Rights>,
     /// From where clients with tickets may come, if there are any.
     pub(super) origins: Option<Origins>,
+    /// The web console, at the name for clients with tickets.
+    pub(super) page: WebConsole,
     pub(super) notifier: Option<Arc<SessionNotifier>>,
 }
 
@@ -142,9 +145,16 @@ impl Server {
         mut request: Request<Incoming>,
         shown: &Shown,
         accepted: &Accepted,
-    ) -> Response<Empty<Bytes>> {
+    ) -> Response<Full<Bytes>> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, _) = request.into_parts();
+        let page = match shown {
+            Shown::Grant(_) => None,
+            Shown::Nothing => self.page.answer(&head),
+        };
+        if let Some(page) = page {
+            return page;
+        }
         let admitted = match shown {
             Shown::Grant(certificate) => self.admit_certified(&head, certificate).await,
             Shown::Nothing => self.admit_public(&head).await,
@@ -156,7 +166,7 @@ impl Server {
             }
             Err(status) => {
                 debug!(grant.id = shown.grant_id(), %status, "a client was refused");
-                let mut response = Response::new(Empty::new());
+                let mut response = Response::new(Full::default());
                 *response.status_mut() = status;
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 response
@@ -243,8 +253,8 @@ fn status(error: &ConnectError) -> StatusCode {
     }
 }
 
-fn switching(key: &str, protocol: Option<&'static str>) -> Response<Empty<Bytes>> {
-    let mut response = Response::new(Empty::new());
+fn switching(key: &str, protocol: Option<&'static str>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
