@@ -92,9 +92,14 @@ impl Client<'_> {
     }
 
     /// Copies until the process has exited. Returns all output, and how long the links were away.
-    async fn copy(&self, mut copy: Copy, seed: u64, may_end: &AtomicBool) -> (Copy, Vec<Duration>) {
+    async fn copy(
+        &self,
+        mut session: Session,
+        mut copy: Copy,
+        seed: u64,
+        may_end: &AtomicBool,
+    ) -> (Copy, Vec<Duration>) {
         let mut typist = SmallRng::seed_from_u64(seed);
-        let mut session = self.connect(hello()).await;
         let mut away = Vec::new();
         loop {
             copy.pass(&mut session, &mut typist).await;
@@ -136,9 +141,11 @@ async fn restarts_lose_nothing(signal: Signal) {
         grant,
     });
     let may_end = AtomicBool::new(false);
-    let copies =
-        clients.each_ref().map(|client| client.copy(Copy::of(input.clone()), seed, &may_end));
-    let [container, exec] = copies;
+    let [first, second] = clients.each_ref();
+    // A client must know its session: an exec that is just being started would be lost with the gate.
+    let sessions = (first.connect(hello()).await, second.connect(hello()).await);
+    let container = first.copy(sessions.0, Copy::of(input.clone()), seed, &may_end);
+    let exec = second.copy(sessions.1, Copy::of(input), seed, &may_end);
     let restarting = async {
         bench.docker(&["start", &id]);
         for left in (0..times).rev() {
