@@ -11,7 +11,7 @@ use zun_tests::documents::root;
 use super::bench::{Bench, PUBLIC};
 
 /// How long the tests may take; with `ZUN_TEST_LONG`, one of them takes a minute.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_mins(4);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_web_console_works_in_chromium() {
