@@ -44,7 +44,7 @@ matrix: ## Run the authorization tests in full length, on the installed engine a
 	@deploy/packages.sh test
 	@deploy/matrix.sh
 
-fuzz: ## Fuzz the untrusted input of zun-authz, one minute per target (longer: deploy/fuzz.sh SECONDS)
+fuzz: ## Fuzz the untrusted input of zun-authz and the console gate, one minute per target (longer: deploy/fuzz.sh SECONDS)
 	@deploy/fuzz.sh
 
 package: ## Build target/zun.tar.gz for installing on hosts (docs/install.md)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# fuzz.sh [SECONDS] [TARGET]…: fuzzes the untrusted input of zun-authz, each target for SECONDS (default: 60).
+# fuzz.sh [SECONDS] [TARGET]…: fuzzes the untrusted input of zun-authz and of the console gate, each target for SECONDS (default: 60).
 #
 # It uses libFuzzer with stable Rust. `cargo fuzz` needs nightly only for a sanitizer, and there is no unsafe code here.
 # New inputs go to target/fuzz/corpus. A failed check stops the run and leaves a file crash-* in target/fuzz.
@@ -10,7 +10,7 @@ cd "$ROOT"
 seconds=${1:-60}
 shift || :
 targets=("$@")
-[ $# -gt 0 ] || targets=(request trusted_cas certificate line)
+[ $# -gt 0 ] || targets=(request trusted_cas certificate line screen replies)
 work=$TARGET/fuzz
 # Coverage for libFuzzer, with overflow and debug checks.
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -2,6 +2,7 @@
 //! libFuzzer, and a test replays the corpus.
 
 use std::sync::LazyLock;
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +10,10 @@ use serde_json::Value;
 use zun_authz::{AuthzRequest, Decision, JsonTruncator, Phase, Policy, read_certificate};
 use zun_common::client_certificate::{GrantCertificate, TrustedCas};
 use zun_common::grant::{ApiVersion, Grant};
+use zun_common::pty::Size;
+use zun_common::terminal::{Piece, Scanner, Sequence};
+use zun_gate::replies::{Question, ReplyFilter};
+use zun_gate::screen::{Care, Screen, Snapshot};
 
 /// A CA certificate. Its key was deleted after it signed the grants of the corpus.
 const CA: &[u8] = include_bytes!("../ca.pem");
@@ -218,4 +223,59 @@ fn is_path(text: &str) -> bool {
             }
             _ => false,
         })
+}
+
+/// The largest drawing of a screen, in bytes.
+const LARGEST_DRAWING: usize = 64 << 10;
+
+/// Checks the output of a terminal's process. The first three bytes are the terminal's size, and the length of the reads.
+pub fn screen(bytes: &[u8]) {
+    let [width, height, length, output @ ..] = bytes else { return };
+    let size = Size { width: u16::from(width % 100) + 1, height: u16::from(height % 50) + 1 };
+    let mut original = Screen::new(size);
+    for read in output.chunks(usize::from(*length).max(1)) {
+        original.feed(read, Care::Whole);
+    }
+    // A byte of output costs no more than the whole screen.
+    let cells = usize::from(size.width) * usize::from(size.height);
+    assert!(original.take_work() <= output.len() * (cells + 64));
+    let drawn = original.snapshot(LARGEST_DRAWING);
+    assert!(drawn.draw.len() <= LARGEST_DRAWING);
+    assert_no_question(&drawn.draw);
+    let mut copy = Screen::new(size);
+    copy.feed(&drawn.draw, Care::Whole);
+    let Snapshot { draw, is_exact, .. } = copy.snapshot(LARGEST_DRAWING);
+    if drawn.is_exact {
+        assert!(is_exact && draw == drawn.draw, "a snapshot shows something else");
+    }
+}
+
+fn assert_no_question(drawing: &[u8]) {
+    Scanner::default().feed(drawing, |piece| {
+        let Piece::Sequence(bytes) = piece else { return };
+        let question = Sequence::read(bytes).as_ref().and_then(Question::asked);
+        assert_eq!(question, None, "{bytes:?}");
+    });
+}
+
+/// Checks what viewers type. The first byte is the length of the messages.
+pub fn replies(bytes: &[u8]) {
+    let Some((length, input)) = bytes.split_first() else { return };
+    for passes in [true, false] {
+        let (mut filter, now) = (ReplyFilter::default(), Instant::now());
+        let (mut passed, mut settled) = (Vec::new(), 0);
+        let mut add = |filtered: zun_gate::replies::Filtered| {
+            passed.extend(filtered.bytes);
+            settled += filtered.settled;
+        };
+        for message in input.chunks(usize::from(*length).max(1)) {
+            add(filter.feed(message, now, |_| passes));
+        }
+        if let Some(at) = filter.expires_at() {
+            add(filter.expired(at));
+        }
+        assert_eq!(settled, input.len(), "a byte is settled twice or never");
+        assert!(!passes || passed == input, "input is changed");
+        assert!(passed.len() <= input.len());
+    }
 }

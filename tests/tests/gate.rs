@@ -10,8 +10,10 @@ mod gate {
     mod raw;
     mod refusals;
     mod restarts;
+    mod screens;
     mod sessions;
     mod slow;
     mod tickets;
+    mod viewers;
     mod web;
 }

@@ -15,6 +15,7 @@ pub mod secret;
 pub mod session_notifier;
 pub mod signal;
 pub mod status;
+pub mod terminal;
 pub mod units;
 
 #[cfg(feature = "messages")]

@@ -124,6 +124,7 @@ fn test(conditions: Options) -> TestSession {
         input: Box::new(RecordingInput { sent: sent_by_client, stalled: conditions.stalled_input }),
         control: Box::new(control),
         running: None,
+        has_screen: false,
     };
     let keys_that_leave = EscapeScanner::new(
         &"ctrl-p,ctrl-q".parse().expect("keys"),

@@ -45,6 +45,7 @@ conditions!(
     C18 "detach and come back: exit 0, Running, the prompt is redrawn",
     C19 "custom detach keys leave ctrl-p to the shell",
     C20 "detach keys off: ctrl-p ctrl-q reach the program",
+    C22 "with a gate, attach to a container that has printed a prompt without a newline: it is visible at once",
     C24 "attach to a created, paused, exited or missing container, or another project's",
     C25 "`-t` without a terminal on stdin: an error for run, a warning for exec",
     C26 "two sessions on one container: each shows the input and output of both",
@@ -75,6 +76,7 @@ conditions!(
     C70 "with a gate, `openstack appcontainer run --interactive`, `attach` and `exec --interactive`",
     C71 "with a gate, websocket clients that offer `binary`: whole characters in small messages",
     C72 "with a gate, all 256 byte values: as text with `binary`, exact without a subprotocol",
+    C74 "with a gate, leave an editor and come back: the terminal is restored, then the screen and modes are the same",
 );
 
 /// The result of one run of one test.

@@ -18,6 +18,8 @@ fn all_checks_pass_for_the_whole_corpus() {
         replayed("trusted_cas", zun_fuzz::trusted_cas),
         replayed("certificate", zun_fuzz::certificate),
         replayed("line", zun_fuzz::line),
+        replayed("screen", zun_fuzz::screen),
+        replayed("replies", zun_fuzz::replies),
     ];
     assert!(inputs.iter().all(|count| *count > 3), "{inputs:?}");
 }

@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use zun_common::grant::{Grant, Target};
 use zun_common::pty::{
-    ClientHello, Ending, Frame, PROTOCOL, Replay, Resume, ServerHello, Stream, TICKET_PATH,
-    container_path, exec_path,
+    ClientHello, Ending, Frame, PROTOCOL, Replay, Resume, ServerHello, SessionEvent, Size, Stream,
+    TICKET_PATH, container_path, exec_path,
 };
 use zun_tests::tls::{Identity, TlsDialer};
 
@@ -42,6 +42,7 @@ pub(super) struct Session {
     pub(super) stderr: Vec<u8>,
     pub(super) acknowledged: u64,
     pub(super) other: Vec<Frame>,
+    pub(super) events: Vec<SessionEvent>,
     pub(super) ending: Option<Ending>,
     pub(super) closed: Option<u16>,
 }
@@ -121,6 +122,7 @@ impl Session {
             stdout: Vec::new(),
             stderr: Vec::new(),
             other: Vec::new(),
+            events: Vec::new(),
             ending: None,
             closed: None,
         })
@@ -162,18 +164,20 @@ impl Session {
             Frame::Stdout(bytes) => self.stdout.extend(&bytes),
             Frame::Stderr(bytes) => self.stderr.extend(&bytes),
             Frame::Ack { stream: Stream::Stdin, offset } => self.acknowledged = offset,
+            Frame::Event(event) => self.events.push(event),
             Frame::Status(ending) => self.ending = Some(*ending),
             Frame::Gap { stream: Stream::Stdout, from, to } => {
                 assert_eq!(from, self.offsets().0);
                 self.hello.stdout_next += to - from;
                 self.other.push(frame);
             }
-            Frame::Ack { .. }
-            | Frame::Gap { .. }
-            | Frame::Event(_)
-            | Frame::Ping(_)
-            | Frame::Pong(_)
-            | Frame::Snapshot { .. } => self.other.push(frame),
+            Frame::Ack { .. } | Frame::Gap { .. } | Frame::Ping(_) | Frame::Pong(_) => {
+                self.other.push(frame)
+            }
+            Frame::Snapshot { offset, .. } => {
+                self.hello.stdout_next += offset - self.offsets().0;
+                self.other.push(frame);
+            }
             Frame::Stdin(_)
             | Frame::StdinEnd
             | Frame::Resize(_)
@@ -213,6 +217,20 @@ impl Session {
         let end = &self.stdout[self.stdout.len().saturating_sub(200)..];
         assert!(in_time, "`{text}` is missing: …{:?}", String::from_utf8_lossy(end));
         String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Receives and acknowledges until the screen was drawn. Returns its size and what draws it.
+    pub(super) async fn screen(&mut self) -> (Size, Bytes) {
+        let reading = async {
+            loop {
+                if let Some(Frame::Snapshot { size, draw, .. }) = self.other.last() {
+                    return (*size, draw.clone());
+                }
+                assert!(self.receive().await, "the link was lost");
+                self.acknowledge().await.expect("sent");
+            }
+        };
+        timeout(TIMEOUT, reading).await.expect("a screen")
     }
 
     /// Receives until the gate closes the websocket.

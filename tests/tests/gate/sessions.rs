@@ -1,7 +1,7 @@
 //! Run, attach and exec, with and without a terminal.
 
 use zun_common::grant::Mode;
-use zun_common::pty::{ClientHello, EndingReason, Frame, Replay, Size};
+use zun_common::pty::{ClientHello, EndingReason, Frame, Size};
 use zun_tests::eventually::{eventually, eventually_some};
 
 use super::bench::{Bench, console, exec};
@@ -219,21 +219,6 @@ async fn output_of_an_unwatched_terminal_is_kept_and_each_run_begins_anew() {
     third.until("line 1999").await;
     third.types(b"\r").await;
     assert_eq!(third.ending().await.zun.exit_code, Some(0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_prompt_without_a_newline_is_shown_to_a_late_viewer() {
-    let bench = Bench::start().await;
-    let id = bench.shell(true, "printf 'PROMPT> '; read x");
-    let grant = console(&id, Mode::ReadWrite);
-    let identity = bench.granted(&grant);
-    let first =
-        Session::connect(&bench.dialer, &identity, &grant, hello()).await.expect("a session");
-    bench.docker(&["start", &id]);
-    first.detach().await;
-    let asked = ClientHello { replay: Replay::Screen, ..hello() };
-    let mut late = Session::connect(&bench.dialer, &identity, &grant, asked).await.expect("one");
-    late.until("PROMPT> ").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use super::bench::{Bench, console};
 use super::client::{Session, hello};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_terminal_a_client_that_stops_reading_stalls_nobody_and_gets_a_gap() {
+async fn on_a_terminal_a_client_that_stops_reading_stalls_nobody_and_gets_a_gap_and_the_screen() {
     let bench = Bench::start().await;
     let script = "echo begun; read x; seq 1000000; echo all done; read y";
     let id = bench.shell(true, script);
@@ -25,15 +25,14 @@ async fn on_a_terminal_a_client_that_stops_reading_stalls_nobody_and_gets_a_gap(
     other.types(b"\r").await;
     other.until("all done").await;
     assert!(other.stdout.len() > 7_000_000, "{}", other.stdout.len());
-    while stalled.other.is_empty() {
-        assert!(stalled.receive().await);
-        stalled.acknowledge().await.expect("sent");
-    }
-    let [Frame::Gap { from, to, .. }] = stalled.other.as_slice() else {
+    let (_, drawn) = stalled.screen().await;
+    let [Frame::Gap { from, to, .. }, Frame::Snapshot { offset, .. }] = stalled.other.as_slice()
+    else {
         panic!("{:?}", stalled.other)
     };
-    assert!(*from < 200_000 && *to > 2_000_000, "{from} {to}");
-    stalled.until("all done").await;
+    assert!(*from < 200_000 && *to > 2_000_000 && offset >= to, "{from} {to} {offset}");
+    let drawn = String::from_utf8_lossy(&drawn).into_owned();
+    assert!(drawn.contains("999999\r\n1000000\r\nall done"), "{drawn:?}");
     other.types(b"\r").await;
     assert_eq!(other.ending().await.zun.exit_code, Some(0));
 }

@@ -227,6 +227,74 @@ async fn a_user_leaves_while_the_link_is_away_and_comes_back() {
     cluster.stop().await;
 }
 
+/// What a terminal of [`SIZE`] shows to which this was written.
+fn terminal(transcript: &str) -> vt100::Parser {
+    let mut terminal = vt100::Parser::new(SIZE.0, SIZE.1, 0);
+    terminal.process(transcript.as_bytes());
+    terminal
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c22_a_prompt_that_was_printed_before_is_visible_at_once() {
+    let _recorder = recorder!();
+    let cluster = Cluster::behind(Front::Gate).await;
+    let zun = cluster.zun();
+    let script = "printf 'PROMPT> '; read x; echo got $x; exit 5";
+    let mut term = zun.term(&["run", "-i", "--name", "prompt", "cirros", "sh", "-c", script], SIZE);
+    term.shows("PROMPT> ");
+    term.types("\x10\x11");
+    assert_eq!(term.exit(), 0);
+    let mut again = zun.term(&["attach", "prompt"], SIZE);
+    again.shows("PROMPT>");
+    assert_eq!(terminal(&again.transcript()).screen().cursor_position(), (0, 8));
+    again.types("x\r");
+    again.shows("got x");
+    assert_eq!(again.exit(), 5);
+    zun.must(&["delete", "--force", "prompt"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c74_leaving_an_editor_restores_the_terminal_and_coming_back_shows_the_editor() {
+    let _recorder = recorder!();
+    let cluster = Cluster::behind(Front::Gate).await;
+    let zun = cluster.zun();
+    let mut term = shell(&zun, "editor");
+    term.types("echo be''fore; printf '\\033[?1000h\\033[?2004h'; vi /etc/passwd\r");
+    term.shows("root:x:0:0");
+    term.types("itext-\x1b");
+    term.shows("text-");
+    term.types("\x10\x11");
+    assert_eq!(term.exit(), 0);
+    let left = terminal(&term.transcript());
+    assert!(!left.screen().alternate_screen() && !left.screen().bracketed_paste());
+    assert_eq!(left.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+    let mut again = zun.term(&["attach", "editor"], SIZE);
+    again.shows("root:x:0:0");
+    eventually("the editor is shown with its modes", || {
+        let shown = terminal(&again.transcript());
+        let screen = shown.screen();
+        let row = screen.rows(0, SIZE.1).next().unwrap_or_default();
+        row.starts_with("text-root:x:0:0")
+            && screen.alternate_screen()
+            && screen.bracketed_paste()
+            && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::PressRelease
+    });
+    again.types(":q!\r");
+    eventually("the shell is shown again", || {
+        let shown = terminal(&again.transcript());
+        let text = shown.screen().contents();
+        !shown.screen().alternate_screen()
+            && text.contains("before")
+            && text.trim_end().ends_with("/ #")
+    });
+    again.types("exit 6\r");
+    assert_eq!(again.exit(), 6);
+    assert_eq!(again.modes(), again.first_modes());
+    zun.must(&["delete", "--force", "editor"]);
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_the_gate_no_longer_has_ends_with_the_reason() {
     let mut cluster = Cluster::behind(Front::Gate).await;

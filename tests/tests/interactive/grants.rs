@@ -86,6 +86,7 @@ async fn c57_a_host_of_another_ca_is_refused_before_a_byte_of_input() {
         endpoint,
         key,
         input: true,
+        shows_screen: false,
         until: WaitCondition::NotRunning,
         renewal: None,
         link: LinkTimeouts::default(),

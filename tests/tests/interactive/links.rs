@@ -44,6 +44,7 @@ async fn dial(
         endpoint,
         key,
         input: true,
+        shows_screen: false,
         until: WaitCondition::NotRunning,
         renewal: None,
         link,

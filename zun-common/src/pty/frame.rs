@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::{Ending, ServerHello};
+use super::{Ending, ServerHello, SessionEvent};
 use crate::units::TerminalSize;
 
 /// The largest message in bytes. A gate closes a connection that sends a larger one.
@@ -168,8 +168,8 @@ pub enum Frame {
     Ping(u64),
     /// The answer, with the question's number.
     Pong(u64),
-    /// News about the session, in JSON. The field `type` says what; others depend on it.
-    Event(serde_json::Value),
+    /// News about the session.
+    Event(SessionEvent),
     /// The client does not get these bytes of the output. The next bytes of the stream are those at `to`.
     Gap {
         /// The stream.
@@ -360,6 +360,7 @@ mod tests {
             stdin: true,
             writes: true,
             running: false,
+            has_screen: true,
             resumed: false,
             stdin_next: 1,
             signal_next: 2,
@@ -383,7 +384,7 @@ mod tests {
             Frame::Signal { number: 7, name: "SIGTERM".to_owned() },
             Frame::Ping(1),
             Frame::Pong(2),
-            Frame::Event(serde_json::json!({ "type": "viewer_joined" })),
+            Frame::Event(SessionEvent::Viewers { own: 1, viewers: 2 }),
             Frame::Gap { stream: Stream::Stdout, from: 1, to: 2 },
             Frame::Snapshot { offset: 9, size: Size { width: 1, height: 2 }, draw: data },
         ]

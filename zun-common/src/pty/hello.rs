@@ -125,6 +125,9 @@ pub struct ServerHello {
     pub writes: bool,
     /// Whether the process is running. Otherwise the session begins with its next run.
     pub running: bool,
+    /// Whether the gate knows all that the process's terminal shows: it has held its stream since its start.
+    #[serde(default)]
+    pub has_screen: bool,
     /// Whether this continues a session.
     pub resumed: bool,
     /// The offset of the next byte of stdin that the gate expects.

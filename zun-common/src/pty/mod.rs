@@ -22,6 +22,12 @@
 //! the first byte of the attachment's stdin, and from the first byte of the run for stdout and stderr. The hello says
 //! at which offset a connection continues each stream.
 //!
+//! **Screens.** A client that asks for [`Replay::Screen`], or that has fallen behind on a terminal, gets a snapshot (22):
+//! it clears its terminal, gives it the snapshot's size, and writes what the snapshot contains.
+//!
+//! **Viewers.** Several clients can be connected to one process. Events (20, [`SessionEvent`]) say who joins and leaves,
+//! and whose size the terminal has: that of the client that typed last.
+//!
 //! **Resuming.** A client that lost its connection sends [`Resume`] with the offsets of what it has received. The gate
 //! closes the former connection first ([`close::REPLACED`]), and then tells in its hello how much stdin it has
 //! accepted. So no byte is lost, and none is repeated. The TLS client certificate must have the key of the first
@@ -33,11 +39,13 @@
 //! ticket, also after the ticket was used up or has expired.
 
 mod ending;
+mod event;
 mod frame;
 mod hello;
 mod ticket;
 
 pub use ending::{Ending, EndingReason, ProcessEnd};
+pub use event::{SessionEvent, Viewer, ViewerMode};
 pub use frame::{Channel, Frame, InvalidFrame, MAXIMUM_FRAME, Size, Stream};
 pub use hello::{ClientHello, InvalidHello, Replay, Resume, ServerHello, SessionKind};
 pub use ticket::{InvalidTicket, TICKET_PATH, Ticket};

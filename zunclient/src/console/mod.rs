@@ -108,6 +108,8 @@ pub struct Console {
     pub control: Box<dyn Control>,
     /// Whether the process runs, if the console knows that.
     pub running: Option<bool>,
+    /// Whether the console begins with the screen of the process, so that the process need not draw it again.
+    pub has_screen: bool,
 }
 
 /// A console that is not yet connected.
@@ -143,6 +145,8 @@ pub struct Dial {
     pub key: Secret<String>,
     /// Whether input is sent too.
     pub input: bool,
+    /// Whether the output goes to a terminal, which shows the screen of a process that is running.
+    pub shows_screen: bool,
     /// The condition that ends the wait for the exit code.
     pub until: WaitCondition,
     /// Where new grants come from. Without it, calls fail after the first grant has expired.

@@ -103,7 +103,7 @@ pub async fn relay(
     terminal: Terminal,
     relay_context: RelayContext<'_>,
 ) -> (Ended, u64) {
-    let Console { mut events, mut input, control, running: _ } = console;
+    let Console { mut events, mut input, control, running: _, has_screen: _ } = console;
     let Terminal { mut keys, mut scanner, screen, sizes, raw, redraws, mut link_status } = terminal;
     let RelayContext { signals, signal_routing, remote, process_started } = relay_context;
     let signal_routing = if raw.is_some() { SignalRouting::ToClient } else { signal_routing };
@@ -133,9 +133,10 @@ pub async fn relay(
         drop(timeout(DETACH_TIMEOUT, input.detach()).await);
     }
     let (removed, _) = link_status.over(*sizes.borrow());
-    if !removed.is_empty() {
-        // A stalled terminal keeps the line.
-        drop(timeout(DETACH_TIMEOUT, screen.write(Output::Stdout, removed.into())).await);
+    let restored = [removed, link_status.reset()].concat();
+    if !restored.is_empty() {
+        // A stalled terminal stays as it is.
+        drop(timeout(DETACH_TIMEOUT, screen.write(Output::Stdout, restored.into())).await);
     }
     let ended = finish(ended, screen, signals).await;
     drop(raw);

@@ -10,9 +10,6 @@ use crate::tty::link_status::LinkStatus;
 use crate::tty::screen::{Closed, Output, Screen};
 use crate::tty::size::Sizes;
 
-/// Leaves the alternate screen, resets the modes, moves what is shown to the scrollback, and clears the screen.
-const CLEAR_SCREEN: &str = "\x1b[?1049l\x1b[!p\x1b[H\x1b[2J";
-
 /// Writes output to the screen.
 pub(super) struct OutputPump<'a> {
     pub(super) screen: &'a Screen,
@@ -80,9 +77,9 @@ impl OutputPump<'_> {
 
     /// Shows a screen instead of what was shown before. Without a terminal, it is output like any other.
     async fn snapshot(&mut self, draw: &Bytes) -> Result<(), Closed> {
-        self.count(draw.len());
-        let clear = if self.link_status.has_terminal() { CLEAR_SCREEN } else { "" };
-        let bytes = Bytes::from([clear.as_bytes(), draw].concat());
+        // It is no new output, after which the process could be asked something.
+        self.bytes += u64::try_from(draw.len()).unwrap_or(u64::MAX);
+        let bytes = Bytes::from([&self.link_status.clear(), draw.as_ref()].concat());
         self.link_status.printed(&bytes);
         self.screen.write(Output::Stdout, bytes).await
     }

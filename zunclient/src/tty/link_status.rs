@@ -20,6 +20,8 @@ const COLUMNS: u16 = 80;
 /// Save the cursor and its attributes, and restore them.
 const SAVE: &str = "\x1b7";
 const RESTORE: &str = "\x1b8";
+/// Reset the cursor, margins and character sets, wrap long lines, and clear the screen.
+const CLEAR_SCREEN: &[u8] = b"\x1b[!p\x1b[?7h\x1b[m\x1b[H\x1b[2J";
 /// Clear the line.
 const CLEAR: &str = "\x1b[2K";
 /// Make room for a line below the cursor, without moving the cursor away from its text.
@@ -38,7 +40,7 @@ pub struct LinkStatus {
 enum Display {
     /// A line of the terminal.
     Line {
-        output: OutputState,
+        output: Box<OutputState>,
         /// What the user types to leave.
         leave: Option<String>,
     },
@@ -69,7 +71,7 @@ impl LinkStatus {
     /// For a terminal that shows the output. `escape` is the character that leaves.
     pub fn in_line(escape: Option<u8>) -> Self {
         let leave = escape.map(|escape| format!("Enter {}. to leave", char::from(escape)));
-        Self { display: Display::Line { output: OutputState::default(), leave }, away: None }
+        Self { display: Display::Line { output: Box::default(), leave }, away: None }
     }
 
     /// For everything else. `raw` if a terminal is in raw mode.
@@ -84,9 +86,21 @@ impl LinkStatus {
         }
     }
 
-    /// Returns `true` if the output goes to a terminal.
-    pub const fn has_terminal(&self) -> bool {
-        matches!(self.display, Display::Line { .. })
+    /// Returns what clears the terminal before a whole screen is drawn, with the modes of a fresh one. Empty without a
+    /// terminal.
+    pub fn clear(&self) -> Vec<u8> {
+        match &self.display {
+            Display::Line { output, .. } => [&output.reset(), CLEAR_SCREEN].concat(),
+            Display::Messages { .. } => Vec::new(),
+        }
+    }
+
+    /// Returns what brings the terminal back from what the process has set: modes, and the alternate screen.
+    pub fn reset(&self) -> Vec<u8> {
+        match &self.display {
+            Display::Line { output, .. } => output.reset(),
+            Display::Messages { .. } => Vec::new(),
+        }
     }
 
     /// The link is away.

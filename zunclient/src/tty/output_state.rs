@@ -1,118 +1,46 @@
 //! What must be known of a terminal's output before something else is drawn between its bytes: whether it is within a
-//! sequence or a character, and which of the two screens it shows.
+//! sequence or a character, which of the two screens it shows, and which modes it has set.
 
-/// The longest parameters of a sequence that are kept, in bytes.
-const MAXIMUM_PARAMETERS: usize = 32;
+use zun_common::terminal::{Piece, Scanner, Sequence, TerminalModes};
+
+/// Cancels a sequence.
+const CANCEL: &[u8] = b"\x18";
 
 /// Follows the output of a process, in pieces of any size.
 #[derive(Debug, Default)]
 pub(super) struct OutputState {
-    at: At,
-    parameters: Vec<u8>,
-    is_alternate: bool,
-}
-
-/// Where in its output the process is.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum At {
-    /// Between two characters or sequences.
-    #[default]
-    Ground,
-    /// Within a character of UTF-8: this many bytes follow.
-    Character(u8),
-    /// After ESC, and perhaps intermediate bytes.
-    Escape,
-    /// After ESC [.
-    Control,
-    /// Within a string that BEL or ESC \ ends.
-    Text,
-    /// After ESC within a string.
-    TextEscape,
+    scanner: Scanner,
+    modes: TerminalModes,
 }
 
 impl OutputState {
     /// Follows output.
     pub(super) fn follow(&mut self, output: &[u8]) {
-        for byte in output {
-            self.at = self.after(*byte);
-        }
+        let Self { scanner, modes } = self;
+        scanner.feed(output, |piece| match piece {
+            Piece::Text(text) => modes.shifted(text),
+            Piece::Sequence(sequence) => {
+                if let Some(sequence) = Sequence::read(sequence) {
+                    modes.follow(&sequence);
+                }
+            }
+        });
     }
 
     /// Returns `true` if nothing is half printed.
     pub(super) fn is_whole(&self) -> bool {
-        self.at == At::Ground
+        self.scanner.is_whole()
     }
 
     /// Returns `true` on the alternate screen, which editors and pagers use.
     pub(super) const fn is_alternate(&self) -> bool {
-        self.is_alternate
+        self.modes.alternate().is_some()
     }
 
-    fn after(&mut self, byte: u8) -> At {
-        // CAN and SUB end any sequence.
-        if matches!(byte, 0x18 | 0x1a) {
-            return At::Ground;
-        }
-        match (self.at, byte) {
-            (At::Text, 0x1b) => At::TextEscape,
-            (At::Text, 0x07) | (At::TextEscape, b'\\') => At::Ground,
-            (At::Text, _) => At::Text,
-            (At::Ground | At::Character(_) | At::Escape | At::TextEscape | At::Control, 0x1b) => {
-                At::Escape
-            }
-            (At::Character(left), 0x80..=0xbf) if left > 1 => At::Character(left - 1),
-            (At::Ground | At::Character(_), _) => begin_character(byte),
-            (At::Escape | At::TextEscape, _) => self.after_escape(byte),
-            (At::Control, _) => self.within_control(byte),
-        }
-    }
-
-    fn after_escape(&mut self, byte: u8) -> At {
-        match byte {
-            b'[' => {
-                self.parameters.clear();
-                At::Control
-            }
-            b']' | b'P' | b'X' | b'^' | b'_' => At::Text,
-            0x20..=0x2f => At::Escape,
-            b'c' => {
-                self.is_alternate = false;
-                At::Ground
-            }
-            _ => At::Ground,
-        }
-    }
-
-    fn within_control(&mut self, byte: u8) -> At {
-        if matches!(byte, 0x40..=0x7e) {
-            self.control(byte);
-            return At::Ground;
-        }
-        if self.parameters.len() < MAXIMUM_PARAMETERS {
-            self.parameters.push(byte);
-        }
-        At::Control
-    }
-
-    /// Follows the sequence that ends with this byte.
-    fn control(&mut self, last: u8) {
-        let Some(modes) = self.parameters.strip_prefix(b"?") else { return };
-        let mut modes = modes.split(|byte| *byte == b';');
-        if matches!(last, b'h' | b'l')
-            && modes.any(|mode| matches!(mode, b"1049" | b"1047" | b"47"))
-        {
-            self.is_alternate = last == b'h';
-        }
-    }
-}
-
-/// Reads the first byte of a character of UTF-8.
-const fn begin_character(byte: u8) -> At {
-    match byte {
-        0xc2..=0xdf => At::Character(1),
-        0xe0..=0xef => At::Character(2),
-        0xf0..=0xf4 => At::Character(3),
-        _ => At::Ground,
+    /// Returns what undoes the modes that the process has set. Empty if there are none.
+    pub(super) fn reset(&self) -> Vec<u8> {
+        let cancel = if self.is_whole() { &b""[..] } else { CANCEL };
+        [cancel, &self.modes.reset()].concat()
     }
 }
 
@@ -149,6 +77,7 @@ mod tests {
             b"\xf0\x9f\x98",
         ] {
             assert!(!followed(&[half]).is_whole(), "{half:?}");
+            assert_eq!(followed(&[half]).reset(), CANCEL);
         }
         for whole in [
             &b"text\r\n"[..],
@@ -161,5 +90,14 @@ mod tests {
         ] {
             assert!(followed(&[whole]).is_whole(), "{whole:?}");
         }
+    }
+
+    #[test]
+    fn what_an_editor_has_set_is_undone() {
+        let editor = followed(&[b"$ vim\r\n\x1b[?1049h\x1b[?2004h\x1b[?1000h\x1b[?25l\x1b[1;3"]);
+        let reset = editor.reset();
+        let after = followed(&[b"\x1b[?1049h\x1b[?2004h\x1b[?1000h\x1b[?25l\x1b[1;3", &reset]);
+        assert!(after.is_whole() && !after.is_alternate() && after.reset().is_empty());
+        assert!(followed(&[b"$ ls\r\n\x1b[1mx\x1b[m"]).reset().is_empty());
     }
 }

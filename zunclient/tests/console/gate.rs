@@ -68,6 +68,7 @@ impl Link {
             stdin: true,
             writes: hello.writes,
             running: true,
+            has_screen: false,
             resumed: resume.is_some(),
             stdin_next,
             stdin_ended: false,

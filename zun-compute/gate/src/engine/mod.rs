@@ -161,7 +161,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Waits until the process has been started, and inspects it. Fails if the container is removed before.
     async fn started(&self, target: &Target) -> Result<Inspected, EngineError>;
 
-    /// Sets the terminal's size, or sends a signal to a container.
+    /// Sets the terminal's size, makes the process draw its screen again, or sends a signal to a container.
     async fn control(&self, target: &Target, control: &Control) -> Result<(), EngineError>;
 
     /// Completes if the engine answers.

@@ -21,6 +21,8 @@ pub struct Live {
     target: Target,
     state: Mutex<State>,
     changed: Notify,
+    /// The screen has to follow the output.
+    pub(super) screen_lags: Notify,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,8 @@ pub enum ToDo {
 impl Live {
     pub(super) fn new(session: Session, saved: Saved) -> Self {
         let target = saved.target().clone();
-        Self { target, state: Mutex::new(State { session, saved }), changed: Notify::new() }
+        let state = Mutex::new(State { session, saved });
+        Self { target, state, changed: Notify::new(), screen_lags: Notify::new() }
     }
 
     /// What the session is connected to.

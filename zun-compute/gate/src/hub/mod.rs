@@ -2,6 +2,7 @@
 
 mod access;
 mod live;
+mod pace;
 mod pumps;
 mod reattach;
 mod run;
@@ -23,6 +24,7 @@ pub use live::{Live, ToDo};
 use crate::engine::{Engine, EngineError, Opened, Target, exit_again};
 use crate::kept::{DescriptorStore, Inherited, session_name};
 use crate::session::{ConnectionId, Files, Join, JoinRefused, KeyHash, Limits, Session, Token};
+use pace::Pace;
 use run::Awaited;
 use saved::{Restored, Saved};
 use streams::Streams;
@@ -87,6 +89,8 @@ pub struct Hub {
     most: usize,
     tasks: Tasks,
     store: Arc<DescriptorStore>,
+    /// Of the steps in which screens follow the output.
+    pace: Pace,
     sessions: Mutex<Sessions>,
 }
 
@@ -106,7 +110,8 @@ impl Hub {
         tasks: Tasks,
         store: Arc<DescriptorStore>,
     ) -> Arc<Self> {
-        Arc::new(Self { engine, limits, most, tasks, store, sessions: Mutex::default() })
+        let (pace, sessions) = (Pace::default(), Mutex::default());
+        Arc::new(Self { engine, limits, most, tasks, store, pace, sessions })
     }
 
     /// Continues the sessions of a former process. Returns the clients that were connected to it.
@@ -258,7 +263,7 @@ impl Hub {
         let (hub, engine) = (Arc::clone(self), Arc::clone(&self.engine));
         self.tasks.spawn(async move {
             tokio::select! {
-                () = run::run(&live, &*engine, streams, awaited) => live.forget(),
+                () = run::run(&live, (&*engine, &hub.pace), streams, awaited) => live.forget(),
                 () = run::stopped(&live, &hub.tasks) => run::stop(&live),
             }
             hub.sessions().live.remove(&number);

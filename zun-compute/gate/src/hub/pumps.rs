@@ -10,6 +10,7 @@ use zun_common::chain;
 use zun_common::docker_stream::{Demultiplexer, Stream};
 
 use super::live::{Found, Live};
+use super::pace::Pace;
 use crate::engine::Engine;
 use crate::kept::{Input, Output};
 use crate::session::{Chunk, Control, Session, Taken};
@@ -86,6 +87,9 @@ impl Taker {
             Ok::<_, io::Error>(offset)
         })?;
         output.free(taken);
+        if live.look(|session| session.screen_lags()) {
+            live.screen_lags.notify_one();
+        }
         Ok(())
     }
 }
@@ -103,7 +107,7 @@ pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, s
         let written = match next.chunk {
             Chunk::Bytes(bytes) => input.pass(stream, bytes.len()).await,
             Chunk::End if stdin_ends => shutdown(stream, Shutdown::Write).map_err(Into::into),
-            Chunk::End => Ok(()),
+            Chunk::End | Chunk::Dropped(_) => Ok(()),
         };
         if written.is_err() {
             // If the process or the engine has ended, so does the output, and this pump with it.
@@ -114,6 +118,17 @@ pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, s
             // The process has closed its stdin.
             Err(_) => session.close_input(now),
         });
+    }
+}
+
+/// Lets the screen follow the output. Never returns.
+pub(super) async fn follow_screen(live: &Live, pace: &Pace) {
+    loop {
+        live.screen_lags.notified().await;
+        while live.look(|session| session.screen_lags()) {
+            pace.next_step().await;
+            live.look(Session::follow_screen);
+        }
     }
 }
 
@@ -134,7 +149,14 @@ pub(super) async fn control(live: &Live, engine: &dyn Engine) {
                 tokio::time::sleep(SIZE_PAUSE).await;
                 live.change(|session, _| session.retry_size(size));
             }
-            (Control::Resize(_), _) => refused = 0,
+            (Control::Resize(size), done) => {
+                refused = 0;
+                if done.is_ok() {
+                    live.change(|session, _| session.resized(size));
+                }
+            }
+            // The screen stays as it is if that fails.
+            (Control::Redraw(_), _) => {}
             (Control::Signal(_), done) => {
                 if let Err(error) = done {
                     warn!(target = %live.target(), error = %chain(&error), "a signal was not sent");

@@ -12,6 +12,7 @@ use zun_common::pty::{Ending, EndingReason};
 use zun_common::shutdown::Tasks;
 
 use super::live::{Found, Live};
+use super::pace::Pace;
 use super::streams::Streams;
 use super::{pumps, reattach};
 use crate::engine::{Engine, EngineError, Exit, Inspected, Run, Target, exit_of};
@@ -38,9 +39,14 @@ pub(super) struct Awaited {
 }
 
 /// Serves a session until nobody needs it any more.
-pub(super) async fn run(live: &Live, engine: &dyn Engine, streams: Streams, awaited: Awaited) {
+pub(super) async fn run(
+    live: &Live,
+    (engine, pace): (&dyn Engine, &Pace),
+    streams: Streams,
+    awaited: Awaited,
+) {
     if !live.look(|session| session.is_over()) {
-        let ending = serve(live, engine, streams, awaited).await;
+        let ending = serve(live, (engine, pace), streams, awaited).await;
         live.change(|session, _| session.end(ending));
     }
     tokio::select! {
@@ -51,10 +57,16 @@ pub(super) async fn run(live: &Live, engine: &dyn Engine, streams: Streams, awai
 }
 
 /// Serves a session until it is known how it ends.
-async fn serve(live: &Live, engine: &dyn Engine, streams: Streams, awaited: Awaited) -> Ending {
+async fn serve(
+    live: &Live,
+    (engine, pace): (&dyn Engine, &Pace),
+    streams: Streams,
+    awaited: Awaited,
+) -> Ending {
     tokio::select! {
         ending = serve_streams(live, engine, streams, awaited) => ending,
         () = keep_attachments(live) => Ending::new(EndingReason::Detached, ""),
+        () = pumps::follow_screen(live, pace) => Ending::new(EndingReason::Detached, ""),
     }
 }
 
@@ -240,16 +252,18 @@ async fn keep_attachments(live: &Live) {
     loop {
         let departure = live
             .until(|session, now| {
-                session.expire(now);
+                let released = session.expire(now);
                 match session.next_departure() {
-                    Some(departure) => Found::This(departure),
-                    None => Found::Nothing(session.next_expiry()),
+                    None if !released => Found::Nothing(session.next_expiry()),
+                    departure => Found::This(departure),
                 }
             })
             .await;
-        // An expired writer may have ended stdin.
+        // There may be input, and an expired writer may have ended stdin.
         live.change(|_, _| {});
-        log_departure(live, &departure);
+        if let Some(departure) = departure {
+            log_departure(live, &departure);
+        }
     }
 }
 

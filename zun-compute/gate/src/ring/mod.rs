@@ -127,6 +127,11 @@ impl Ring {
         self.end
     }
 
+    /// How many bytes can be kept at present.
+    pub const fn capacity(&self) -> u64 {
+        self.capacity as u64
+    }
+
     /// Lets the ring grow to this many bytes.
     pub const fn raise_limit(&mut self, limit: usize) {
         if limit > self.limit {

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use zun_common::pty::{SessionEvent, Size};
 
 use super::token::KeyHash;
 use super::{ConnectionId, Session};
+use crate::replies::ReplyFilter;
 
 /// How long an acknowledgement of stdin may wait for output that goes with it.
 const ACK_DELAY: Duration = Duration::from_millis(20);
@@ -40,12 +41,19 @@ pub(super) struct Attachment {
     pub(super) window: u64,
     pub(super) stdout: Cursor,
     pub(super) stderr: Cursor,
+    pub(super) screen: ScreenState,
     /// Since when output waits to be sent.
     pub(super) pending_since: Option<Instant>,
     pub(super) stdin: Stdin,
+    /// Finds the replies of its terminal.
+    pub(super) replies: ReplyFilter,
+    /// The size of its terminal.
+    pub(super) size: Option<Size>,
+    /// When it typed last, in the order of all who type. 0 if never.
+    pub(super) typed: u64,
     pub(super) signals: Signals,
     /// What its client is to be told.
-    pub(super) events: VecDeque<Value>,
+    pub(super) events: VecDeque<SessionEvent>,
     /// Whether stderr has its turn.
     pub(super) stderr_next: bool,
     /// Whether the ending was sent on the current connection.
@@ -59,6 +67,15 @@ pub(super) struct Cursor {
     pub(super) sent: u64,
     /// The client has everything before this offset.
     pub(super) acknowledged: u64,
+}
+
+/// What the client has of the terminal's screen.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ScreenState {
+    /// The client gets the screen before it gets more output.
+    pub(super) is_due: bool,
+    /// The offset at which it was drawn last.
+    pub(super) drawn_at: Option<u64>,
 }
 
 /// How much of the client's stdin was accepted.

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use zun_common::pty::Size;
+use zun_common::pty::{SessionEvent, Size};
 
 use super::{AttachmentId, Session};
 
@@ -19,6 +18,8 @@ const MOST_SIGNALS: usize = 64;
 pub enum Control {
     /// Set the terminal's size.
     Resize(Size),
+    /// Set a slightly smaller size for a moment, so that the process draws its screen again, and then this one.
+    Redraw(Size),
     /// Send a signal to the process. Its name was checked.
     Signal(String),
 }
@@ -27,6 +28,8 @@ pub enum Control {
 pub(super) struct Controls {
     /// The newest sizes that the engine has not got.
     sizes: VecDeque<Size>,
+    /// The process should draw its screen again.
+    redraws: bool,
     signals: VecDeque<(AttachmentId, String)>,
     /// Whether the engine is just being asked to send the first signal.
     sending: bool,
@@ -51,7 +54,7 @@ impl Controls {
     pub(super) fn restored(record: ControlsRecord, id: impl Fn(u64) -> AttachmentId) -> Self {
         let ControlsRecord { sizes, signals, sending } = record;
         let signals = signals.into_iter().map(|(number, name)| (id(number), name));
-        Self { sizes, signals: signals.collect(), sending }
+        Self { sizes, redraws: false, signals: signals.collect(), sending }
     }
 
     pub(super) fn resize(&mut self, size: Size) {
@@ -62,6 +65,11 @@ impl Controls {
             self.sizes.pop_front();
         }
         self.sizes.push_back(size);
+    }
+
+    /// Asks the process to draw its screen again, once the terminal has a size.
+    pub(super) const fn redraw(&mut self) {
+        self.redraws = true;
     }
 
     /// Queues a signal. Returns whether there was room.
@@ -83,6 +91,10 @@ impl Session {
         }
         if let Some(size) = self.controls.sizes.pop_front() {
             return Some(Control::Resize(size));
+        }
+        if let (true, Some(size)) = (self.controls.redraws, self.terminal_size()) {
+            self.controls.redraws = false;
+            return Some(Control::Redraw(size));
         }
         let (_, name) = self.controls.signals.front()?;
         Some(Control::Signal(name.clone()))
@@ -115,7 +127,7 @@ impl Session {
             && let Some(attachment) = self.attachments.get_mut(id)
         {
             let number = attachment.signals.sent + 1;
-            let doubt = json!({ "type": "signal_in_doubt", "number": number, "name": name });
+            let doubt = SessionEvent::SignalInDoubt { number, name: name.clone() };
             attachment.events.push_back(doubt);
         }
         self.signalled(now);

@@ -10,6 +10,7 @@ use zun_common::pty::{Frame, STDIN_WINDOW, SessionKind, Stream, close};
 use zun_common::signal;
 
 use super::{AttachmentId, ConnectionId, Session};
+use crate::replies::Filtered;
 use crate::ring::read_at;
 
 /// The largest piece that is written to the engine and acknowledged at once.
@@ -24,6 +25,8 @@ const MOST_UNACKNOWLEDGED: u64 = 2 * STDIN_WINDOW;
 pub enum Chunk {
     /// Bytes for the process.
     Bytes(Bytes),
+    /// This many bytes that are not for the process. They count as written.
+    Dropped(usize),
     /// The end of stdin.
     End,
 }
@@ -93,6 +96,7 @@ impl InputQueue {
         for next in self.chunks.iter().rev() {
             match &next.chunk {
                 Chunk::Bytes(bytes) => at -= bytes.len() as u64,
+                Chunk::Dropped(_) => {}
                 Chunk::End => end = Some(at),
             }
         }
@@ -159,9 +163,7 @@ impl Session {
             Frame::Stdin(bytes) => self.stdin(id, bytes, now),
             Frame::StdinEnd => self.stdin_end(id),
             Frame::Resize(size) => {
-                if self.process.tty && self.may_write(id) {
-                    self.controls.resize(size);
-                }
+                self.sized(id, size);
                 Ok(())
             }
             Frame::Signal { number, name } => self.signal(id, number, name),
@@ -177,11 +179,6 @@ impl Session {
         }
     }
 
-    /// Whether the attachment's grant allows input. A read-only one has no channels for it.
-    fn may_write(&self, id: AttachmentId) -> bool {
-        self.attachments.get(&id).is_some_and(|attachment| attachment.may_write)
-    }
-
     fn stdin(&mut self, id: AttachmentId, bytes: Bytes, now: Instant) -> Result<(), Broken> {
         let Some(attachment) = self.attachments.get_mut(&id).filter(|found| found.writes) else {
             return Ok(());
@@ -191,13 +188,61 @@ impl Session {
         if stdin.ended || received - stdin.acknowledged > MOST_UNACKNOWLEDGED {
             return Err(close::PROTOCOL_ERROR);
         }
-        if !self.input.push(id, bytes) {
-            return Err(close::TRY_LATER);
-        }
         stdin.received = received;
         self.last_input = Some(now);
+        let accepted = if self.process.tty {
+            self.filter(id, &bytes, now)
+        } else {
+            self.input.push(id, bytes)
+        };
+        if !accepted {
+            return Err(close::TRY_LATER);
+        }
         self.drop_unwanted_input(now);
         Ok(())
+    }
+
+    /// Passes on what was typed on a terminal, without replies that the process does not expect. Returns whether there
+    /// was room.
+    fn filter(&mut self, id: AttachmentId, bytes: &[u8], now: Instant) -> bool {
+        let Some(attachment) = self.attachments.get_mut(&id) else { return true };
+        let mut replies = std::mem::take(&mut attachment.replies);
+        let filtered = replies.feed(bytes, now, |question| self.may_reply(id, question));
+        if let Some(attachment) = self.attachments.get_mut(&id) {
+            attachment.replies = replies;
+        }
+        self.filtered(id, filtered)
+    }
+
+    fn filtered(&mut self, id: AttachmentId, filtered: Filtered) -> bool {
+        let Filtered { bytes, settled, typed } = filtered;
+        if typed {
+            self.typed(id);
+        }
+        let dropped = settled - bytes.len();
+        let accepted = self.input.push(id, bytes.into());
+        if dropped > 0 {
+            let chunk = Chunk::Dropped(dropped);
+            self.input.chunks.push_back(InputChunk { from: Some(id), chunk });
+        }
+        accepted
+    }
+
+    /// Passes on input that looked like the beginning of a reply, whose rest has not arrived. Returns whether there was
+    /// some.
+    pub(super) fn release_input(&mut self, now: Instant) -> bool {
+        let mut released = false;
+        let ids: Vec<_> = self.attachments.keys().copied().collect();
+        for id in ids {
+            let expired = self.attachments.get_mut(&id).map(|found| found.replies.expired(now));
+            let Some(expired) = expired.filter(|expired| expired.settled > 0) else { continue };
+            released = true;
+            if !self.filtered(id, expired) {
+                self.expel(id, close::TRY_LATER, "no memory for its input");
+            }
+        }
+        self.drop_unwanted_input(now);
+        released
     }
 
     fn stdin_end(&mut self, id: AttachmentId) -> Result<(), Broken> {
@@ -253,6 +298,9 @@ impl Session {
             (Chunk::Bytes(bytes), Some(attachment)) => {
                 attachment.stdin.wrote(bytes.len() as u64, now);
             }
+            (Chunk::Dropped(length), Some(attachment)) => {
+                attachment.stdin.wrote(length as u64, now);
+            }
             (Chunk::End, attachment) => {
                 if let Some(attachment) = attachment {
                     attachment.stdin.wrote_end(now);
@@ -262,7 +310,7 @@ impl Session {
                     self.close_input(now);
                 }
             }
-            (Chunk::Bytes(_), None) => {}
+            (Chunk::Bytes(_) | Chunk::Dropped(_), None) => {}
         }
     }
 

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use zun_common::pty::{ClientHello, Replay, Resume, ServerHello, SessionKind, close};
 
-use super::attachment::{Attachment, Cursor, Signals, Stdin};
+use super::attachment::{Attachment, Cursor, ScreenState, Signals, Stdin};
+use super::screen::Follower;
 use super::token::{KeyHash, Token};
 use super::{AttachmentId, Connection, ConnectionId, Session};
+use crate::replies::ReplyFilter;
+use crate::ring::Ring;
 
-/// How much earlier output a terminal shows to a client that asks for the screen, in bytes.
-const SCREEN: u64 = 64 << 10;
 /// The smallest and the largest window of a client, in bytes.
 const WINDOWS: (u64, u64) = (4 << 10, 4 << 20);
 
@@ -70,9 +71,6 @@ impl Session {
         }
         let Join { name, token, key, grant, may_write, hello } = join;
         let writes = may_write && hello.writes;
-        if let Some(size) = hello.size.filter(|_| may_write && self.process.tty) {
-            self.controls.resize(size);
-        }
         let attachment = Attachment {
             name,
             token: token.hash(),
@@ -85,10 +83,17 @@ impl Session {
             connection: None,
             lost_at: None,
             window: hello.window.clamp(WINDOWS.0, WINDOWS.1),
-            stdout: self.replayed(hello.replay, self.stdout.start(), self.stdout.end()),
-            stderr: self.replayed(hello.replay, self.stderr.start(), self.stderr.end()),
+            stdout: replayed(hello.replay, &self.stdout),
+            stderr: replayed(hello.replay, &self.stderr),
+            screen: ScreenState {
+                is_due: self.process.tty && hello.replay == Replay::Screen,
+                drawn_at: None,
+            },
             pending_since: Some(now),
             stdin: Stdin::default(),
+            replies: ReplyFilter::default(),
+            size: None,
+            typed: 0,
             signals: Signals::default(),
             events: VecDeque::new(),
             stderr_next: false,
@@ -96,15 +101,12 @@ impl Session {
         };
         let id = AttachmentId(self.next_id());
         self.attachments.insert(id, attachment);
-        self.connect(id, token.into_text(), false).ok_or(JoinRefused::Unknown)
-    }
-
-    fn replayed(&self, replay: Replay, start: u64, end: u64) -> Cursor {
-        Cursor::at(match replay {
-            Replay::All => start,
-            Replay::Screen if self.process.tty => start.max(end.saturating_sub(SCREEN)),
-            Replay::Screen | Replay::None => end,
-        })
+        let connection = self.connect(id, token.into_text(), false).ok_or(JoinRefused::Unknown)?;
+        self.announce_joined(id);
+        if let Some(size) = hello.size {
+            self.sized(id, size);
+        }
+        Ok(connection)
     }
 
     /// Whether the attachment with this ID can be resumed with this key and token.
@@ -132,6 +134,9 @@ impl Session {
         if resume.stdout > attachment.stdout.sent || resume.stderr > attachment.stderr.sent {
             return Err(JoinRefused::ImpossibleOffset);
         }
+        // A screen that was drawn for the client on the lost connection may not have arrived.
+        attachment.screen.is_due |=
+            attachment.screen.drawn_at.is_some_and(|drawn| resume.stdout <= drawn);
         attachment.stdout = Cursor::at(resume.stdout);
         attachment.stderr = Cursor::at(resume.stderr);
         attachment.window = hello.window.clamp(WINDOWS.0, WINDOWS.1);
@@ -141,10 +146,11 @@ impl Session {
         attachment.stdin.repeat_ack = true;
         attachment.stdin.end_acknowledged = false;
         attachment.signals.acknowledged = 0;
-        if let Some(size) = hello.size.filter(|_| attachment.may_write && self.process.tty) {
-            self.controls.resize(size);
+        let connection = self.connect(id, resume.token, true).ok_or(JoinRefused::Unknown)?;
+        if let Some(size) = hello.size {
+            self.sized(id, size);
         }
-        self.connect(id, resume.token, true).ok_or(JoinRefused::Unknown)
+        Ok(connection)
     }
 
     fn connect(&mut self, id: AttachmentId, token: String, resumed: bool) -> Option<ConnectionId> {
@@ -164,6 +170,7 @@ impl Session {
             stdin: self.process.stdin,
             writes: attachment.writes,
             running: self.process.running,
+            has_screen: self.follower.as_ref().is_some_and(Follower::is_complete),
             resumed,
             stdin_next: attachment.stdin.received,
             stdin_ended: attachment.stdin.ended,
@@ -177,6 +184,15 @@ impl Session {
         let hello = Some(Box::new(hello));
         let close = self.restarting.then_some(close::RESTARTING);
         self.connections.insert(new, Connection { attachment: id, hello, pong: None, close });
+        self.introduce(id);
         Some(new)
     }
+}
+
+/// Where an attachment begins in a stream.
+const fn replayed(replay: Replay, ring: &Ring) -> Cursor {
+    Cursor::at(match replay {
+        Replay::All => ring.start(),
+        Replay::Screen | Replay::None => ring.end(),
+    })
 }

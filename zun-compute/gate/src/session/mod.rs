@@ -16,7 +16,9 @@ mod input;
 mod join;
 mod output;
 mod record;
+mod screen;
 mod token;
+mod viewers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -32,12 +34,15 @@ pub use input::{Chunk, InputChunk};
 pub use join::{Join, JoinRefused};
 pub use output::{LARGEST_READ, Next};
 pub use record::{Files, MOST_ATTACHMENTS, Progress, SessionRecord, Taken};
+pub(crate) use screen::STEP as SCREEN_STEP;
 pub use token::{KeyHash, Token};
 
 use crate::ring::{Memory, Ring};
 use attachment::Attachment;
 use controls::Controls;
 use input::InputQueue;
+use screen::Follower;
+use viewers::{Questions, SizeOwner};
 
 /// What limits a session.
 #[derive(Debug, Clone)]
@@ -119,6 +124,10 @@ pub struct Session {
     limits: Limits,
     stdout: Ring,
     stderr: Ring,
+    /// The screen, if there is a terminal.
+    follower: Option<Follower>,
+    size_owner: SizeOwner,
+    questions: Questions,
     attachments: BTreeMap<AttachmentId, Attachment>,
     connections: BTreeMap<ConnectionId, Connection>,
     input: InputQueue,
@@ -147,6 +156,9 @@ impl Session {
             process,
             stdout: ring(files.stdout, of_stdout),
             stderr: ring(files.stderr, of_stderr),
+            follower: process.tty.then(|| Follower::new(!process.running)),
+            size_owner: SizeOwner::default(),
+            questions: Questions::default(),
             limits,
             attachments: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -218,8 +230,10 @@ impl Session {
         }
     }
 
-    /// Forgets attachments whose clients have not come back in time.
-    pub fn expire(&mut self, now: Instant) {
+    /// Forgets attachments whose clients have not come back in time, and passes on input that was held for too long.
+    /// Returns whether there was such input.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let released = self.release_input(now);
         let expired: Vec<_> = self
             .attachments
             .iter()
@@ -233,11 +247,15 @@ impl Session {
                 self.end_stdin_without_writers();
             }
         }
+        released
     }
 
     /// When [`Session::expire`] has something to do at the earliest.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.attachments.values().filter_map(|attachment| self.expiry(attachment)).min()
+        let all = self.attachments.values();
+        all.flat_map(|attachment| [self.expiry(attachment), attachment.replies.expires_at()])
+            .flatten()
+            .min()
     }
 
     fn expiry(&self, attachment: &Attachment) -> Option<Instant> {
@@ -253,6 +271,7 @@ impl Session {
 
     fn depart(&mut self, id: AttachmentId, reason: &'static str) {
         if let Some(attachment) = self.attachments.remove(&id) {
+            self.announce_left(id, &attachment);
             self.departures.push_back(attachment.departure(reason));
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use zun_common::docker_stream::Stream as EngineStream;
 use zun_common::pty::{Channel, Frame, Stream, close};
 
-use super::attachment::{Attachment, Cursor};
+use super::attachment::{Attachment, Cursor, ScreenState};
 use super::{AttachmentId, ConnectionId, Session};
 use crate::ring::Ring;
 
@@ -63,7 +63,10 @@ impl Session {
     /// The engine has sent output.
     pub fn output(&mut self, stream: EngineStream, bytes: &[u8], now: Instant) {
         match stream {
-            EngineStream::Stdout => self.stdout.push(bytes),
+            EngineStream::Stdout => {
+                self.limit_lag(bytes.len());
+                self.stdout.push(bytes);
+            }
             EngineStream::Stderr => self.stderr.push(bytes),
         }
         self.process.running = true;
@@ -103,7 +106,14 @@ impl Session {
             return Next::Close(close::UNKNOWN_SESSION);
         };
         let rings = (&self.stdout, &self.stderr);
-        if !self.process.tty && attachment.is_behind(rings) {
+        if self.process.tty {
+            if let Some(message) = attachment.next_gap(&self.stdout) {
+                return Next::Message(message);
+            }
+            if attachment.screen.is_due {
+                return self.next_snapshot(id);
+            }
+        } else if attachment.is_behind(rings) {
             self.expel(id, close::TOO_SLOW, "too slow");
             return Next::Close(close::TOO_SLOW);
         }
@@ -126,7 +136,34 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Draws the screen for an attachment, whose output goes on from there.
+    fn next_snapshot(&mut self, id: AttachmentId) -> Next {
+        let Some((snapshot, redraws)) = self.snapshot() else { return Next::Wait(None) };
+        let end = self.stdout.end();
+        if redraws {
+            self.controls.redraw();
+        }
+        if let Some(attachment) = self.attachments.get_mut(&id) {
+            attachment.stdout = Cursor::at(end);
+            attachment.screen = ScreenState { is_due: false, drawn_at: Some(end) };
+        }
+        Next::Message(snapshot.encode())
+    }
+}
+
 impl Attachment {
+    /// On a terminal: if the ring has dropped output that it has not got, it gets a gap instead, and then the screen.
+    fn next_gap(&mut self, ring: &Ring) -> Option<Bytes> {
+        let (from, to) = (self.stdout.sent, ring.end());
+        if from >= ring.start() || self.stdout.in_flight() >= self.window {
+            return None;
+        }
+        self.stdout = Cursor::at(to);
+        self.screen.is_due = true;
+        Some(Frame::Gap { stream: Stream::Stdout, from, to }.encode())
+    }
+
     /// Whether the rings have dropped output that it has not got.
     const fn is_behind(&self, (stdout, stderr): (&Ring, &Ring)) -> bool {
         self.stdout.sent < stdout.start() || self.stderr.sent < stderr.start()
@@ -141,33 +178,27 @@ impl Attachment {
         let room =
             |cursor: &Cursor, ring: &Ring| cursor.sent < ring.end() && cursor.in_flight() < window;
         let sendable = (room(&self.stdout, rings.0), room(&self.stderr, rings.1));
-        let (channel, stream) = match sendable {
+        let channel = match sendable {
             (false, false) => {
                 if self.has_all(rings) {
                     self.pending_since = None;
                 }
                 return Next::Wait(None);
             }
-            (true, true) if self.stderr_next => (Channel::Stderr, Stream::Stderr),
-            (true, _) => (Channel::Stdout, Stream::Stdout),
-            (false, true) => (Channel::Stderr, Stream::Stderr),
+            (true, true) if self.stderr_next => Channel::Stderr,
+            (true, _) => Channel::Stdout,
+            (false, true) => Channel::Stderr,
         };
-        let (cursor, ring) = match stream {
-            Stream::Stderr => (&mut self.stderr, rings.1),
-            Stream::Stdout | Stream::Stdin | Stream::Signals | Stream::StdinEnd => {
-                (&mut self.stdout, rings.0)
-            }
+        let (cursor, ring) = if channel == Channel::Stderr {
+            (&mut self.stderr, rings.1)
+        } else {
+            (&mut self.stdout, rings.0)
         };
         let due = self.pending_since.unwrap_or(now) + BATCH_DELAY;
         if !all_at_once && ring.end() - cursor.sent < BATCH && now < due {
             return Next::Wait(Some(due));
         }
         self.stderr_next = channel == Channel::Stdout;
-        if cursor.sent < ring.start() {
-            let (from, to) = (cursor.sent, ring.start());
-            *cursor = Cursor::at(to);
-            return Next::Message(Frame::Gap { stream, from, to }.encode());
-        }
         let message = piece(channel, cursor, ring, window);
         if self.has_all(rings) {
             self.pending_since = None;

@@ -16,17 +16,19 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tracing::warn;
 use zun_common::docker_stream::Stream as EngineStream;
-use zun_common::pty::Ending;
+use zun_common::pty::{Ending, SessionEvent, Size};
 
-use super::attachment::{Attachment, Cursor, Signals, Stdin};
+use super::attachment::{Attachment, Cursor, ScreenState, Signals, Stdin};
 use super::controls::{Controls, ControlsRecord};
 use super::input::InputQueue;
+use super::screen::Follower;
 use super::token::KeyHash;
+use super::viewers::{Questions, SizeOwner};
 use super::{AttachmentId, Limits, Process, Session, SpillLimits};
 use crate::kept::{MOST_NUMBERS, memory_file};
+use crate::replies::ReplyFilter;
 use crate::ring::{Places, Ring, Spill};
 
 /// The files of a session.
@@ -72,6 +74,7 @@ fn spill_files(directory: &Path) -> Option<[File; 2]> {
 
 /// The state of a session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub struct SessionRecord {
     process: Process,
     #[serde(default)]
@@ -85,6 +88,12 @@ pub struct SessionRecord {
     #[serde(default)]
     attachments: BTreeMap<u64, AttachmentRecord>,
     last_id: u64,
+    /// Whose size the terminal has, and which.
+    #[serde(default)]
+    size: (Option<u64>, Option<Size>),
+    /// Whether the gate has held the stream since the start of the process.
+    #[serde(default)]
+    has_screen: bool,
 }
 
 /// The state of an attachment.
@@ -111,7 +120,15 @@ pub(super) struct AttachmentRecord {
     signals: (u64, u64),
     /// What its client is still to be told.
     #[serde(default)]
-    events: VecDeque<Value>,
+    events: VecDeque<SessionEvent>,
+    /// The size of its terminal.
+    #[serde(default)]
+    size: Option<Size>,
+    #[serde(default)]
+    typed: u64,
+    /// Whether it gets the screen, or may not have got it.
+    #[serde(default)]
+    draws: bool,
 }
 
 /// The place in the engine's output up to which everything is in the rings.
@@ -215,6 +232,8 @@ impl Session {
             controls: self.controls.record(|id| id.0),
             attachments: attachments.map(|(id, one)| (id.0, one.record())).collect(),
             last_id: self.last_id,
+            size: self.size_record(),
+            has_screen: self.follower.as_ref().is_some_and(Follower::is_complete),
         }
     }
 
@@ -245,8 +264,17 @@ impl Session {
         passed: u64,
         now: Instant,
     ) -> Self {
-        let SessionRecord { mut process, exited, closed, ending, controls, attachments, last_id } =
-            record;
+        let SessionRecord {
+            mut process,
+            exited,
+            closed,
+            ending,
+            controls,
+            attachments,
+            last_id,
+            size,
+            has_screen,
+        } = record;
         let Progress { taken, stdout, stderr, running, spooled, end, input_closed, .. } = progress;
         process.running = ending.is_none() && (process.running || running);
         let [of_stdout, of_stderr] = files.spills(&limits.spill);
@@ -264,9 +292,16 @@ impl Session {
             let accepted = accepted.get(&id).copied().unwrap_or_default();
             (AttachmentId(id), Attachment::restored(one, accepted, (&stdout, &stderr), now))
         });
+        let attachments: BTreeMap<_, _> = attachments.collect();
+        let follower = Follower::restored(stdout.start(), size.1, has_screen);
+        let typed = attachments.values().map(|one: &Attachment| one.typed);
+        let size_owner = SizeOwner::restored(size, typed);
         let mut session = Self {
             process,
-            attachments: attachments.collect(),
+            attachments,
+            follower: process.tty.then_some(follower),
+            size_owner,
+            questions: Questions::default(),
             stdout,
             stderr,
             connections: BTreeMap::new(),
@@ -310,7 +345,7 @@ impl Session {
     pub fn reattached(&mut self, offset: u64) {
         self.taken = Taken { offset, frame: None };
         for attachment in self.attachments.values_mut() {
-            attachment.events.push_back(json!({ "type": "reattached" }));
+            attachment.events.push_back(SessionEvent::Reattached);
         }
     }
 
@@ -340,6 +375,10 @@ impl Attachment {
             has: (self.stdout.acknowledged, self.stderr.acknowledged),
             signals: (self.signals.received, self.signals.sent),
             events: self.events.clone(),
+            size: self.size,
+            typed: self.typed,
+            draws: self.screen.is_due
+                || self.screen.drawn_at.is_some_and(|at| at >= self.stdout.acknowledged),
         }
     }
 
@@ -362,6 +401,9 @@ impl Attachment {
             has,
             signals: (signalled, sent),
             events,
+            size,
+            typed,
+            draws,
         } = record;
         // The former gate may have sent all that was there.
         let cursor = |ring: &Ring, has: u64| Cursor { sent: ring.end(), acknowledged: has };
@@ -390,6 +432,10 @@ impl Attachment {
                 end_written: ended,
                 ..Stdin::default()
             },
+            replies: ReplyFilter::default(),
+            size,
+            typed,
+            screen: ScreenState { is_due: draws, drawn_at: None },
             signals: Signals { received: signalled, sent, acknowledged: 0 },
             events,
             stderr_next: false,

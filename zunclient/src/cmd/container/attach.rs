@@ -90,7 +90,8 @@ impl Attach {
         if !runs {
             out::notice(&format!("waiting for {} to start", container.name));
         }
-        let begin = if runs && !self.read_only { OnOpen::Redraw } else { OnOpen::Nothing };
+        let redraws = runs && !self.read_only && !opened.console.has_screen;
+        let begin = if redraws { OnOpen::Redraw } else { OnOpen::Nothing };
         Ok(session.hold(opened, begin, &mut signals).await?)
     }
 }

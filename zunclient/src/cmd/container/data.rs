@@ -48,6 +48,7 @@ async fn open(
         endpoint,
         key: request.key,
         input: false,
+        shows_screen: false,
         until: WaitCondition::NextExit,
         renewal: None,
         link: LinkTimeouts::default(),

@@ -159,6 +159,7 @@ impl Session<'_> {
             endpoint,
             key,
             input: self.input,
+            shows_screen: Stdio::of_process().stdout_is_terminal,
             until,
             renewal: Some(Arc::new(renewal)),
             link: LinkTimeouts::default(),
@@ -366,8 +367,8 @@ pub(super) fn terminal(
         }
         (true | false, _) => size::none(),
     };
-    let link_status = if person && stdio.stdout_is_terminal {
-        LinkStatus::in_line(console_flags.escape.0)
+    let link_status = if tty && stdio.stdout_is_terminal {
+        LinkStatus::in_line(console_flags.escape.0.filter(|_| person))
     } else {
         LinkStatus::by_messages(person)
     };

@@ -80,8 +80,12 @@ impl Start {
         }
         // zun attaches before the start, even if the container has run before, so no output is missed.
         let runs = matches!(container.status, Status::Running | Status::Restarting);
-        let begin = if runs { OnOpen::Redraw } else { OnOpen::Start };
         let opened = unless_ended(&mut signals, session.dial(!runs)).await?;
+        let begin = match (runs, opened.console.has_screen) {
+            (false, _) => OnOpen::Start,
+            (true, false) => OnOpen::Redraw,
+            (true, true) => OnOpen::Nothing,
+        };
         Ok(session.hold(opened, begin, &mut signals).await?)
     }
 }

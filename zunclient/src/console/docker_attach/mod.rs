@@ -86,6 +86,7 @@ impl Connection for DockerAttach {
             input,
             control: Box::new(AttachControl { control_calls, resize }),
             running: None,
+            has_screen: false,
         })
     }
 }

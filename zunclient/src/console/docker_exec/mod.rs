@@ -93,6 +93,7 @@ impl Connection for DockerExec {
             input: Box::new(ExecInput { input, tty: endpoint.tty }),
             control: Box::new(ExecControl { control_calls, resize }),
             running: None,
+            has_screen: false,
         })
     }
 }

@@ -77,7 +77,7 @@ impl Host for Gate {
 impl Pty {
     /// Checks the endpoint, without connecting.
     pub fn new(dial: &Dial) -> Result<Self, ConsoleError> {
-        let Dial { endpoint, key, input, link, proxies, tasks, .. } = dial;
+        let Dial { endpoint, key, input, shows_screen, link, proxies, tasks, .. } = dial;
         let address = endpoint.calls.pty.as_deref().ok_or(ConsoleError::NoAddress("pty"))?;
         let link = LinkTimeouts {
             connect: link.connect.min(CONNECT_TIMEOUT),
@@ -90,9 +90,12 @@ impl Pty {
         let hello = ClientHello {
             size: None,
             writes: *input && endpoint.stdin,
-            // A run that begins now is shown from its first byte. Earlier output of a running process may contain
-            // questions to the terminal, whose answers would go to the process as if they were typed.
-            replay: if endpoint.running { Replay::None } else { Replay::All },
+            // A run that begins now is shown from its first byte.
+            replay: match (endpoint.running, shows_screen) {
+                (false, _) => Replay::All,
+                (true, true) => Replay::Screen,
+                (true, false) => Replay::None,
+            },
             window: WINDOW,
             resume: None,
         };
@@ -122,7 +125,8 @@ async fn open_at<H: Host>(
         let is_refusal = matches!(error, ConsoleError::Refused { .. });
         if is_refusal { error } else { ConsoleError::MayHaveStarted(Box::new(error)) }
     })?;
-    let ServerHello { running, .. } = hello;
+    let ServerHello { running, has_screen, .. } = hello;
+    let has_screen = has_screen && wants.replay == Replay::Screen;
     let bad = |problem| ConsoleError::BadAnswer { address: host.address().authority(), problem };
     let session =
         Session::new(wants, hello, Instant::now()).map_err(|violation| bad(violation.0))?;
@@ -135,5 +139,6 @@ async fn open_at<H: Host>(
         input: Box::new(PtyInput { shared: Arc::clone(&shared), driver_ended }),
         control: Box::new(PtyControl(shared)),
         running: Some(running),
+        has_screen,
     })
 }

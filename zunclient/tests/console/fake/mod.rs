@@ -124,6 +124,7 @@ impl Engine {
             endpoint,
             key: request.key,
             input: true,
+            shows_screen: false,
             until: WaitCondition::NextExit,
             renewal: None,
             link: LinkTimeouts::default(),

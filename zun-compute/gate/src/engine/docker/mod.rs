@@ -9,6 +9,7 @@ mod http;
 use std::future::ready;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,6 +27,9 @@ use crate::session::{Control, Process};
 use answers::{ContainerAnswer, ExecAnswer};
 use failed_start::Start;
 use http::{Call, Http};
+
+/// How long the process sees another size, so that it notices the change.
+const OTHER_SIZE: Duration = Duration::from_millis(50);
 
 /// The oldest version of Docker's API that the gate speaks: Docker 20.10.
 const OLDEST: ApiVersion = ApiVersion { major: 1, minor: 41 };
@@ -206,6 +210,12 @@ impl Engine for Docker {
         let (doing, tail) = match control {
             Control::Resize(Size { width, height }) => {
                 ("resize the terminal", format!("/resize?h={height}&w={width}"))
+            }
+            Control::Redraw(size) => {
+                let smaller = Size { height: size.height.saturating_sub(1).max(1), ..*size };
+                self.control(target, &Control::Resize(smaller)).await?;
+                tokio::time::sleep(OTHER_SIZE).await;
+                return self.control(target, &Control::Resize(*size)).await;
             }
             Control::Signal(name) => ("send the signal", format!("/kill?signal={name}")),
         };

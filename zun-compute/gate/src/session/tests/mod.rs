@@ -4,13 +4,18 @@ mod cuts;
 mod ends;
 mod restarts;
 mod rights;
+mod screens;
 mod streams;
+mod viewers;
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use zun_common::docker_stream::Stream as EngineStream;
-use zun_common::pty::{ClientHello, Frame, Replay, Resume, ServerHello, SessionKind, Size, Stream};
+use zun_common::pty::{
+    ClientHello, Frame, Replay, Resume, ServerHello, SessionEvent, SessionKind, Size, Stream,
+    ViewerMode,
+};
 
 use super::*;
 
@@ -45,6 +50,7 @@ pub(super) struct Client {
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
     pub(super) acks: Vec<(Stream, u64)>,
+    pub(super) events: Vec<SessionEvent>,
     pub(super) other: Vec<Frame>,
     pub(super) closed: Option<u16>,
 }
@@ -74,7 +80,8 @@ impl Client {
         let Ok(Some(Frame::Hello(hello))) = Frame::decode(&message) else { panic!("no hello") };
         let closed = None;
         let (stdout, stderr, acks, other) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { key, id, hello: *hello, stdout, stderr, acks, other, closed }
+        let events = Vec::new();
+        Self { key, id, hello: *hello, stdout, stderr, acks, events, other, closed }
     }
 
     /// Receives all that the session has at this time.
@@ -95,9 +102,9 @@ impl Client {
         match Frame::decode(&message).expect("valid").expect("known") {
             Frame::Stdout(bytes) => self.stdout.extend(&bytes),
             Frame::Stderr(bytes) => self.stderr.extend(&bytes),
+            Frame::Event(event) => self.events.push(event),
             Frame::Ack { stream, offset } => self.acks.push((stream, offset)),
             other @ (Frame::Status(_)
-            | Frame::Event(_)
             | Frame::Ping(_)
             | Frame::Pong(_)
             | Frame::Gap { .. }
@@ -143,6 +150,7 @@ pub(super) fn engine_reads(session: &mut Session, now: Instant) -> (Vec<u8>, boo
     while let Some(next) = session.next_input() {
         match next.chunk {
             Chunk::Bytes(piece) => bytes.extend(&piece),
+            Chunk::Dropped(_) => {}
             Chunk::End => ended = true,
         }
         session.wrote(now);

@@ -70,8 +70,8 @@ fn a_signal_that_may_have_been_sent_is_not_sent_again_and_its_client_is_told() {
     let mut client = client.again(&mut session, client.resume(0, 0), now);
     assert_eq!(client.hello.signal_next, 3);
     client.receive(&mut session, now);
-    let [Frame::Event(told)] = client.other.as_slice() else { panic!("{:?}", client.other) };
-    assert_eq!((&told["type"], &told["name"]), (&"signal_in_doubt".into(), &"SIGUSR1".into()));
+    let doubt = SessionEvent::SignalInDoubt { number: 1, name: "SIGUSR1".to_owned() };
+    assert!(client.events.contains(&doubt), "{:?}", client.events);
 }
 
 #[test]
@@ -95,4 +95,26 @@ fn fields_of_a_newer_gate_are_ignored_and_missing_ones_have_defaults() {
     fields.insert("newer".to_owned(), 1.into());
     fields.retain(|name, _| ["process", "last_id", "newer"].contains(&name.as_str()));
     assert!(serde_json::from_value::<SessionRecord>(record).is_ok());
+}
+
+#[test]
+fn the_screen_and_whose_size_it_has_are_the_same_after_a_restart() {
+    let kind = SessionKind::Container;
+    let mut session = session_of(Process { kind, tty: true, stdin: true, running: false });
+    let now = Instant::now();
+    let asked = ClientHello { size: Some(SIZE), ..hello() };
+    let owner = join(&mut session, asked, now);
+    session.resized(SIZE);
+    prints(&mut session, b"\x1b[?1049h\x1b[?1000h\x1b[Htext", now);
+    let mut session = again(session, 0, now);
+    let mut late = join(&mut session, ClientHello { replay: Replay::Screen, ..hello() }, now);
+    late.receive(&mut session, now);
+    assert!(late.hello.has_screen);
+    let Some(Frame::Snapshot { size, draw, .. }) = late.other.last() else { panic!("no screen") };
+    let drawn = String::from_utf8_lossy(draw);
+    assert!(drawn.contains("\x1b[?1049h") && drawn.contains("\x1b[?1000h"), "{drawn:?}");
+    assert!(*size == SIZE && drawn.contains("text"), "{drawn:?}");
+    let SessionEvent::SizeOwner { size, .. } = late.events[1] else { panic!("{:?}", late.events) };
+    assert_eq!(size, SIZE);
+    drop(owner);
 }

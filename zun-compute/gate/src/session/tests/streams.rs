@@ -61,7 +61,7 @@ fn a_client_that_acknowledges_nothing_gets_its_window_and_no_more() {
 }
 
 #[test]
-fn on_a_terminal_a_stalled_viewer_gets_a_gap_and_stops_nobody() {
+fn on_a_terminal_a_stalled_viewer_gets_a_gap_and_the_screen_and_stops_nobody() {
     let (mut session, now) = (session(true), Instant::now());
     let mut stalled = join(&mut session, hello(), now);
     let mut other = join(&mut session, hello(), now);
@@ -72,15 +72,20 @@ fn on_a_terminal_a_stalled_viewer_gets_a_gap_and_stops_nobody() {
         other.acknowledge(&mut session, now);
         stalled.receive(&mut session, now);
     }
-    other.receive(&mut session, now);
-    let all = 100 * (64 << 10);
+    prints(&mut session, b"\r\nlast", now);
+    other.receive(&mut session, now + Duration::from_secs(1));
+    let all = 100 * (64 << 10) + 6;
     assert_eq!((other.stdout.len(), stalled.stdout.len()), (all, 64 << 10));
     stalled.acknowledge(&mut session, now);
-    stalled.receive_one(&mut session, now);
-    let (from, to) = (64 << 10, (all - RING) as u64);
-    assert_eq!(stalled.other, [Frame::Gap { stream: Stream::Stdout, from, to }]);
     stalled.receive(&mut session, now);
-    assert_eq!(stalled.stdout.len(), 2 * (64 << 10));
+    let (from, to) = (64 << 10, all as u64);
+    assert_eq!(stalled.other[0], Frame::Gap { stream: Stream::Stdout, from, to });
+    let Frame::Snapshot { offset, ref draw, .. } = stalled.other[1] else { panic!("no screen") };
+    assert_eq!(offset, to);
+    assert!(String::from_utf8_lossy(draw).contains("xxx\r\nlast"), "{draw:?}");
+    prints(&mut session, b"more", now);
+    stalled.receive(&mut session, now + Duration::from_secs(1));
+    assert_eq!((stalled.stdout.len(), stalled.other.len()), ((64 << 10) + 4, 2));
 }
 
 #[test]
@@ -135,7 +140,7 @@ fn after_the_exit_the_last_output_is_taken_even_if_nobody_reads() {
 fn a_late_joiner_gets_what_it_asks_for() {
     let (mut session, now) = (session(true), Instant::now());
     prints(&mut session, &vec![b'x'; 100 << 10], now);
-    for (replay, from) in [(Replay::All, 0), (Replay::Screen, 36 << 10), (Replay::None, 100 << 10)]
+    for (replay, from) in [(Replay::All, 0), (Replay::Screen, 100 << 10), (Replay::None, 100 << 10)]
     {
         let mut late = join(&mut session, ClientHello { replay, ..hello() }, now);
         assert_eq!(late.hello.stdout_next, from, "{replay:?}");

@@ -34,6 +34,7 @@ impl Gate {
             stdin: true,
             writes: true,
             running: true,
+            has_screen: false,
             resumed: client.resume.is_some(),
             stdin_next: self.stdin.len() as u64,
             stdin_ended: self.has_ended,

@@ -199,6 +199,7 @@ impl Gate {
             stdin: true,
             writes: client.writes,
             running: true,
+            has_screen: false,
             resumed: client.resume.as_ref().is_some_and(|resume| resume.token == "token"),
             stdin_next: state.stdin.len() as u64,
             stdin_ended: state.stdin_ended,

@@ -1,0 +1,135 @@
+//! Several clients of one terminal: whose size it has, whose replies arrive, and what the others are told.
+
+use super::*;
+
+const LARGE: Size = Size { width: 120, height: 40 };
+const TINY: Size = Size { width: 40, height: 10 };
+
+/// Joins with a terminal of this size.
+fn joins(session: &mut Session, size: Size, may_write: bool, now: Instant) -> Client {
+    let asked = ClientHello { size: Some(size), replay: Replay::None, ..hello() };
+    join_with(session, asked, may_write, now).expect("joined")
+}
+
+/// The sizes that the engine is asked for.
+fn sizes(session: &mut Session) -> Vec<Size> {
+    let mut sizes = Vec::new();
+    while let Some(control) = session.next_control() {
+        match control {
+            Control::Resize(size) => {
+                session.resized(size);
+                sizes.push(size);
+            }
+            other @ (Control::Redraw(_) | Control::Signal(_)) => panic!("{other:?}"),
+        }
+    }
+    sizes
+}
+
+fn types(client: &Client, session: &mut Session, bytes: &[u8], now: Instant) -> Vec<u8> {
+    client.types(session, bytes, now);
+    engine_reads(session, now).0
+}
+
+#[test]
+fn who_types_has_the_size_and_read_only_viewers_replies_and_the_mouse_change_nothing() {
+    let (mut session, now) = (session(true), Instant::now());
+    let mut owner = joins(&mut session, LARGE, true, now);
+    let watcher = joins(&mut session, TINY, false, now);
+    let mut writer = joins(&mut session, SIZE, true, now);
+    assert_eq!(sizes(&mut session), [LARGE]);
+    session.receive(watcher.id, Frame::Resize(TINY), now);
+    session.receive(writer.id, Frame::Resize(SIZE), now);
+    for report in [&b"\x1b[<0;1;1M"[..], b"\x1b[I", b"\x1b[?1;2c", b"\x1b[M !!"] {
+        types(&writer, &mut session, report, now);
+    }
+    assert_eq!(sizes(&mut session), []);
+    assert_eq!(types(&writer, &mut session, b"l", now), b"l");
+    assert_eq!(sizes(&mut session), [SIZE]);
+    // The former owner's window changes: that counts once it types.
+    session.receive(owner.id, Frame::Resize(Size { width: 100, height: 30 }), now);
+    assert_eq!(sizes(&mut session), []);
+    for client in [&mut owner, &mut writer] {
+        client.receive(&mut session, now);
+        let last = client.events.last().expect("an event");
+        let SessionEvent::SizeOwner { size, .. } = last else { panic!("{last:?}") };
+        assert_eq!(*size, SIZE);
+    }
+    session.disconnect(writer.id, Left::Detached, now);
+    assert_eq!(sizes(&mut session), [Size { width: 100, height: 30 }]);
+}
+
+#[test]
+fn an_owner_whose_link_is_lost_keeps_the_size_until_somebody_else_joins_or_types() {
+    let (mut session, now) = (session(true), Instant::now());
+    let owner = joins(&mut session, LARGE, true, now);
+    session.disconnect(owner.id, Left::Lost, now);
+    assert_eq!(sizes(&mut session), [LARGE]);
+    let _second = joins(&mut session, SIZE, true, now);
+    assert_eq!(sizes(&mut session), [SIZE]);
+}
+
+#[test]
+fn of_three_writers_only_the_owner_of_the_size_replies_once() {
+    let (mut session, now) = (session(true), Instant::now());
+    let clients: Vec<_> = (0..3).map(|_| joins(&mut session, SIZE, true, now)).collect();
+    types(&clients[1], &mut session, b"x", now);
+    prints(&mut session, b"\x1b[c\x1b[6n\x1b]11;?\x07", now);
+    let replies = [&b"\x1b[?1;2c"[..], b"\x1b[1;5R", b"\x1b]11;rgb:0/0/0\x07"];
+    for (number, client) in clients.iter().enumerate() {
+        for reply in replies {
+            let expected = if number == 1 { reply } else { b"" };
+            assert_eq!(types(client, &mut session, reply, now), expected, "{number} {reply:?}");
+        }
+    }
+    // The questions are answered.
+    for reply in replies {
+        assert_eq!(types(&clients[1], &mut session, reply, now), b"");
+    }
+}
+
+#[test]
+fn dropped_input_is_acknowledged_in_its_order() {
+    let (mut session, now) = (session(true), Instant::now());
+    let mut client = joins(&mut session, SIZE, true, now);
+    assert_eq!(types(&client, &mut session, b"a\x1b[?1;2cb", now), b"ab");
+    client.receive(&mut session, now + Duration::from_secs(1));
+    assert_eq!(client.acks, [(Stream::Stdin, 9)]);
+    let again = client.again(&mut session, client.resume(0, 0), now);
+    assert_eq!(again.hello.stdin_next, 9);
+}
+
+#[test]
+fn input_that_looks_like_the_beginning_of_a_reply_is_passed_on_after_a_moment() {
+    let (mut session, now) = (session(true), Instant::now());
+    let client = joins(&mut session, SIZE, true, now);
+    assert_eq!(types(&client, &mut session, b"\x1b[?1", now), b"");
+    let at = session.next_expiry().expect("a time");
+    session.expire(at);
+    assert_eq!(engine_reads(&mut session, at).0, b"\x1b[?1");
+    assert_eq!(session.next_expiry(), None);
+}
+
+#[test]
+fn clients_are_told_who_joins_and_leaves() {
+    let (mut session, now) = (session(true), Instant::now());
+    let mut first = joins(&mut session, SIZE, true, now);
+    let second = joins(&mut session, TINY, false, now);
+    session.disconnect(second.id, Left::Lost, now);
+    first.receive(&mut session, now);
+    let SessionEvent::Viewers { own, viewers: 1 } = first.events[0] else { panic!("none") };
+    let SessionEvent::ViewerJoined { viewer: joined, viewers: 2 } = first.events[2].clone() else {
+        panic!("{:?}", first.events)
+    };
+    assert_eq!((joined.mode, joined.grant.as_str()), (ViewerMode::ReadOnly, "g1"));
+    assert_ne!(joined.id, own);
+    // A lost link is no news, and the client learns what is so when it comes back.
+    let told = first.events.len();
+    let mut again = second.again(&mut session, second.resume(0, 0), now);
+    again.receive(&mut session, now);
+    assert_eq!(again.events[0], SessionEvent::Viewers { own: joined.id, viewers: 2 });
+    assert_eq!(again.events[1], SessionEvent::SizeOwner { viewer: own, size: SIZE });
+    session.disconnect(again.id, Left::Detached, now);
+    first.receive(&mut session, now);
+    assert_eq!(first.events[told..], [SessionEvent::ViewerLeft { viewer: joined, viewers: 1 }]);
+}

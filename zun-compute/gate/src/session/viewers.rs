@@ -1,0 +1,172 @@
+//! What viewers of one process share: who has the terminal's size, who replies to its questions, and who is there.
+
+use zun_common::pty::{SessionEvent, Size, Viewer, ViewerMode};
+
+use super::attachment::Attachment;
+use super::{AttachmentId, Session};
+use crate::replies::{OpenQuestions, Question};
+
+/// The most events that wait for a client. Older ones are dropped.
+const MOST_EVENTS: usize = 64;
+/// How much earlier output is searched for the question to a reply, in bytes.
+const MOST_SEARCHED: u64 = 256 << 10;
+
+/// Who has the terminal's size.
+#[derive(Debug, Default)]
+pub(super) struct SizeOwner {
+    owner: Option<AttachmentId>,
+    /// How often somebody has typed.
+    typed: u64,
+    /// The size that the engine was asked for last.
+    size: Option<Size>,
+}
+
+/// The questions of the process. Output is searched for them only when a reply arrives.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    open: OpenQuestions,
+    /// The offset of the next byte to search.
+    at: u64,
+}
+
+impl SizeOwner {
+    /// Continues with what a former gate has recorded.
+    pub(super) fn restored(
+        (owner, size): (Option<u64>, Option<Size>),
+        typed: impl Iterator<Item = u64>,
+    ) -> Self {
+        Self { owner: owner.map(AttachmentId), typed: typed.max().unwrap_or_default(), size }
+    }
+}
+
+impl Session {
+    /// An attachment's terminal has this size.
+    pub(super) fn sized(&mut self, id: AttachmentId, size: Size) {
+        let Some(attachment) = self.attachments.get_mut(&id) else { return };
+        if !self.process.tty || !attachment.may_write || size.width == 0 || size.height == 0 {
+            return;
+        }
+        attachment.size = Some(size);
+        let is_owned =
+            self.size_owner.owner.is_some_and(|owner| owner != id && self.is_here(owner));
+        if !is_owned {
+            self.own_size(id, size);
+        }
+    }
+
+    /// Somebody has typed: the terminal gets that window's size.
+    pub(super) fn typed(&mut self, id: AttachmentId) {
+        self.size_owner.typed += 1;
+        let Some(attachment) = self.attachments.get_mut(&id) else { return };
+        attachment.typed = self.size_owner.typed;
+        if let Some(size) = attachment.size
+            && self.size_owner.owner != Some(id)
+        {
+            self.own_size(id, size);
+        }
+    }
+
+    fn own_size(&mut self, id: AttachmentId, size: Size) {
+        let former = self.size_owner.owner.replace(id);
+        let is_new = former != Some(id) || self.size_owner.size != Some(size);
+        self.size_owner.size = Some(size);
+        self.controls.resize(size);
+        if is_new {
+            self.announce(&SessionEvent::SizeOwner { viewer: id.0, size }, None);
+        }
+    }
+
+    /// An attachment has left: the size is that of who typed last before.
+    fn leave_size(&mut self, id: AttachmentId) {
+        if self.size_owner.owner != Some(id) {
+            return;
+        }
+        self.size_owner.owner = None;
+        let here = self.attachments.iter().filter(|(_, other)| other.connection.is_some());
+        let sized = here.filter_map(|(id, other)| Some((other.typed, *id, other.size?)));
+        if let Some((_, next, size)) = sized.max_by_key(|(typed, id, _)| (*typed, *id)) {
+            self.own_size(next, size);
+        }
+    }
+
+    /// Whose size the terminal has, for the record.
+    pub(super) fn size_record(&self) -> (Option<u64>, Option<Size>) {
+        (self.size_owner.owner.map(|owner| owner.0), self.size_owner.size)
+    }
+
+    fn is_here(&self, id: AttachmentId) -> bool {
+        self.attachments.get(&id).is_some_and(|attachment| attachment.connection.is_some())
+    }
+
+    /// Whether a reply of this attachment's terminal is passed on: it answers an open question, and comes from the owner
+    /// of the size.
+    pub(super) fn may_reply(&mut self, id: AttachmentId, question: Question) -> bool {
+        self.search_questions();
+        // The same sequence is a function key.
+        if question == Question::Cursor(None) && !self.questions.open.asks_for_cursor() {
+            return true;
+        }
+        let owner = self.size_owner.owner.filter(|owner| self.is_here(*owner));
+        let is_owner = owner.is_none_or(|owner| owner == id);
+        // A terminal reports some changes without a question.
+        is_owner && (question == Question::Device || self.questions.open.close(question))
+    }
+
+    fn search_questions(&mut self) {
+        let (end, Questions { open, at }) = (self.stdout.end(), &mut self.questions);
+        *at = (*at).max(end.saturating_sub(MOST_SEARCHED)).max(self.stdout.start());
+        let mut bytes = Vec::new();
+        self.stdout.read(*at, usize::MAX, &mut bytes);
+        open.follow(&bytes);
+        *at = end;
+    }
+
+    /// A client is connected: it is told what it has to know.
+    pub(super) fn introduce(&mut self, id: AttachmentId) {
+        let viewers = self.attachments.len();
+        let owner = self.size_owner.owner.zip(self.size_owner.size);
+        let size = owner.map(|(owner, size)| SessionEvent::SizeOwner { viewer: owner.0, size });
+        if let Some(Attachment { events, .. }) = self.attachments.get_mut(&id) {
+            events.push_back(SessionEvent::Viewers { own: id.0, viewers });
+            events.extend(size);
+        }
+    }
+
+    /// Tells the others that an attachment is there.
+    pub(super) fn announce_joined(&mut self, id: AttachmentId) {
+        let viewers = self.attachments.len();
+        let Some(viewer) = self.attachments.get(&id).map(|attachment| viewer(id, attachment))
+        else {
+            return;
+        };
+        self.announce(&SessionEvent::ViewerJoined { viewer, viewers }, Some(id));
+    }
+
+    /// An attachment was removed.
+    pub(super) fn announce_left(&mut self, id: AttachmentId, attachment: &Attachment) {
+        if self.ending.is_some() {
+            return;
+        }
+        let (viewer, viewers) = (viewer(id, attachment), self.attachments.len());
+        self.announce(&SessionEvent::ViewerLeft { viewer, viewers }, None);
+        self.leave_size(id);
+    }
+
+    fn announce(&mut self, event: &SessionEvent, except: Option<AttachmentId>) {
+        for (id, Attachment { events, connection, .. }) in &mut self.attachments {
+            // A client that is away learns what is so when it comes back.
+            if Some(*id) == except || connection.is_none() {
+                continue;
+            }
+            if events.len() == MOST_EVENTS {
+                events.pop_front();
+            }
+            events.push_back(event.clone());
+        }
+    }
+}
+
+fn viewer(id: AttachmentId, attachment: &Attachment) -> Viewer {
+    let mode = if attachment.may_write { ViewerMode::ReadWrite } else { ViewerMode::ReadOnly };
+    Viewer { id: id.0, mode, grant: attachment.grant.clone() }
+}
