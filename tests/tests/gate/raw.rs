@@ -71,6 +71,19 @@ impl Raw {
         self.output()
     }
 
+    /// Receives until there is this much output.
+    async fn until_length(&mut self, length: usize) {
+        let reading = async {
+            while self.output().len() < length {
+                match self.socket.next().await {
+                    Some(Ok(Message::Binary(message))) => self.messages.push(message.to_vec()),
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        timeout(TIMEOUT, reading).await.expect("in time");
+    }
+
     fn output(&self) -> Vec<u8> {
         self.messages.concat()
     }
@@ -95,7 +108,7 @@ async fn c72_all_bytes_arrive_as_text_with_binary_and_exactly_without_a_subproto
         let mut raw = Raw::connect(&bench, &ticket, offered).await.expect("a websocket");
         assert_eq!(raw.protocol.as_deref(), protocol);
         bench.docker(&["start", &id]);
-        eventually("all bytes were printed", || bench.docker(&["logs", &id]).len() >= 256);
+        raw.until_length(expected.len()).await;
         raw.types("\n").await;
         let output = raw.until(NEVER).await;
         assert_eq!(output, expected, "{offered:?}");

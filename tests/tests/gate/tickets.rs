@@ -81,7 +81,7 @@ async fn nothing_but_a_valid_ticket_in_its_place_is_let_in_at_the_public_name() 
         ("half a ticket", own.clone(), format!("{PROTOCOL}, {hello}, zun.ticket.AAAA"), 403),
         ("no hello", own.clone(), format!("{PROTOCOL}, {}", ticket()), 400),
         ("no protocol", own.clone(), format!("{hello}, {}", ticket()), 400),
-        ("a query", format!("{own}?a=1"), format!("{PROTOCOL}, {hello}, {}", ticket()), 404),
+        ("a query", format!("{own}?a=1"), format!("{PROTOCOL}, {hello}, {}", ticket()), 400),
         ("two slashes", format!("/{own}"), format!("{PROTOCOL}, {hello}, {}", ticket()), 404),
         ("the certificates' path", certified, format!("{PROTOCOL}, {hello}, {}", ticket()), 404),
     ] {
