@@ -3,8 +3,8 @@
 import type { Size } from '../pty/frame.ts';
 
 export type News =
-  | { type: 'viewers'; count: number }
-  | { type: 'size_owner'; isOwn: boolean; size: Size }
+  | { type: 'viewers'; count: number; own?: number }
+  | { type: 'size_owner'; viewer: number; size: Size }
   | { type: 'recording'; isOn: boolean };
 
 /** Reads an event. `undefined` if this page does not show it. */
@@ -14,12 +14,16 @@ export function readEvent(event: unknown): News | undefined {
   switch (fields['type']) {
     case 'viewer_joined':
     case 'viewer_left':
-    case 'viewers':
-      return typeof fields['viewers'] === 'number' ? { type: 'viewers', count: fields['viewers'] } : undefined;
+    case 'viewers': {
+      if (typeof fields['viewers'] !== 'number') return undefined;
+      const own = fields['own'];
+      return { type: 'viewers', count: fields['viewers'], ...(typeof own === 'number' && { own }) };
+    }
     case 'size_owner': {
       const size = fields['size'] as Partial<Size> | undefined;
-      if (typeof size?.Width !== 'number' || typeof size.Height !== 'number') return undefined;
-      return { type: 'size_owner', isOwn: fields['you'] === true, size: { Width: size.Width, Height: size.Height } };
+      const viewer = fields['viewer'];
+      if (typeof size?.Width !== 'number' || typeof size.Height !== 'number' || typeof viewer !== 'number') return undefined;
+      return { type: 'size_owner', viewer, size: { Width: size.Width, Height: size.Height } };
     }
     case 'recording':
       return { type: 'recording', isOn: fields['on'] === true };

@@ -46,6 +46,8 @@ class Page {
   #pipe: PipeInput;
   #driver: Driver;
   #session: Session | undefined;
+  /** This viewer's number. */
+  #ownNumber: number | undefined;
   /** What was typed before there was a session. */
   #typedAhead = '';
   /** Questions of the terminal are not answered before this time, because they may be old. */
@@ -159,12 +161,15 @@ class Page {
     const news = readEvent(event);
     switch (news?.type) {
       case 'viewers':
+        this.#ownNumber = news.own ?? this.#ownNumber;
         this.#status.viewers(news.count);
         return;
-      case 'size_owner':
-        this.#view.letterbox(news.isOwn ? undefined : news.size);
-        this.#status.sized(news.isOwn ? undefined : news.size, this.#session?.mayType === true);
+      case 'size_owner': {
+        const size = news.viewer === this.#ownNumber ? undefined : news.size;
+        this.#view.letterbox(size);
+        this.#status.sized(size, this.#session?.mayType === true);
         return;
+      }
       case 'recording':
         this.#status.recording(news.isOn);
         return;

@@ -197,7 +197,7 @@ test('questions are answered live, and not when another viewer owns the size', a
   await shows(page, 'q');
   gate.print('\x1b[6n');
   await eventually('the cursor is told', () => /\x1b\[\d+;\d+R/.test(gate.typed));
-  gate.send({ type: 'event', event: { type: 'size_owner', you: false, size: { Width: 60, Height: 20 } } });
+  gate.send({ type: 'event', event: { type: 'size_owner', viewer: 2, size: { Width: 60, Height: 20 } } });
   await page.locator('#sized').waitFor();
   const before = gate.typed;
   gate.print('\x1b[6n\x1b[c\x1b]11;?\x07\x1b[?2026$pasked');
@@ -208,14 +208,15 @@ test('questions are answered live, and not when another viewer owns the size', a
 test('a smaller terminal of another viewer is shown whole, and can be taken over', async () => {
   const page = await open();
   await page.locator('#sized').waitFor({ state: 'hidden' });
-  gate.send({ type: 'event', event: { type: 'size_owner', you: false, size: { Width: 200, Height: 24 } } });
+  gate.send({ type: 'event', event: { type: 'viewers', own: 1, viewers: 2 } });
+  gate.send({ type: 'event', event: { type: 'size_owner', viewer: 2, size: { Width: 200, Height: 24 } } });
   await page.getByText('200 × 24').waitFor();
   const [stage, screen] = await Promise.all([page.locator('#stage').boundingBox(), page.locator('.xterm-screen').boundingBox()]);
   assert.ok(stage && screen && screen.width <= stage.width && screen.x >= stage.x, JSON.stringify({ stage, screen }));
   const sizes = gate.sizes.length;
   await page.getByRole('button', { name: 'Take control' }).click();
   await eventually('the size is sent', () => gate.sizes.length === sizes + 1);
-  gate.send({ type: 'event', event: { type: 'size_owner', you: true, size: gate.sizes.at(-1) } });
+  gate.send({ type: 'event', event: { type: 'size_owner', viewer: 1, size: gate.sizes.at(-1) } });
   await page.locator('#sized').waitFor({ state: 'hidden' });
 });
 
@@ -301,7 +302,7 @@ for (const colorScheme of ['dark', 'light'] as const) {
   test(`axe finds nothing, ${colorScheme}`, async () => {
     const page = await open({ colorScheme, reducedMotion: 'reduce', bypassCSP: true });
     gate.print('\x1b[31mred\x1b[0m text\r\n$ ');
-    gate.send({ type: 'event', event: { type: 'viewers', viewers: 2 } });
+    gate.send({ type: 'event', event: { type: 'viewers', own: 1, viewers: 2 } });
     gate.send({ type: 'event', event: { type: 'recording', on: true } });
     await shows(page, 'text');
     const check = async (state: string) => assert.deepEqual(await violations(page), [], state);

@@ -31,14 +31,14 @@ async function shell(gate: FakeGate, page: Page): Promise<void> {
   await eventually('the text is there', async () => (await screenText(page)).includes('nproc'));
 }
 
-const sizeOwner = (isOwn: boolean) => ({ type: 'size_owner', you: isOwn, size: { Width: 80, Height: 24 } });
+const sizeOwner = (isOwn: boolean) => ({ type: 'size_owner', viewer: isOwn ? 1 : 2, size: { Width: 80, Height: 24 } });
 
 for (const colorScheme of SCHEMES) {
   test(`docs, ${colorScheme}`, async () => {
     const gate = await FakeGate.start();
     const { context, page } = await watched(browser, gate.origin, { colorScheme, viewport: { width: 880, height: 400 } });
     await shell(gate, page);
-    gate.send({ type: 'event', event: { type: 'viewers', viewers: 2 } });
+    gate.send({ type: 'event', event: { type: 'viewers', own: 1, viewers: 2 } });
     await page.locator('#viewers').waitFor();
     await page.screenshot({ path: `../docs/web-console-${colorScheme}.png`, animations: 'disabled' });
     await context.close();
@@ -53,7 +53,7 @@ for (const colorScheme of SCHEMES) {
       const { context, page } = await watched(browser, gate.origin, options);
       const take = (state: string) => page.screenshot({ path: `${OUT}/${state}-${colorScheme}-${viewport.width}.png` });
       await shell(gate, page);
-      gate.send({ type: 'event', event: { type: 'viewers', viewers: 3 } });
+      gate.send({ type: 'event', event: { type: 'viewers', own: 1, viewers: 3 } });
       gate.send({ type: 'event', event: { type: 'recording', on: true } });
       await page.locator('#recording').waitFor();
       await take('shell');
