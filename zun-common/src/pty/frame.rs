@@ -146,7 +146,8 @@ pub enum Frame {
     StdinEnd,
     /// How the session ended. The last message.
     Status(Box<Ending>),
-    /// The terminal's new size.
+    /// The size of the client's terminal. A client that sends the same size again asks for the process's terminal to have
+    /// it, as if somebody had typed.
     Resize(Size),
     /// What the gate says first.
     Hello(Box<ServerHello>),

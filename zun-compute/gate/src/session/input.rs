@@ -163,7 +163,7 @@ impl Session {
             Frame::Stdin(bytes) => self.stdin(id, bytes, now),
             Frame::StdinEnd => self.stdin_end(id),
             Frame::Resize(size) => {
-                self.sized(id, size);
+                self.window_sized(id, size);
                 Ok(())
             }
             Frame::Signal { number, name } => self.signal(id, number, name),

@@ -54,6 +54,15 @@ impl Session {
         }
     }
 
+    /// A client sends the size of its terminal. One that sends the same size again asks for the terminal to have it.
+    pub(super) fn window_sized(&mut self, id: AttachmentId, size: Size) {
+        if self.attachments.get(&id).is_some_and(|attachment| attachment.size == Some(size)) {
+            self.typed(id);
+        } else {
+            self.sized(id, size);
+        }
+    }
+
     /// Somebody has typed: the terminal gets that window's size.
     pub(super) fn typed(&mut self, id: AttachmentId) {
         self.size_owner.typed += 1;

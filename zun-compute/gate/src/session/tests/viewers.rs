@@ -39,7 +39,6 @@ fn who_types_has_the_size_and_read_only_viewers_replies_and_the_mouse_change_not
     let mut writer = joins(&mut session, SIZE, true, now);
     assert_eq!(sizes(&mut session), [LARGE]);
     session.receive(watcher.id, Frame::Resize(TINY), now);
-    session.receive(writer.id, Frame::Resize(SIZE), now);
     for report in [&b"\x1b[<0;1;1M"[..], b"\x1b[I", b"\x1b[?1;2c", b"\x1b[M !!"] {
         types(&writer, &mut session, report, now);
     }
@@ -57,6 +56,21 @@ fn who_types_has_the_size_and_read_only_viewers_replies_and_the_mouse_change_not
     }
     session.disconnect(writer.id, Left::Detached, now);
     assert_eq!(sizes(&mut session), [Size { width: 100, height: 30 }]);
+}
+
+#[test]
+fn a_writer_that_sends_its_size_again_takes_the_terminal() {
+    let (mut session, now) = (session(true), Instant::now());
+    let _owner = joins(&mut session, LARGE, true, now);
+    let watcher = joins(&mut session, TINY, false, now);
+    let writer = joins(&mut session, SIZE, true, now);
+    assert_eq!(sizes(&mut session), [LARGE]);
+    for again in [TINY, TINY] {
+        session.receive(watcher.id, Frame::Resize(again), now);
+    }
+    assert_eq!(sizes(&mut session), []);
+    session.receive(writer.id, Frame::Resize(SIZE), now);
+    assert_eq!(sizes(&mut session), [SIZE]);
 }
 
 #[test]
