@@ -82,6 +82,16 @@ async fn the_document_of_v1_lists_the_collections() {
           "rel": "bookmark"
         }
       ],
+      "grants": [
+        {
+          "href": "http://HOST/v1/grants/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/grants/",
+          "rel": "bookmark"
+        }
+      ],
       "hosts": [
         {
           "href": "http://HOST/v1/hosts/",
@@ -147,6 +157,16 @@ async fn the_document_of_v1_lists_the_collections() {
         },
         {
           "href": "http://HOST/services/",
+          "rel": "bookmark"
+        }
+      ],
+      "sessions": [
+        {
+          "href": "http://HOST/v1/sessions/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/sessions/",
           "rel": "bookmark"
         }
       ],

@@ -172,7 +172,7 @@ impl Session {
                 self.other.push(frame);
             }
             Frame::Ack { .. } | Frame::Gap { .. } | Frame::Ping(_) | Frame::Pong(_) => {
-                self.other.push(frame)
+                self.other.push(frame);
             }
             Frame::Snapshot { offset, .. } => {
                 self.hello.stdout_next += offset - self.offsets().0;
