@@ -101,7 +101,7 @@ function shell(script = 'exec sh'): string {
 async function ticket(container: string, mode = 'rw'): Promise<string> {
   const body = { target: { container }, mode, project: 'p1', grant: `t${Math.random()}`, seconds: 60, uses: 1 };
   const answer = await new Promise<string>((resolve, reject) => {
-    const asked = request({ socketPath: bench.control, path: '/tickets', method: 'POST', host: 'gate' }, (response) => {
+    const asked = request({ socketPath: bench.control, path: '/tickets', method: 'POST', host: 'gate', agent: false }, (response) => {
       let text = '';
       response.on('data', (part) => (text += part));
       response.on('end', () => resolve(text));

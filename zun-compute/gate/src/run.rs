@@ -111,8 +111,10 @@ impl Gate {
         for name in inherited.names() {
             store.forget(name);
         }
-        store.forget(LISTENER);
-        store.keep(LISTENER, &[listener.descriptor()]);
+        if !listener.is_inherited() {
+            store.forget(LISTENER);
+            store.keep(LISTENER, &[listener.descriptor()]);
+        }
         let accepting = Tasks::new();
         if let Some(path) = settings.control_socket.clone() {
             let control = Control { hub: Arc::clone(&hub), rights, public: listener.public() };

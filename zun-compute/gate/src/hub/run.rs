@@ -26,6 +26,8 @@ const EXIT_CODE: Duration = Duration::from_secs(2);
 const QUESTIONS: u32 = 5;
 /// How long a stopping gate waits for the engine's answer about a signal.
 const ANSWER: Duration = Duration::from_secs(1);
+/// How long the engine may take to tell how a container ended that was removed while the gate was away.
+const LAST_EXIT: Duration = Duration::from_secs(5);
 /// The pause after the engine failed to watch for a start.
 const START_RETRY: Duration = Duration::from_secs(1);
 
@@ -223,7 +225,13 @@ async fn watch_process(live: &Live, engine: &dyn Engine, again: bool) -> Ending 
     while !run.running {
         match engine.started(live.target()).await {
             Ok(started) => run = started.run(),
-            Err(removed @ EngineError::NotFound(_)) => return lost(live.target(), &removed),
+            Err(removed @ EngineError::NotFound(_)) => {
+                if again {
+                    // It may have run while the gate was away. The wait for its exit finds that out, and ends this.
+                    tokio::time::sleep(LAST_EXIT).await;
+                }
+                return lost(live.target(), &removed);
+            }
             Err(_) => tokio::time::sleep(START_RETRY).await,
         }
     }

@@ -79,6 +79,8 @@ pub enum ListenError {
 /// The gate's listener.
 pub struct Listener {
     socket: TcpListener,
+    /// Whether a former process opened the socket.
+    is_inherited: bool,
     /// The name and port that clients with tickets dial.
     public: Option<(HostName, Option<NonZeroU16>)>,
     server: Arc<Server>,
@@ -103,7 +105,9 @@ impl Listener {
         let notifier = notifier.map_err(ListenError::Notifier)?.map(Arc::new);
         let address = settings.listen;
         let bind = |cause| ListenError::Bind { address, cause };
-        let socket = match inherited.filter(|socket| listens_on(socket, address)) {
+        let inherited = inherited.filter(|socket| listens_on(socket, address));
+        let is_inherited = inherited.is_some();
+        let socket = match inherited {
             Some(socket) => {
                 socket.set_nonblocking(true).map_err(bind)?;
                 TcpListener::from_std(socket).map_err(bind)?
@@ -112,6 +116,7 @@ impl Listener {
         };
         Ok(Self {
             socket,
+            is_inherited,
             public: public.map(|public| (public.name.clone(), public.port)),
             server: Arc::new(Server { tls, host, hub, rights, origins, page, notifier }),
             connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
@@ -126,6 +131,11 @@ impl Listener {
                 drop(Attached::of_former_gate(Arc::clone(notifier), grant, id, !writes));
             }
         }
+    }
+
+    /// Whether a former process opened the socket: then it is in the store already.
+    pub const fn is_inherited(&self) -> bool {
+        self.is_inherited
     }
 
     /// The descriptor of the socket, which the next process should get.

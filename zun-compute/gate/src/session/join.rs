@@ -86,7 +86,7 @@ impl Session {
             stdout: replayed(hello.replay, &self.stdout),
             stderr: replayed(hello.replay, &self.stderr),
             screen: ScreenState {
-                is_due: self.process.tty && hello.replay == Replay::Screen,
+                is_due: self.process.tty && hello.replay == Replay::Screen && !self.is_blank(),
                 drawn_at: None,
             },
             pending_since: Some(now),
@@ -107,6 +107,11 @@ impl Session {
             self.sized(id, size);
         }
         Ok(connection)
+    }
+
+    /// Whether the process has printed nothing since its start: its output itself draws the screen.
+    fn is_blank(&self) -> bool {
+        self.stdout.end() == 0 && self.follower.as_ref().is_some_and(Follower::is_complete)
     }
 
     /// Whether the attachment with this ID can be resumed with this key and token.

@@ -41,6 +41,16 @@ fn a_late_joiner_sees_the_prompt_at_once_and_then_new_output() {
 }
 
 #[test]
+fn who_joins_before_the_first_output_gets_the_output_alone() {
+    let (mut session, now) = (begun(), Instant::now());
+    let mut client = join(&mut session, ClientHello { replay: Replay::Screen, ..hello() }, now);
+    prints(&mut session, b"\xff", now);
+    client.receive(&mut session, now + Duration::from_secs(1));
+    assert_eq!(client.stdout, b"\xff");
+    assert!(!client.other.iter().any(|frame| matches!(frame, Frame::Snapshot { .. })));
+}
+
+#[test]
 fn a_question_is_not_asked_again_and_a_half_printed_sequence_goes_on() {
     let (mut session, now) = (begun(), Instant::now());
     prints(&mut session, b"\x1b[c\x1b[6n\x1b]11;?\x07text\x1b[3", now);
