@@ -1,6 +1,6 @@
 //! The exit of a process, asked by a gate that was not there all the time.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt as _, Limited};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -115,10 +115,11 @@ impl Docker {
         const DOING: &str = "ask Docker for the container's last exit";
         let filters = json!({ "container": [id], "event": ["die"] }).to_string();
         let encoded = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
-        // With an end, Docker answers with what it remembers.
-        let tail = format!("since=0&until=9999999999&filters={encoded}");
-        let until = format!("/v{}/events?{tail}", self.version());
-        let response = self.http.send(&Call::get(DOING, until, target)).await?;
+        // With an end that has passed, Docker answers with what it remembers. Otherwise it waits for more.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
+        let path = format!("/v{}/events?since=0&until={until}&filters={encoded}", self.version());
+        let response = self.http.send(&Call::get(DOING, path, target)).await?;
         let failed = |words: String| EngineError::Failed { doing: DOING, words };
         let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
         let body = body.map_err(|cause| failed(cause.to_string()))?.to_bytes();
