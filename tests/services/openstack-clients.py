@@ -77,7 +77,7 @@ STEPS = [
 # Sessions on a terminal: the words, and what is typed after what was shown.
 SESSIONS = [
     (["run", "--name", "shell", "--cpu", "0.1", "--memory", "64", "--interactive", "cirros", "/bin/sh"],
-     [("/ # ", "echo $((40 + 2))\r"), ("42", "stty size\r"), ("33 101", "sleep 1; exit\r")]),
+     [("/ # ", "echo $((40 + 2))\r"), ("42", "sleep 1; stty size\r"), ("33 101", "sleep 1; exit\r")]),
     (["run", "--name", "kept", "--cpu", "0.1", "--memory", "64", "--interactive", "cirros", "/bin/sh"],
      [("/ # ", "exec sleep 600 &\r"), ("/ # ", "CLOSE")]),
     (["attach", "kept"], [("press Enter", "\r"), ("/ # ", "echo $((40 + 3))\r"), ("43", "CLOSE")]),

@@ -165,7 +165,7 @@ const EACH: usize = 3;
 pub const MOST_ATTACHMENTS: usize = (MOST_NUMBERS - FIXED) / EACH;
 
 impl Progress {
-    /// As numbers, of which there are at most [`MOST_NUMBERS`].
+    /// As numbers, of which there are at most `MOST_NUMBERS`.
     pub fn numbers(&self) -> Vec<u64> {
         let (stream, missing) = match self.taken.frame {
             None => (0, 0),
