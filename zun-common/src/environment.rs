@@ -104,7 +104,7 @@ pub(crate) fn spawn(task: Task) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "messages"))]
 mod tests {
     use super::*;
 
