@@ -52,7 +52,7 @@ STEPS = [
     ["stop", "--timeout", "1", "made"],
     ["action", "list", "demo"],
     ["action", "show", "demo", "REQUEST"],
-    ["rebuild", "demo"],
+    ["rebuild", "--wait", "demo"],
     ["commit", "demo", "image:new"],
     ["network", "list", "demo"],
     ["network", "attach", "--network", "other", "demo"],
