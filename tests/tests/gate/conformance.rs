@@ -10,7 +10,7 @@ use zun_common::shutdown::Tasks;
 use zun_gate::engine::docker::Docker;
 use zun_gate::engine::fake::FakeEngine;
 use zun_gate::engine::{Engine, EngineError, Exit, Target};
-use zun_gate::session::{Control, Process};
+use zun_gate::session::Process;
 
 use super::bench::Bench;
 
@@ -38,7 +38,7 @@ async fn check(case: Case<'_>) {
     let (started, ()) = tokio::join!(engine.started(&target), async { start() });
     assert!(started.expect("started").process.running);
     let size = Size { width: 90, height: 30 };
-    engine.control(&target, &Control::Resize(size)).await.expect("resized");
+    engine.resize(&target, size).await.expect("resized");
     let mut output = opened.early.to_vec();
     timeout(TIMEOUT, stream.read_to_end(&mut output)).await.expect("in time").expect("read");
     let shown = String::from_utf8_lossy(&output).into_owned();

@@ -16,7 +16,7 @@ Examples:
   zun share --read-only --uses 20 --for 1h test
                                    Up to 20 people may watch
 
-Who has the link needs no account: it opens a page in a browser. Send it over a
+The link opens a page in a browser, without an account. Send it over a
 channel that you trust. `zun grants list` shows links that can still be used and
 the sessions that they opened, and `zun grants revoke` ends both.")]
 pub(super) struct Share {

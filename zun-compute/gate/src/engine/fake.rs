@@ -154,8 +154,12 @@ impl Engine for FakeEngine {
         self.inspect(target).await
     }
 
-    async fn control(&self, target: &Target, control: &Control) -> Result<(), EngineError> {
-        self.find(target, |found| found.controls.push(control.clone()))
+    async fn resize(&self, target: &Target, size: Size) -> Result<(), EngineError> {
+        self.find(target, |found| found.controls.push(Control::Resize(size)))
+    }
+
+    async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError> {
+        self.find(target, |found| found.controls.push(Control::Signal(name.to_owned())))
     }
 
     async fn ping(&self) -> Result<(), EngineError> {

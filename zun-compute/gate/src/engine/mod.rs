@@ -18,7 +18,7 @@ use zun_common::pty::Size;
 pub use pid::exit_of;
 pub use zun_common::gate_control::GateTarget as Target;
 
-use crate::session::{Control, Process};
+use crate::session::Process;
 
 /// What the engine says of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,8 +161,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Waits until the process has been started, and inspects it. Fails if the container is removed before.
     async fn started(&self, target: &Target) -> Result<Inspected, EngineError>;
 
-    /// Sets the terminal's size, makes the process draw its screen again, or sends a signal to a container.
-    async fn control(&self, target: &Target, control: &Control) -> Result<(), EngineError>;
+    /// Sets the terminal's size.
+    async fn resize(&self, target: &Target, size: Size) -> Result<(), EngineError>;
+
+    /// Sends a signal to a container. Its name was checked.
+    async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError>;
 
     /// Completes if the engine answers.
     async fn ping(&self) -> Result<(), EngineError>;

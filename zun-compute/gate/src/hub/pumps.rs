@@ -8,6 +8,7 @@ use tokio::net::UnixStream;
 use tracing::warn;
 use zun_common::chain;
 use zun_common::docker_stream::{Demultiplexer, Stream};
+use zun_common::pty::Size;
 
 use super::live::{Found, Live};
 use super::pace::Pace;
@@ -19,6 +20,8 @@ use crate::session::{Chunk, Control, Session, Taken};
 const SIZE_RETRIES: u32 = 40;
 /// The pause between two attempts.
 const SIZE_PAUSE: Duration = Duration::from_millis(25);
+/// How long the process sees another size, so that it notices the change and draws its screen again.
+const OTHER_SIZE: Duration = Duration::from_millis(50);
 /// How long a full session waits until it checks for memory that other sessions have given back.
 const MEMORY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -139,26 +142,31 @@ pub(super) async fn control(live: &Live, engine: &dyn Engine) {
         let next = live
             .until(|session, _| session.next_control().map_or(Found::Nothing(None), Found::This))
             .await;
-        if matches!(next, Control::Signal(_)) {
-            live.change(|session, _| session.signalling());
-        }
-        let done = engine.control(live.target(), &next).await;
-        match (next, done) {
-            (Control::Resize(size), Err(_)) if refused < SIZE_RETRIES => {
-                refused += 1;
-                tokio::time::sleep(SIZE_PAUSE).await;
+        match next {
+            Control::Redraw(size) => {
+                // Queued first, so that the terminal gets its own size again even if the gate ends in between.
                 live.change(|session, _| session.retry_size(size));
+                let smaller = Size { height: size.height.saturating_sub(1).max(1), ..size };
+                if engine.resize(live.target(), smaller).await.is_ok() {
+                    tokio::time::sleep(OTHER_SIZE).await;
+                }
             }
-            (Control::Resize(size), done) => {
+            Control::Resize(size) => {
+                let done = engine.resize(live.target(), size).await;
+                if done.is_err() && refused < SIZE_RETRIES {
+                    refused += 1;
+                    tokio::time::sleep(SIZE_PAUSE).await;
+                    live.change(|session, _| session.retry_size(size));
+                    continue;
+                }
                 refused = 0;
                 if done.is_ok() {
                     live.change(|session, _| session.resized(size));
                 }
             }
-            // The screen stays as it is if that fails.
-            (Control::Redraw(_), _) => {}
-            (Control::Signal(_), done) => {
-                if let Err(error) = done {
+            Control::Signal(name) => {
+                live.change(|session, _| session.signalling());
+                if let Err(error) = engine.signal(live.target(), &name).await {
                     warn!(target = %live.target(), error = %chain(&error), "a signal was not sent");
                 }
                 live.change(Session::signalled);

@@ -36,14 +36,14 @@ pub struct Places {
     pub end: u64,
 }
 
-/// Who needs bytes that the memory cannot keep.
+/// Which bytes readers still need although the memory cannot keep them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Needed {
-    /// Nobody does.
+    /// None.
     Nothing,
-    /// Nobody reads yet, and may want all, as long as there is space.
+    /// All of them, as long as there is space: nobody reads yet.
     Beginning,
-    /// A reader that has everything before this offset.
+    /// Those from this offset on: the slowest reader has the ones before.
     From(u64),
 }
 
@@ -57,7 +57,7 @@ pub struct Ring {
     memory_start: u64,
     /// The offset after the last byte.
     end: u64,
-    /// Who needs what the memory cannot keep.
+    /// Which bytes must be kept although the memory is full.
     needed: Needed,
     spill: Option<Spill>,
     /// Everything before this offset has given its memory back.

@@ -1,4 +1,4 @@
-//! Who has access to the session: what can be listed, closed and revoked.
+//! What the control socket sees of a session: its attachments can be listed, closed and revoked.
 
 use std::time::Instant;
 

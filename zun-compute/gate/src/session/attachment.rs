@@ -52,7 +52,7 @@ pub(super) struct Attachment {
     /// When it typed last, in the order of all who type. 0 if never.
     pub(super) typed: u64,
     pub(super) signals: Signals,
-    /// What its client is to be told.
+    /// Events that its client has not got.
     pub(super) events: VecDeque<SessionEvent>,
     /// Whether stderr has its turn.
     pub(super) stderr_next: bool,

@@ -13,7 +13,7 @@ const MOST_SIZES: usize = 2;
 /// The most signals that wait for the engine.
 const MOST_SIGNALS: usize = 64;
 
-/// A call to the engine.
+/// What the engine should do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
     /// Set the terminal's size.
@@ -100,7 +100,7 @@ impl Session {
         Some(Control::Signal(name.clone()))
     }
 
-    /// The size could not be set because the process was not ready. It is tried again unless there is a newer one.
+    /// The size must be set again: the process was not ready, or has another one for a moment. Unless there is a newer one.
     pub fn retry_size(&mut self, size: Size) {
         if self.controls.sizes.is_empty() {
             self.controls.sizes.push_front(size);
@@ -118,7 +118,7 @@ impl Session {
         self.controls.sending
     }
 
-    /// A former gate may have sent a signal, or not: it is not sent again, and its client is told.
+    /// A former gate may have sent a signal, or not. It is not sent again, and its client gets an event.
     pub(super) fn doubt_signal(&mut self, now: Instant) {
         if !self.controls.sending {
             return;

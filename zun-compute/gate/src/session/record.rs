@@ -118,7 +118,7 @@ pub(super) struct AttachmentRecord {
     /// How many signals were accepted and sent.
     #[serde(default)]
     signals: (u64, u64),
-    /// What its client is still to be told.
+    /// Events that its client has not got.
     #[serde(default)]
     events: VecDeque<SessionEvent>,
     /// The size of its terminal.
@@ -340,8 +340,8 @@ impl Session {
         self.taken = taken;
     }
 
-    /// The engine's output goes on after this offset, with another frame. What the process has printed in between is
-    /// missing, and its clients are told.
+    /// The engine's output continues after this offset, with another frame. What the process has printed in between is
+    /// missing: clients get an event.
     pub fn reattached(&mut self, offset: u64) {
         self.taken = Taken { offset, frame: None };
         for attachment in self.attachments.values_mut() {

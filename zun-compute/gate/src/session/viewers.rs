@@ -130,7 +130,7 @@ impl Session {
         *at = end;
     }
 
-    /// A client is connected: it is told what it has to know.
+    /// Queues the events that each new connection begins with.
     pub(super) fn introduce(&mut self, id: AttachmentId) {
         let viewers = self.attachments.len();
         let owner = self.size_owner.owner.zip(self.size_owner.size);

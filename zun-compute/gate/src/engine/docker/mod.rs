@@ -9,7 +9,6 @@ mod http;
 use std::future::ready;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,13 +22,10 @@ use zun_common::pty::Size;
 use zun_common::shutdown::Tasks;
 
 use super::{Engine, EngineError, Exit, Inspected, Opened, Run, Target};
-use crate::session::{Control, Process};
+use crate::session::Process;
 use answers::{ContainerAnswer, ExecAnswer};
 use failed_start::Start;
 use http::{Call, Http};
-
-/// How long the process sees another size, so that it notices the change.
-const OTHER_SIZE: Duration = Duration::from_millis(50);
 
 /// The oldest version of Docker's API that the gate speaks: Docker 20.10.
 const OLDEST: ApiVersion = ApiVersion { major: 1, minor: 41 };
@@ -206,20 +202,15 @@ impl Engine for Docker {
         }
     }
 
-    async fn control(&self, target: &Target, control: &Control) -> Result<(), EngineError> {
-        let (doing, tail) = match control {
-            Control::Resize(Size { width, height }) => {
-                ("resize the terminal", format!("/resize?h={height}&w={width}"))
-            }
-            Control::Redraw(size) => {
-                let smaller = Size { height: size.height.saturating_sub(1).max(1), ..*size };
-                self.control(target, &Control::Resize(smaller)).await?;
-                tokio::time::sleep(OTHER_SIZE).await;
-                return self.control(target, &Control::Resize(*size)).await;
-            }
-            Control::Signal(name) => ("send the signal", format!("/kill?signal={name}")),
-        };
-        self.http.send(&Call::post(doing, self.path(target, &tail), target)).await.map(drop)
+    async fn resize(&self, target: &Target, size: Size) -> Result<(), EngineError> {
+        let Size { width, height } = size;
+        let path = self.path(target, &format!("/resize?h={height}&w={width}"));
+        self.http.send(&Call::post("resize the terminal", path, target)).await.map(drop)
+    }
+
+    async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError> {
+        let path = self.path(target, &format!("/kill?signal={name}"));
+        self.http.send(&Call::post("send the signal", path, target)).await.map(drop)
     }
 
     async fn ping(&self) -> Result<(), EngineError> {

@@ -12,6 +12,7 @@ use zun_common::api::v1::console::{ConsoleEndpoint, PTY};
 use zun_common::api::v1::exec::Execute;
 use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
+use zun_common::secret::Secret;
 
 use super::super::ending;
 use super::super::session::{ConsoleFlags, TerminalNeeds, terminal};
@@ -163,7 +164,7 @@ impl ExecSession<'_> {
     }
 
     async fn create(&self, ask: Execute) -> Result<(ExecHandle, Dial), Failure> {
-        let Context { api, tasks, proxies, .. } = self.context;
+        let Context { api, .. } = self.context;
         let request = signing_request("zun", Vec::new())
             .map_err(|error| Failure::new(zun_common::chain(&error)))?;
         let ask = Execute { csr: Some(request.csr), ..ask };
@@ -171,44 +172,43 @@ impl ExecSession<'_> {
         let (Some(endpoint), Some(exec)) = (executed.console, executed.exec_id) else {
             return Err(Failure::new("the service sent no console for this command"));
         };
-        let exec = ExecHandle { api: api.clone(), container: self.container.to_owned(), exec };
-        let dial = Dial {
-            endpoint,
-            key: request.key,
-            input: ask.interactive,
-            shows_screen: false,
-            until: WaitCondition::NextExit,
-            renewal: Some(Arc::new(exec.clone())),
-            link: LinkTimeouts::default(),
-            proxies: proxies.clone(),
-            tasks: tasks.clone(),
-        };
-        Ok((exec, dial))
+        Ok(self.dial(exec, (endpoint, request.key), (ask.interactive, false)))
     }
 
     /// Gets a grant for a command that runs already.
     async fn locate(&self, exec: &str, input: bool) -> Result<(ExecHandle, Dial), Failure> {
-        let Context { api, tasks, proxies, .. } = self.context;
+        let Context { api, .. } = self.context;
         let request = signing_request("zun", Vec::new())
             .map_err(|error| Failure::new(zun_common::chain(&error)))?;
         let ask = (request.csr.as_str(), [PTY].as_slice());
         let endpoint = api.execute_attach(self.container, exec, ask).await?;
         // Its earlier output may contain questions to the terminal, whose answers it would take for keys.
         let endpoint = ConsoleEndpoint { running: true, ..endpoint };
-        let exec = exec.to_owned();
+        let shows_screen = crate::tty::Stdio::of_process().stdout_is_terminal;
+        Ok(self.dial(exec.to_owned(), (endpoint, request.key), (input, shows_screen)))
+    }
+
+    /// Says how to connect to a command.
+    fn dial(
+        &self,
+        exec: String,
+        (endpoint, key): (ConsoleEndpoint, Secret<String>),
+        (input, shows_screen): (bool, bool),
+    ) -> (ExecHandle, Dial) {
+        let Context { api, tasks, proxies, .. } = self.context;
         let exec = ExecHandle { api: api.clone(), container: self.container.to_owned(), exec };
         let dial = Dial {
             endpoint,
-            key: request.key,
+            key,
             input,
-            shows_screen: crate::tty::Stdio::of_process().stdout_is_terminal,
+            shows_screen,
             until: WaitCondition::NextExit,
             renewal: Some(Arc::new(exec.clone())),
             link: LinkTimeouts::default(),
             proxies: proxies.clone(),
             tasks: tasks.clone(),
         };
-        Ok((exec, dial))
+        (exec, dial)
     }
 
     /// Kills the command with `--on-disconnect kill`, unless it has exited or the user detached.
