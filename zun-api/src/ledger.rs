@@ -1,5 +1,5 @@
-//! Tends the ledger: ends operations whose time limit has passed, forgets old ones, and counts the hosts. Any number of zun-api processes
-//! may do this at the same time.
+//! Maintains the ledger: expires operations, deletes old tombstones and events, and counts the hosts. Any number of
+//! zun-api processes may do this at the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ const MAX_PRUNINGS: u32 = 200;
 /// How long a tombstone is kept after its host has confirmed the removal.
 const TOMBSTONE_AGE: TimeDelta = TimeDelta::days(30);
 
-/// Maintains the ledger until shutdown: expires operations, and deletes old tombstones and events.
+/// Maintains the ledger until shutdown.
 pub(crate) async fn maintain(app: Arc<App>, tasks: Tasks) {
     let mut failing = false;
     for round in (0..PURGE_EVERY).cycle() {

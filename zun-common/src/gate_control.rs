@@ -4,7 +4,6 @@
 //! |---|---|---|
 //! | `POST /tickets` | [`TicketRequest`] | [`IssuedTicket`] |
 //! | `GET /sessions` | | [`GateSessions`] |
-//! | `DELETE /attachments/{id}` | | [`Closed`] |
 //! | `DELETE /grants/{id}` | | [`Closed`] |
 //! | `POST /size` | [`SizeRequest`] | [`Closed`], with the number of terminals |
 //!

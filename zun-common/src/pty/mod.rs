@@ -42,7 +42,7 @@ mod ending;
 mod event;
 mod frame;
 mod hello;
-mod ticket;
+pub mod ticket;
 
 pub use ending::{Ending, EndingReason, ProcessEnd};
 pub use event::{SessionEvent, Viewer, ViewerMode};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,11 @@ pub const TICKET_PATH: &str = "/v1/console";
 
 /// The prefix of the subprotocol that carries a ticket. Browsers cannot set other headers.
 const TICKET: &str = "zun.ticket.";
+
+/// The longest life of a ticket.
+pub const LONGEST_LIFE: Duration = Duration::from_hours(1);
+/// The most sessions that a ticket may open.
+pub const MOST_USES: u32 = 100;
 
 /// The length of a ticket in characters: 256 bits in base64url.
 const LENGTH: usize = 43;

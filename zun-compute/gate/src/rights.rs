@@ -8,20 +8,19 @@ use zun_common::gate_control::{GateTicket, TicketRequest};
 use zun_common::grant::Mode;
 use zun_common::id::ProjectId;
 use zun_common::pty::Ticket;
+use zun_common::pty::ticket::{LONGEST_LIFE, MOST_USES};
 
 use crate::engine::Target;
 use crate::session::{KeyHash, Token};
 
 /// The most tickets that can be used.
 const MOST_TICKETS: usize = 10_000;
+/// The most of them that are one project's, so that the others get theirs.
+const MOST_OF_PROJECT: usize = 500;
 /// The most revoked grants that are remembered.
 const MOST_REVOKED: usize = 10_000;
 /// How long a revoked grant is remembered: longer than its certificate is valid.
 const REMEMBERED: Duration = Duration::from_mins(10);
-/// The longest life of a ticket.
-const LONGEST_LIFE: Duration = Duration::from_hours(1);
-/// The most sessions that a ticket may open.
-const MOST_USES: u32 = 100;
 
 /// Tickets and revoked grants. They are in memory only: after a restart, tickets open nothing.
 #[derive(Debug, Default)]
@@ -95,7 +94,8 @@ impl Rights {
         if state.revoked.contains_key(&grant) {
             return Err(NoTicket::Revoked);
         }
-        if state.tickets.len() >= MOST_TICKETS {
+        let of_project = state.tickets.values().filter(|right| right.project == project).count();
+        if state.tickets.len() >= MOST_TICKETS || of_project >= MOST_OF_PROJECT {
             return Err(NoTicket::TooMany);
         }
         let token = Token::random().map_err(|_none| NoTicket::NoRandomness)?;
@@ -119,6 +119,15 @@ impl Rights {
         Some(taken)
     }
 
+    /// Gives back a use that opened no session.
+    pub fn give_back(&self, key: KeyHash, right: Right, now: Instant) {
+        let mut state = self.state(now);
+        if right.expires > now && !state.revoked.contains_key(&right.grant) {
+            let kept = state.tickets.entry(key.to_bytes()).or_insert(Right { uses: 0, ..right });
+            kept.uses += 1;
+        }
+    }
+
     /// All tickets that can be used.
     pub fn tickets(&self, now: Instant) -> Vec<GateTicket> {
         let state = self.state(now);
@@ -139,14 +148,14 @@ impl Rights {
         self.state(now).revoked.contains_key(grant)
     }
 
-    /// From now on, the grant or ticket with this ID opens nothing.
+    /// From now on, the grant or ticket with this ID opens nothing. A ticket is dropped even if this fails.
     pub fn revoke(&self, grant: &str, now: Instant) -> Result<(), TooManyRevoked> {
         let mut state = self.state(now);
+        state.tickets.retain(|_, right| right.grant != grant);
         if state.revoked.len() >= MOST_REVOKED && !state.revoked.contains_key(grant) {
             return Err(TooManyRevoked);
         }
         state.revoked.insert(grant.to_owned(), now);
-        state.tickets.retain(|_, right| right.grant != grant);
         Ok(())
     }
 
@@ -188,6 +197,33 @@ mod tests {
         let late = key_of(&rights.issue(request(), now).unwrap());
         assert_eq!(rights.take(late, now + Duration::from_mins(1)), None);
         assert_eq!(rights.take(KeyHash::of(b"another"), now), None);
+    }
+
+    #[test]
+    fn a_use_that_opened_no_session_is_given_back_unless_the_ticket_was_revoked() {
+        let (rights, now) = (Rights::default(), Instant::now());
+        for uses in [1, 2] {
+            let key = key_of(&rights.issue(TicketRequest { uses, ..request() }, now).unwrap());
+            let right = rights.take(key, now).unwrap();
+            rights.give_back(key, right.clone(), now);
+            assert_eq!(rights.tickets(now).first().map(|ticket| ticket.uses), Some(uses));
+            assert!(rights.take(key, now).is_some());
+            rights.revoke("t1", now).unwrap();
+            rights.give_back(key, right, now);
+            assert_eq!(rights.take(key, now), None);
+            *rights.state.lock().unwrap() = State::default();
+        }
+    }
+
+    #[test]
+    fn a_project_with_many_tickets_leaves_room_for_others() {
+        let (rights, now) = (Rights::default(), Instant::now());
+        for _ in 0..MOST_OF_PROJECT {
+            rights.issue(request(), now).unwrap();
+        }
+        assert_eq!(rights.issue(request(), now), Err(NoTicket::TooMany));
+        let other = TicketRequest { project: "p2".parse().unwrap(), ..request() };
+        assert!(rights.issue(other, now).is_ok());
     }
 
     #[test]

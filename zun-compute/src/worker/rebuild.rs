@@ -5,6 +5,7 @@
 //!  pull ──> stop, if it runs ──> remove the old one ──> create the new one ──> start, if the old one ran
 //!    └── failed: nothing has changed
 //! ```
+//! If the engine refuses to create the new one, the old one is gone.
 
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::TaskState;

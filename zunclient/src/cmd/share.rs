@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use zun_common::pty::ticket::{LONGEST_LIFE, MOST_USES};
 
 use super::{Context, Failure};
 use crate::api::TicketRequest;
@@ -29,19 +30,16 @@ pub(super) struct Share {
     #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = life)]
     life: Duration,
     /// How many times the link lets someone in; at most 100
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_USES)))]
     uses: u32,
     /// Share a command that runs in the container, by its exec ID (`zun sessions -o wide` shows it)
     #[arg(long, value_name = "ID")]
     exec: Option<String>,
 }
 
-/// The longest life of a link.
-const LONGEST: Duration = Duration::from_hours(1);
-
 fn life(text: &str) -> Result<Duration, String> {
     let life = humantime::parse_duration(text).ok();
-    life.filter(|life| (1..=LONGEST.as_secs()).contains(&life.as_secs()))
+    life.filter(|life| (1..=LONGEST_LIFE.as_secs()).contains(&life.as_secs()))
         .ok_or_else(|| "use a duration from 1s to 1h, such as 10m".to_owned())
 }
 

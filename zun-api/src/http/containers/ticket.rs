@@ -2,6 +2,7 @@
 
 use actix_web::web::Data;
 use zun_common::grant::Mode;
+use zun_common::pty::ticket::{LONGEST_LIFE, MOST_USES};
 
 use crate::app::containers::{Ident, NewTicket};
 use crate::app::{App, AppError, Caller};
@@ -13,10 +14,6 @@ use crate::http::rules;
 
 /// How long a ticket opens sessions if the request does not say, in seconds.
 const DEFAULT_LIFE: u32 = 60;
-/// The longest life of a ticket, in seconds.
-const LONGEST_LIFE: u64 = 3600;
-/// The most sessions that a ticket may open.
-const MOST_USES: u64 = 100;
 
 impl FromFields for NewTicket {
     const FIELDS: &'static [Field] = &[
@@ -32,10 +29,14 @@ impl FromFields for NewTicket {
         ),
         whole_field(
             "for_seconds",
-            (1, LONGEST_LIFE, ""),
+            (1, LONGEST_LIFE.as_secs(), ""),
             "Seconds for which the ticket opens sessions; 60 if absent",
         ),
-        whole_field("uses", (1, MOST_USES, ""), "How many sessions the ticket opens; 1 if absent"),
+        whole_field(
+            "uses",
+            (1, MOST_USES as u64, ""),
+            "How many sessions the ticket opens; 1 if absent",
+        ),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {

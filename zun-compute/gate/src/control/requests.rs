@@ -49,9 +49,6 @@ impl Control {
                 tickets: self.rights.tickets(Instant::now()),
             }),
             (&Method::POST, ["size"]) => self.resize(&body(request).await?),
-            (&Method::DELETE, ["attachments", id]) => {
-                json(&Closed { sessions: usize::from(self.hub.close(id)) })
-            }
             (&Method::DELETE, ["grants", id]) => self.revoke(id),
             _ => Err((StatusCode::NOT_FOUND, format!("there is no {method} {path}"))),
         }
@@ -75,11 +72,10 @@ impl Control {
 
     fn revoke(&self, grant: &str) -> Answer {
         // First, so that nobody joins between the two.
-        self.rights
-            .revoke(grant, Instant::now())
-            .map_err(|many| (StatusCode::SERVICE_UNAVAILABLE, many.to_string()))?;
+        let remembered = self.rights.revoke(grant, Instant::now());
         let sessions = self.hub.revoke(grant);
         info!(grant.id = %grant, sessions, "revoked a grant");
+        remembered.map_err(|many| (StatusCode::SERVICE_UNAVAILABLE, many.to_string()))?;
         json(&Closed { sessions })
     }
 

@@ -39,11 +39,6 @@ impl Hub {
         self.all().iter().map(|live| live.change(|session, _| session.revoke(grant))).sum()
     }
 
-    /// Ends a client's session. Returns whether there is one.
-    pub fn close(&self, attachment: &str) -> bool {
-        self.all().iter().any(|live| live.change(|session, _| session.close_attachment(attachment)))
-    }
-
     /// Sets the size of a target's terminal. Returns whether its session is here and has one.
     pub fn resize(&self, target: &Target, size: Size) -> bool {
         self.present(target)

@@ -71,8 +71,13 @@ impl Server {
     ) -> Result<Next, StatusCode> {
         let key = key_of(ticket);
         let right = self.rights.take(key, Instant::now()).ok_or(StatusCode::FORBIDDEN)?;
-        let Right { target, may_write, project, grant, .. } = right;
+        let Right { target, may_write, project, grant, .. } = &right;
         info!(grant.id = %grant, project.id = %project, %target, "a ticket was used");
-        self.connect(&target, Client { grant, key, may_write, hello }, kind).await
+        let client = Client { grant: grant.clone(), key, may_write: *may_write, hello };
+        let next = self.connect(target, client, kind).await;
+        if matches!(next, Err(_) | Ok(Next::Close(_))) {
+            self.rights.give_back(key, right, Instant::now());
+        }
+        next
     }
 }

@@ -42,24 +42,7 @@ impl Session {
 
     /// Takes access from all that have it by this grant. Returns how many.
     pub fn revoke(&mut self, grant: &str) -> usize {
-        self.expel_all(|attachment| attachment.grant == grant)
-    }
-
-    /// Takes access from the attachment with this ID. Returns whether there is one.
-    pub fn close_attachment(&mut self, id: &str) -> bool {
-        self.expel_all(|attachment| attachment.name == id) > 0
-    }
-
-    /// Sets the size of the terminal. Returns whether there is one.
-    pub fn set_size(&mut self, size: Size) -> bool {
-        if self.process.tty {
-            self.controls.resize(size);
-        }
-        self.process.tty
-    }
-
-    fn expel_all(&mut self, which: impl Fn(&Attachment) -> bool) -> usize {
-        let wanted = self.attachments.iter().filter(|(_, attachment)| which(attachment));
+        let wanted = self.attachments.iter().filter(|(_, attachment)| attachment.grant == grant);
         let found: Vec<(AttachmentId, bool)> =
             wanted.map(|(id, attachment)| (*id, attachment.writes && attachment.heard)).collect();
         for (id, _) in &found {
@@ -69,6 +52,14 @@ impl Session {
             self.end_stdin_without_writers();
         }
         found.len()
+    }
+
+    /// Sets the size of the terminal. Returns whether there is one.
+    pub fn set_size(&mut self, size: Size) -> bool {
+        if self.process.tty {
+            self.controls.resize(size);
+        }
+        self.process.tty
     }
 }
 

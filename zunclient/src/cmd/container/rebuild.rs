@@ -27,7 +27,8 @@ Notes:
   - Keeps the UUID, name, options, ports, named volumes and network. What the
     container has written outside its volumes is lost.
   - The host pulls the image first, as the container's --pull option says. If
-    that fails, the container keeps running.
+    that fails, the container keeps running. If Docker refuses the new container
+    after that, such as for an image without a command, the old one is gone.
   - The new container is started if the old one ran.
   - Refused for containers that were created with --rm.")]
 pub(in crate::cmd) struct Rebuild {
