@@ -98,7 +98,7 @@ impl Live {
     /// The engine has another stream, which begins within the output: what was printed in between is missing.
     pub(super) fn reattached(&self, streams: &Streams) {
         self.lock().saved.set_stream(streams);
-        self.change(|session, _| session.reattached(streams.output.end()));
+        self.change(|session, now| session.reattached(streams.output.end(), now));
     }
 
     /// The process has started, and this is its run.
@@ -141,7 +141,17 @@ impl Live {
 
     /// Waits until a connection has something to do.
     pub async fn to_do(&self, id: ConnectionId) -> ToDo {
-        self.until(|session, now| collect(session, id, now)).await
+        let (to_do, wants_redraw) = self
+            .until(|session, now| match collect(session, id, now) {
+                Found::This(to_do) => Found::This((to_do, session.wants_redraw())),
+                Found::Nothing(until) => Found::Nothing(until),
+            })
+            .await;
+        if wants_redraw {
+            // A snapshot that is not exact asks for it.
+            self.changed.notify_waiters();
+        }
+        to_do
     }
 
     /// A connection has ended.

@@ -111,6 +111,8 @@ async fn serve_stream(
     let Streams { stream, output: journal, input } = streams;
     let (stream, Awaited { output_ended, exit, again }) = (&*stream, awaited);
     let (Run { stdin_ends, .. }, tty) = (live.run(), live.look(|session| session.process().tty));
+    // On a terminal, one client's end of stdin is not that of the others.
+    let stdin_ends = stdin_ends && !tty;
     let parted = async {
         let mut output = std::pin::pin!(pumps::read(live, stream, journal, tty));
         let mut exit = std::pin::pin!(exit);

@@ -26,6 +26,8 @@ pub struct Input {
     pipe: File,
     spool: File,
     freed: u64,
+    /// Where the piece ends that is being moved. If that is cut off, the next call finishes it.
+    end: Option<u64>,
 }
 
 impl Input {
@@ -36,7 +38,7 @@ impl Input {
 
     /// Continues those of a former process.
     pub const fn restored(pipe: File, spool: File) -> Self {
-        Self { pipe, spool, freed: 0 }
+        Self { pipe, spool, freed: 0, end: None }
     }
 
     /// The descriptors that must be kept: the pipe and the spool.
@@ -49,18 +51,28 @@ impl Input {
         Ok(tell(&self.spool)?)
     }
 
-    /// Moves the next bytes of the spool to the engine.
+    /// Moves the next bytes of the spool to the engine. A call that was cut off, because the engine went away, is repeated
+    /// with the same length.
     pub async fn pass(&mut self, stream: &UnixStream, length: usize) -> io::Result<()> {
-        let mut left = length;
-        while left > 0 {
-            let flags = SpliceFlags::NONBLOCK;
-            let moved = splice(&self.spool, None, &self.pipe, None, left, flags)?;
-            if moved == 0 {
+        let end = match self.end {
+            Some(end) => end,
+            None => self.position()? + length as u64,
+        };
+        self.end = Some(end);
+        self.flush(stream).await?;
+        loop {
+            let left = end.saturating_sub(self.position()?);
+            if left == 0 {
+                break;
+            }
+            let (left, flags) =
+                (usize::try_from(left).unwrap_or(usize::MAX), SpliceFlags::NONBLOCK);
+            if splice(&self.spool, None, &self.pipe, None, left, flags)? == 0 {
                 return Err(io::Error::other("the spool has too few bytes"));
             }
-            left -= moved;
             self.flush(stream).await?;
         }
+        self.end = None;
         self.free()
     }
 
@@ -90,5 +102,40 @@ impl Input {
             self.freed = passed;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::kept::memory_file;
+
+    #[tokio::test]
+    async fn a_piece_that_was_cut_off_continues_at_the_next_stream() {
+        let sent: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        let spool = memory_file("spool").expect("a file");
+        spool.write_all_at(&sent, 0).expect("written");
+        let mut input = Input::begin(spool).expect("a pipe");
+        let mut received = Vec::new();
+        let (stream, mut process) = UnixStream::pair().expect("a stream");
+        tokio::select! {
+            biased;
+            passed = input.pass(&stream, sent.len()) => panic!("nobody reads: {passed:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(stream);
+        process.read_to_end(&mut received).await.expect("read");
+        assert!(!received.is_empty());
+        let (stream, mut process) = UnixStream::pair().expect("a stream");
+        let passing = async {
+            input.pass(&stream, sent.len()).await.expect("passed");
+            drop(stream);
+        };
+        let (_, ()) = tokio::join!(process.read_to_end(&mut received), passing);
+        assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
     }
 }

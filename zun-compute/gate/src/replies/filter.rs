@@ -70,6 +70,11 @@ impl ReplyFilter {
         filtered
     }
 
+    /// How many bytes of input are neither passed on nor dropped yet.
+    pub fn held(&self) -> usize {
+        if self.long.is_some() { 0 } else { self.held.len() - self.passed }
+    }
+
     /// Returns what was held for too long.
     pub fn expired(&mut self, now: Instant) -> Filtered {
         let mut filtered = Filtered::default();

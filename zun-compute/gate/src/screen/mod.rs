@@ -146,8 +146,11 @@ impl Model {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         match sequence {
             Sequence::Csi(csi) => self.control(text, csi),
-            Sequence::Escape { .. } => {
-                self.work += self.all_cells();
+            Sequence::Escape { intermediates, .. } => {
+                // The selection of a character set changes no cell.
+                if !matches!(intermediates, [b'(' | b')' | b'*' | b'+']) {
+                    self.work += self.all_cells();
+                }
                 self.terminal.feed(text);
             }
             Sequence::Osc(_) | Sequence::Dcs(_) | Sequence::Other => {}

@@ -67,6 +67,10 @@ impl Controls {
         self.sizes.push_back(size);
     }
 
+    pub(super) const fn redraws(&self) -> bool {
+        self.redraws
+    }
+
     /// Asks the process to draw its screen again, once the terminal has a size.
     pub(super) const fn redraw(&mut self) {
         self.redraws = true;
@@ -107,6 +111,11 @@ impl Session {
         }
     }
 
+    /// Whether the process should draw its screen again.
+    pub const fn wants_redraw(&self) -> bool {
+        self.controls.redraws()
+    }
+
     /// The engine is asked to send the first signal now. If the gate ends before [`Session::signalled`], nobody knows
     /// whether it was sent.
     pub const fn signalling(&mut self) {
@@ -118,7 +127,7 @@ impl Session {
         self.controls.sending
     }
 
-    /// A former gate may have sent a signal, or not. It is not sent again, and its client gets an event.
+    /// A signal that was being sent when the gate or the engine ended may have arrived, or not. It is not sent again, and its client gets an event.
     pub(super) fn doubt_signal(&mut self, now: Instant) {
         if !self.controls.sending {
             return;

@@ -250,7 +250,10 @@ impl Session {
             end,
             input_closed: !self.input.is_open(),
             attachments: attachments
-                .map(|(id, one)| (id.0, one.stdin.received, one.stdin.ended))
+                // What is held is in no file. It was not acknowledged, so the client sends it again.
+                .map(|(id, one)| {
+                    (id.0, one.stdin.received - one.replies.held() as u64, one.stdin.ended)
+                })
                 .collect(),
         }
     }
@@ -321,6 +324,7 @@ impl Session {
             session.exited();
         }
         session.doubt_signal(now);
+        session.repeat_size();
         session
     }
 
@@ -342,8 +346,10 @@ impl Session {
 
     /// The engine's output continues after this offset, with another frame. What the process has printed in between is
     /// missing: clients get an event.
-    pub fn reattached(&mut self, offset: u64) {
+    pub fn reattached(&mut self, offset: u64, now: Instant) {
         self.taken = Taken { offset, frame: None };
+        self.doubt_signal(now);
+        self.repeat_size();
         for attachment in self.attachments.values_mut() {
             attachment.events.push_back(SessionEvent::Reattached);
         }

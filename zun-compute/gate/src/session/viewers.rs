@@ -98,6 +98,13 @@ impl Session {
         }
     }
 
+    /// The engine gets the terminal's size again: it may not have got it.
+    pub(super) fn repeat_size(&mut self) {
+        if let Some(size) = self.size_owner.size.filter(|_| self.process.tty) {
+            self.controls.resize(size);
+        }
+    }
+
     /// Whose size the terminal has, for the record.
     pub(super) fn size_record(&self) -> (Option<u64>, Option<Size>) {
         (self.size_owner.owner.map(|owner| owner.0), self.size_owner.size)
