@@ -163,7 +163,11 @@ async fn wait_for_mode(state: &mut watch::Receiver<State>, mode: Mode) {
 }
 
 async fn relay(client: TcpStream, idle: Idle, (mut state, turn): (watch::Receiver<State>, &Turn)) {
-    let State { epoch, targets, .. } = state.borrow().clone();
+    let State { mode, epoch, targets } = state.borrow().clone();
+    // A client that connects again at once can be accepted before the listener is closed.
+    if mode == Mode::Refuse {
+        return;
+    }
     let passed = state.clone();
     let (moved, mut seen) = watch::channel(());
     let (up, down) = (moved.clone(), moved);
