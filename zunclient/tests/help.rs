@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 42] = [
+const VERBS: [&str; 45] = [
     "action",
     "attach",
     "availability-zone",
@@ -15,6 +15,7 @@ const VERBS: [&str; 42] = [
     "events",
     "exec",
     "export",
+    "grants",
     "host",
     "image",
     "kill",
@@ -34,6 +35,8 @@ const VERBS: [&str; 42] = [
     "restart",
     "run",
     "service",
+    "sessions",
+    "share",
     "show",
     "start",
     "stats",
@@ -81,6 +84,15 @@ fn the_help_of_every_verb_of_action_is_as_recorded() {
         let text = help(&["action", verb, "--help"]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!(format!("action_{verb}"), text);
+    }
+}
+
+#[test]
+fn the_help_of_every_verb_of_grants_is_as_recorded() {
+    for verb in ["list", "revoke"] {
+        let text = help(&["grants", verb, "--help"]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(format!("grants_{verb}"), text);
     }
 }
 

@@ -85,7 +85,7 @@ export function closingOfCode(code: number, reason: string): Closing | undefined
     case CLOSE.replaced:
       return neutral('The session continues elsewhere', 'Another page or terminal has taken over this connection.');
     case CLOSE.tooSlow:
-      return bad('This page was too slow', `It did not take the output for too long. ${LEAVES_RUNNING}`);
+      return bad('This page was too slow', `It did not read the output for too long. ${LEAVES_RUNNING}`);
     case CLOSE.protocolError:
       return misunderstood(reason === '' ? 'it reports a bad message' : reason);
     default:

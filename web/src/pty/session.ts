@@ -106,7 +106,7 @@ export class Session {
         this.end(this.#missing(frame.ending.zun) ?? closingOf(frame.ending));
         return;
       case 'ping':
-        if (this.#pongs.length === MOST_PONGS) throw new Violation('it asks too often whether the client is there');
+        if (this.#pongs.length === MOST_PONGS) throw new Violation('it sends too many pings');
         this.#pongs.push(frame.number);
         return;
       case 'pong':
@@ -120,7 +120,7 @@ export class Session {
       case 'stdinEnd':
       case 'resize':
       case 'signal':
-        throw new Violation('a message has no meaning here');
+        throw new Violation('it sent an unexpected message');
     }
   }
 

@@ -155,10 +155,10 @@ impl Client {
                     "zun sent no token: load the settings of the service, such as `. target/zun.env` or `. /etc/zun/admin.env`, or set OS_TOKEN"
                 }
                 Auth::Token(_) => {
-                    "the token is that of OS_TOKEN, or of the cloud in clouds.yaml: load the settings of the service again, such as `. target/zun.env` or `. /etc/zun/admin.env`"
+                    "zun sent the token from OS_TOKEN or clouds.yaml: load the settings of the service again, such as `. target/zun.env` or `. /etc/zun/admin.env`"
                 }
                 Auth::Keystone(_) => {
-                    "the token is Keystone's: check that the service uses the Keystone of OS_AUTH_URL"
+                    "zun sent a token from the Keystone at OS_AUTH_URL: check that the service uses the same Keystone"
                 }
             };
             *message = format!("{message}; {advice}");

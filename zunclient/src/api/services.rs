@@ -17,7 +17,7 @@ impl Client {
         Ok(list.services)
     }
 
-    /// Lets a host take new containers.
+    /// Allows new containers on a host.
     pub async fn enable_service(&self, host: &str) -> Result<(), ApiError> {
         self.change_service("enable", &[("host", host)]).await
     }

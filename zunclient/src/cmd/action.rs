@@ -49,7 +49,7 @@ struct List {
     select: Select,
 }
 
-/// Show the operation that a request asked for
+/// Show the operation that a request started
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

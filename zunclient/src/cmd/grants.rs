@@ -9,7 +9,7 @@ use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, Table};
 
-/// Show and revoke what lets clients into sessions
+/// List and revoke grants, which give clients access to sessions
 #[derive(Debug, Args)]
 #[command(
     disable_help_subcommand = true,
@@ -31,14 +31,15 @@ enum Verb {
     Revoke(Revoke),
 }
 
-/// List grants and links with sessions, and links that can be used
+/// List the grants and links with open sessions, and links that are still valid
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   zun grants list --format json
 
-Each session of zun has a grant of its own. A link of `zun share` is a ticket,
-which may have several sessions. Only sessions at console gates are known.")]
+Each session of the command zun has a grant of its own. A link of `zun share` is
+a ticket, which can open several sessions. Sessions on hosts without a console
+gate are not listed.")]
 struct List {
     #[command(flatten)]
     select: Select,
@@ -50,8 +51,8 @@ struct List {
 Example:
   zun grants revoke ticket-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11
 
-The container or command keeps running. A session that was opened at Docker
-itself, because the host has no console gate, is not ended.")]
+The container or command keeps running. Sessions that zun opened directly at
+Docker, without a console gate, do not end.")]
 struct Revoke {
     /// IDs, as in the list
     #[arg(required = true, value_name = "ID")]

@@ -70,11 +70,13 @@ struct Show {
 Example:
   zun host recover compute1
 
-If the database was restored from an older copy, a host that has carried out
-later operations is recovering: it reports its containers, and nothing is
-created, changed or removed on it. Compare zun list --host with its containers
-first. Then this command lets the host carry out the operations that are open in
-the database, such as a removal that was accepted before the copy was made.")]
+A host is recovering if the database was restored from a copy that is older than
+the operations that the host has carried out. It then reports its containers,
+but creates, changes and removes nothing.
+
+First compare `zun list --host HOST` with the containers on the host. Then run
+this command: the host carries out the operations that are open in the restored
+database, such as a removal that was accepted before the copy was made.")]
 struct Recover {
     /// Name of the host
     host: String,
@@ -86,9 +88,10 @@ struct Recover {
 Example:
   zun host replace compute1
 
-A host with another Docker engine than before is refused while it has
-containers, because these are lost. Confirm the loss, then its agent registers
-by itself. The lost containers are shown in status Error.")]
+Run this after the machine or Docker's data of a host with containers was
+replaced. Until then, zun-api refuses the agent, because those containers are
+lost. Afterwards the agent registers by itself, and the lost containers get the
+status Error.")]
 struct Replace {
     /// Name of the host
     host: String,

@@ -54,7 +54,7 @@ Examples:
 struct Pull {
     /// Image, with a tag or a digest (default tag latest)
     image: String,
-    /// Host to pull it onto (default the only one)
+    /// Host to pull it onto (required if there are several)
     #[arg(long, value_name = "HOST")]
     host: Option<HostName>,
     /// Platform of the image, such as linux/arm64 (default the host's)
@@ -111,7 +111,7 @@ struct Search {
 Example:
   zun image delete cirros:latest
 
-A host keeps an image that containers use. zun image show says so then.")]
+If containers use the image, the host keeps it, and zun image show shows why.")]
 struct Delete {
     /// Names or UUIDs of the images
     #[arg(required = true, value_name = "IMAGE")]

@@ -50,8 +50,8 @@ struct Show {
 Example:
   zun quota set web --containers 100 --memory -1
 
-Containers that the project already has beyond the new limits stay. A limit that
-is not given stays as it is.")]
+Existing containers stay, even if they exceed the new limits. Limits that are
+not given do not change.")]
 struct Set {
     #[command(flatten)]
     project: Project,
@@ -71,7 +71,7 @@ struct Reset {
     project: Project,
 }
 
-/// Show the quota of projects without their own
+/// Show the default quota, for projects without a quota of their own
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -192,7 +192,7 @@ struct ShowClass {
 Example:
   zun quota-class set default --containers 100
 
-They replace those of zun-api's settings.")]
+The limits replace those in [quotas] of zun-api's settings.")]
 struct SetClass {
     /// Name of the class; there is only `default`
     name: String,

@@ -44,7 +44,7 @@ struct List {
     select: Select,
 }
 
-/// Let a host take new containers
+/// Allow new containers on a host
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -69,19 +69,19 @@ struct Disable {
     reason: Option<String>,
 }
 
-/// Count a host as down, whatever it reports
+/// Mark a host as down, even if it sends heartbeats
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   zun service force-down compute1
   zun service force-down compute1 --unset
 
-A host that is down gets no new containers. Of changes to its containers,
-zun-api accepts only removals.")]
+A host that is down gets no new containers. zun-api accepts removals of its
+containers, but no other changes.")]
 struct ForceDown {
     /// Name of the host
     host: String,
-    /// Count it as up again while it reports
+    /// Remove the mark: the host is up if it sends heartbeats
     #[arg(long)]
     unset: bool,
 }
@@ -93,8 +93,8 @@ Example:
   zun service delete compute1
 
 The agent must have stopped, and all containers of the host must have been
-deleted. Those whose removal the host has not confirmed count as removed. If the
-host returns, it removes them and is listed again.")]
+deleted; zun-api does not wait until the host confirms it. If the host returns,
+it removes the containers that are left, and is listed again.")]
 struct Delete {
     /// Name of the host
     host: String,

@@ -17,8 +17,9 @@ Examples:
   zun sessions -o wide             Also hosts, exec IDs and bytes
   zun attach --session 12-Kq3      Come back to one, also to a command
 
-These are the sessions of the project at the hosts' console gates. One whose
-client is away ends after 15 minutes. Times are in UTC.")]
+Lists the project's sessions at the console gates of its hosts. The client of a
+session is `away` if it lost its connection; the session then ends after 15
+minutes by default. Times are in UTC.")]
 pub(super) struct Sessions {
     #[command(flatten)]
     select: Select,
@@ -37,7 +38,8 @@ impl Sessions {
 pub(super) fn warn_of_silent(hosts: &[HostName]) {
     if !hosts.is_empty() {
         let names: Vec<_> = hosts.iter().map(HostName::as_str).collect();
-        out::notice(&format!("not answered, so the list may be incomplete: {}", names.join(", ")));
+        let names = names.join(", ");
+        out::notice(&format!("the list may be incomplete: no answer from the hosts {names}"));
     }
 }
 

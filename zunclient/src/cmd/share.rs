@@ -9,7 +9,7 @@ use super::{Context, Failure};
 use crate::api::TicketRequest;
 use crate::exit::Exit;
 
-/// Print a link that lets others into a container's console
+/// Print a link that gives others access to a container's console
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,13 +23,13 @@ the sessions that they opened, and `zun grants revoke` ends both.")]
 pub(super) struct Share {
     /// Name or UUID of the container
     container: String,
-    /// Let them watch only
+    /// Allow them to watch, but not to type
     #[arg(long)]
     read_only: bool,
-    /// How long the link lets people in; at most 1h. Their sessions last longer
+    /// How long the link can open sessions, at most 1h; open sessions continue
     #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = life)]
     life: Duration,
-    /// How many times the link lets someone in; at most 100
+    /// How many sessions the link can open, at most 100
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_USES)))]
     uses: u32,
     /// Share a command that runs in the container, by its exec ID (`zun sessions -o wide` shows it)

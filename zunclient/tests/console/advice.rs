@@ -35,7 +35,7 @@ async fn a_rejected_token_is_answered_with_where_it_comes_from() {
     let endpoint = format!("http://127.0.0.1:{}/v1", service.port);
     for (kind, advice) in [
         ("none", "zun sent no token: load the settings of the service, such as `. target/zun.env`"),
-        ("admin_token", "the token is that of OS_TOKEN, or of the cloud in clouds.yaml"),
+        ("admin_token", "zun sent the token from OS_TOKEN or clouds.yaml"),
     ] {
         let variables =
             [("OS_ENDPOINT", endpoint.as_str()), ("OS_AUTH_TYPE", kind), ("OS_TOKEN", "secret")];

@@ -13,8 +13,8 @@ Examples:
   zun run $(zun commit test web)
 
 Notes:
-  - Prints the name of the image. It begins with a prefix of your project,
-    because other projects use the same host, and may not use the image.
+  - Prints the full name of the image. It begins with a prefix of your project:
+    hosts share images between projects, and only your project may use this one.
   - Only the container's host has the image. Containers on other hosts cannot
     use it.
   - The container is paused while the image is created.")]

@@ -144,7 +144,7 @@ struct PlacementFlags {
     #[arg(
         long,
         value_name = "HINT",
-        help = "Where to run: label:NAME=VALUE of the host, affinity:NAME=VALUE or anti_affinity:NAME=VALUE of containers (repeatable)"
+        help = "Constraint on the host: label:NAME=VALUE (it has this label), affinity:NAME=VALUE or anti_affinity:NAME=VALUE (it has a container, or none, with this label) (repeatable)"
     )]
     hint: Vec<String>,
     /// When to pull the image: always, missing or never (default missing)

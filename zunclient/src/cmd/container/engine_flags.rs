@@ -72,10 +72,10 @@ pub(super) struct NetworkFlags {
     /// Network of the project, or none (default the host's default network)
     #[arg(long, visible_alias = "net", value_name = "NETWORK")]
     network: Option<String>,
-    /// Further name of the container in the network (repeatable)
+    /// Additional name of the container in the network (repeatable)
     #[arg(long, value_name = "NAME", requires = "network")]
     network_alias: Vec<String>,
-    /// Address in the network, which needs a subnet
+    /// IPv4 address in the network, which must have been created with --subnet
     #[arg(long, value_name = "ADDRESS", requires = "network")]
     ip: Option<IpAddr>,
     /// Publish a port on the host, such as 8080:80 or 80 (repeatable)
@@ -87,7 +87,7 @@ pub(super) struct NetworkFlags {
     /// Domain name inside the container
     #[arg(long, value_name = "NAME")]
     domainname: Option<String>,
-    /// Line for /etc/hosts (repeatable)
+    /// Name and address to add to /etc/hosts (repeatable)
     #[arg(long, value_name = "NAME:ADDRESS")]
     add_host: Vec<String>,
     /// DNS server (repeatable)
@@ -104,7 +104,7 @@ pub(super) struct NetworkFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Health")]
 pub(super) struct HealthFlags {
-    /// Shell command that succeeds while the container works
+    /// Shell command that exits with 0 if the container is healthy
     #[arg(long, value_name = "COMMAND")]
     health_cmd: Option<String>,
     /// Time between checks, such as 30s or 1m (default from the image, or 30s)
@@ -142,7 +142,7 @@ pub(super) struct LogFlags {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Rights (most need the operator's permission)")]
+#[command(next_help_heading = "Privileges (most need the operator's permission)")]
 pub(super) struct RightFlags {
     /// Capability to drop, or ALL (repeatable)
     #[arg(long, value_name = "CAPABILITY")]
@@ -156,13 +156,13 @@ pub(super) struct RightFlags {
     /// Kernel parameter of the container (repeatable)
     #[arg(long, value_name = "NAME=VALUE")]
     sysctl: Vec<String>,
-    /// Device of the host (repeatable)
+    /// Device of the host to add to the container (repeatable)
     #[arg(long, value_name = "PATH[:PATH][:rwm]")]
     device: Vec<String>,
     /// GPUs of the host: all, a number, or device=ID[,ID]
     #[arg(long, value_name = "GPUS")]
     gpus: Option<Gpus>,
-    /// Give all rights on the host
+    /// Give the container full access to the host (extended privileges)
     #[arg(long)]
     privileged: bool,
     /// PID namespace to use: host
@@ -171,7 +171,7 @@ pub(super) struct RightFlags {
     /// IPC namespace: none, private, shareable or host
     #[arg(long, value_name = "MODE")]
     ipc: Option<String>,
-    /// Runtime of the engine
+    /// OCI runtime of the host's Docker, such as runsc (default Docker's own)
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
     /// Annotation for the runtime (repeatable)

@@ -102,7 +102,7 @@ async fn follow(
             // The service asks for another login.
             Ok(Streamed::End(EventsEndReason::Expired)) => None,
             Ok(Streamed::End(EventsEndReason::Closing)) => {
-                Some("the service shuts down".to_owned())
+                Some("the service is shutting down".to_owned())
             }
             Ok(Streamed::End(EventsEndReason::Slow)) => {
                 Some("the service has ended the connection, because zun was too slow".to_owned())

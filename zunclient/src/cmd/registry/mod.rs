@@ -25,7 +25,8 @@ Examples:
   zun registry create --name team --username ann --password-prompt quay.io
   zun run --registry team quay.io/team/app
 
-zun login and zun logout do the same for one login per registry."
+If the project has one login for each registry, zun login and zun logout are
+shorter."
 )]
 pub(super) struct Registry {
     #[command(subcommand)]

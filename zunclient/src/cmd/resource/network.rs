@@ -18,8 +18,8 @@ Examples:
   zun run -d --name db --network back cirros sleep 1h
   zun run --rm --network back cirros ping -c 1 db
 
-A network belongs to one project, and is on the host of its first container.
-All others run there."
+A network belongs to one project. It is created on the host of its first
+container, and all its containers run on that host."
 )]
 pub(in crate::cmd) struct Network {
     #[command(subcommand)]
@@ -46,11 +46,11 @@ Examples:
 struct Create {
     /// Name of the network, unique in the project
     name: String,
-    /// Its addresses, a private IPv4 network (administrators; default the host's
-    /// choice)
+    /// Private IPv4 subnet, such as 10.5.0.0/24 (administrators; default chosen
+    /// by the host)
     #[arg(long, value_name = "SUBNET")]
     subnet: Option<String>,
-    /// Let its containers reach nothing outside it
+    /// Block connections between the network and the outside
     #[arg(long)]
     internal: bool,
 }

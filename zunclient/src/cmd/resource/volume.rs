@@ -18,8 +18,8 @@ Examples:
   zun run --rm -v data:/data:ro cirros cat /data/now
   zun volume list
 
-A volume is on the host of the first container that uses it. All others that
-use it run there."
+A volume is created on the host of the first container that uses it. All
+containers that use the volume run on that host."
 )]
 pub(in crate::cmd) struct Volume {
     #[command(subcommand)]

@@ -56,7 +56,7 @@ pub(super) fn closed(code: u16, message: &str) -> Closed {
             let why = if message.is_empty() { "the host refused a message" } else { message };
             Closed::Final(Closing::bad_protocol(why))
         }
-        close::RESTARTING => Closed::Resumable("the console gate restarts".to_owned()),
+        close::RESTARTING => Closed::Resumable("the console gate is restarting".to_owned()),
         _ if message.is_empty() => Closed::Resumable(format!("closed with {code}")),
         _ => Closed::Resumable(format!("closed with {code}: {message}")),
     }

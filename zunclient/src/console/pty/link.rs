@@ -77,7 +77,7 @@ where
     let bad = |problem| ConsoleError::BadAnswer { address: authority.clone(), problem };
     match timeout(HELLO_TIMEOUT, receiver.next()).await {
         Ok(Received::Frame(Frame::Hello(hello))) => Ok((sender, receiver, *hello)),
-        Ok(Received::Frame(_) | Received::Invalid(_)) => Err(bad("it does not begin with a hello")),
+        Ok(Received::Frame(_) | Received::Invalid(_)) => Err(bad("its first message is not a hello")),
         Ok(Received::Closed(status, message)) => Err(ConsoleError::Refused { status, message }),
         Ok(Received::Lost(why)) => Err(ConsoleError::LinkLost(std::io::Error::other(why))),
         Err(_elapsed) => Err(ConsoleError::NoAnswer { address: authority }),
@@ -91,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
             let message = match self.0.next().await {
                 Some(Ok(Message::Binary(message))) => message,
                 Some(Ok(Message::Text(_))) => {
-                    return Received::Invalid("it sends text".to_owned());
+                    return Received::Invalid("it sent a text message".to_owned());
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Close(Some(CloseFrame { code, reason })))) => {

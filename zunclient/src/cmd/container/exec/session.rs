@@ -170,7 +170,9 @@ impl ExecSession<'_> {
         let ask = Execute { csr: Some(request.csr), ..ask };
         let executed = api.execute(self.container, &ask).await?;
         let (Some(endpoint), Some(exec)) = (executed.console, executed.exec_id) else {
-            return Err(Failure::new("the service sent no console for this command"));
+            return Err(Failure::new(
+                "cannot connect to the command: the service sent no console for it; compare the versions of the client and the service with `zun version`",
+            ));
         };
         Ok(self.dial(exec, (endpoint, request.key), (ask.interactive, false)))
     }

@@ -11,7 +11,7 @@ pub(super) fn notice(event: &SessionEvent) -> Option<String> {
         }
         SessionEvent::SignalInDoubt { name, .. } => {
             signal::number(name)?;
-            Some(format!("the console gate ended while it sent {name}, which may not have arrived"))
+            Some(format!("{name} may not have arrived: the console gate ended while sending it"))
         }
         SessionEvent::Viewers { .. }
         | SessionEvent::ViewerJoined { .. }
