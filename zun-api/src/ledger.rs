@@ -70,7 +70,7 @@ async fn maintain_once(app: &App, purge: bool) -> Result<(), DbError> {
                 })
             })
             .await?;
-        tracing::debug!(purged, "forgot deleted containers");
+        tracing::debug!(purged, "purged the rows of deleted containers");
         prune_events(app).await?;
     }
     Ok(())

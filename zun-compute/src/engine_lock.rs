@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use tokio::time::Instant;
 
 /// How long another agent may take to end. During an upgrade the former agent may still be shutting down.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why the engine cannot be locked.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ impl EngineLock {
             }
             Ok(None) => {
                 let since = *state.refused_since.get_or_insert_with(Instant::now);
-                if since.elapsed() < PATIENCE { Ok(false) } else { Err(LockError::Held(path)) }
+                if since.elapsed() < LOCK_TIMEOUT { Ok(false) } else { Err(LockError::Held(path)) }
             }
             Err(cause) => Err(LockError::File { path, cause }),
         }
@@ -119,7 +119,7 @@ mod tests {
         assert!(first.hold("A:B").expect("locked"));
         assert!(first.hold("A:B").expect("still locked"));
         assert!(!second.hold("A:B").expect("the first may be about to end"));
-        tokio::time::advance(PATIENCE).await;
+        tokio::time::advance(LOCK_TIMEOUT).await;
         let words = second.hold("A:B").expect_err("held").to_string();
         assert!(words.contains("engine-A-B.lock") && words.contains("Stop that one"), "{words}");
         assert!(second.hold("C").expect("another engine"));

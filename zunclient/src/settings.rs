@@ -121,8 +121,8 @@ pub async fn settings(flags: Flags<'_>) -> Result<Settings, BadSettings> {
     })
 }
 
-/// Returns the type of authentication. If none is given, the values tell: OpenStack's clients also take an address of
-/// Keystone for a password.
+/// Returns the type of authentication. If none is given, it follows from the values: like OpenStack's clients, zun uses
+/// `password` if there is an address of Keystone.
 fn auth_type(flags: Flags<'_>, values: &Values) -> Result<AuthType, BadSettings> {
     if let Some(given) = flags.auth.filter(|_| flags.cloud.is_none()) {
         return Ok(given);

@@ -174,7 +174,7 @@ async fn what_a_container_uses_is_not_deleted_until_its_removal_is_confirmed() {
     api.delete(ANN, &format!("{CONTAINERS}/{container}")).await.expect(204);
     for path in ["/v1/volumes/data", "/v1/networks/back"] {
         let used = api.delete(ANN, path).await.refusal();
-        assert!(used.starts_with("409 ") && used.contains("used by 1 containers"), "{used}");
+        assert!(used.starts_with("409 ") && used.contains("used by containers (1)"), "{used}");
     }
     agent.report(container, Status::Deleted, |_| {}).await;
     for path in ["/v1/volumes/data", "/v1/networks/back"] {

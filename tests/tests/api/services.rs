@@ -82,7 +82,7 @@ async fn a_service_is_deleted_after_its_agent_and_its_containers_and_returns_wit
     assert!(refusal.contains("its agent is running"), "{refusal}");
     agent.heartbeat(|heartbeat| heartbeat.leaving = true).await.unwrap();
     let refusal = delete().await.refusal();
-    assert!(refusal.contains("the host has 1 containers; delete them first"), "{refusal}");
+    assert!(refusal.contains("the host has containers (1); delete them first"), "{refusal}");
     api.delete(ANN, &format!("/v1/containers/{id}?stop=true")).await.expect(204);
     let answer = delete().await.expect(200);
     assert_eq!(answer.text, "null");

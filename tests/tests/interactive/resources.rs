@@ -40,7 +40,7 @@ fn data_in_a_volume_outlives_its_containers_and_read_only_is_read_only() {
     let holder = zun.name("holder");
     zun.must(&["create", "--name", holder.as_str(), "-v", &mount, "cirros", "true"]);
     let used = zun.run(&["volume", "delete", &volume.2]);
-    assert!(used.code == 1 && used.stderr.contains("used by 1 containers"), "{used:?}");
+    assert!(used.code == 1 && used.stderr.contains("used by containers (1)"), "{used:?}");
     zun.must(&["delete", holder.as_str()]);
     eventually("the volume is deleted", || zun.run(&["volume", "delete", &volume.2]).code == 0);
     // A volume of the same name is empty.

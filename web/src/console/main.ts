@@ -152,7 +152,7 @@ class Page {
     const { terminal } = this.#view;
     terminal.options.disableStdin = true;
     this.#keys.show(false);
-    // The cursor is of no use any more.
+    // The session is over: hide the cursor.
     terminal.write('\x1b[?25l');
     this.#status.ended(closing, this.#session !== undefined);
   }

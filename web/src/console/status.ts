@@ -4,7 +4,7 @@ import type { Closing } from '../pty/ending.ts';
 import type { Size } from '../pty/frame.ts';
 import { byId, showText } from '../shared/dom.ts';
 
-/** A link that comes back within this time is not worth a word, in milliseconds. */
+/** The page does not report a link that comes back within this time, in milliseconds. */
 const QUIET = 500;
 
 type Dot = 'connecting' | 'live' | 'away' | 'good' | 'neutral' | 'bad';
@@ -44,7 +44,7 @@ export class Status {
     window.clearInterval(this.#countdown);
     const tell = () => {
       const seconds = retryAt === undefined ? 0 : Math.ceil((retryAt - Date.now()) / 1000);
-      // Short pauses are not worth a number that changes at once.
+      // A countdown from 1 would change at once.
       const when = seconds > 1 ? `Trying again in ${seconds} s.` : 'Trying again…';
       showText('banner-text', wasOpen ? `Connection lost. ${when} What you type is kept.` : `No connection. ${when}`);
     };

@@ -109,7 +109,7 @@ export class Driver {
     window.clearTimeout(this.#retryTimer);
     this.#retryTimer = undefined;
     const { url, ticket, wants, view } = this.#options;
-    // The very first attempt is not worth a word.
+    // The page does not report the very first attempt.
     if (this.#awaySince !== undefined && (this.#session !== undefined || this.#pause > 0)) view.away(undefined);
     const hello = this.#session?.clientHello() ?? wants;
     const socket = new WebSocket(url, subprotocols(ticket, hello));

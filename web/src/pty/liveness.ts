@@ -1,24 +1,23 @@
-// Whether the gate is still there. The client asks after input, and when it has heard nothing for a while. Times are in
-// milliseconds.
+// Detects a lost link: the client pings the gate after input, and after a silence. Times are in milliseconds.
 
 import type { Frame } from './frame.ts';
 
-/** The client asks if it has heard nothing for this time. */
+/** The client pings the gate after a silence of this length. */
 const IDLE = 7000;
 
-/** The shortest time between two questions because of input. */
+/** The shortest time between two pings after input. */
 const PAUSE = 400;
 
-/** When silence after a question means that the link is lost. It is longer on slow links. */
+/** How long the gate may be silent after a ping until the link counts as lost. Slow links get longer. */
 const LOST = 1500;
 
 export class Liveness {
   #heardAt: number;
-  /** When the oldest question was asked that nothing was heard after. */
+  /** When the oldest ping was sent after which nothing has arrived. */
   #waitsSince: number | undefined;
   #askedAt: number;
   #number = 0;
-  /** Input was sent after the last question. */
+  /** Input was sent after the last ping. */
   #hasInput = false;
   #roundTrip = 0;
 
@@ -50,7 +49,7 @@ export class Liveness {
     this.#hasInput = true;
   }
 
-  /** Returns a question that is due. */
+  /** Returns a ping that is due. */
   nextPing(now: number): Frame | undefined {
     const at = this.pingAt();
     if (at === undefined || at > now) return undefined;
@@ -61,7 +60,7 @@ export class Liveness {
     return { type: 'ping', number: this.#number };
   }
 
-  /** Returns when to ask next; `undefined` while an answer is awaited. */
+  /** Returns when to send the next ping; `undefined` while an answer is awaited. */
   pingAt(): number | undefined {
     if (this.#waitsSince !== undefined) return undefined;
     const idle = this.#heardAt + IDLE;

@@ -9,7 +9,7 @@ import { Liveness } from './liveness.ts';
 import { Outbox } from './outbox.ts';
 import { Violation } from './violation.ts';
 
-/** How many answers to the gate's questions may wait. A gate that asks more does not read. */
+/** How many answers to the gate's pings may wait. A gate that sends more pings does not read the answers. */
 const MOST_PONGS = 16;
 
 /** What is shown. The page calls `shown` once it is on the screen. */

@@ -125,7 +125,7 @@ pub(crate) enum AppError {
         /// Its name.
         name: String,
     },
-    #[error("{} {name} is used by {count} containers: delete them first.", title(*kind))]
+    #[error("{} {name} is used by containers ({count}): delete them first.", title(*kind))]
     ResourceInUse {
         /// What it is.
         kind: ResourceKind,

@@ -110,7 +110,7 @@ impl App {
                 "its agent is running; stop zun-compute on the host first".to_owned()
             }
             Removed::HasContainers(count) => {
-                format!("the host has {count} containers; delete them first")
+                format!("the host has containers ({count}); delete them first")
             }
         };
         Err(AppError::ServiceInUse { host: name, why })

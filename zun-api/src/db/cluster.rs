@@ -1,4 +1,4 @@
-//! The cluster's id. It stays with the database, and so tells a restored copy from another cluster's database.
+//! The cluster's id. It is stored in the database, so it distinguishes a restored copy from another cluster's database.
 
 use diesel::prelude::*;
 use zun_common::environment::random_uuid;

@@ -265,7 +265,7 @@ pub(crate) fn settle(
     (kind, outcome): (Kind, &Outcome),
 ) -> Result<(), DbError> {
     use ImageStatus::{Available, Deleting, Error, Pulling};
-    const LATE: &str = "The host did not pull it within 10 minutes.";
+    const LATE: &str = "The host did not begin to pull it within 10 minutes.";
     let (change, reason) = match (kind, outcome) {
         (Kind::PullImage, Outcome::Succeeded) => ((Pulling, Available), None),
         (Kind::PullImage, Outcome::Failed(problem)) => {

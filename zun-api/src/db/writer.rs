@@ -137,7 +137,7 @@ where
     Box::new(move |committed| {
         let done = done.and_then(|value| committed.map(|()| value).map_err(DbError::Batch));
         if answer.send(done).is_err() {
-            tracing::debug!("a caller of the database went away before its answer");
+            tracing::debug!("a request ended before the database answered it");
         }
     })
 }

@@ -85,10 +85,11 @@ fn document() -> Value {
 
 const INTRODUCTION: &str = "\
 The microversion is in the header `OpenStack-API-Version`. An operation has `x-since` and, if it was removed, `x-until`; \
-outside them, the answer is 406. A field has `x-since`; before it, a value with an effect is refused.\n\n\
+outside them, the answer is 406. A field has `x-since`: with an older microversion, zun-api refuses each value of it \
+that would change something.\n\n\
 The fields of a POST, PUT or PATCH may be in the body or in the query. Numbers and booleans may be strings, such as \
-`\"512\"` and `\"True\"`. `null`, and the word `None` in a query, are the same as nothing. `x-permission` is the rule of \
-the policy that a caller needs.";
+`\"512\"` and `\"True\"`. `null`, and the word `None` in a query, are the same as an absent field. `x-permission` is \
+the rule of the policy that a caller needs.";
 
 const fn method(route: &Route) -> &'static str {
     match route.verb {

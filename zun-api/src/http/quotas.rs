@@ -29,7 +29,7 @@ pub(super) const ROUTES: &[Route] = &[
         .only(Permission::ResetQuota),
     Route::get(
         "/v1/quotas/{project}/defaults",
-        "Show the quota of projects without their own",
+        "Show the default quota, for projects without a quota of their own",
         to!(defaults),
     )
     .since(26)

@@ -91,9 +91,9 @@ pub(super) struct NewNetwork(NewResource);
 impl FromFields for NewNetwork {
     const FIELDS: &'static [Field] = &[
         NAME_FIELD,
-        text_field("subnet", SUBNET, "Its addresses; the host's choice if absent")
+        text_field("subnet", SUBNET, "Its subnet; the host chooses one if absent")
             .only(Permission::ChooseSubnet),
-        boolean_field("internal", "Let its containers reach nothing outside it"),
+        boolean_field("internal", "Block connections between the network and the outside"),
         field("neutron_net_id", Kind::Custom(|| json!({})), "Not supported: there is no Neutron"),
     ];
 
@@ -106,7 +106,8 @@ impl FromFields for NewNetwork {
             NetworkOptions { subnet: fields.text("subnet"), internal: fields.flag("internal") };
         let name = name(fields)?;
         if matches!(name.as_str(), "none" | "host" | "bridge" | "default") {
-            let rule = "another name: this one has a meaning of its own";
+            let rule =
+                "a name other than `none`, `host`, `bridge` and `default`, which are reserved";
             return Err(InvalidField::new("name", &name, rule).into());
         }
         Ok(Self(NewResource { name, options }))

@@ -21,7 +21,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/services", "List the agents of the hosts", to!(list))
         .only(Permission::SeeServices)
         .returns::<ServiceList>(),
-    Route::put("/v1/services/enable", "Let a host take new containers", to!(enable))
+    Route::put("/v1/services/enable", "Allow new containers on a host", to!(enable))
         .only(Permission::EnableService)
         .reads::<Named>()
         .returns::<ServiceBody<ServiceState>>(),
@@ -31,7 +31,7 @@ pub(super) const ROUTES: &[Route] = &[
         .returns::<ServiceBody<ServiceState>>(),
     Route::put(
         "/v1/services/force_down",
-        "Count a host as down, whatever it reports",
+        "Mark a host as down, even if it sends heartbeats",
         to!(force_down),
     )
     .only(Permission::ForceDownService)
@@ -84,7 +84,7 @@ impl FromFields for Forcing {
     const FIELDS: &'static [Field] = &[
         HOST,
         BINARY,
-        boolean_field("forced_down", "Whether it counts as down").required().in_query(),
+        boolean_field("forced_down", "Whether to mark it as down").required().in_query(),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {

@@ -123,11 +123,11 @@ impl Metrics {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of zun-api", build);
         self.register_requests(registry);
-        let commit = "Time of a commit to the database, with its work";
+        let commit = "Duration of a database transaction that writes, including its commit";
         registry.register_with_unit("database_write", commit, Unit::Seconds, writes.clone());
         registry.register_with_unit(
             "operation_duration",
-            "Time from the acceptance of an operation to its outcome, which a host has reported, or which zun-api decided",
+            "Time from accepting an operation until a host reports its outcome or zun-api decides it",
             Unit::Seconds,
             self.operations.clone(),
         );
@@ -146,7 +146,7 @@ impl Metrics {
         for (name, help, gauge) in [
             (
                 "removals_given_up",
-                "Open removals that five agents did not survive",
+                "Open removals during which five agents have ended",
                 &self.removals_given_up,
             ),
             ("requests_open", "Requests in progress", &self.open),

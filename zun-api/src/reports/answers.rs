@@ -41,7 +41,7 @@ pub(super) async fn sign(
     Ok(HostCertificate { certificate, ca: ca.certificate_pem().to_owned() })
 }
 
-/// Signs what a host proves its listener with.
+/// Signs the client certificate with which a host checks its own listener.
 pub(super) async fn prove(
     app: Arc<App>,
     call: SignProbe,
@@ -63,7 +63,7 @@ pub(super) async fn prove(
     Ok(ProbeGrant { certificate: issued.certificate, signed_at })
 }
 
-/// Tells a host which CAs to trust.
+/// Sends a host the CAs to trust.
 pub(super) async fn authorities(
     app: Arc<App>,
     call: GetCaBundle,
@@ -90,7 +90,7 @@ fn refusal(error: &CaError) -> Problem {
     Problem::new(Code::Internal, "zun-api cannot sign the certificate; its log has the cause")
 }
 
-/// Tells a host which containers should be on it.
+/// Sends a host the list of the containers that should be on it.
 pub(super) async fn assigned(
     app: Arc<App>,
     call: AssignedContainers,

@@ -29,7 +29,7 @@ struct Effect {
     accepted: Option<Accepted>,
 }
 
-/// Stores a report and the outcomes of operations, then tells those who wait for the container.
+/// Stores a report and the outcomes of operations, then wakes the requests that wait for the container.
 pub(super) async fn reported(
     app: Arc<App>,
     call: ReportContainer,
@@ -199,7 +199,7 @@ fn heal(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, DbError> {
 
 type Conclusion = (ReportOutcome, Result<Done, Problem>);
 
-/// Who is told what.
+/// Publishes an applied report, and returns the reply to the agent.
 fn conclude(app: &App, applied: Applied, about: (ContainerId, &HostName)) -> Conclusion {
     let (id, host) = about;
     match applied {
@@ -239,8 +239,8 @@ fn warn((id, host): (ContainerId, &HostName), owner: Option<&HostName>) {
     );
 }
 
-/// Handles a container with our label that the host was not told of: it has been deleted and is removed again, or it is
-/// a stray.
+/// Handles a container with this cluster's label that is not in the host's list: it has been deleted and is removed
+/// again, or it is a stray.
 pub(super) async fn unknown(
     app: Arc<App>,
     call: UnknownContainer,

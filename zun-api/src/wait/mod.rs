@@ -151,7 +151,9 @@ impl Hub {
         if let Some(news) = self.news.get()
             && news.try_send(change).is_err()
         {
-            tracing::debug!("the other zun-api get no news of a change: the queue is full");
+            tracing::debug!(
+                "cannot notify the other zun-api services of a change: the queue is full"
+            );
         }
     }
 

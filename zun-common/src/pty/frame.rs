@@ -29,7 +29,7 @@ pub enum Channel {
     Ack = 17,
     /// A signal for the process, in JSON.
     Signal = 18,
-    /// A question whether the peer is there, or its answer.
+    /// A ping, or the answer to one.
     Ping = 19,
     /// News about the session, in JSON.
     Event = 20,
@@ -165,9 +165,9 @@ pub enum Frame {
         /// Its name, such as `SIGTERM`.
         name: String,
     },
-    /// A question whether the peer is there.
+    /// A ping with its number. The peer answers at once.
     Ping(u64),
-    /// The answer, with the question's number.
+    /// The answer to a ping, with its number.
     Pong(u64),
     /// News about the session.
     Event(SessionEvent),

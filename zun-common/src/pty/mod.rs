@@ -29,7 +29,7 @@
 //! and whose size the terminal has: that of the client that typed last.
 //!
 //! **Resuming.** A client that lost its connection sends [`Resume`] with the offsets of what it has received. The gate
-//! closes the former connection first ([`close::REPLACED`]), and then tells in its hello how much stdin it has
+//! closes the former connection first ([`close::REPLACED`]), and then reports in its hello how much stdin it has
 //! accepted. So no byte is lost, and none is repeated. The TLS client certificate must have the key of the first
 //! connection. It may have expired.
 

@@ -1,4 +1,5 @@
-//! Tickets: one-time secrets that take the place of a client certificate, for clients that cannot have one.
+//! Tickets: secrets that take the place of a client certificate, for clients that cannot have one. A ticket opens a
+//! limited number of sessions within a limited time.
 
 use std::fmt;
 use std::str::FromStr;

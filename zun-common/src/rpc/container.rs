@@ -53,7 +53,7 @@ pub struct ContainerSpec {
     pub console: ConsoleSpec,
     /// Its limits.
     pub resources: Resources,
-    /// When the engine restarts it.
+    /// The restart policy.
     pub restart: Option<Restart>,
     /// Whether it is removed when its process ends.
     pub auto_remove: bool,
@@ -61,7 +61,7 @@ pub struct ContainerSpec {
     pub read_only: bool,
     /// Signal that a stop sends first; the image's own if `None`.
     pub stop_signal: Option<String>,
-    /// Whether it has all rights on the host.
+    /// Whether it has full access to the host (extended privileges).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub privileged: bool,
     /// The runtime; the engine's default if `None`.
@@ -73,7 +73,7 @@ pub struct ContainerSpec {
     /// How its health is checked; as the image says if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
-    /// Further requests to the engine.
+    /// Additional options of the engine.
     #[serde(default, skip_serializing_if = "EngineOptions::is_empty")]
     pub options: EngineOptions,
     /// Its published ports.

@@ -25,7 +25,7 @@ struct Arguments {
     /// Check the settings and exit
     #[arg(long)]
     check_config: bool,
-    /// Stop when stdin, a pipe, ends: a parent process runs this program
+    /// Stop when the parent process closes the pipe on stdin
     #[arg(long, hide = true)]
     until_stdin_ends: bool,
 }

@@ -64,10 +64,10 @@ pub enum NoTicket {
     #[error("the ticket's ID was revoked")]
     Revoked,
     /// There are too many tickets.
-    #[error("the gate has too many tickets: try again when some have expired")]
+    #[error("the gate or the project has too many valid tickets: try again when some have expired")]
     TooMany,
     /// There are no random numbers.
-    #[error("the system gave no random numbers")]
+    #[error("cannot create a ticket: the system's random number generator failed")]
     NoRandomness,
 }
 

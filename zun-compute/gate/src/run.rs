@@ -21,7 +21,7 @@ use crate::rights::Rights;
 use crate::server::{ListenError, Listener};
 use crate::settings::{NoHostName, Settings};
 
-/// How long clients may take to take their leave at shutdown.
+/// How long the gate waits at shutdown until clients have closed their connections.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// The same if they can come back to the next gate at once.
 const SHORT_GOODBYE: Duration = Duration::from_millis(100);

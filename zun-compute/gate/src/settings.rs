@@ -121,7 +121,7 @@ pub struct LimitSettings {
     pub connections: NonZeroUsize,
     /// The most containers and execs whose streams are held.
     pub sessions: NonZeroUsize,
-    /// The most clients of one container or exec, with those that may come back. More than 160 count as 160.
+    /// The most clients of one container or exec, with those that may come back. More than 166 count as 166.
     pub attachments: NonZeroUsize,
     /// MiB of output that is kept for all sessions together.
     pub memory: NonZeroU32,

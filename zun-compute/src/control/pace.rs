@@ -1,8 +1,8 @@
 //! When heartbeats are sent. Pure.
 //!
-//! The agent looks at its host every interval of its own settings. In a large cluster zun-api asks for a longer interval:
-//! then a heartbeat is sent only when that interval has passed, or when something has changed. A longer interval is
-//! announced in a heartbeat before it is used, so that the host is not taken for silent meanwhile.
+//! The agent inspects its host at the interval of its own settings. In a large cluster zun-api asks for a longer interval:
+//! then the agent sends a heartbeat only when that interval has passed, or when something has changed. It announces a
+//! longer interval in a heartbeat before it uses it, so that zun-api does not count the host as down meanwhile.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Pace {
     pub(super) fn is_due(&self, heartbeat: &Heartbeat, now: Instant) -> bool {
         let Some((sent, last)) = &self.answered else { return true };
         let same = Heartbeat { generation: last.generation, ..heartbeat.clone() };
-        // The agent looks at its host at times of its own, so the one closest to the announced time counts.
+        // The agent inspects its host at an interval of its own, so the inspection closest to the announced time counts.
         let early = Duration::from_secs(self.own.into()) / 2;
         same != *last
             || now.duration_since(*sent) + early >= Duration::from_secs(last.interval.into())

@@ -108,13 +108,13 @@ impl Metrics {
         registry.register("heartbeats", heartbeats, self.heartbeats.clone());
         registry.register_with_unit(
             "operation_duration",
-            "Time from the beginning of an operation to its outcome, with the pull of a creation",
+            "Duration of an operation on the host; a create includes the image pull",
             Unit::Seconds,
             self.operations.clone(),
         );
         registry.register_with_unit(
             "pull_duration",
-            "Time of a pull of an image",
+            "Duration of an image pull",
             Unit::Seconds,
             self.pulls.clone(),
         );

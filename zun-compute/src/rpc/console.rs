@@ -106,7 +106,7 @@ pub(super) async fn resize(host: &Host, target: GateTarget, size: TerminalSize) 
     match gate.resize(&request).await {
         Ok(resized) => resized,
         Err(error) => {
-            tracing::debug!(error = %chain(&error), "the console gate did not take a size");
+            tracing::debug!(error = %chain(&error), "the console gate did not set the size of a terminal");
             false
         }
     }

@@ -59,7 +59,7 @@ async fn commit(host: &Host, call: CommitContainer) -> Result<Committed, Problem
     let CommitContainer { container, repository, tag } = call;
     allowed(host, container, Action::Commit).await?;
     let committing = host.driver.commit(container, (&repository, &tag));
-    let doing = "make an image of the container";
+    let doing = "create an image from the container";
     let image = within_deadline(CommitContainer::DEADLINE, doing, committing).await?;
     Ok(Committed { image })
 }

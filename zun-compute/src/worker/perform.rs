@@ -92,7 +92,9 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
 pub(super) fn panicked(operation: &Operation) -> Finished {
     let subject = operation.container;
     tracing::error!(container.id = %subject, operation.id = %operation.id, "the work on {subject} panicked");
-    let reason = "the agent failed at this; its log says more".to_owned();
+    let reason =
+        "an internal error of the agent ended the operation; the agent's log has the details"
+            .to_owned();
     let outcome = Outcome::Failed(Problem::new(Code::Internal, reason.clone()));
     Finished { outcome, failure: Some(Failure { reason, exit_code: None, fatal: false }) }
 }

@@ -14,7 +14,7 @@ const MOST_LAYERS: usize = 128;
 /// A longer word is no state.
 const LONGEST: usize = 40;
 
-/// What was told so far.
+/// The progress that was reported so far.
 #[derive(Debug)]
 pub(super) struct Progress {
     pull: ImagePull,

@@ -7,7 +7,7 @@ use crate::api::ListQuery;
 use crate::out::nearest;
 
 /// How long zun looks for similar names.
-const PATIENCE: Duration = Duration::from_secs(3);
+const SUGGESTION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Around the name in the service's message.
 const MESSAGE: (&str, &str) = ("Container ", " could not be found.");
@@ -18,7 +18,9 @@ pub(super) async fn with_similar_name(context: &Context, failure: Failure) -> Fa
     let Some((before, name, after)) = parts(message) else { return failure };
     let query = ListQuery::default();
     let listing = context.api.list_page(&query, None);
-    let Ok(Ok(page)) = tokio::time::timeout(PATIENCE, listing).await else { return failure };
+    let Ok(Ok(page)) = tokio::time::timeout(SUGGESTION_TIMEOUT, listing).await else {
+        return failure;
+    };
     let names = page.containers.iter().map(|container| container.name.as_str());
     let Some(near) = nearest(name, names) else { return failure };
     let (_, end) = MESSAGE;

@@ -103,7 +103,7 @@ pub struct Global {
         hide_env_values = true,
         hide_possible_values = true,
         value_name = "TYPE",
-        help = "Authentication: admin_token (sends OS_TOKEN), none, or for Keystone password, token or v3applicationcredential"
+        help = "Authentication: admin_token (sends OS_TOKEN) or none; with Keystone: password, token or v3applicationcredential"
     )]
     os_auth_type: Option<AuthType>,
     #[arg(

@@ -8,7 +8,7 @@ use zun_common::units::TerminalSize;
 use super::output_state::OutputState;
 use crate::out;
 
-/// A link that is back within this time is not worth a word.
+/// zun does not report a link that is back within this time.
 const UNNOTICED: Duration = Duration::from_millis(500);
 
 /// How often the line is drawn again.
@@ -161,12 +161,12 @@ impl LinkStatus {
         self.over(size)
     }
 
-    /// Tells about output that is missing. Returns what to write to the terminal.
+    /// Reports missing output. Returns what to write to the terminal.
     pub fn gap(&self, bytes: u64) -> Vec<u8> {
         self.notice(&format!("{bytes} bytes of output were skipped: this client was too slow"))
     }
 
-    /// Tells the user something about the session. Returns what to write to the terminal.
+    /// Shows a notice about the session. Returns what to write to the terminal.
     pub fn notice(&self, words: &str) -> Vec<u8> {
         match &self.display {
             Display::Line { .. } => format!("\r\n\x1b[7mzun: {words}\x1b[m\r\n").into_bytes(),

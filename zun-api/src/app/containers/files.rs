@@ -1,4 +1,4 @@
-//! Copies small archives, lists changed files, and makes images of containers. The host is asked, and answers.
+//! Copies small archives, lists changed files, and creates images from containers. The host carries out each request.
 
 use sha2::{Digest, Sha256};
 use zun_common::id::ProjectId;
@@ -71,7 +71,7 @@ impl App {
         self.call_agent(caller, &host, &ListChanges { container: record.id }).await
     }
 
-    /// Makes an image of a container on its host.
+    /// Creates an image from a container on its host.
     pub(crate) async fn commit(
         &self,
         caller: &Caller,

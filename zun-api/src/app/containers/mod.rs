@@ -58,7 +58,7 @@ enum Lookup {
     Found(Box<Record>),
     Missing,
     AmbiguousName,
-    /// Several ids begin so.
+    /// Several ids begin with it.
     AmbiguousId(Vec<Record>),
 }
 

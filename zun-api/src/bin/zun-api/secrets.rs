@@ -16,7 +16,7 @@ pub(crate) enum Command {
     /// Put a new key before the others
     ///
     /// Restart zun-api afterwards: it encrypts all secrets with the new key. Then the old keys can be deleted from the
-    /// file. Several zun-api need the same file: copy it to all of them before you restart the first one.
+    /// file. If you run several zun-api services, copy the file to all of them before you restart the first one.
     Rotate(KeyFile),
 }
 

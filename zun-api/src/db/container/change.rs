@@ -219,7 +219,7 @@ fn write(
     } = report;
     let live = Some(live).filter(|live| !live.is_empty()).map(serde_json::to_string).transpose()?;
     let image_pull = image_pull.as_ref().map(serde_json::to_string).transpose()?;
-    let oom_killed = *oom_killed || was_told_of_shortage(was, report);
+    let oom_killed = *oom_killed || oom_was_reported(was, report);
     let changed = diesel::update(
         dsl::containers
             .filter(dsl::uuid.eq(container.to_string()))
@@ -264,7 +264,7 @@ fn note_end(
             dsl::epoch.eq(epoch.0),
             dsl::generation.eq(report.generation),
             dsl::exit_code.eq(report.exit_code.or(was.exit_code)),
-            dsl::oom_killed.eq(report.oom_killed || was_told_of_shortage(was, report)),
+            dsl::oom_killed.eq(report.oom_killed || oom_was_reported(was, report)),
             dsl::started_at.eq(report.started_at.map(|time| time.naive_utc()).or(was.started_at)),
             dsl::finished_at.eq(report.finished_at.map(|time| time.naive_utc())),
         ))
@@ -272,9 +272,9 @@ fn note_end(
     Ok(())
 }
 
-/// Whether the same end of the process was told to come of a want of memory: an agent that has started since then may
-/// not know that any more.
-fn was_told_of_shortage(was: &Record, report: &ContainerReport) -> bool {
+/// Whether an earlier report of the same exit named an out-of-memory kill: an agent that has restarted since then may not
+/// know that any more.
+fn oom_was_reported(was: &Record, report: &ContainerReport) -> bool {
     let micros = |time: NaiveDateTime| time.and_utc().timestamp_micros();
     let end = report.finished_at.map(|time| micros(time.naive_utc()));
     was.oom_killed && end.is_some() && was.finished_at.map(micros) == end

@@ -34,7 +34,7 @@ pub(crate) enum Registration {
     },
 }
 
-/// Epochs and numbers of operations are never higher. An agent that tells higher ones must not exhaust them.
+/// The highest epoch and number of an operation. Higher ones from an agent are refused, so that none can use up the range.
 const HIGHEST: i64 = 1 << 53;
 
 /// Maximum number of transactions to try for a registration.

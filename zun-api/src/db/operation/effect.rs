@@ -116,7 +116,7 @@ fn take_effect(
             container::fail_creation(conn, container, &problem.message)
         }
         (Kind::Create, Outcome::Expired | Outcome::Unknown) => {
-            let words = "The container's host did not create it within 10 minutes.";
+            let words = "The container's host did not begin to create it within 10 minutes.";
             container::fail_creation(conn, container, words)
         }
         (Kind::RemoveResource, Outcome::Succeeded) => {

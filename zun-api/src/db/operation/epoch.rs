@@ -30,9 +30,9 @@ pub(crate) fn lock_epoch(
     lock_rows(conn, &rows)
 }
 
-/// Ends the epoch of an agent that is replaced by the next one. What it received and may only be done once is unknown.
-/// If it did not shut down in order, what it received counts one more death; what too many agents did not survive
-/// fails. A removal is given up for an hour instead.
+/// Ends the epoch of an agent that is replaced by the next one. Of the operations that it received, those that may only
+/// be done once get the outcome unknown. If it did not shut down in order, each of the others counts one more death, and
+/// fails after too many of them. A removal is given up for an hour instead.
 pub(crate) fn end_epoch(
     conn: &mut Conn,
     host: &HostName,
@@ -58,7 +58,8 @@ pub(crate) fn end_epoch(
         .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.ne_all(Kind::LASTING)))
         .select(Row::as_select())
         .load(conn)?;
-    let words = format!("{MAX_DEATHS} agents of the host ended while they were at work on this.");
+    let words =
+        format!("{MAX_DEATHS} agents of the host ended while they carried out this operation.");
     let outcome = Outcome::Failed(Problem::new(Code::Internal, words));
     for row in exhausted {
         settle(conn, row.id()?, &outcome)?;

@@ -14,7 +14,7 @@ use crate::db::container;
 use crate::db::schema::operations::dsl;
 use crate::db::{Conn, DbError};
 
-/// How long a removal rests that too many agents did not survive.
+/// How long a removal waits for its next attempt after too many agents ended during it.
 const GIVEN_UP_FOR: TimeDelta = TimeDelta::hours(1);
 /// Maximum number of operations in one reply to a heartbeat.
 const MAX_OPEN: i64 = 256;
@@ -204,7 +204,7 @@ pub(crate) fn open_by_kind(
     Ok(open.select((dsl::kind, count_star(), min(dsl::accepted_at))).load(conn)?)
 }
 
-/// The number of removals that too many agents did not survive, and that are still open.
+/// The number of open removals during which too many agents have ended.
 pub(crate) fn given_up(conn: &mut Conn) -> Result<i64, DbError> {
     let given_up =
         dsl::operations.filter(dsl::outcome.is_null().and(dsl::given_up_at.is_not_null()));

@@ -12,7 +12,7 @@ use crate::db::column::{self, unreadable};
 use crate::db::schema::operations;
 use crate::db::{Backend, DbError};
 
-/// An operation in the ledger, for those who look at it.
+/// An operation in the ledger, as users see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) container: ContainerId,

@@ -58,7 +58,7 @@ const MOUNT: &[Field] = &[
 const NET: &[Field] = &[
     text_field("network", NETWORK, "A network"),
     text_field("v4-fixed-ip", ADDRESS, "The container's address"),
-    texts_field("aliases", HOSTNAME, "Further names in the network. Not in OpenStack Zun's API"),
+    texts_field("aliases", HOSTNAME, "Additional names in the network. Not in OpenStack Zun's API"),
     field(
         "port",
         Kind::Unsupported { has_no_effect: is_empty, rule: "left out: ports are Neutron's" },

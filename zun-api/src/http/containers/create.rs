@@ -86,22 +86,22 @@ impl FromFields for NewContainer {
         boolean_field("tty", "Allocate a terminal"),
         boolean_field(
             "stdin_once",
-            "Close the process's stdin with the first console's. Not in OpenStack Zun's API",
+            "Close the process's stdin when the first client ends its own (Docker's `StdinOnce`). Not in OpenStack Zun's API",
         ),
         CONSOLE_SIZE,
         PULL_POLICY,
-        field("restart_policy", Kind::Custom(restart_schema), "When the engine restarts it"),
+        field("restart_policy", Kind::Custom(restart_schema), "Restart policy"),
         boolean_field("auto_remove", "Remove it when its process ends").since(3),
         boolean_field("read_only", "Mount its root read-only. Not in OpenStack Zun's API"),
         field(
             "stop_signal",
             Kind::Custom(|| json!({"type": "string"})),
-            "The signal that a stop sends first. Not in OpenStack Zun's API",
+            "The signal that stops it; SIGKILL follows. Not in OpenStack Zun's API",
         ),
-        boolean_field("privileged", "Give it all rights on the host")
+        boolean_field("privileged", "Give it full access to the host (extended privileges)")
             .since(21)
             .only(Permission::Privileged),
-        text_field("runtime", options::rules::PLUGIN, "The runtime")
+        text_field("runtime", options::rules::PLUGIN, "The OCI runtime of the host's engine, such as `runsc`")
             .since(5)
             .only(Permission::ChooseRuntime),
         HEALTHCHECK,

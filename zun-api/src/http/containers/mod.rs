@@ -270,7 +270,7 @@ pub(super) const ROUTES: &[Route] = &[
     .returns::<ContainerActions>(),
     Route::get(
         "/v1/containers/{ident}/container_actions/{request}",
-        "Show the operation that a request asked for",
+        "Show the operation that a request started",
         to!(actions::show_action),
     )
     .for_all()

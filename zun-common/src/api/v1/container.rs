@@ -96,10 +96,10 @@ pub struct CreateContainer {
     /// Availability zone to run in; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability_zone: Option<String>,
-    /// Where to run: `label:NAME`, `affinity:NAME` or `anti_affinity:NAME`, each with the value of a label.
+    /// Constraints on the host: `label:NAME`, `affinity:NAME` or `anti_affinity:NAME`, each with the value of a label.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hints: BTreeMap<String, String>,
-    /// Whether it has all rights on the host, if the policy allows it.
+    /// Whether it has full access to the host (extended privileges), if the policy allows it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub privileged: bool,
     /// Runtime, if the policy allows it.
@@ -114,7 +114,7 @@ pub struct CreateContainer {
     /// Whether it is restarted when it becomes unhealthy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub auto_heal: bool,
-    /// Further requests to the engine. Not in OpenStack Zun's API.
+    /// Additional options of the engine. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "EngineOptions::is_empty")]
     pub engine_options: EngineOptions,
     /// Ports to publish, such as `80/tcp`, each with where on the host.
@@ -302,13 +302,13 @@ pub struct Container {
     pub disk: u64,
     /// How its health is checked; null if the request did not say.
     pub healthcheck: Option<ShownHealthcheck>,
-    /// Whether it has all rights on the host; shown to administrators only.
+    /// Whether it has full access to the host (extended privileges); shown to administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privileged: Option<bool>,
     /// The requested runtime; shown to administrators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
-    /// Further requests to the engine. Not in OpenStack Zun's API.
+    /// Additional options of the engine. Not in OpenStack Zun's API.
     #[serde(default)]
     pub engine_options: EngineOptions,
     /// Not supported yet; always null.

@@ -94,7 +94,7 @@ pub struct NetField {
     /// The container's address.
     #[serde(rename = "v4-fixed-ip", default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// Further names of the container in the network. Not in OpenStack Zun's API.
+    /// Additional names of the container in the network. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
 }

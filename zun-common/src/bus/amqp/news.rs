@@ -61,7 +61,7 @@ impl Exchange {
             match self.exchange_over(&connection).await {
                 Ok(()) => return,
                 Err(cause) if connection.status().connected() => {
-                    tracing::warn!(error = %chain(&cause), "cannot exchange news with other zun-api; will retry");
+                    tracing::warn!(error = %chain(&cause), "cannot exchange news with the other zun-api services; will retry");
                 }
                 Err(cause) => {
                     tracing::debug!(error = %chain(&cause), "stopped exchanging news: the connection was lost");

@@ -1,7 +1,7 @@
 //! The control socket: a unix socket at which the agent asks for tickets, lists sessions, and ends them.
 //!
-//! Who can use it may open every console of the host. So only root and the gate's own user can: the socket has the
-//! mode 0600, and the peer's user is checked too.
+//! A process that can connect to it can open every console of the host. So the gate accepts only root and its own user:
+//! the socket has the mode 0600, and the gate also checks the peer's user.
 
 mod requests;
 
@@ -45,7 +45,11 @@ impl Control {
     pub fn bind(path: &Path) -> io::Result<UnixListener> {
         match std::fs::symlink_metadata(path) {
             Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
-            Ok(_) => return Err(io::Error::other("there is a file that is no socket")),
+            Ok(_) => {
+                return Err(io::Error::other(
+                    "a file that is not a socket is in the way: remove it",
+                ));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }

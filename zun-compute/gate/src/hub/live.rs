@@ -31,11 +31,11 @@ struct State {
     saved: Saved,
 }
 
-/// What a look at the session found.
+/// The result of one inspection of the session.
 pub(super) enum Found<T> {
     /// What was waited for.
     This(T),
-    /// Nothing yet. Look again after a change, or at this time.
+    /// Nothing yet. Inspect the session again after a change, or at this time.
     Nothing(Option<Instant>),
 }
 
@@ -65,7 +65,7 @@ impl Live {
         self.lock().saved.run().clone()
     }
 
-    /// Looks at the session.
+    /// Returns what the function finds in the session, which is locked meanwhile.
     pub fn look<T>(&self, at: impl FnOnce(&mut Session) -> T) -> T {
         at(&mut self.lock().session)
     }
@@ -117,7 +117,7 @@ impl Live {
         self.lock().saved.forget();
     }
 
-    /// Waits until a look finds something.
+    /// Inspects the session after each change, until the function finds something.
     pub(super) async fn until<T>(
         &self,
         mut look: impl FnMut(&mut Session, Instant) -> Found<T>,

@@ -49,7 +49,7 @@ pub enum ConnectError {
     #[error("refused")]
     Refused(#[from] JoinRefused),
     /// The gate has too many sessions.
-    #[error("the gate has too many sessions")]
+    #[error("the gate has as many sessions as `limits.sessions` allows")]
     TooManySessions,
     /// The engine cannot open the stream.
     #[error("cannot open the stream")]
@@ -128,13 +128,13 @@ impl Hub {
                         grant,
                         writes,
                     }));
-                    info!(%target, "a session goes on after the restart of the gate");
+                    info!(%target, "continued a session after the restart of the gate");
                     let output_ended = Arc::<Notify>::default();
                     let exit = exit_again(&self.engine, (target, run), &output_ended);
                     self.serve(number, live, streams, Awaited { output_ended, exit, again: true });
                 }
                 Err(error) => {
-                    warn!(error = %chain(&error), "a session cannot go on after the restart of the gate");
+                    warn!(error = %chain(&error), "cannot continue a session after the restart of the gate");
                     self.store.forget(&session_name(number));
                 }
             }

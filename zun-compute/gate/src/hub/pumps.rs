@@ -25,7 +25,7 @@ const OTHER_SIZE: Duration = Duration::from_millis(50);
 /// How long a full session waits until it checks for memory that other sessions have given back.
 const MEMORY_PAUSE: Duration = Duration::from_millis(100);
 
-/// How soon after stdin the output ends, if both do.
+/// How long the gate waits for the end of the output after stdin could not be written: both end with the process.
 const OUTPUT_ENDS: Duration = Duration::from_millis(500);
 
 /// Reads output until the stream ends.

@@ -26,7 +26,7 @@ const EXIT_CODE: Duration = Duration::from_secs(2);
 const QUESTIONS: u32 = 5;
 /// How long a stopping gate waits for the engine's answer about a signal.
 const ANSWER: Duration = Duration::from_secs(1);
-/// How long the engine may take to tell how a container ended that was removed while the gate was away.
+/// How long the engine may take to report the exit of a container that was removed during a restart of the gate.
 const LAST_EXIT: Duration = Duration::from_secs(5);
 /// The pause after the engine failed to watch for a start.
 const START_RETRY: Duration = Duration::from_secs(1);

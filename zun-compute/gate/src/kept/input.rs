@@ -14,8 +14,8 @@ use super::{one_pipe, punch};
 
 /// The spool gives memory back in pieces of at least this size.
 const HOLE: u64 = 256 << 10;
-/// The kernel may pass the spool's own pages on to the engine, and a hole clears a part of a page. So the last bytes are
-/// left alone: more than a pipe and a socket hold.
+/// The newest bytes of the spool in which no hole is punched: more than a pipe and a socket can hold. splice may pass the
+/// spool's own pages to the engine, and a hole would zero a part of them.
 const IN_FLIGHT: u64 = 512 << 10;
 /// The largest size of a page, in bytes.
 const PAGE: u64 = 64 << 10;

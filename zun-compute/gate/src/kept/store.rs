@@ -12,7 +12,7 @@ use tracing::warn;
 use zun_common::notify;
 
 /// How long the service manager may take to receive a message.
-const PATIENCE: Duration = Duration::from_secs(2);
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most descriptors of one message.
 const MOST: usize = 16;
 
@@ -30,7 +30,7 @@ impl DescriptorStore {
     pub fn at(path: &Path) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.connect(path)?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(SEND_TIMEOUT))?;
         Ok(Self(Some(socket)))
     }
 

@@ -64,7 +64,7 @@ impl WebConsole {
             Some(file) => self.file(file, head),
             None if FILES.is_empty() => refusal(
                 StatusCode::NOT_FOUND,
-                "this zun-console was built without the web console: build it with `make web` first\n",
+                "this zun-console was built without the web console: run `make web`, and build zun-console again\n",
             ),
             None => refusal(StatusCode::NOT_FOUND, "there is no such file\n"),
         })

@@ -94,7 +94,7 @@ impl<'a> Drawing<'a> {
         drawing.out
     }
 
-    /// Writes a function, which the dump wrote in these words.
+    /// Draws a control function. `words` is the sequence for it in the model's dump.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the others are written as they are")]
     fn function(&mut self, function: &Function, words: &str) {
         match function {
@@ -178,7 +178,7 @@ impl<'a> Drawing<'a> {
         let Saved { cursor, attributes, has_modes } = &self.saved;
         let is_same = *cursor == self.cursor && !has_modes;
         if self.is_alternate && is_same && self.modes.alternate() == Some(1049) {
-            // A screen that is entered with a background has it.
+            // A terminal fills the alternate screen with the background that is set when it enters it.
             self.out.push_str(attributes);
             self.out.push_str("\x1b[?1049h\x1b[m\x1b[2J");
         } else {

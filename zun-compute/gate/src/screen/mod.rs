@@ -1,4 +1,4 @@
-//! What a session's terminal shows: its cells, cursor and modes, as a client draws them that joins later. Pure.
+//! What a session's terminal shows: its cells, cursor and modes, from which a client that joins later draws it. Pure.
 //!
 //! ```text
 //!  output ── Scanner ──┬─ text, sequences ──> model (avt): both screens, cursor, margins

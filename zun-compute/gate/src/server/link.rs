@@ -135,7 +135,7 @@ pub(super) fn close_message(code: u16) -> Message {
     Message::Close(Some(CloseFrame { code: CloseCode::from(code), reason: "".into() }))
 }
 
-/// Makes a websocket of an upgraded connection.
+/// Turns an upgraded connection into a websocket.
 pub(super) async fn websocket(upgraded: Upgraded) -> Socket {
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER)

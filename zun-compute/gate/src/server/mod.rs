@@ -1,7 +1,7 @@
 //! The listener: TLS, one request, one websocket. Connections, sizes and times are limited. A client that is refused
-//! learns a status and nothing else.
+//! gets a status code and nothing else.
 //!
-//! It has two doors, and the server name of the TLS handshake says which one a client uses: clients with certificates
+//! It serves two kinds of clients under different server names of the TLS handshake: clients with certificates
 //! (`certified`), and clients with tickets, which are not asked for a certificate (`public`).
 
 mod attached;

@@ -26,7 +26,7 @@ use crate::session::Left;
 
 /// The largest message, in bytes. With its head it fits into one TLS record.
 const PIECE: usize = 8 << 10;
-/// The first close code that says the exit code: this plus the code.
+/// Added to an exit code, it is the websocket's close code.
 const EXIT_CODES: u16 = 4000;
 
 /// Clears a terminal, before a snapshot is drawn.
@@ -249,7 +249,7 @@ fn piece_length(bytes: &[u8]) -> usize {
         .unwrap_or(longest)
 }
 
-/// The close code says the exit code to clients that care; those of OpenStack Zun do not.
+/// The close code contains the exit code. OpenStack Zun's clients ignore it.
 fn close_message(code: u16, ending: Option<&Ending>) -> Message {
     let exit_code =
         ending.and_then(|ending| ending.zun.exit_code).filter(|_| code == close::NORMAL);

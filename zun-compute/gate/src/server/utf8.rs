@@ -1,4 +1,4 @@
-//! Makes UTF-8 of any bytes.
+//! Converts any bytes to UTF-8.
 
 use std::char::REPLACEMENT_CHARACTER;
 

@@ -104,7 +104,7 @@ impl Session {
         Some(Control::Signal(name.clone()))
     }
 
-    /// The size must be set again: the process was not ready, or has another one for a moment. Unless there is a newer one.
+    /// Queues a size again that the process was not ready for, or that follows a redraw, unless a newer one waits.
     pub fn retry_size(&mut self, size: Size) {
         if self.controls.sizes.is_empty() {
             self.controls.sizes.push_front(size);

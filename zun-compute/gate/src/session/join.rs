@@ -45,7 +45,7 @@ pub enum JoinRefused {
     #[error("the client claims output that was not sent")]
     ImpossibleOffset,
     /// The session has too many attachments.
-    #[error("the session has too many attachments")]
+    #[error("the session has as many clients as `limits.attachments` allows")]
     Full,
 }
 
@@ -109,7 +109,8 @@ impl Session {
         Ok(connection)
     }
 
-    /// Whether the process has printed nothing since its start: its output itself draws the screen.
+    /// Whether the process has printed nothing since its start. A client then needs no snapshot: the output that follows
+    /// draws the whole screen.
     fn is_blank(&self) -> bool {
         self.stdout.end() == 0 && self.follower.as_ref().is_some_and(Follower::is_complete)
     }

@@ -84,8 +84,8 @@ pub struct Process {
     pub running: bool,
 }
 
-/// How long an attachment waits for a client that has never sent anything. Such a client may not know of its session, and
-/// have connected in another way.
+/// How long an attachment waits for a client that has never sent anything. Such a client may not have received the answer,
+/// and may have connected to Docker instead.
 const UNHEARD: Duration = Duration::from_secs(30);
 
 /// Identifies a connection within its session.
@@ -242,7 +242,7 @@ impl Session {
             .collect();
         for (id, heard) in expired {
             self.depart(id, "expired");
-            // An unheard client may be writing to the process in another way.
+            // A client that has never sent anything may be writing to the process through Docker.
             if heard {
                 self.end_stdin_without_writers();
             }

@@ -328,7 +328,7 @@ impl Session {
         session
     }
 
-    /// What was written after the last call is recorded now: what the rings have dropped can go.
+    /// The record has everything that happened before this call, so the rings can free the bytes that they have dropped.
     pub fn recorded(&mut self) {
         self.stdout.free();
         self.stderr.free();

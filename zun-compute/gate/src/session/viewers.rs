@@ -148,7 +148,7 @@ impl Session {
         }
     }
 
-    /// Tells the others that an attachment is there.
+    /// Notifies the other clients of a new attachment.
     pub(super) fn announce_joined(&mut self, id: AttachmentId) {
         let viewers = self.attachments.len();
         let Some(viewer) = self.attachments.get(&id).map(|attachment| viewer(id, attachment))

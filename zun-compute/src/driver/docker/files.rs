@@ -101,7 +101,7 @@ impl Files for DockerDriver {
             .build();
         let committing = api.docker.commit_container(options, ContainerConfig::default());
         let image = within(SLOW, committing).await.map_err(|failure| {
-            failure.about_container("make an image of the container", container)
+            failure.about_container("create an image from the container", container)
         })?;
         Ok(image.id)
     }

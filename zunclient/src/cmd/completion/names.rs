@@ -12,13 +12,13 @@ use crate::cmd::image::full_name;
 use crate::settings::{Flags, settings};
 
 /// How long a user waits for names after pressing the tab key.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns the names of this kind; none if the service does not answer soon.
 pub(super) fn names(kind: Kind) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Vec::new() };
-    let found = runtime.block_on(async { tokio::time::timeout(PATIENCE, fetch(kind)).await });
+    let found = runtime.block_on(async { tokio::time::timeout(FETCH_TIMEOUT, fetch(kind)).await });
     // A pending DNS lookup must not delay the exit.
     runtime.shutdown_background();
     found.ok().flatten().unwrap_or_default()

@@ -35,7 +35,7 @@ const ACTIONS: usize = 5;
 const LINES: u32 = 20;
 
 /// How long the host may take to send the output.
-const PATIENCE: Duration = Duration::from_secs(5);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is known about a container.
 struct Known {
@@ -55,7 +55,7 @@ impl Why {
         let output = if container.status.allows(Action::Logs) {
             output
         } else {
-            Err(format!("there is none in status {}", container.status))
+            Err(format!("not available in status {}", container.status))
         };
         let known = Known {
             container,
@@ -80,7 +80,7 @@ impl Why {
 }
 
 async fn output(context: &Context, name: &str) -> Result<String, String> {
-    match timeout(PATIENCE, last_lines(context, name, LINES)).await {
+    match timeout(OUTPUT_TIMEOUT, last_lines(context, name, LINES)).await {
         Ok(Ok(output)) => Ok(output),
         Ok(Err(failure)) => Err(failure.message.unwrap_or_default()),
         Err(_elapsed) => Err("its host does not answer".to_owned()),

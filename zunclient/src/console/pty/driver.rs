@@ -31,10 +31,10 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A link that lasted this long was good: the next one is opened without a pause.
 const GOOD_LINK: Duration = Duration::from_secs(10);
 
-/// How often the client looks whether the link is good again, while an answer is overdue.
+/// How often the client checks whether the link is good again, while an answer is overdue.
 const WATCH: Duration = Duration::from_millis(100);
 
-/// How many messages are sent before the next look at the others.
+/// How many messages are sent before the driver checks its other tasks.
 const BATCH: usize = 64;
 
 /// What drives a session.

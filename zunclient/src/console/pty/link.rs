@@ -77,7 +77,9 @@ where
     let bad = |problem| ConsoleError::BadAnswer { address: authority.clone(), problem };
     match timeout(HELLO_TIMEOUT, receiver.next()).await {
         Ok(Received::Frame(Frame::Hello(hello))) => Ok((sender, receiver, *hello)),
-        Ok(Received::Frame(_) | Received::Invalid(_)) => Err(bad("its first message is not a hello")),
+        Ok(Received::Frame(_) | Received::Invalid(_)) => {
+            Err(bad("its first message is not a hello"))
+        }
         Ok(Received::Closed(status, message)) => Err(ConsoleError::Refused { status, message }),
         Ok(Received::Lost(why)) => Err(ConsoleError::LinkLost(std::io::Error::other(why))),
         Err(_elapsed) => Err(ConsoleError::NoAnswer { address: authority }),

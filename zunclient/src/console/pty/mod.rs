@@ -45,7 +45,7 @@ const WINDOW: u64 = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The link's own questions keep it busy.
+/// The pings of the protocol keep the link busy.
 const NO_KEEPALIVE: Duration = Duration::from_secs(1 << 30);
 
 /// A console at the gate that is not yet connected.

@@ -12,7 +12,7 @@ pub(super) struct Shared {
     session: Mutex<Session>,
     /// There may be something to send.
     pub(super) to_send: Notify,
-    /// A question may have been sent.
+    /// A ping may have been sent.
     pub(super) asked: Notify,
     /// There may be an event.
     pub(super) arrived: Notify,

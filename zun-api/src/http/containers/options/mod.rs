@@ -22,7 +22,7 @@ const DAY: u64 = 86_400;
 pub(super) const ENGINE_OPTIONS: Field = field(
     "engine_options",
     Kind::Object(OPTIONS),
-    "Further requests to the engine. Not in OpenStack Zun's API",
+    "Additional options of the engine. Not in OpenStack Zun's API",
 );
 
 const OPTIONS: &[Field] = &[
@@ -50,7 +50,11 @@ const OPTIONS: &[Field] = &[
         Kind::Pairs { names: rules::SYSCTL, values: ARGUMENT },
         "Kernel parameters of the container's namespaces",
     ),
-    whole_field("stop_timeout", (0, DAY, ""), "Seconds before SIGKILL, if a stop does not say"),
+    whole_field(
+        "stop_timeout",
+        (0, DAY, ""),
+        "Seconds from the stop signal to SIGKILL, unless a stop sets another time",
+    ),
     text_field("domainname", HOSTNAME, "Domain name inside the container"),
     texts_field("extra_hosts", rules::EXTRA_HOST, "Lines for `/etc/hosts`"),
     texts_field("dns", rules::ADDRESS, "DNS servers"),
@@ -69,8 +73,8 @@ const OPTIONS: &[Field] = &[
     ),
     field("devices", Kind::Custom(devices_schema), "Devices of the host"),
     text_field("gpus", rules::GPUS, "GPUs of the host"),
-    text_field("pid_mode", rules::PID_MODE, "Whose processes the container sees"),
-    text_field("ipc_mode", rules::IPC_MODE, "Whose shared memory the container uses"),
+    text_field("pid_mode", rules::PID_MODE, "PID namespace"),
+    text_field("ipc_mode", rules::IPC_MODE, "IPC namespace"),
     text_field("platform", rules::PLATFORM, "Platform of the image"),
 ];
 

@@ -165,10 +165,10 @@ pub(in crate::http) const PLUGIN: Rule = Rule {
             })
     },
 };
-/// Whose processes the container sees.
+/// The container's PID namespace.
 pub(super) const PID_MODE: Rule =
     Rule { description: "`host`, or left out", is_valid: |text| text == "host" };
-/// Whose shared memory the container uses.
+/// The container's IPC namespace.
 pub(super) const IPC_MODE: Rule = Rule {
     description: "`none`, `private`, `shareable` or `host`",
     is_valid: |text| matches!(text, "none" | "private" | "shareable" | "host"),

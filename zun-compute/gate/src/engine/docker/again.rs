@@ -1,4 +1,4 @@
-//! The exit of a process, asked by a gate that was not there all the time.
+//! Finds how a process exited that may have exited while the gate was restarted.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -115,7 +115,7 @@ impl Docker {
         const DOING: &str = "ask Docker for the container's last exit";
         let filters = json!({ "container": [id], "event": ["die"] }).to_string();
         let encoded = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
-        // With an end that has passed, Docker answers with what it remembers. Otherwise it waits for more.
+        // With `until` in the past, Docker returns the events that it has kept. Without it, the stream does not end.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
         let path = format!("/v{}/events?since=0&until={until}&filters={encoded}", self.version());

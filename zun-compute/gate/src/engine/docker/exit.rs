@@ -12,13 +12,13 @@ use super::super::{EngineError, Exit, Target, exit_of};
 use super::http::Call;
 use super::{Docker, exit_code};
 
-/// How long Docker has after the exit of an exec's process to notice it, until it is asked.
+/// The pause between the exit of an exec's process and the first inspection: Docker notices the exit a little later.
 const FIRST_POLL: Duration = Duration::from_millis(8);
-/// The longest time until it is asked again.
+/// The longest pause between two inspections.
 const POLL: Duration = Duration::from_millis(20);
-/// The time until it is asked again after the end of the output.
+/// The pause before an inspection after the output has ended.
 const SOON: Duration = Duration::from_millis(1);
-/// The same for an exec whose process cannot be watched.
+/// The pause between two inspections of an exec whose process the gate cannot watch.
 const UNWATCHED: Duration = Duration::from_millis(500);
 /// The largest answer to a wait request, in bytes.
 const LARGEST_ANSWER: usize = 64 << 10;

@@ -65,8 +65,8 @@ impl ExecSession<'_> {
         self.hold(opened, (terminal, needs), &mut signals).await
     }
 
-    /// Joins a command that runs already, at the host's console gate. `replaces` is the grant of a session that nobody
-    /// comes back to any more: its output is not kept, so that it does not hold back the command.
+    /// Joins a command that runs already, at the host's console gate. `replaces` is the grant of the session that this one
+    /// replaces. It is revoked, so that the gate does not keep output for it until the command has to wait.
     pub(in super::super) async fn rejoin(
         &self,
         exec: &str,

@@ -1,18 +1,19 @@
-//! Whether the gate is still there. The client asks after input, and when it has heard nothing for a while. The gate
-//! reads its side of the link all the time, so its answer does not wait for the process.
+//! Detects a lost link: the client pings the gate after input, and after a silence. The gate reads its side of the link
+//! all the time, so its answer does not wait for the process.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use zun_common::pty::Frame;
 
-/// The client asks if it has heard nothing for this time.
+/// The client pings the gate after a silence of this length.
 const IDLE: Duration = Duration::from_secs(7);
 
-/// The shortest time between two questions because of input.
+/// The shortest time between two pings after input.
 const PAUSE: Duration = Duration::from_millis(400);
 
-/// When silence after a question is suspicious, and when the link counts as lost. Both are longer on slow links.
+/// How long the gate may be silent after a ping until the link is suspicious, and until it counts as lost. Slow links get
+/// longer.
 const LATE: Duration = Duration::from_millis(750);
 const LOST: Duration = Duration::from_millis(1500);
 
@@ -23,19 +24,19 @@ pub(in crate::console::pty) enum Health {
     Good,
     /// An answer is late.
     Late,
-    /// The link is lost, as far as anyone can see.
+    /// The link counts as lost.
     Lost,
 }
 
-/// What was heard on the present link, and what was asked.
+/// When something last arrived on the present link, and the pings that were sent.
 #[derive(Debug)]
 pub(super) struct Liveness {
     heard_at: Instant,
-    /// When the oldest question was asked that nothing was heard after.
+    /// When the oldest ping was sent after which nothing has arrived.
     waits_since: Option<Instant>,
     asked_at: Instant,
     number: u64,
-    /// Input was sent after the last question.
+    /// Input was sent after the last ping.
     has_input: bool,
     round_trip: Duration,
 }
@@ -64,7 +65,7 @@ impl Liveness {
         self.waits_since = None;
     }
 
-    /// The answer to a question has arrived.
+    /// The answer to a ping has arrived.
     pub(super) fn answered(&mut self, number: u64, now: Instant) {
         if number == self.number {
             let round_trip = now.saturating_duration_since(self.asked_at);
@@ -81,7 +82,7 @@ impl Liveness {
         self.has_input = true;
     }
 
-    /// Returns a question that is due.
+    /// Returns a ping that is due.
     pub(super) fn next_ping(&mut self, now: Instant) -> Option<Frame> {
         if self.ping_at()? > now {
             return None;
@@ -93,7 +94,7 @@ impl Liveness {
         Some(Frame::Ping(self.number))
     }
 
-    /// Returns when to ask next; `None` while an answer is awaited.
+    /// Returns when to send the next ping; `None` while an answer is awaited.
     pub(super) fn ping_at(&self) -> Option<Instant> {
         if self.waits_since.is_some() {
             return None;

@@ -39,7 +39,7 @@ const END_OF_TRANSMISSION: &[u8] = b"\x04";
 /// How many bytes of output may wait to be shown.
 const MAXIMUM_WAITING: usize = 4 << 20;
 
-/// How many answers to the gate's questions may wait. A gate that asks more does not read.
+/// How many answers to the gate's pings may wait. A gate that sends more pings does not read the answers.
 const MAXIMUM_PONGS: usize = 16;
 
 /// The gate broke the protocol. Resuming would not help.
@@ -312,7 +312,7 @@ impl Session {
         self.liveness.late_at()
     }
 
-    /// Judges the link by what was heard, unless nothing is received.
+    /// Judges the link by what has arrived, unless nothing is received.
     pub(super) fn health(&self, now: Instant) -> Health {
         if self.is_full() { Health::Good } else { self.liveness.health(now) }
     }

@@ -1,4 +1,4 @@
-//! What the gate says of a session besides its output.
+//! Notices for the user about events of a session.
 
 use zun_common::pty::SessionEvent;
 use zun_common::signal;

@@ -37,7 +37,7 @@ enum End {
     /// More may follow.
     #[default]
     Open,
-    /// It has ended, and the gate has not been told on this link.
+    /// It has ended, but the end was not sent on this link.
     Unsent,
     /// It was sent on this link.
     Sent,
