@@ -1,5 +1,5 @@
-//! All of Zun in one process on one machine: zun-api and zun-compute over the in-memory bus, and a private Docker
-//! engine next to the machine's own.
+//! All of Zun in one process on one machine: zun-api and zun-compute over the in-memory bus, the console gate, and a
+//! private Docker engine next to the machine's own.
 
 mod console_gate;
 pub mod engine;

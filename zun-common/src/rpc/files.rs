@@ -93,7 +93,7 @@ pub struct Changes {
 
 pub use crate::api::v1::files::{ChangeKind, FileChange};
 
-/// Makes an image of a container's files on its host.
+/// Creates an image from a container's files on its host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitContainer {
     /// The container.
@@ -111,7 +111,7 @@ impl Call for CommitContainer {
     type Reply = Committed;
 }
 
-/// An image that was made of a container.
+/// An image that was created from a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
     /// The engine's id of the image.

@@ -28,8 +28,8 @@ pub struct Settings {
     pub notify_socket: Option<PathBuf>,
     /// The directory of files without a name for output that does not fit into memory. Without it there are none.
     pub state_directory: Option<PathBuf>,
-    /// The unix socket at which the agent asks for tickets, lists sessions and ends them; without it there are none of
-    /// these.
+    /// The unix socket at which the agent requests tickets, lists sessions and ends them. Without it, the gate does none
+    /// of this.
     pub control_socket: Option<PathBuf>,
     /// The server name for clients with tickets; without it there are none.
     pub public: Option<PublicSettings>,
@@ -125,7 +125,7 @@ pub struct LimitSettings {
     pub attachments: NonZeroUsize,
     /// MiB of output that is kept for all sessions together.
     pub memory: NonZeroU32,
-    /// MiB of output of a stream without a terminal that are kept on disk for a reader that is behind.
+    /// MiB of output of a process without a terminal that are kept on disk for each of its streams, for slow clients.
     pub spill: u32,
     /// MiB on disk for all streams together.
     pub disk: u32,

@@ -380,7 +380,7 @@ pub trait Files: Send + Sync {
     ) -> Result<(), DriverError>;
     /// Lists what differs from the image.
     async fn changes(&self, container: ContainerId) -> Result<Vec<FileChange>, DriverError>;
-    /// Makes an image of the container, which is paused meanwhile. Returns the id of the image.
+    /// Creates an image from the container, which is paused meanwhile. Returns the id of the image.
     async fn commit(
         &self,
         container: ContainerId,

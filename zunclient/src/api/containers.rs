@@ -245,7 +245,7 @@ impl Client {
         json(self.send(request, LONG_TIMEOUT).await?).await
     }
 
-    /// Makes an image of a container on its host.
+    /// Creates an image from a container on its host.
     pub async fn commit(
         &self,
         container: &str,

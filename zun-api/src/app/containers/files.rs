@@ -11,20 +11,20 @@ use zun_common::status::Action;
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller, InvalidField, NotServed};
 
-/// The first part of the names of images that were made of containers. It is no registry: such images are on the host
-/// that made them. The second part is the project's, because hosts share their images between projects.
+/// The first part of the names of images that were created from containers. It is no registry: such an image exists only
+/// on the container's host. The second part identifies the project, because projects share the images of a host.
 const COMMITTED: &str = "zun.local/";
 /// Digits of the project's hash in the name of an image.
 const PROJECT_DIGITS: usize = 16;
 
-/// A request for an image of a container.
+/// A request to create an image from a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Commit {
     pub(crate) repository: String,
     pub(crate) tag: String,
 }
 
-/// An image that was made of a container.
+/// An image that was created from a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommittedImage {
     /// The engine's id.

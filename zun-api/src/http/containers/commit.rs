@@ -26,7 +26,7 @@ impl FromFields for Commit {
     }
 }
 
-/// Makes an image of a container on its host.
+/// Creates an image from a container on its host.
 pub(in crate::http) async fn commit(
     app: Data<App>,
     caller: Caller,

@@ -1,7 +1,8 @@
 //! Draws a model's screens with sequences that all terminals understand.
 //!
 //! The model can write itself, but uses sequences that some terminals do not know: repetitions, colours with colons, and
-//! the private mode 1047. So what it writes is read again, one function at a time, and written in other words.
+//! the private mode 1047. So this module parses the model's dump, and writes each control function in a form that all
+//! terminals understand.
 
 use avt::parser::{CtcOp, DecMode, Function, Parser, SgrOp};
 use avt::{Color, ScreenKind, Terminal};

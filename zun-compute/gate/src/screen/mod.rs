@@ -19,11 +19,11 @@ use zun_common::terminal::{Csi, Piece, Scanner, Sequence, TerminalModes};
 
 /// The largest screen that is modelled, in cells.
 const MOST_CELLS: usize = 64 << 10;
-/// The size of a terminal that has none.
+/// The size that a program without a known terminal size is assumed to use.
 pub const DEFAULT_SIZE: Size = Size { width: 80, height: 24 };
 /// How many cells cost as much as one byte of text, if a sequence changes them all.
 const CELLS_PER_UNIT: usize = 2;
-/// What a line feed and a control sequence cost besides, as many bytes of text.
+/// The additional cost of a line feed and of a control sequence, in bytes of text.
 const LINE_COST: usize = 40;
 const SEQUENCE_COST: usize = 20;
 
@@ -95,7 +95,7 @@ impl Screen {
         }
     }
 
-    /// Takes output.
+    /// Follows output.
     pub fn feed(&mut self, bytes: &[u8], care: Care) {
         let Self { model, scanner, modes, is_exact, .. } = self;
         *is_exact &= care == Care::Whole;
@@ -115,7 +115,7 @@ impl Screen {
         });
     }
 
-    /// What was done since this was asked last, in bytes of text that cost the same.
+    /// Returns the work since the last call, in bytes of text that cost the same.
     pub const fn take_work(&mut self) -> usize {
         std::mem::replace(&mut self.model.work, 0)
     }
@@ -162,7 +162,7 @@ impl Model {
         let whole_screen = matches!(csi.last, b'J' | b'L' | b'M' | b'S' | b'T' | b'h' | b'l');
         self.work += if whole_screen { self.all_cells() } else { 0 };
         if csi.is(None, b'b') {
-            // A repetition is as cheap to ask for as it is expensive to carry out.
+            // A repetition is short to send, but expensive to carry out.
             let times = usize::from(csi.first().max(1)).min(columns);
             self.work += times;
             self.terminal.feed(format!("\x1b[{times}b").as_str());

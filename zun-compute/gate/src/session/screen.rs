@@ -82,7 +82,7 @@ impl Follower {
 
     fn screen(&mut self) -> &mut Screen {
         self.screen.get_or_insert_with(|| {
-            // The first size is that of the whole output before it, of which the true one is not known.
+            // The size before the first one is not known, so the first one counts for all output before it.
             let size = self.sizes.pop_front().map_or(DEFAULT_SIZE, |(_, size)| size);
             let mut screen = Screen::new(size);
             if !self.is_complete {

@@ -66,9 +66,9 @@ impl fmt::Debug for KeyHash {
     }
 }
 
-/// The system gave no random numbers.
+/// The system's random number generator failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the system gave no random numbers")]
+#[error("the system's random number generator failed")]
 pub struct NoRandomness;
 
 /// A random secret of 256 bits.

@@ -85,7 +85,7 @@ impl Session {
         }
     }
 
-    /// An attachment has left: the size is that of who typed last before.
+    /// An attachment has left. If it owned the size, the terminal gets the size of the client that typed last before it.
     fn leave_size(&mut self, id: AttachmentId) {
         if self.size_owner.owner != Some(id) {
             return;
@@ -170,7 +170,7 @@ impl Session {
 
     fn announce(&mut self, event: &SessionEvent, except: Option<AttachmentId>) {
         for (id, Attachment { events, connection, .. }) in &mut self.attachments {
-            // A client that is away learns what is so when it comes back.
+            // A client without a connection gets the current state when it reconnects.
             if Some(*id) == except || connection.is_none() {
                 continue;
             }

@@ -14,8 +14,8 @@ use super::super::{EngineError, Exit, Target};
 use super::Docker;
 use super::answers::ExecAnswer;
 
-/// The times between inspections of an exec that is being started, which may print nothing. Docker takes about as long as
-/// the first one, and each inspection slows the start.
+/// The pause before the first inspection of an exec that is starting, and the pauses after that. Docker takes about as
+/// long as the first pause, and each inspection slows the start.
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const POLL: Duration = Duration::from_millis(20);
 /// The time until the next inspection of an exec that has printed something, or has ended.
