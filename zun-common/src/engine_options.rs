@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Mebibytes;
 
-/// Requests to the engine. Where one is absent or empty, the engine decides.
+/// Options of the engine. If one is absent or empty, the engine's default applies.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -50,7 +50,7 @@ pub struct EngineOptions {
     /// Kernel parameters of the container's namespaces.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
-    /// Seconds to wait for the process after the stop signal, if the stop does not say.
+    /// Seconds from the stop signal to SIGKILL, unless a stop sets another time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_timeout: Option<u32>,
     /// Domain name inside the container.
@@ -84,7 +84,7 @@ pub struct EngineOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "messages", schemars(with = "Option<String>"))]
     pub gpus: Option<Gpus>,
-    /// `host` to see the host's processes.
+    /// PID namespace: `host`, or absent for one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid_mode: Option<String>,
     /// `none`, `private`, `shareable` or `host`.

@@ -27,9 +27,9 @@ pub struct ContainerAction {
     pub action: String,
     /// The container.
     pub container_uuid: String,
-    /// The request that asked for it.
+    /// The ID of the request that started it.
     pub request_id: String,
-    /// The user who asked for it.
+    /// The user who requested it.
     pub user_id: String,
     /// The container's project.
     pub project_id: String,

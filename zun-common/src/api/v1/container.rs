@@ -275,7 +275,7 @@ pub struct Container {
     /// Whether the root file system is read-only. Not in OpenStack Zun's API.
     #[serde(default)]
     pub read_only: bool,
-    /// Signal that a stop sends first; null if none was requested. Not in OpenStack Zun's API.
+    /// Signal that stops it; null if none was requested. Not in OpenStack Zun's API.
     #[serde(default)]
     pub stop_signal: Option<String>,
     /// When the image is pulled: `always`, `ifnotpresent` or `never`; administrators only.

@@ -101,7 +101,7 @@ pub struct Service {
     pub disabled: bool,
     /// Reason for disabling.
     pub disabled_reason: Option<String>,
-    /// Whether an administrator has marked it as down, whatever it reports.
+    /// Whether an administrator has marked it as down, even if it sends heartbeats.
     pub forced_down: bool,
     /// The availability zone of the host.
     pub availability_zone: String,

@@ -30,7 +30,7 @@ pub struct Image {
     pub host: HostName,
     /// The platform, if one was requested. Not in OpenStack Zun's API.
     pub platform: Option<String>,
-    /// How far it is. Not in OpenStack Zun's API.
+    /// The progress of the pull. Not in OpenStack Zun's API.
     pub status: ImageStatus,
     /// Why a pull or a removal failed. Not in OpenStack Zun's API.
     pub status_reason: Option<String>,
@@ -46,7 +46,7 @@ pub struct Image {
     pub updated_at: Option<NaiveDateTime>,
 }
 
-/// How far an image is.
+/// The status of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ImageStatus {
     /// The host pulls it, or will.
@@ -109,8 +109,8 @@ pub struct FoundImage {
     pub name: String,
     /// The owner's description of it.
     pub description: String,
-    /// How many users like it.
+    /// Number of its stars.
     pub star_count: i64,
-    /// Whether it is one of Docker's own.
+    /// Whether it is a Docker Official Image.
     pub is_official: bool,
 }

@@ -25,10 +25,10 @@ pub struct Resource {
     /// The host, once a container has used it. Only administrators see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostName>,
-    /// Addresses of a network, if they were requested.
+    /// Subnet of a network, if one was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subnet: Option<String>,
-    /// Whether containers of a network reach nothing outside it; absent for volumes.
+    /// Whether connections between a network and the outside are blocked; absent for volumes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal: Option<bool>,
     /// The containers that use it.

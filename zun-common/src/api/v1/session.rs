@@ -47,7 +47,7 @@ pub struct Session {
     pub stdin_bytes: u64,
     /// The offset in stdout up to which output was sent to the client.
     pub stdout_bytes: u64,
-    /// The same for stderr.
+    /// The offset in stderr up to which output was sent to the client.
     pub stderr_bytes: u64,
 }
 
