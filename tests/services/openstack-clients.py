@@ -158,7 +158,9 @@ def verdict(words, code, text):
     if words == ["top", "demo"] and "unsupported operand" in text:
         return "fails in the client, which cannot print the answer"
     if words[:2] == ["image", "search"] and ("no such host" in text or "dial tcp" in text):
-        return "not tried: the machine of this transcript does not reach Docker Hub"
+        return "fails here (502): the machine of this transcript does not reach Docker Hub"
+    if words[:2] == ["image", "show"] and "cannot pull the image" in text:
+        return "works; the pull has failed, because the machine of this transcript does not reach Docker Hub"
     refused = re.search(r"[(]HTTP (\d+)[)]", text)
     if refused:
         return f"refused ({refused[1]}), see below"
@@ -219,16 +221,16 @@ def main():
 
 HEAD = """# OpenStack's clients
 
-The commands of `openstack appcontainer` (python-zunclient VERSION) against Zun, each with its result. Point the client at zun-api
-with `OS_AUTH_TYPE=admin_token`, `OS_ENDPOINT` and `OS_TOKEN`, with `OS_AUTH_TYPE=none`, or with Keystone
+This page shows each command of `openstack appcontainer` (python-zunclient VERSION) with its result on Zun. To point the client at
+zun-api, set `OS_AUTH_TYPE=admin_token`, `OS_ENDPOINT` and `OS_TOKEN`, or `OS_AUTH_TYPE=none`, or use Keystone
 ([Installation](install.md#who-may-use-it)).
 
-This page is written by `deploy/openstack-clients.sh`, which runs the commands against the standalone service. Do not edit
-it. Names of hosts, identifiers and times are replaced.
+`deploy/openstack-clients.sh` runs the commands against the standalone service and writes this page. Do not edit it. The
+script replaces names of hosts, identifiers and times.
 """
 
-INTERACTIVE = """The client connects to a websocket at the host's console gate, at the name of its section `[public]`. It checks the
-certificate only against the system's CAs: for a certificate of Zun's own CA, such as the standalone's, add that CA to
+INTERACTIVE = """The client connects to a websocket at the host's console gate, at the name in the gate's section `[public]`. It trusts only the
+CAs of the system. If Zun's own CA has signed the gate's certificate, as in the standalone service, add this CA to
 `/etc/ssl/certs/ca-certificates.crt`.
 """
 
