@@ -8,19 +8,19 @@ use serde_json::{Map, Value};
 const HEAD: &str = "\
 # API
 
-The REST API of zun-api, version 1: OpenStack Zun's, and what this service has beyond it. [Zun's API and OpenStack
-Zun's](api-differences.md) says what differs. This page is generated from [openapi.json](openapi.json), which zun-api also
-serves at `/openapi.json`.
+This page describes the REST API of zun-api, version 1: OpenStack Zun's API, and what this service adds to it.
+[Zun's API and OpenStack Zun's](api-differences.md) lists the differences. This page is generated from
+[openapi.json](openapi.json), which zun-api also serves at `/openapi.json`.
 
 - Callers send a token in the header `X-Auth-Token`, or as `Authorization: Bearer TOKEN`.
 - The microversion is in the header `OpenStack-API-Version`, such as `container 1.40`. If an operation does not exist
   in the requested version, the answer is 406. If a field is newer than the requested version, zun-api refuses it unless its
   value has no effect.
-- The fields of a POST, PUT or PATCH may be in the body, a JSON object, or in the query.
+- The fields of a POST, PUT or PATCH may be in the body (a JSON object) or in the query.
 - A request that changes a container may have the header `Idempotency-Key`: a repeat with the same key gets the first
   answer.
-- Each answer has the header `X-OpenStack-Request-Id`. An error has a body with `errors`: its `code`, `status`, `title` and
-  `request_id`.
+- Each response has the header `X-OpenStack-Request-Id`. The body of an error has a list `errors`, each with `code`,
+  `status`, `title` and `request_id`.
 ";
 
 /// Returns the page.
@@ -104,6 +104,23 @@ fn write_object(page: &mut String, (name, schema): (&str, &Value)) {
     write(page, format_args!("\n### {name}\n\n{}\n", cell(text(schema, "description"))));
     let fields = members(&schema["properties"]).map(|(name, field)| (name.clone(), field.clone()));
     write_fields(page, &fields.collect::<Vec<_>>());
+    write_values(page, schema);
+}
+
+/// Writes the values of an enumeration, or the objects that this one may be.
+fn write_values(page: &mut String, schema: &Value) {
+    let values: Vec<_> = schema["oneOf"].as_array().into_iter().flatten().collect();
+    if !values.is_empty() {
+        page.push_str("\n| value | meaning |\n|---|---|\n");
+    }
+    for value in values {
+        let meaning = cell(text(value, "description"));
+        write(page, format_args!("| `{}` | {meaning} |\n", text(value, "const")));
+    }
+    let objects: Vec<_> = schema["anyOf"].as_array().into_iter().flatten().map(type_of).collect();
+    if !objects.is_empty() {
+        write(page, format_args!("\nEither {}.\n", objects.join(" or ")));
+    }
 }
 
 fn write_fields(page: &mut String, fields: &[(String, Value)]) {
@@ -113,14 +130,26 @@ fn write_fields(page: &mut String, fields: &[(String, Value)]) {
     page.push_str("\n| field | type | meaning |\n|---|---|---|\n");
     for (name, schema) in fields {
         let mut meaning = cell(text(schema, "description"));
+        if let Some(range) = range(schema) {
+            write(&mut meaning, format_args!(" {range}."));
+        }
         if let Some(since) = schema["x-since"].as_str().filter(|since| *since != "1.1") {
-            write(&mut meaning, format_args!(" From {since}."));
+            write(&mut meaning, format_args!(" Since version {since}."));
         }
         if let Some(permission) = schema["x-permission"].as_str() {
             write(&mut meaning, format_args!(" Permission: `{permission}`."));
         }
         write(page, format_args!("| `{name}` | {} | {} |\n", type_of(schema), meaning.trim()));
     }
+}
+
+/// Returns the limits of a number, such as `From 6 to 8192`.
+fn range(schema: &Value) -> Option<String> {
+    let number = |key: &str| schema[key].as_f64();
+    let (low, high) = number("minimum").zip(number("maximum"))?;
+    // The limits of a type, such as those of `uint16`, say nothing.
+    let is_of_type = !schema["format"].is_null() || high >= f64::from(i32::MAX);
+    (!is_of_type).then(|| format!("From {low} to {high}"))
 }
 
 fn type_of(schema: &Value) -> String {

@@ -59,8 +59,8 @@ pub(super) enum Kind {
     Custom(fn() -> Value),
     /// Refused with the rule, unless the value has no effect.
     Unsupported { has_no_effect: fn(&Value) -> bool, rule: &'static str },
-    /// Refused with 501 and the reason, unless the value has no effect.
-    NotOffered { has_no_effect: fn(&Value) -> bool, reason: &'static str },
+    /// Refused with 501 and the reason, unless the value has no effect. `rule` describes such values.
+    NotOffered { has_no_effect: fn(&Value) -> bool, rule: &'static str, reason: &'static str },
 }
 
 impl Field {
@@ -155,8 +155,7 @@ impl Kind {
             Self::Pairs { .. } => "an object with string values".into(),
             Self::Object(_) => "an object".into(),
             Self::Custom(_) => "valid".into(),
-            Self::Unsupported { rule, .. } => (*rule).into(),
-            Self::NotOffered { .. } => "left out or empty".into(),
+            Self::Unsupported { rule, .. } | Self::NotOffered { rule, .. } => (*rule).into(),
         }
     }
 
@@ -177,7 +176,7 @@ impl Kind {
             Self::Texts(rule) => return Ok(check_texts((name, rule), value)?),
             Self::Pairs { names, values } => return Ok(check_pairs(name, (names, values), value)?),
             Self::Unsupported { has_no_effect, .. } => has_no_effect(value),
-            Self::NotOffered { has_no_effect, reason } if !has_no_effect(value) => {
+            Self::NotOffered { has_no_effect, reason, .. } if !has_no_effect(value) => {
                 return Err(AppError::NotSupported(reason));
             }
             Self::Object(_) => value.is_object(),

@@ -11,7 +11,7 @@ pub(super) const MAX_PAGE: usize = 1000;
 pub(super) const LIMIT: Field = whole_field(
     "limit",
     (1, u64::MAX, ""),
-    "The size of the page; 1000 if it is larger, or absent",
+    "Number of items on a page; default and maximum 1000 (a larger number counts as 1000)",
 );
 /// The field `sort_dir`.
 pub(super) const SORT_DIR: Field =

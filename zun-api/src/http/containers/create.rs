@@ -43,6 +43,7 @@ pub(super) const IMAGE_DRIVER: Field = field(
     "image_driver",
     Kind::NotOffered {
         has_no_effect: |driver| matches!(driver.as_str(), Some("docker" | "None" | "")),
+        rule: "left out, empty or `docker`",
         reason: "Only the image driver `docker` is supported: hosts pull images from registries, not from Glance.",
     },
     "Not supported, except `docker`",
@@ -117,6 +118,7 @@ impl FromFields for NewContainer {
             "security_groups",
             Kind::NotOffered {
                 has_no_effect: is_empty,
+                rule: "left out or empty",
                 reason: "Security groups are not supported, because they need Neutron. Publish only the ports that others may reach.",
             },
             "Not supported",

@@ -31,8 +31,8 @@ pub(super) const EXPOSED_PORTS: Field = field(
         let bindings = json!({"type": "array", "items": binding, "minItems": 1});
         json!({"type": "object", "additionalProperties": {"anyOf": [binding, bindings]}})
     }),
-    "Ports to publish, such as `80/tcp`, each with nothing (a free port of the host), or with one or more places on the \
-     host",
+    "Ports to publish, such as `80/tcp`. The value is an empty object (zun-api chooses a port of the host), or one or more \
+     objects with `host_port` and `host_address`",
 )
 .since(24);
 

@@ -37,11 +37,11 @@ pub struct ContainerAction {
     #[serde(with = "iso")]
     #[schemars(with = "Option<String>")]
     pub start_time: Option<NaiveDateTime>,
-    /// When it ended; `None` while it is open.
+    /// When it ended; null while it is open.
     #[serde(with = "iso", default)]
     #[schemars(with = "Option<String>")]
     pub finish_time: Option<NaiveDateTime>,
-    /// Why it did not succeed; `None` while it is open and after it succeeded.
+    /// Why it did not succeed; null while it is open and after it succeeded.
     pub message: Option<String>,
     /// The run that a start, a reboot or a rebuild began. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,9 +64,9 @@ pub struct ActionEvent {
     #[serde(with = "iso", default)]
     #[schemars(with = "Option<String>")]
     pub finish_time: Option<NaiveDateTime>,
-    /// `Success`, `Error`, `Expired` or `Unknown`; `None` while it is open.
+    /// `Success`, `Error`, `Expired` or `Unknown`; null while it is open.
     pub result: Option<String>,
-    /// Always `None`. Part of OpenStack Zun's format.
+    /// Always null. Part of OpenStack Zun's format.
     pub traceback: Option<String>,
 }
 

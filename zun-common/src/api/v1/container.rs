@@ -311,7 +311,7 @@ pub struct Container {
     /// Additional options of the engine. Not in OpenStack Zun's API.
     #[serde(default)]
     pub engine_options: EngineOptions,
-    /// Not supported yet; always null.
+    /// UUID of the login to the registry with which the host pulls the image; null without one.
     pub registry_id: Option<String>,
     /// Its mounts, without the content of files. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -131,7 +131,7 @@ pub struct Event {
     pub kind: String,
     /// What has happened, such as `start`.
     pub action: String,
-    /// What it has happened to.
+    /// The object that it is about.
     pub actor: Actor,
     /// The project.
     pub project_id: String,
@@ -140,7 +140,7 @@ pub struct Event {
     pub host: Option<String>,
 }
 
-/// What an event has happened to.
+/// The object that an event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Actor {
     /// The UUID.

@@ -33,7 +33,7 @@ pub struct Placement {
 pub struct RefusedHosts {
     /// What these hosts are, such as `down`.
     pub reason: String,
-    /// How many they are.
+    /// The number of these hosts.
     pub hosts: u64,
 }
 

@@ -33,7 +33,7 @@ pub struct QuotaChange {
     pub disk: Option<i64>,
 }
 
-/// A limit, and what is used of it.
+/// A limit, and how much of it is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Used<T> {
     /// The limit.

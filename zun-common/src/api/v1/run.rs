@@ -59,6 +59,6 @@ pub struct WaitRequest {
 pub struct Waited {
     /// The container.
     pub uuid: ContainerId,
-    /// The run. It has not ended if the time was over before.
+    /// The run. If the timeout passed first, it has not ended yet.
     pub run: Run,
 }

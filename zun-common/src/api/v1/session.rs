@@ -34,7 +34,7 @@ pub struct Session {
     pub host: HostName,
     /// Whether the process has a terminal.
     pub tty: bool,
-    /// Whether the client may type, and does: `rw` or `ro`.
+    /// `rw` if the client may type and attached with stdin, otherwise `ro`.
     pub mode: String,
     /// The ID of the grant or ticket that opened it.
     pub grant: String,
