@@ -22,7 +22,7 @@ as_root() {
 build() {
   command -v cargo >/dev/null || fail "cannot build: cargo is missing; install Rust from https://rustup.rs"
   "$ROOT/deploy/web.sh" build
-  local programs=(-p zunclient -p zun-compute -p zun-authz -p zun-runtime -p zun-standalone)
+  local programs=(-p zunclient -p zun-compute -p zun-authz -p zun-runtime -p zun-gate -p zun-standalone)
   (cd "$ROOT" && cargo build --release --locked "${programs[@]}" --bins) </dev/null >&2
 }
 

@@ -59,6 +59,9 @@ pub(crate) struct StartArgs {
     /// Authorization plugin [default: zun-authz in the directory of this program]
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) authz: Option<PathBuf>,
+    /// Console gate [default: zun-console in the directory of this program]
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) console: Option<PathBuf>,
     /// Log filter, such as `info` or `info,zun_common::bus=debug`
     #[arg(long, value_name = "FILTER", default_value = "info,actix_server=warn")]
     pub(crate) log: String,

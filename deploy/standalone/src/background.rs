@@ -47,7 +47,7 @@ pub(crate) fn up(start: &StartArgs) -> Result<(), Failure> {
 }
 
 fn command(start: &StartArgs) -> Result<Command, Failure> {
-    let StartArgs { place, listen, keystone, keystone_password_file, authz, log } = start;
+    let StartArgs { place, listen, keystone, keystone_password_file, authz, console, log } = start;
     let StateArgs { state, env_file } = place;
     let program = std::env::current_exe().map_err(Failure::system("find this program"))?;
     let mut command = Command::new("setsid");
@@ -64,6 +64,9 @@ fn command(start: &StartArgs) -> Result<Command, Failure> {
     }
     if let Some(program) = authz {
         command.arg("--authz").arg(program);
+    }
+    if let Some(program) = console {
+        command.arg("--console").arg(program);
     }
     Ok(command)
 }

@@ -1,49 +1,237 @@
-//! The console gate of the standalone service, in the same process.
+//! The console gate of the standalone service: the program `zun-console`. This process keeps its descriptors, as systemd
+//! does on other hosts, and starts it again whenever it ends: sessions go on.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
 use zun_common::id::HostName;
+use zun_common::shutdown::Tasks;
 use zun_compute::certificate::CertificateFiles;
-use zun_gate::run::{Gate, Handover};
-use zun_gate::settings::{PublicSettings, Settings, TlsSettings};
+use zun_gate::holder::Holder;
+use zun_gate::settings::PREFIX;
+
+/// How long the program may take until it serves clients.
+const READY: Duration = Duration::from_secs(20);
+/// How long it may take to close its connections and end.
+const END: Duration = Duration::from_secs(8);
+/// The shortest time between two starts, so that a program that fails at once is no busy loop.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The pause after its socket has failed.
+const SOCKET_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why the gate cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// It cannot start.
-    #[error(transparent)]
-    Start(#[from] zun_gate::run::Failure),
-    /// Its address is not known.
-    #[error("cannot find its address")]
-    Address(#[source] std::io::Error),
+    /// The program cannot be started.
+    #[error("cannot start `{}`: it belongs in the directory of zun-standalone, or name it with --console", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// The cause.
+        #[source]
+        cause: io::Error,
+    },
+    /// The socket for its descriptors cannot be used.
+    #[error("cannot use the socket {}", path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: io::Error,
+    },
+    /// The program ended.
+    #[error("`zun-console` ended ({0}); its log says why")]
+    Ended(ExitStatus),
+    /// The program does not become ready.
+    #[error("`zun-console` did not serve clients within {} s; its log says why", READY.as_secs())]
+    NotReady,
 }
 
 /// The server name for clients with tickets. The host's certificate has it too.
 const PUBLIC_NAME: &str = "localhost";
 
-/// Starts the gate on a free port, with the certificate of the engine's TLS listener. Returns its address too.
-pub(crate) async fn start(
-    host: &HostName,
-    engine: PathBuf,
-    files: CertificateFiles,
-    (notify, control): (PathBuf, PathBuf),
-) -> Result<(Gate, SocketAddr), Failure> {
+/// How the program is run.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The program.
+    pub(crate) program: PathBuf,
+    pub(crate) host: HostName,
+    /// The socket of the engine.
+    pub(crate) engine: PathBuf,
+    /// The certificate of the engine's TLS listener.
+    pub(crate) files: CertificateFiles,
+    /// The agent's socket for session events.
+    pub(crate) notify: PathBuf,
+    /// The gate's socket for the agent.
+    pub(crate) control: PathBuf,
+    /// The socket at which the program stores its descriptors.
+    pub(crate) store: PathBuf,
+    /// What it logs.
+    pub(crate) log: String,
+}
+
+/// The gate. It is started again until [`ConsoleGate::stop`].
+pub(crate) struct ConsoleGate {
+    address: SocketAddr,
+    tasks: Tasks,
+}
+
+/// The program, and what it has stored.
+struct Supervised {
+    settings: Settings,
+    holder: Holder,
+    child: Child,
+    /// The program ends when this does. A wait for the child would drop its own one.
+    stdin: Option<ChildStdin>,
+    started: Instant,
+}
+
+impl ConsoleGate {
+    /// Starts the gate on a free port, and waits until it serves clients.
+    pub(crate) async fn start(settings: Settings) -> Result<Self, Failure> {
+        let path = settings.store.clone();
+        let socket = |cause| Failure::Socket { path: path.clone(), cause };
+        let holder = Holder::at(path.clone()).map_err(socket)?;
+        allow_many_files();
+        let mut child = spawn(&settings, &holder)
+            .map_err(|cause| Failure::Start { program: settings.program.clone(), cause })?;
+        let (stdin, started) = (child.stdin.take(), Instant::now());
+        let mut supervised = Supervised { settings, holder, child, stdin, started };
+        let ready = timeout(READY, supervised.ready()).await;
+        ready.unwrap_or(Err(Failure::NotReady))?;
+        let missing = || socket(io::Error::other("the listening socket is missing"));
+        let address = supervised.holder.address().ok_or_else(missing)?;
+        let tasks = Tasks::new();
+        let own = tasks.clone();
+        tasks.spawn(async move { supervised.run(&own).await });
+        Ok(Self { address, tasks })
+    }
+
+    /// The address on which it listens, also after it was started again.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends the gate with all sessions.
+    pub(crate) async fn stop(self) {
+        if !self.tasks.finish(END + PAUSE).await {
+            warn!("the console gate did not end in time");
+        }
+    }
+}
+
+impl Supervised {
+    async fn ready(&mut self) -> Result<(), Failure> {
+        loop {
+            let cause = tokio::select! {
+                handled = self.holder.handle() => match handled {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => continue,
+                    Err(cause) => cause,
+                },
+                ended = self.child.wait() => match ended {
+                    Ok(status) => return Err(Failure::Ended(status)),
+                    Err(cause) => cause,
+                },
+            };
+            return Err(Failure::Socket { path: self.settings.store.clone(), cause });
+        }
+    }
+
+    /// Keeps the program running until the tasks are cancelled, and then ends it.
+    async fn run(mut self, tasks: &Tasks) {
+        loop {
+            let ended = tokio::select! {
+                () = tasks.cancelled() => return self.end().await,
+                ended = self.ended() => ended,
+            };
+            warn!("the console gate ended ({ended}): it is started again, and its sessions go on");
+            while let Err(error) = self.restart() {
+                warn!(%error, "cannot start the console gate again: trying again");
+                tokio::select! {
+                    () = tasks.cancelled() => return,
+                    () = sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+
+    /// Stores descriptors until the program has ended, and the next one may be started.
+    async fn ended(&mut self) -> String {
+        let status = loop {
+            tokio::select! {
+                handled = self.holder.handle() => if let Err(error) = handled {
+                    warn!(%error, "cannot keep what the console gate stores: its next restart may end sessions");
+                    sleep(SOCKET_PAUSE).await;
+                },
+                ended = self.child.wait() => break ended,
+            }
+        };
+        tokio::time::sleep_until(self.started + PAUSE).await;
+        status.map_or_else(|error| error.to_string(), |status| status.to_string())
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.holder.handle_rest()?;
+        self.child = spawn(&self.settings, &self.holder)?;
+        self.stdin = self.child.stdin.take();
+        self.started = Instant::now();
+        Ok(())
+    }
+
+    /// Lets the program close its connections.
+    async fn end(mut self) {
+        drop(self.stdin.take());
+        if timeout(END, self.ended()).await.is_err()
+            && let Err(error) = self.child.kill().await
+        {
+            warn!(%error, "cannot end the console gate");
+        }
+        info!("the console gate has ended");
+    }
+}
+
+fn spawn(settings: &Settings, holder: &Holder) -> io::Result<Child> {
+    let Settings { program, host, engine, files, notify, control, store: _, log } = settings;
     let CertificateFiles { ca, certificate, key } = files;
-    let mut settings = Settings { host: Some(host.clone()), ..Settings::default() };
-    settings.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    settings.docker.socket = engine;
-    settings.notify_socket = Some(notify);
-    settings.control_socket = Some(control);
-    settings.public = Some(PublicSettings {
-        name: PUBLIC_NAME.parse().expect("a name"),
-        port: None,
-        certificate: certificate.clone(),
-        key: key.clone(),
-        origins: Vec::new(),
-    });
-    settings.tls = TlsSettings { ca, certificate, key };
-    let gate = Gate::start(&settings, Handover::default()).await?;
-    let address = gate.address().map_err(Failure::Address)?;
-    Ok((gate, address))
+    holder.start(program, |command: &mut Command| {
+        let mut set = |name: &str, value: &std::ffi::OsStr| {
+            command.env(format!("{PREFIX}__{name}"), value);
+        };
+        set("HOST", host.as_str().as_ref());
+        set("LISTEN", "127.0.0.1:0".as_ref());
+        set("NOTIFY_SOCKET", notify.as_ref());
+        set("CONTROL_SOCKET", control.as_ref());
+        set("DOCKER__SOCKET", engine.as_ref());
+        set("TLS__CA", ca.as_ref());
+        set("PUBLIC__NAME", PUBLIC_NAME.as_ref());
+        for section in ["TLS", "PUBLIC"] {
+            set(&format!("{section}__CERTIFICATE"), certificate.as_ref());
+            set(&format!("{section}__KEY"), key.as_ref());
+        }
+        set("LOG__FILTER", log.as_ref());
+        // If a service manager watches this process, it does not watch that one.
+        command.env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
+        command.stdout(std::process::Stdio::null());
+    })
+}
+
+/// This process and the gate hold about ten descriptors of each session.
+fn allow_many_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err()
+    {
+        warn!(
+            "cannot raise the limit of open files: the console gate may have too few for many sessions"
+        );
+    }
 }

@@ -33,12 +33,14 @@ async fn serve(start: &StartArgs, state: State) -> Result<(), Failure> {
     let program = std::env::current_exe().map_err(Failure::system("find this program"))?;
     let programs = program.parent().unwrap_or(Path::new("/")).to_owned();
     let authz = start.authz.clone().unwrap_or_else(|| programs.join("zun-authz"));
+    let console = start.console.clone().unwrap_or_else(|| programs.join("zun-console"));
     let keystone = start.keystone.as_ref().map(|url| KeystoneSettings {
         url: Some(url.clone()),
         password_file: start.keystone_password_file.clone(),
         ..KeystoneSettings::default()
     });
-    let settings = Settings { state, listen: start.listen, authz, keystone };
+    let log = start.log.clone();
+    let settings = Settings { state, listen: start.listen, authz, console, log, keystone };
     let mut standalone = tokio::select! {
         started = Standalone::start(&settings) => started?,
         ended = signal() => return ended.map_err(Failure::system("wait for signals")),

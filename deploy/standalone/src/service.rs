@@ -25,9 +25,8 @@ use zun_compute::driver::DriverError;
 use zun_compute::driver::docker::DockerDriver;
 use zun_compute::settings::ConsoleAddress;
 use zun_compute::{Agent, LockError};
-use zun_gate::run::Gate;
 
-use crate::console_gate;
+use crate::console_gate::{self, ConsoleGate};
 use crate::engine::{EngineError, EngineSettings, Layout, Plugin, PrivateEngine, TlsListener};
 use crate::host_name::this_host;
 use crate::logs::keep_bounded;
@@ -99,6 +98,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The program of the authorization plugin.
     pub authz: PathBuf,
+    /// The program of the console gate.
+    pub console: PathBuf,
+    /// What the console gate logs.
+    pub log: String,
     /// Keystone, if it authenticates the callers.
     pub keystone: Option<KeystoneSettings>,
 }
@@ -107,7 +110,7 @@ pub struct Settings {
 pub struct Standalone {
     api: Service,
     agent: Agent,
-    gate: Gate,
+    gate: ConsoleGate,
     engine: PrivateEngine,
     tasks: Tasks,
     token: Token,
@@ -137,13 +140,13 @@ impl Standalone {
         let host_bus = bus.with_sender(host.as_str());
         let files = certificate_files(state, &host, &host_bus).await?;
         let (engine, console) = start_engine(settings, &host, &files).await?;
-        let (gate, gate_address) =
-            console_gate::start(&host, engine.socket(), files, gate_sockets(state)).await?;
+        let gate = ConsoleGate::start(gate_settings(settings, (&host, engine.socket(), files)));
+        let gate = gate.await?;
         let driver = DockerDriver::connect(&engine.socket())?;
         let driver = Arc::new(driver.naming_bridges(engine.network_bridges()));
         let dialled = console.address;
         let mut agent_settings = agent_settings(state, host.clone(), console);
-        agent_settings.console.gate = Some(advertised(gate_address));
+        agent_settings.console.gate = Some(advertised(gate.address()));
         agent_settings.console.gate_control = Some(state.gate_socket());
         let agent = Agent::start(agent_settings, host_bus, driver, tasks).await?;
         wait_for_host(&api, &host, dialled).await?;
@@ -278,9 +281,21 @@ async fn start_engine(
     Ok((PrivateEngine::start(&engine).await?, Console { address, api_version }))
 }
 
-/// The agent's socket for session events, and the gate's for the agent.
-fn gate_sockets(state: &State) -> (PathBuf, PathBuf) {
-    (state.notify_socket(), state.gate_socket())
+fn gate_settings(
+    settings: &Settings,
+    (host, engine, files): (&HostName, PathBuf, CertificateFiles),
+) -> console_gate::Settings {
+    let Settings { state, console, log, .. } = settings;
+    console_gate::Settings {
+        program: console.clone(),
+        host: host.clone(),
+        engine,
+        files,
+        notify: state.notify_socket(),
+        control: state.gate_socket(),
+        store: state.gate_store(),
+        log: log.clone(),
+    }
 }
 
 /// Finds a free port on the loopback address.

@@ -1,8 +1,10 @@
 //! Crashes of the standalone at various moments. The next start must work.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+
 use zun_tests::eventually::eventually;
 
-use super::machine::{Machine, engine_pid, kill, printed};
+use super::machine::{Machine, engine_pid, gate_pid, kill, printed};
 
 #[test]
 fn the_next_start_cleans_up_after_a_killed_instance() {
@@ -11,7 +13,12 @@ fn the_next_start_cleans_up_after_a_killed_instance() {
     machine.load_image();
     let created = machine.shell("zun run -d --name sleeper cirros sleep 1000");
     assert!(created.status.success(), "{}", printed(&created));
+    session_outlives_the_gate(&machine);
+    let gate = gate_pid(machine.pid()).expect("a console gate");
     kill(machine.pid());
+    eventually("the gate ends with its owner", || {
+        !std::path::Path::new(&format!("/proc/{gate}")).exists()
+    });
     let former = engine_pid(&machine);
     assert!(!machine.processes().is_empty(), "the engine outlives its owner");
     machine.up();
@@ -25,6 +32,27 @@ fn the_next_start_cleans_up_after_a_killed_instance() {
     let engines = machine.processes();
     assert!(!engines.iter().any(|line| line.starts_with(&former)), "the former engine is gone");
     assert_eq!(machine.docker(&["ps", "-q"]), "", "its containers are removed");
+}
+
+/// A killed console gate is started again, and its sessions go on.
+fn session_outlives_the_gate(machine: &Machine) {
+    let mut session = machine.spawn("exec zun exec -i sleeper cat");
+    let mut stdin = session.stdin.take().expect("a pipe");
+    let mut stdout = BufReader::new(session.stdout.take().expect("a pipe"));
+    let mut gates = Vec::new();
+    for line in ["one\n", "two\n", "three\n"] {
+        stdin.write_all(line.as_bytes()).expect("sent");
+        let mut copied = String::new();
+        stdout.read_line(&mut copied).expect("a line");
+        assert_eq!(copied, line);
+        let gate = gate_pid(machine.pid()).expect("a console gate");
+        assert!(!gates.contains(&gate));
+        kill(gate);
+        gates.push(gate);
+        eventually("it is started again", || gate_pid(machine.pid()).is_some());
+    }
+    drop(stdin);
+    assert!(session.wait().expect("it ends").success());
 }
 
 #[test]

@@ -80,6 +80,14 @@ impl Machine {
             .expect("a shell")
     }
 
+    /// The same in the background, with pipes.
+    pub(super) fn spawn(&self, line: &str) -> Child {
+        let script = format!(". '{}'; {line}", self.env_file().display());
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.spawn().expect("a shell")
+    }
+
     /// Runs a docker command on the private engine.
     pub(super) fn docker(&self, arguments: &[&str]) -> String {
         let socket = format!("unix://{}/engine/docker.sock", self.state().display());
@@ -182,6 +190,16 @@ pub(super) fn kill(pid: i32) {
 pub(super) fn engine_pid(machine: &Machine) -> i32 {
     let file = machine.state().join("engine/dockerd.pid");
     std::fs::read_to_string(file).expect("a pid").trim().parse().expect("a number")
+}
+
+/// Returns the pid of the console gate that this process has started, if it is running.
+pub(super) fn gate_pid(parent: i32) -> Option<i32> {
+    let parent = format!("PPid:\t{parent}\n");
+    let gate = numbers().find(|pid| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.starts_with("Name:\tzun-console\n") && status.contains(&parent)
+    });
+    i32::try_from(gate?).ok()
 }
 
 /// Returns a loopback address that is in use.

@@ -2,12 +2,13 @@
 
 use chrono::{TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 use zun_common::grant::{DataKind, Grant, Mode, Target};
 use zun_common::pty::{ClientHello, PROTOCOL, Resume};
 use zun_tests::tls::{Identity, RogueCa, uri};
 
 use super::bench::{Bench, console, exec, host};
-use super::client::{Refused, Session, hello, open, path};
+use super::client::{Refused, Session, TIMEOUT, hello, open, path};
 
 fn offered() -> String {
     format!("{PROTOCOL}, {}", hello().subprotocol())
@@ -203,4 +204,28 @@ async fn a_new_ca_is_accepted_and_an_old_one_refused_without_a_restart() {
     assert_eq!((refused(&ours).await, refused(&theirs).await), (None, None));
     std::fs::write(&bench.settings.tls.ca, new.ca_pem()).expect("written");
     assert_eq!((refused(&ours).await, refused(&theirs).await), (Some(Refused::Tls), None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_docker_does_not_open_keep_nobody_from_connecting() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("docker.sock");
+    let _stalled = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let bench = Bench::start_with(|settings| settings.docker.socket = socket).await;
+    let grant = console(&"ab".repeat(32), Mode::ReadWrite);
+    let identity = bench.granted(&grant);
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: gate\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: zun.pty.v1, {}\r\n\r\n",
+        path(&grant),
+        hello().subprotocol(),
+    );
+    let mut waiting = Vec::new();
+    for _ in 0..80 {
+        let dialing = bench.dialer.dial(Some(&identity));
+        let mut stream = timeout(TIMEOUT, dialing).await.expect("in time").expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        waiting.push(stream);
+    }
 }

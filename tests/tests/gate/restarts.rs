@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 use zun_common::grant::{Grant, Mode};
-use zun_common::pty::{ClientHello, EndingReason};
+use zun_common::pty::{ClientHello, EndingReason, Frame};
 use zun_gate::holder::Holder;
 use zun_tests::eventually::eventually_some;
 use zun_tests::profile;
@@ -142,7 +142,6 @@ async fn restarts_lose_nothing(signal: Signal) {
     });
     let may_end = AtomicBool::new(false);
     let [first, second] = clients.each_ref();
-    // A client must know its session: an exec that is just being started would be lost with the gate.
     let sessions = (first.connect(hello()).await, second.connect(hello()).await);
     let container = first.copy(sessions.0, Copy::of(input.clone()), seed, &may_end);
     let exec = second.copy(sessions.1, Copy::of(input), seed, &may_end);
@@ -221,5 +220,33 @@ async fn c76_an_exit_while_the_gate_is_away_is_told_with_the_last_output() {
         let shown = [before, session.stdout].concat();
         let expected: Vec<_> = (0..2000).map(|number| format!("{number}\n")).collect();
         assert_eq!(String::from_utf8_lossy(&shown), format!("begun\n{}", expected.concat()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c76_an_exec_that_is_just_being_started_is_held_for_a_client_that_does_not_know_it() {
+    let bench = Bench::start().await;
+    let mut program = Program::start(&bench).await;
+    let other = bench.shell(true, "sleep 600");
+    bench.docker(&["start", &other]);
+    let cases: [(&[&str], _, _); 2] = [
+        (&["sh", "-c", "echo begun; cat; exit 9"], EndingReason::Exited, 9),
+        (&["no-such-program"], EndingReason::NotStarted, 127),
+    ];
+    for (command, reason, code) in cases {
+        let grant = exec(&bench.exec(&other, false, command));
+        let (dialer, identity) = (program.dialer.clone(), bench.granted(&grant));
+        let client = Client { dialer, identity, grant: &grant };
+        // The answer comes before Docker has started the process.
+        let mut former = client.connect(hello()).await;
+        program.restart(Signal::KILL).await;
+        while former.receive().await {}
+        let mut session = client.connect(hello()).await;
+        assert!(!session.hello.resumed);
+        session.send(Frame::StdinEnd).await;
+        let ending = session.ending().await;
+        assert_eq!((ending.zun.reason, ending.zun.exit_code), (reason, Some(code)));
+        let shown = if code == 9 { "begun\n" } else { "" };
+        assert_eq!(String::from_utf8_lossy(&session.stdout), shown);
     }
 }

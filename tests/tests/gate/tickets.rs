@@ -183,6 +183,11 @@ async fn sessions_are_listed_and_revoked_with_their_ids_within_a_second() {
     assert_eq!(shown(1), (json!("t1"), json!(false), json!(true)));
     assert_eq!(all[0]["target"], container(&id));
     assert_eq!(all[1]["id"], json!(viewer.hello.session));
+    let socket = bench.settings.control_socket.as_deref().expect("a socket");
+    let metrics = zun_gate::control::metrics(socket).expect("metrics");
+    for line in ["zun_console_sessions 1", "zun_console_viewers 2", "zun_console_resumes_total 0"] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
 
     let waiting = bench.ticket(&container(&id), "ro", "t1");
     let begun = Instant::now();

@@ -12,6 +12,7 @@ use zun_common::telemetry::LogSettings;
 
 use crate::ring::Memory;
 use crate::session::{Limits, MOST_ATTACHMENTS, SpillLimits};
+use crate::stats::Stats;
 
 /// The prefix of variables that override keys, such as `ZUN_CONSOLE__LISTEN`.
 pub const PREFIX: &str = "ZUN_CONSOLE";
@@ -123,7 +124,8 @@ pub struct LimitSettings {
     pub sessions: NonZeroUsize,
     /// The most clients of one container or exec, with those that may come back. More than 166 count as 166.
     pub attachments: NonZeroUsize,
-    /// MiB of output that is kept for all sessions together.
+    /// MiB of memory for the output and input of all sessions together. If it is used up, each session still gets the little
+    /// that it needs to go on.
     pub memory: NonZeroU32,
     /// MiB of output of a process without a terminal that are kept on disk for each of its streams, for slow clients.
     pub spill: u32,
@@ -165,6 +167,7 @@ impl LimitSettings {
             spill: SpillLimits { directory, stream: bytes(self.spill), space },
             resume: Duration::from_secs(self.resume.get().into()),
             attachments: self.attachments.get().min(MOST_ATTACHMENTS),
+            stats: Stats::default(),
         }
     }
 }

@@ -98,6 +98,11 @@ impl State {
         self.root.join("host/gate.sock")
     }
 
+    /// The socket at which the console gate stores its descriptors.
+    pub fn gate_store(&self) -> PathBuf {
+        self.root.join("host/gate-store.sock")
+    }
+
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.root.join("zun.sqlite")

@@ -7,7 +7,7 @@ mod requests;
 
 use std::convert::Infallible;
 use std::fs::Permissions;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ use crate::rights::Rights;
 
 /// How long a connection may last.
 const CONNECTION: Duration = Duration::from_secs(10);
+/// The most metrics that are read, in bytes.
+const LARGEST_METRICS: u64 = 1 << 20;
 /// The pause after a failed accept.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -96,6 +98,19 @@ impl Control {
         if let Ok(Err(error)) = timeout(CONNECTION, serving).await {
             debug!(error = %chain(&error), "a connection to the control socket failed");
         }
+    }
+}
+
+/// Asks the gate that listens at this socket for its metrics.
+pub fn metrics(socket: &Path) -> io::Result<String> {
+    let mut stream = std::os::unix::net::UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(CONNECTION))?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: zun-console\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(LARGEST_METRICS).read_to_string(&mut answer)?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
+        Some(_) | None => Err(io::Error::other("it is an older zun-console, without metrics")),
     }
 }
 

@@ -20,12 +20,18 @@ use crate::rights::NoTicket;
 /// The largest body of a request, in bytes.
 const LARGEST_BODY: usize = 64 << 10;
 
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
 /// The body of a success, in JSON, or why there is none.
 type Answer = Result<Vec<u8>, (StatusCode, String)>;
 
 impl Control {
     /// Answers a request.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if request.method() == Method::GET && request.uri().path() == "/metrics" {
+            return self.metrics();
+        }
         let (status, body) = match self.carry_out(request).await {
             Ok(body) => (StatusCode::OK, body),
             Err((status, message)) => {
@@ -35,6 +41,13 @@ impl Control {
         let mut response = Response::new(Full::new(body.into()));
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    fn metrics(&self) -> Response<Full<Bytes>> {
+        let text = self.hub.stats().text(&self.hub.gauges());
+        let mut response = Response::new(Full::new(text.into()));
+        response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
         response
     }
 

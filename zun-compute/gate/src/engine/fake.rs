@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, watch};
 use zun_common::pty::Size;
 
-use super::{Engine, EngineError, Exit, Inspected, Opened, Run, Target};
+use super::{Engine, EngineError, Exit, Inspected, Opened, Run, Start, Target};
 use crate::session::{Control, Process};
 
 /// The engine. Clones share its processes.
@@ -25,6 +25,21 @@ struct FakeProcess {
     exit: watch::Sender<Option<Exit>>,
     /// Changes when the engine restarts.
     engine: watch::Sender<()>,
+    /// The step of its opening that does not come to an end.
+    held: watch::Sender<Option<OpeningStep>>,
+    /// Why it cannot be started, if it is an exec.
+    failed_start: Option<Exit>,
+}
+
+/// A step of the opening of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpeningStep {
+    /// The engine inspects the target.
+    Inspect,
+    /// The engine opens the stream.
+    Open,
+    /// The engine starts the exec, whose stream is open.
+    Start,
 }
 
 impl FakeEngine {
@@ -37,8 +52,30 @@ impl FakeEngine {
             started: watch::Sender::new(process.running),
             exit: watch::Sender::new(None),
             engine: watch::Sender::new(()),
+            held: watch::Sender::new(None),
+            failed_start: None,
         };
         self.lock().insert(target, added);
+    }
+
+    /// The engine does not complete this step, or completes the one that it was held at.
+    pub fn hold(&self, target: &Target, step: Option<OpeningStep>) {
+        if let Some(found) = self.lock().get_mut(target) {
+            found.held.send_replace(step);
+        }
+    }
+
+    /// An exec cannot be started.
+    pub fn fail_start(&self, target: &Target, exit: Exit) {
+        if let Some(found) = self.lock().get_mut(target) {
+            found.failed_start = Some(exit);
+        }
+    }
+
+    async fn pass(&self, target: &Target, step: OpeningStep) -> Result<(), EngineError> {
+        let mut held = self.find(target, |found| found.held.subscribe())?;
+        let gone = |_closed| EngineError::NotFound(target.clone());
+        held.wait_for(|held| *held != Some(step)).await.map_err(gone).map(drop)
     }
 
     /// Takes the process's end of the opened stream.
@@ -115,6 +152,7 @@ fn inspected(found: &FakeProcess) -> Inspected {
 #[async_trait]
 impl Engine for FakeEngine {
     async fn inspect(&self, target: &Target) -> Result<Inspected, EngineError> {
+        self.pass(target, OpeningStep::Inspect).await?;
         self.find(target, |found| inspected(found))
     }
 
@@ -127,15 +165,34 @@ impl Engine for FakeEngine {
         const DOING: &str = "open a stream";
         let unreachable = |cause| EngineError::Unreachable { doing: DOING, cause };
         let (stream, theirs) = UnixStream::pair().map_err(unreachable)?;
-        self.find(target, |found| {
-            found.stream = Some(theirs);
-            if matches!(target, Target::Exec(_)) {
-                found.process.running = true;
+        self.pass(target, OpeningStep::Open).await?;
+        let is_started = self.find(target, |found| {
+            let is_exec = matches!(target, Target::Exec(_));
+            if is_exec && found.process.running {
+                return true;
             }
+            found.stream = Some(theirs);
+            found.process.running |= is_exec;
+            false
         })?;
+        if is_started {
+            let words = "it was started already".to_owned();
+            return Err(EngineError::Conflict { doing: "start the exec", words });
+        }
         let (engine, target) = (self.clone(), target.clone());
         let exit = Box::pin(async move { engine.exit_of(&target).await });
-        Ok(Opened { stream, early: Bytes::new(), pid: None, output_ended: Arc::default(), exit })
+        Ok(Opened { stream, early: Bytes::new(), output_ended: Arc::default(), exit })
+    }
+
+    async fn start_of_exec(
+        &self,
+        target: &Target,
+        _stream: &UnixStream,
+        _early: (&[u8], bool),
+    ) -> Result<Start, EngineError> {
+        self.pass(target, OpeningStep::Start).await?;
+        let failed = self.find(target, |found| found.failed_start.clone())?;
+        Ok(failed.map_or(Start::Running { pid: None }, Start::Failed))
     }
 
     async fn exit_again(

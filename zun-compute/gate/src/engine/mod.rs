@@ -39,6 +39,7 @@ pub struct Inspected {
 
 /// The run of a process that a session shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub struct Run {
     /// Whether the run has begun. Otherwise it is the next one.
     pub running: bool,
@@ -50,6 +51,9 @@ pub struct Run {
     pub pid: Option<i32>,
     /// Whether the end of stdin can be passed on without losing output.
     pub stdin_ends: bool,
+    /// Whether the engine was asked to start it, and it is not known yet whether it could.
+    #[serde(default)]
+    pub starting: bool,
 }
 
 impl Inspected {
@@ -60,7 +64,16 @@ impl Inspected {
             started_at: self.started_at.clone(),
             pid: self.pid,
             stdin_ends: self.stdin_ends,
+            starting: false,
         }
+    }
+}
+
+impl Run {
+    /// The run of an exec that the engine was asked to start.
+    #[must_use]
+    pub fn starting(self) -> Self {
+        Self { running: true, starting: true, ..self }
     }
 }
 
@@ -90,12 +103,24 @@ pub struct Opened {
     pub stream: UnixStream,
     /// Output that was read already.
     pub early: Bytes,
-    /// The number on the host of an exec's process, which is running or has run.
-    pub pid: Option<i32>,
     /// To be notified when the output has ended: the engine then knows how the process ended, or will soon.
     pub output_ended: Arc<Notify>,
     /// Completes when the process has exited.
     pub exit: BoxFuture<'static, Result<Exit, EngineError>>,
+}
+
+/// How the start of an exec went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// The engine could not start it.
+    Failed(Exit),
+    /// It runs, or nothing is known of it yet.
+    Running {
+        /// Its process's number on the host.
+        pid: Option<i32>,
+    },
+    /// It has run, and this is how it ended.
+    Ended(Exit),
 }
 
 /// Why the engine did not do what was asked.
@@ -140,14 +165,24 @@ pub trait Engine: Send + Sync + 'static {
     /// Inspects a target.
     async fn inspect(&self, target: &Target) -> Result<Inspected, EngineError>;
 
-    /// Opens the stream of a target that was just inspected. Starts an exec, with a terminal of this size. A container
-    /// may be attached to before it is started. The exit of the process is not missed, even if it follows at once.
+    /// Opens the stream of a target that was just inspected. A container may be attached to before it is started. The
+    /// engine is asked to start an exec, with a terminal of this size, and this returns as soon as there is a stream. The
+    /// exit of the process is not missed, even if it follows at once.
     async fn open(
         &self,
         target: &Target,
         inspected: &Inspected,
         size: Option<Size>,
     ) -> Result<Opened, EngineError>;
+
+    /// Waits until an exec has been started. `early` is what was read of its stream already. If it cannot be started, the
+    /// reason is in the stream as if it were output: this reads it without taking it, so that it can be asked again.
+    async fn start_of_exec(
+        &self,
+        target: &Target,
+        stream: &UnixStream,
+        (early, tty): (&[u8], bool),
+    ) -> Result<Start, EngineError>;
 
     /// Waits for the exit of a run whose stream a former gate has opened, or finds out how it has ended. Waits while the
     /// engine is away. `output_ended` is notified when the output has ended.

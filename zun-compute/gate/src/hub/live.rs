@@ -1,11 +1,13 @@
 //! A session that several tasks share, and that wakes them when it changes.
 
+use std::os::fd::AsFd as _;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use zun_common::pty::Frame;
 
 use super::saved::Saved;
 use super::streams::Streams;
@@ -72,18 +74,28 @@ impl Live {
 
     /// Changes the session, records it, and wakes all who wait for a change.
     pub fn change<T>(&self, change: impl FnOnce(&mut Session, Instant) -> T) -> T {
-        self.change_with(change, Saved::state)
+        self.change_with(change, |saved, session| {
+            session.take_unrecorded();
+            saved.state(session);
+        })
     }
 
     /// The same for a change of the streams only, which happens often.
     pub(super) fn advance<T>(&self, change: impl FnOnce(&mut Session, Instant) -> T) -> T {
-        self.change_with(change, Saved::progress)
+        self.change_with(change, |saved, session| {
+            if session.take_unrecorded() { saved.state(session) } else { saved.progress(session) }
+        })
+    }
+
+    /// Handles a message of a client.
+    pub fn receive(&self, id: ConnectionId, frame: Frame) {
+        self.advance(|session, now| session.receive(id, frame, now));
     }
 
     fn change_with<T>(
         &self,
         change: impl FnOnce(&mut Session, Instant) -> T,
-        save: impl FnOnce(&mut Saved, &Session),
+        save: impl FnOnce(&mut Saved, &mut Session),
     ) -> T {
         let mut state = self.lock();
         let State { session, saved } = &mut *state;
@@ -97,6 +109,11 @@ impl Live {
 
     /// The engine has another stream, which begins within the output: what was printed in between is missing.
     pub(super) fn reattached(&self, streams: &Streams) {
+        let place = self.lock().saved.place();
+        // The service manager may be slow, so the session is not locked meanwhile.
+        if let Some((store, name)) = place {
+            store.keep(&name, &[streams.stream.as_fd()]);
+        }
         self.lock().saved.set_stream(streams);
         self.change(|session, now| session.reattached(streams.output.end(), now));
     }
@@ -114,7 +131,10 @@ impl Live {
 
     /// The session is over.
     pub(super) fn forget(&self) {
-        self.lock().saved.forget();
+        let left = self.lock().saved.leave();
+        if let Some((store, name)) = left {
+            store.forget(&name);
+        }
     }
 
     /// Inspects the session after each change, until the function finds something.
@@ -152,6 +172,16 @@ impl Live {
             self.changed.notify_waiters();
         }
         to_do
+    }
+
+    /// Waits until a connection is to be closed, whatever its client still has to get.
+    pub async fn closing(&self, id: ConnectionId) {
+        self.until(
+            |session, _| {
+                if session.is_closing(id) { Found::This(()) } else { Found::Nothing(None) }
+            },
+        )
+        .await;
     }
 
     /// A connection has ended.

@@ -2,6 +2,7 @@
 
 mod access;
 mod live;
+mod opening;
 mod pace;
 mod pumps;
 mod reattach;
@@ -13,17 +14,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::sync::Notify;
 use tracing::{info, warn};
 use zun_common::chain;
-use zun_common::pty::{ClientHello, Resume, SessionKind};
+use zun_common::pty::{ClientHello, Resume};
 use zun_common::shutdown::Tasks;
 
 pub use live::{Live, ToDo};
 
-use crate::engine::{Engine, EngineError, Opened, Target, exit_again};
+use crate::engine::{Engine, EngineError, Target, exit_again};
 use crate::kept::{DescriptorStore, Inherited, session_name};
-use crate::session::{ConnectionId, Files, Join, JoinRefused, KeyHash, Limits, Session, Token};
+use crate::session::{ConnectionId, JoinRefused, KeyHash, Limits};
+use crate::stats::{Gauges, Limit, Stats};
+use opening::Opening;
 use pace::Pace;
 use run::Awaited;
 use saved::{Restored, Saved};
@@ -48,9 +51,9 @@ pub enum ConnectError {
     /// The session refuses it.
     #[error("refused")]
     Refused(#[from] JoinRefused),
-    /// The gate has too many sessions.
-    #[error("the gate has as many sessions as `limits.sessions` allows")]
-    TooManySessions,
+    /// A limit is reached.
+    #[error("the gate has reached {}", .0.name())]
+    Limit(Limit),
     /// The engine cannot open the stream.
     #[error("cannot open the stream")]
     Engine(#[from] EngineError),
@@ -60,6 +63,9 @@ pub enum ConnectError {
     /// The files of the session cannot be created.
     #[error("cannot create the files of the session")]
     Files(#[source] io::Error),
+    /// The gate stops.
+    #[error("the gate stops")]
+    Stopping,
 }
 
 /// A client that was connected to a former process of the gate.
@@ -98,8 +104,8 @@ pub struct Hub {
 struct Sessions {
     last: u64,
     live: BTreeMap<u64, Arc<Live>>,
-    /// Held while a target's session is opened, so that there is only one.
-    opening: HashMap<Target, Arc<AsyncMutex<()>>>,
+    /// Of each target whose session is being opened, so that there is only one.
+    opening: HashMap<Target, Opening>,
 }
 
 impl Hub {
@@ -147,6 +153,24 @@ impl Hub {
         &*self.engine
     }
 
+    /// What is counted.
+    pub const fn stats(&self) -> &Stats {
+        &self.limits.stats
+    }
+
+    /// What is measured.
+    pub fn gauges(&self) -> Gauges {
+        let all = self.attachments();
+        let viewers = all.iter().filter(|attachment| attachment.connected).count();
+        Gauges {
+            sessions: self.count(),
+            viewers,
+            away: all.len() - viewers,
+            memory: self.limits.memory.used(),
+            disk: self.limits.spill.space.used(),
+        }
+    }
+
     /// How many sessions there are.
     pub fn count(&self) -> usize {
         self.sessions().live.len()
@@ -169,27 +193,7 @@ impl Hub {
             self.find(resume).filter(|live| live.target() == target).ok_or(JoinRefused::Unknown)?;
             return self.resume(client.key, &client.hello);
         }
-        let gate = self.opening(target);
-        let opening = gate.lock().await;
-        let connected = self.join_or_open(target, client).await;
-        drop(opening);
-        drop(gate);
-        self.forget_opening(target);
-        connected
-    }
-
-    async fn join_or_open(
-        self: &Arc<Self>,
-        target: &Target,
-        client: Client,
-    ) -> Result<Connected, ConnectError> {
-        if let Some((number, live)) = self.present(target) {
-            match Self::join(number, &live, client.clone()) {
-                Err(ConnectError::Refused(JoinRefused::Closed)) => {}
-                joined => return Ok(Connected { id: joined?, live }),
-            }
-        }
-        self.open(target, client).await
+        opening::connect(self, target, client).await
     }
 
     /// Whether sessions go on after a restart.
@@ -204,54 +208,11 @@ impl Hub {
         }
     }
 
-    fn join(number: u64, live: &Arc<Live>, client: Client) -> Result<ConnectionId, ConnectError> {
-        let token = || Token::random().map_err(|_none| ConnectError::NoRandomness);
-        let Client { grant, key, may_write, hello } = client;
-        let name = format!("{number}-{}", token()?.into_text());
-        let (own, writes) = ((name.clone(), grant.clone()), may_write && hello.writes);
-        let join = Join { name, token: token()?, key, grant, may_write, hello };
-        let id = live.change(|session, now| session.join(join, now))?;
-        let (target, (name, grant)) = (live.target(), own);
-        info!(session.id = %name, grant.id = %grant, %target, writes, "session begins");
-        Ok(id)
-    }
-
-    async fn open(
-        self: &Arc<Self>,
-        target: &Target,
-        client: Client,
-    ) -> Result<Connected, ConnectError> {
-        if self.count() >= self.most {
-            return Err(ConnectError::TooManySessions);
-        }
-        let inspected = self.engine.inspect(target).await?;
-        let size = client.hello.size.filter(|_| client.may_write);
-        let files =
-            Files::create(inspected.process, &self.limits.spill).map_err(ConnectError::Files)?;
-        let opened = self.engine.open(target, &inspected, size).await?;
-        let Opened { stream, early, pid, output_ended, exit } = opened;
-        let (mut session, mut run) =
-            (Session::new(inspected.process, self.limits.clone(), files), inspected.run());
-        if inspected.process.kind == SessionKind::Exec {
-            // Its start has been waited for.
-            session.started();
-            (run.running, run.pid) = (true, pid);
-        }
-        let number = {
-            let mut sessions = self.sessions();
-            sessions.last += 1;
-            sessions.last
-        };
-        let [_, _, spool] = session.files();
-        let streams = Streams::begin(stream, &early, spool).map_err(ConnectError::Files)?;
-        let saved = Saved::begin((&self.store, number), (target, run), &session, &streams)
-            .map_err(ConnectError::Files)?;
-        let live = Arc::new(Live::new(session, saved));
-        // It joins before the session is served, because a session without clients may end.
-        let id = Self::join(number, &live, client).inspect_err(|_| live.forget())?;
-        let awaited = Awaited { output_ended, exit, again: false };
-        self.serve(number, Arc::clone(&live), streams, awaited);
-        Ok(Connected { live, id })
+    /// The number of a new session.
+    fn next_number(&self) -> u64 {
+        let mut sessions = self.sessions();
+        sessions.last += 1;
+        sessions.last
     }
 
     fn serve(self: &Arc<Self>, number: u64, live: Arc<Live>, streams: Streams, awaited: Awaited) {
@@ -285,17 +246,6 @@ impl Hub {
     fn find(&self, resume: &Resume) -> Option<Arc<Live>> {
         let (number, _) = resume.session.split_once('-')?;
         Some(Arc::clone(self.sessions().live.get(&number.parse().ok()?)?))
-    }
-
-    fn opening(&self, target: &Target) -> Arc<AsyncMutex<()>> {
-        Arc::clone(self.sessions().opening.entry(target.clone()).or_default())
-    }
-
-    fn forget_opening(&self, target: &Target) {
-        let mut sessions = self.sessions();
-        if sessions.opening.get(target).is_some_and(|gate| Arc::strong_count(gate) == 1) {
-            sessions.opening.remove(target);
-        }
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {

@@ -15,7 +15,7 @@ use super::live::{Found, Live};
 use super::pace::Pace;
 use super::streams::Streams;
 use super::{pumps, reattach};
-use crate::engine::{Engine, EngineError, Exit, Inspected, Run, Target, exit_of};
+use crate::engine::{Engine, EngineError, Exit, Inspected, Run, Start, Target, exit_of};
 use crate::session::Departure;
 
 /// How long output may still arrive after the engine has reported the exit.
@@ -79,6 +79,12 @@ async fn serve_streams(
     mut streams: Streams,
     mut awaited: Awaited,
 ) -> Ending {
+    if live.run().starting {
+        match start(live, engine, &streams, &mut awaited).await {
+            Ok(()) => {}
+            Err(ending) => return *ending,
+        }
+    }
     loop {
         match serve_stream(live, engine, &mut streams, awaited).await {
             Parted::Over(ending) => return ending,
@@ -93,6 +99,29 @@ async fn serve_streams(
         live.reattached(&streams);
         info!(target = %live.target(), "attached again after a restart of the engine");
     }
+}
+
+/// Waits until an exec has been started. Until then, its stream may contain the reason why it cannot be.
+async fn start(
+    live: &Live,
+    engine: &dyn Engine,
+    streams: &Streams,
+    awaited: &mut Awaited,
+) -> Result<(), Box<Ending>> {
+    let (target, tty) = (live.target(), live.look(|session| session.process().tty));
+    let mut early = Vec::new();
+    streams.output.read(0, &mut early);
+    let pid = match engine.start_of_exec(target, &streams.stream, (&early, tty)).await {
+        Ok(Start::Running { pid }) => pid,
+        Ok(Start::Ended(exit)) => {
+            awaited.exit = Box::pin(std::future::ready(Ok(exit)));
+            None
+        }
+        Ok(Start::Failed(exit)) => return Err(Box::new(exited_with(exit))),
+        Err(error) => return Err(Box::new(lost(target, &error))),
+    };
+    live.started(Run { starting: false, pid, ..live.run() });
+    Ok(())
 }
 
 /// How a stream has ended.
@@ -305,9 +334,9 @@ fn log_departures(live: &Live) {
 
 fn log_departure(live: &Live, departure: &Departure) {
     let Departure { session, grant, reason, stdin, stdout, stderr } = departure;
-    let target = live.target();
+    let (target, run) = (live.target(), live.run().started_at.unwrap_or_default());
     info!(
-        session.id = %session, grant.id = %grant, %target, stdin, stdout, stderr,
+        session.id = %session, grant.id = %grant, %target, run, stdin, stdout, stderr,
         "session ended: {reason}"
     );
 }

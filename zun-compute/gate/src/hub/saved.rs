@@ -76,8 +76,8 @@ impl Saved {
         let State { target, run, inodes, session } = serde_json::from_slice(record.state())?;
         let clients = session.clients().map(|(grant, writes)| (grant.to_owned(), writes)).collect();
         let progress = Progress::read(&record.progress());
-        let (streams, files) = Streams::restored(&inodes, &mut descriptors)?;
-        let (passed, now) = (streams.input.position()?, Instant::now());
+        let (streams, files) = Streams::restored(&inodes, &mut descriptors, limits.memory.clone())?;
+        let (passed, now) = (streams.input.position(), Instant::now());
         let session = Session::restored((session, progress), limits, files, passed, now);
         let (name, store) = (session_name(number), Arc::clone(store));
         let saved = Self { store, name, record: Some((record, inodes)), target, run };
@@ -96,14 +96,17 @@ impl Saved {
         self.run = run;
     }
 
-    /// Stores another stream of the engine. The former one stays with the session's descriptors until its end.
+    /// Where the session's descriptors are kept, if they are.
+    pub(super) fn place(&self) -> Option<(Arc<DescriptorStore>, String)> {
+        self.record.as_ref().map(|_| (Arc::clone(&self.store), self.name.clone()))
+    }
+
+    /// The session has another stream of the engine, which was stored. The former one stays with the session's descriptors
+    /// until its end.
     pub(super) fn set_stream(&mut self, streams: &Streams) {
         let Some((_, inodes)) = &mut self.record else { return };
-        let stored = inodes.set_stream(streams);
-        if stored.is_ok() {
-            self.store.keep(&self.name, &[streams.stream.as_fd()]);
-        }
-        self.check(stored);
+        let found = inodes.set_stream(streams);
+        self.check(found);
     }
 
     /// Whether the next process can continue the session.
@@ -133,14 +136,16 @@ impl Saved {
     fn check(&mut self, written: io::Result<()>) {
         if let Err(error) = written {
             warn!(target = %self.target, %error, "cannot record a session: it will end with this process");
-            self.forget();
+            if let Some((store, name)) = self.leave() {
+                store.forget(&name);
+            }
         }
     }
 
-    /// Drops what is kept for the next process.
-    pub(super) fn forget(&mut self) {
-        if self.record.take().is_some() {
-            self.store.forget(&self.name);
-        }
+    /// The next process does not continue the session. Returns where its descriptors must be forgotten.
+    pub(super) fn leave(&mut self) -> Option<(Arc<DescriptorStore>, String)> {
+        let place = self.place();
+        self.record = None;
+        place
     }
 }

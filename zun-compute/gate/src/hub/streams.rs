@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
 use crate::kept::{Input, Output, inode, take};
+use crate::ring::Memory;
 use crate::session::{Files, Session};
 
 /// The engine's stream, and both directions.
@@ -41,15 +42,20 @@ impl Inodes {
 
 impl Streams {
     /// Begins with a stream of which `early` was read already. `spool` is the session's.
-    pub(super) fn begin(stream: UnixStream, early: &Bytes, spool: &File) -> io::Result<Self> {
+    pub(super) fn begin(
+        stream: UnixStream,
+        early: &Bytes,
+        (spool, memory): (&File, Memory),
+    ) -> io::Result<Self> {
         let input = Input::begin(spool.try_clone()?)?;
-        Ok(Self { stream, output: Output::begin(early)?, input })
+        Ok(Self { stream, output: Output::begin(early, memory)?, input })
     }
 
     /// Finds those of a former gate among its descriptors.
     pub(super) fn restored(
         inodes: &Inodes,
         descriptors: &mut Vec<OwnedFd>,
+        memory: Memory,
     ) -> io::Result<(Self, Files)> {
         let Inodes { stream, output, input, rings, spilled } = *inodes;
         let mut file = |inode| take(descriptors, inode).map(File::from);
@@ -64,8 +70,8 @@ impl Streams {
         stream.set_nonblocking(true)?;
         let streams = Self {
             stream: UnixStream::from_std(stream)?,
-            output: Output::restored(pipe, journal)?,
-            input: Input::restored(input_pipe, spool.try_clone()?),
+            output: Output::restored((pipe, journal), memory)?,
+            input: Input::restored(input_pipe, spool.try_clone()?)?,
         };
         Ok((streams, Files { stdout, stderr, spool, spilled }))
     }

@@ -11,12 +11,15 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use zun_common::pty::{Ending, Frame, Replay, STDIN_WINDOW, ServerHello, SessionEvent, Stream};
+use zun_common::pty::{
+    Ending, Frame, Replay, STDIN_WINDOW, ServerHello, SessionEvent, SessionKind, Stream,
+};
 
 use super::*;
 use crate::engine::Exit;
 use crate::engine::fake::FakeEngine;
 use crate::holder::Holder;
+use crate::kept::Record;
 use crate::ring::Memory;
 use crate::session::{Left, Process, SpillLimits};
 
@@ -30,7 +33,8 @@ fn limits() -> Limits {
     let memory = Memory::of(64 << 20);
     let space = Memory::of(64 << 20);
     let spill = SpillLimits { directory: Some(std::env::temp_dir()), stream: 8 << 20, space };
-    Limits { ring: 256 << 10, memory, spill, resume: Duration::from_mins(15), attachments: 4 }
+    let (resume, stats) = (Duration::from_mins(15), Stats::default());
+    Limits { ring: 256 << 10, memory, spill, resume, attachments: 4, stats }
 }
 
 /// A process of the gate.
@@ -232,7 +236,7 @@ impl World {
         }
         let offset = self.received.len() as u64;
         let frame = Frame::Ack { stream: Stream::Stdout, offset };
-        live.change(|session, now| session.receive(*id, frame, now));
+        live.receive(*id, frame);
     }
 
     /// Sends what the window allows.
@@ -242,7 +246,7 @@ impl World {
         if until > self.sent {
             let frame = Frame::Stdin(Bytes::copy_from_slice(&self.typed[self.sent..until]));
             let Connected { live, id } = self.connected.as_ref().expect("connected");
-            live.change(|session, now| session.receive(*id, frame, now));
+            live.receive(*id, frame);
             self.sent = until;
         }
     }
@@ -419,4 +423,31 @@ fn a_session_that_is_over_leaves_the_store() {
     world.holder.handle_rest().expect("handled");
     assert!(world.holder.inherited().expect("descriptors").session().is_none());
     drop(world.holder_runtime);
+}
+
+/// The record of the session, as another process finds it.
+fn record(world: &mut World) -> Vec<u8> {
+    world.holder.handle_rest().expect("handled");
+    let mut inherited = world.holder.inherited().expect("descriptors");
+    let (_, descriptors) = inherited.session().expect("a session");
+    let is_record = |one: &std::os::fd::OwnedFd| Record::is_record(std::os::fd::AsFd::as_fd(one));
+    let file = descriptors.into_iter().find(is_record).expect("a record");
+    Record::restored(file.into()).expect("readable").state().to_vec()
+}
+
+#[test]
+fn what_is_typed_and_acknowledged_changes_the_progress_only() {
+    let mut world = World::new(true);
+    world.process_prints(1000);
+    world.step(&Step::Type(1));
+    world.settle();
+    world.step(&Step::Receive);
+    let before = record(&mut world);
+    for _ in 0..5 {
+        world.process_prints(10);
+        world.step(&Step::Type(1));
+        world.settle();
+    }
+    assert_eq!(world.read.len(), 6);
+    assert!(record(&mut world) == before, "all of the record was written");
 }

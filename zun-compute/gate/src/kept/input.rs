@@ -13,18 +13,24 @@ use tokio::net::UnixStream;
 use super::{one_pipe, punch};
 
 /// The spool gives memory back in pieces of at least this size.
-const HOLE: u64 = 256 << 10;
+const HOLE: u64 = 64 << 10;
 /// The newest bytes of the spool in which no hole is punched: more than a pipe and a socket can hold. splice may pass the
 /// spool's own pages to the engine, and a hole would zero a part of them.
 const IN_FLIGHT: u64 = 512 << 10;
 /// The largest size of a page, in bytes.
 const PAGE: u64 = 64 << 10;
+/// The most bytes of the spool that were passed on and have not given their memory back.
+pub(crate) const MOST_KEPT: u64 = IN_FLIGHT + HOLE + PAGE;
 
 /// The spool of all stdin, and a pipe. The kernel counts what has left the spool: its position.
 #[derive(Debug)]
 pub struct Input {
     pipe: File,
     spool: File,
+    /// The spool's position.
+    at: u64,
+    /// How many bytes are in the pipe.
+    in_pipe: usize,
     freed: u64,
     /// Where the piece ends that is being moved. If that is cut off, the next call finishes it.
     end: Option<u64>,
@@ -33,12 +39,14 @@ pub struct Input {
 impl Input {
     /// Begins with an empty spool, to which the session writes.
     pub fn begin(spool: File) -> io::Result<Self> {
-        Ok(Self::restored(one_pipe()?, spool))
+        Self::restored(one_pipe()?, spool)
     }
 
     /// Continues those of a former process.
-    pub const fn restored(pipe: File, spool: File) -> Self {
-        Self { pipe, spool, freed: 0, end: None }
+    pub fn restored(pipe: File, spool: File) -> io::Result<Self> {
+        let (at, in_pipe) = (tell(&spool)?, ioctl_fionread(&pipe)?);
+        let in_pipe = usize::try_from(in_pipe).map_err(io::Error::other)?;
+        Ok(Self { pipe, spool, at, in_pipe, freed: 0, end: None })
     }
 
     /// The descriptors that must be kept: the pipe and the spool.
@@ -47,61 +55,53 @@ impl Input {
     }
 
     /// The offset of the next byte that leaves the spool.
-    pub fn position(&self) -> io::Result<u64> {
-        Ok(tell(&self.spool)?)
+    pub const fn position(&self) -> u64 {
+        self.at
     }
 
     /// Moves the next bytes of the spool to the engine. A call that was cut off, because the engine went away, is repeated
     /// with the same length.
     pub async fn pass(&mut self, stream: &UnixStream, length: usize) -> io::Result<()> {
-        let end = match self.end {
-            Some(end) => end,
-            None => self.position()? + length as u64,
-        };
-        self.end = Some(end);
+        let end = *self.end.get_or_insert(self.at + length as u64);
         self.flush(stream).await?;
-        loop {
-            let left = end.saturating_sub(self.position()?);
-            if left == 0 {
-                break;
-            }
-            let (left, flags) =
-                (usize::try_from(left).unwrap_or(usize::MAX), SpliceFlags::NONBLOCK);
-            if splice(&self.spool, None, &self.pipe, None, left, flags)? == 0 {
+        while self.at < end {
+            let left = usize::try_from(end - self.at).unwrap_or(usize::MAX);
+            let moved = splice(&self.spool, None, &self.pipe, None, left, SpliceFlags::NONBLOCK)?;
+            if moved == 0 {
                 return Err(io::Error::other("the spool has too few bytes"));
             }
+            self.at += moved as u64;
+            self.in_pipe += moved;
             self.flush(stream).await?;
         }
         self.end = None;
-        self.free()
+        self.free();
+        Ok(())
     }
 
     /// Moves what is in the pipe to the engine.
-    pub async fn flush(&self, stream: &UnixStream) -> io::Result<()> {
-        loop {
-            let left = usize::try_from(ioctl_fionread(&self.pipe)?).unwrap_or(usize::MAX);
-            if left == 0 {
-                return Ok(());
-            }
+    pub async fn flush(&mut self, stream: &UnixStream) -> io::Result<()> {
+        while self.in_pipe > 0 {
             let moved = stream.try_io(Interest::WRITABLE, || {
-                Ok(splice(&self.pipe, None, stream, None, left, SpliceFlags::NONBLOCK)?)
+                Ok(splice(&self.pipe, None, stream, None, self.in_pipe, SpliceFlags::NONBLOCK)?)
             });
             match moved {
-                Ok(_) => {}
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(moved) => self.in_pipe = self.in_pipe.saturating_sub(moved),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     stream.writable().await?;
                 }
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
-    fn free(&mut self) -> io::Result<()> {
-        let passed = self.position()?.saturating_sub(IN_FLIGHT) / PAGE * PAGE;
+    fn free(&mut self) {
+        let passed = self.at.saturating_sub(IN_FLIGHT) / PAGE * PAGE;
         if passed.saturating_sub(self.freed) >= HOLE && punch(&self.spool, self.freed, passed) {
             self.freed = passed;
         }
-        Ok(())
     }
 }
 

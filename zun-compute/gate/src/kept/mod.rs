@@ -25,6 +25,7 @@ use rustix::pipe::pipe;
 pub use inherited::{Inherited, InheritedError};
 pub(crate) use inherited::{LISTENER, session_name, take};
 pub use input::Input;
+pub(crate) use input::MOST_KEPT;
 pub use output::Output;
 pub(crate) use record::MOST_NUMBERS;
 pub use record::Record;

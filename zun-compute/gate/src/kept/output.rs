@@ -11,11 +11,11 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use super::{memory_file, one_pipe, punch};
-use crate::ring::read_at;
+use crate::ring::{Charge, Memory, read_at};
 use crate::session::LARGEST_READ;
 
 /// The journal gives memory back in pieces of at least this size.
-const HOLE: u64 = 256 << 10;
+const HOLE: u64 = 64 << 10;
 
 /// A pipe, and the journal of all that the engine has sent. The kernel counts the journal's bytes: its position.
 #[derive(Debug)]
@@ -24,21 +24,23 @@ pub struct Output {
     journal: File,
     end: u64,
     freed: u64,
+    charge: Charge,
 }
 
 impl Output {
     /// Begins a journal with what was read of the stream already.
-    pub fn begin(early: &[u8]) -> io::Result<Self> {
+    pub fn begin(early: &[u8], memory: Memory) -> io::Result<Self> {
         let mut journal = memory_file("journal")?;
         journal.write_all(early)?;
-        Self::restored(one_pipe()?, journal)
+        Self::restored((one_pipe()?, journal), memory)
     }
 
     /// Continues the journal of a former process.
-    pub fn restored(pipe: File, journal: File) -> io::Result<Self> {
+    pub fn restored((pipe, journal): (File, File), memory: Memory) -> io::Result<Self> {
         let end = tell(&journal)?;
-        let mut output = Self { pipe, journal, end, freed: 0 };
-        output.settle()?;
+        let left = usize::try_from(ioctl_fionread(&pipe)?).map_err(io::Error::other)?;
+        let mut output = Self { pipe, journal, end, freed: 0, charge: Charge::on(memory) };
+        output.settle(left)?;
         Ok(output)
     }
 
@@ -57,23 +59,26 @@ impl Output {
             });
             match moved {
                 Ok(0) => return Ok(false),
-                Ok(_) => return self.settle().map(|()| true),
+                Ok(moved) => return self.settle(moved).map(|()| true),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Moves what is in the pipe to the journal.
-    fn settle(&mut self) -> io::Result<()> {
-        loop {
-            let left = usize::try_from(ioctl_fionread(&self.pipe)?).unwrap_or(usize::MAX);
-            if left == 0 {
-                return Ok(());
-            }
+    /// Moves what is in the pipe to the journal: this many bytes.
+    fn settle(&mut self, mut left: usize) -> io::Result<()> {
+        while left > 0 {
             let flags = SpliceFlags::NONBLOCK;
-            self.end += splice(&self.pipe, None, &self.journal, None, left, flags)? as u64;
+            let moved = splice(&self.pipe, None, &self.journal, None, left, flags)?;
+            if moved == 0 {
+                return Err(io::Error::other("the pipe has too few bytes"));
+            }
+            self.end += moved as u64;
+            left = left.saturating_sub(moved);
         }
+        self.charge.set(self.end.saturating_sub(self.freed));
+        Ok(())
     }
 
     /// The offset after the journal's last byte.
@@ -89,8 +94,9 @@ impl Output {
 
     /// Gives the memory of bytes before an offset back. To be called when it is recorded that they are in the rings.
     pub fn free(&mut self, to: u64) {
-        if to - self.freed >= HOLE && punch(&self.journal, self.freed, to) {
+        if to.saturating_sub(self.freed) >= HOLE && punch(&self.journal, self.freed, to) {
             self.freed = to;
+            self.charge.set(self.end.saturating_sub(to));
         }
     }
 }

@@ -15,12 +15,12 @@ use std::os::unix::fs::FileExt as _;
 
 use rustix::buffer::spare_capacity;
 
-pub use memory::Memory;
+pub use memory::{Charge, Memory};
 pub use spill::Spill;
 
 use crate::kept::punch;
 
-/// The first allocation, in bytes.
+/// The first allocation, in bytes. Each ring gets it, also if all memory is in use.
 const FIRST: usize = 64 << 10;
 /// Dropped bytes give their memory back in pieces of at least this size.
 const HOLE: u64 = 64 << 10;
@@ -82,7 +82,7 @@ impl Ring {
         self.spill = spill;
         if let Some(spill) = &mut self.spill {
             let used = usize::try_from(self.memory_start - self.start).unwrap_or_default();
-            spill.take_used(used);
+            spill.take_used(used, self.memory_start);
         }
         self
     }
@@ -148,8 +148,13 @@ impl Ring {
 
     /// Makes room for `more` bytes, so that pushing them drops nothing at or after `floor`. Returns whether there is
     /// room.
+    ///
+    /// If no reader is behind, there always is: a process must not stop because of other sessions.
     pub fn reserve(&mut self, more: usize, floor: u64) -> bool {
         self.needed = Needed::From(floor);
+        if let Some(spill) = &mut self.spill {
+            spill.promise(0);
+        }
         let behind = self.end.saturating_sub(floor.max(self.start));
         let Some(needed) = usize::try_from(behind).ok().and_then(|kept| kept.checked_add(more))
         else {
@@ -166,7 +171,12 @@ impl Ring {
         let kept = usize::try_from(self.end - self.start).unwrap_or(usize::MAX);
         let spilled = kept.saturating_add(more).saturating_sub(self.capacity);
         let least = needed - self.capacity;
-        self.spill.as_mut().is_some_and(|spill| spill.reserve(spilled) || spill.reserve(least))
+        let is_spilled = self.spill.as_mut().is_some_and(|spill| {
+            let promised = [spilled, least].into_iter().find(|bytes| spill.reserve(*bytes));
+            spill.promise(promised.unwrap_or_default());
+            promised.is_some()
+        });
+        is_spilled || (behind == 0 && self.overdraw(more))
     }
 
     /// Appends bytes. Drops the oldest ones if there is no room.
@@ -174,7 +184,7 @@ impl Ring {
         let kept = usize::try_from(self.end - self.memory_start).unwrap_or(usize::MAX);
         let wanted = kept.saturating_add(bytes.len());
         if wanted > self.capacity && !self.grow(wanted.min(self.limit)) && self.capacity == 0 {
-            self.grow(1);
+            self.overdraw(FIRST);
         }
         let written = self.file.write_all_at(bytes, self.end);
         self.end += bytes.len() as u64;
@@ -232,8 +242,18 @@ impl Ring {
             self.freed = dropped;
         }
         if let Some(spill) = &mut self.spill {
-            spill.free(self.start);
+            spill.free(self.start, self.memory_start);
         }
+    }
+
+    /// Takes memory for at least `needed` bytes even if there is none. Returns whether the limit allows it.
+    fn overdraw(&mut self, needed: usize) -> bool {
+        let capacity = rounded(needed).min(self.limit);
+        if capacity > self.capacity {
+            self.memory.take_used(capacity - self.capacity);
+            self.capacity = capacity;
+        }
+        needed <= self.capacity
     }
 
     /// Takes memory for at least `needed` bytes if limit and memory allow it.

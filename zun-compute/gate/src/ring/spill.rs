@@ -23,6 +23,10 @@ pub struct Spill {
     space: Memory,
     /// How much of the space was taken.
     taken: usize,
+    /// How much of it is for bytes that are about to arrive, with those that are here.
+    promised: usize,
+    /// The offset after the last byte that was stored.
+    end: u64,
     /// Everything before this offset has given its space back.
     freed: u64,
 }
@@ -36,15 +40,16 @@ impl Spill {
 
     /// Uses a file for at most `limit` bytes, as long as there is space.
     pub const fn new(file: File, limit: usize, space: Memory) -> Self {
-        Self { file, limit, space, taken: 0, freed: 0 }
+        Self { file, limit, space, taken: 0, promised: 0, end: 0, freed: 0 }
     }
 
     pub(super) const fn file(&self) -> &File {
         &self.file
     }
 
-    /// Takes the space of a former process's file.
-    pub(super) fn take_used(&mut self, bytes: usize) {
+    /// Takes the space of a former process's file, whose last byte is before `end`.
+    pub(super) fn take_used(&mut self, bytes: usize, end: u64) {
+        self.end = end;
         self.space.take_used(bytes);
         self.taken += bytes;
     }
@@ -63,9 +68,15 @@ impl Spill {
         true
     }
 
+    /// This much of what was taken stays, until the next promise.
+    pub(super) const fn promise(&mut self, bytes: usize) {
+        self.promised = bytes;
+    }
+
     /// Copies bytes from the ring's file. Returns whether that succeeded.
-    pub(super) fn store(&self, from: &File, mut at: u64, to: u64) -> bool {
+    pub(super) fn store(&mut self, from: &File, mut at: u64, to: u64) -> bool {
         let mut piece = Vec::new();
+        self.end = self.end.max(to);
         while at < to {
             piece.clear();
             let length = usize::try_from(to - at).unwrap_or(PIECE).min(PIECE);
@@ -79,10 +90,24 @@ impl Spill {
         true
     }
 
-    /// Gives the space of bytes before an offset back.
-    pub(super) fn free(&mut self, to: u64) {
-        if to.saturating_sub(self.freed) >= HOLE && punch(&self.file, self.freed, to) {
+    /// Gives the space of bytes before an offset back. Those up to `end` are needed.
+    pub(super) fn free(&mut self, to: u64, end: u64) {
+        let (is_used, is_over) = (self.end > self.freed, to >= self.end);
+        if is_used
+            && (is_over || to.saturating_sub(self.freed) >= HOLE)
+            && punch(&self.file, self.freed, to)
+        {
             self.freed = to;
+        }
+        let used = usize::try_from(end.saturating_sub(to)).unwrap_or(usize::MAX);
+        let needed = used.max(self.promised);
+        // A little more than needed, so that it is not taken again at once.
+        let keep = if needed == 0 { 0 } else { needed.saturating_add(STEP) };
+        if self.taken > keep {
+            let least = keep.div_ceil(STEP).saturating_mul(STEP);
+            let surplus = self.taken.saturating_sub(least);
+            self.space.give_back(surplus);
+            self.taken -= surplus;
         }
     }
 }

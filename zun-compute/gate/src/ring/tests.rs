@@ -87,16 +87,24 @@ fn an_unused_ring_has_no_memory_and_a_dropped_one_gives_it_back() {
 }
 
 #[test]
-fn without_memory_the_ring_keeps_what_it_has() {
+fn without_memory_each_ring_has_a_minimum_so_that_no_session_is_blind_or_stops() {
     let memory = Memory::of(FIRST);
     let mut first = ring(4 << 20, memory.clone());
     first.push(&numbered(0, 3 * FIRST));
     assert_eq!((first.start(), first.end()), (2 * FIRST as u64, 3 * FIRST as u64));
     assert_eq!(kept(&first), numbered(2 * FIRST, FIRST));
-    let mut second = ring(4 << 20, memory);
+    let mut second = ring(4 << 20, memory.clone());
     second.push(b"abc");
-    assert_eq!((second.start(), second.end()), (3, 3));
-    assert!(!second.reserve(1, 3));
+    assert_eq!((second.start(), second.end()), (0, 3));
+    second.push(&numbered(3, 3 * FIRST));
+    assert_eq!(second.end() - second.start(), FIRST as u64);
+    let end = second.end();
+    assert!(!second.reserve(2 * FIRST, end - 1), "the reader comes first");
+    assert!(second.reserve(2 * FIRST, end), "the reader has everything");
+    second.push(&numbered(0, 2 * FIRST));
+    assert_eq!(second.start(), end);
+    drop((first, second));
+    assert_eq!(memory.left(), FIRST);
 }
 
 #[test]
@@ -153,6 +161,7 @@ fn what_a_slow_reader_needs_is_moved_to_disk_and_the_rest_is_dropped() {
         ring.free();
     }
     assert_eq!(ring.places().start, ring.places().memory_start);
+    assert_eq!(space.left(), 64 << 20, "what the reader has got takes no space");
     drop(ring);
     assert_eq!(space.left(), 64 << 20);
 }

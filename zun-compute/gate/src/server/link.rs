@@ -21,9 +21,13 @@ use crate::hub::{Connected, ToDo};
 use crate::session::Left;
 
 /// How long a client may take to answer a close.
-pub(super) const GOODBYE: Duration = Duration::from_secs(5);
+const GOODBYE: Duration = Duration::from_secs(5);
 /// How long a close may take to be sent.
 pub(super) const SEND_CLOSE: Duration = Duration::from_secs(2);
+/// The same for a client that may have no more access. With [`CUT`], it is gone within a second.
+const SHORT_GOODBYE: Duration = Duration::from_millis(400);
+/// How long what is just being sent may take when the connection is to be closed.
+const CUT: Duration = Duration::from_millis(500);
 /// The buffers of a websocket, in bytes.
 const BUFFER: usize = 16 << 10;
 
@@ -54,7 +58,9 @@ impl Link {
             left = &mut receiving => left,
             sent = self.send(sink) => match sent {
                 // The client answers the close, and may still be sending.
-                Ok(_sink) => timeout(GOODBYE, receiving).await.unwrap_or(Left::Lost),
+                Ok((_sink, code)) => {
+                    timeout(goodbye(code), receiving).await.unwrap_or(Left::Lost)
+                }
                 Err(_lost) => Left::Lost,
             },
         }
@@ -67,7 +73,7 @@ impl Link {
             let broken = match message {
                 Message::Binary(bytes) => match Frame::decode(&bytes) {
                     Ok(Some(frame)) => {
-                        live.change(|session, now| session.receive(*id, frame, now));
+                        live.receive(*id, frame);
                         false
                     }
                     Ok(None) => false,
@@ -92,15 +98,16 @@ impl Link {
     async fn send(
         &self,
         mut sink: SplitSink<Socket, Message>,
-    ) -> Result<SplitSink<Socket, Message>, io::Error> {
+    ) -> Result<(SplitSink<Socket, Message>, u16), io::Error> {
         let Connected { live, id } = &self.connected;
         loop {
             match live.to_do(*id).await {
-                ToDo::Send(messages) => send_all(&mut sink, messages).await?,
+                ToDo::Send(messages) => {
+                    unless_closed(&self.connected, send_all(&mut sink, messages)).await?;
+                }
                 ToDo::Close(code) => {
-                    let closing = sink.send(close_message(code));
-                    timeout(SEND_CLOSE, closing).await?.map_err(io::Error::other)?;
-                    return Ok(sink);
+                    send_close(&mut sink, close_message(code, "")).await?;
+                    return Ok((sink, code));
                 }
             }
         }
@@ -123,6 +130,34 @@ async fn send_all(
     sink.flush().await.map_err(io::Error::other)
 }
 
+/// Sends something, unless the connection is to be closed and the client does not take it.
+pub(super) async fn unless_closed(
+    Connected { live, id }: &Connected,
+    sending: impl Future<Output = io::Result<()>>,
+) -> io::Result<()> {
+    let cut = async {
+        live.closing(*id).await;
+        tokio::time::sleep(CUT).await;
+    };
+    tokio::select! {
+        sent = sending => sent,
+        () = cut => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// Sends a close to a client that may not take it.
+pub(super) async fn send_close(
+    sink: &mut SplitSink<Socket, Message>,
+    message: Message,
+) -> io::Result<()> {
+    timeout(CUT, sink.send(message)).await?.map_err(io::Error::other)
+}
+
+/// How long a client may take to answer a close with this code.
+pub(super) const fn goodbye(code: u16) -> Duration {
+    if code == close::REVOKED { SHORT_GOODBYE } else { GOODBYE }
+}
+
 /// A client that closes its side does not come back, unless it says that something went wrong.
 fn left(frame: Option<&CloseFrame>) -> Left {
     match frame.map(|frame| u16::from(frame.code)) {
@@ -131,8 +166,8 @@ fn left(frame: Option<&CloseFrame>) -> Left {
     }
 }
 
-pub(super) fn close_message(code: u16) -> Message {
-    Message::Close(Some(CloseFrame { code: CloseCode::from(code), reason: "".into() }))
+pub(super) fn close_message(code: u16, reason: &'static str) -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::from(code), reason: reason.into() }))
 }
 
 /// Turns an upgraded connection into a websocket.
@@ -143,4 +178,38 @@ pub(super) async fn websocket(upgraded: Upgraded) -> Socket {
         .max_message_size(Some(MAXIMUM_FRAME))
         .max_frame_size(Some(MAXIMUM_FRAME));
     WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use zun_common::pty::{ClientHello, SessionKind};
+    use zun_common::shutdown::Tasks;
+
+    use super::*;
+    use crate::engine::Target;
+    use crate::engine::fake::FakeEngine;
+    use crate::hub::{Client, Hub};
+    use crate::session::{KeyHash, Process};
+    use crate::settings::LimitSettings;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revoked_client_that_does_not_read_is_cut_off_within_a_second() {
+        let target = Target::Container("ab".repeat(32).parse().expect("an id"));
+        let fake = FakeEngine::default();
+        let kind = SessionKind::Container;
+        fake.add(target.clone(), Process { kind, tty: true, stdin: true, running: true });
+        let (limits, tasks) = (LimitSettings::default().of_sessions(None), Tasks::new());
+        let hub = Hub::new(Arc::new(fake), (limits, 8), tasks, Arc::default());
+        let (grant, key) = ("g1".to_owned(), KeyHash::of(b"key"));
+        let client = Client { grant, key, may_write: true, hello: ClientHello::default() };
+        let connected = hub.connect(&target, client).await.expect("connected");
+        let stuck = unless_closed(&connected, std::future::pending());
+        let mut stuck = std::pin::pin!(stuck);
+        assert!(timeout(Duration::from_mins(1), &mut stuck).await.is_err(), "it may be slow");
+        assert_eq!(hub.revoke("g1"), 1);
+        assert!(timeout(Duration::from_millis(600), stuck).await.expect("cut off").is_err());
+        assert!(CUT + SHORT_GOODBYE < Duration::from_secs(1));
+    }
 }

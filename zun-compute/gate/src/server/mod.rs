@@ -40,7 +40,7 @@ use crate::page::WebConsole;
 use crate::rights::Rights;
 use crate::settings::Settings;
 use origin::Origins;
-use serve::Server;
+use serve::{Downloads, Server};
 use tls::Tls;
 
 /// The pause after a failed accept, so that running out of file descriptors does not cause a busy loop.
@@ -118,7 +118,16 @@ impl Listener {
             socket,
             is_inherited,
             public: public.map(|public| (public.name.clone(), public.port)),
-            server: Arc::new(Server { tls, host, hub, rights, origins, page, notifier }),
+            server: Arc::new(Server {
+                tls,
+                host,
+                hub,
+                rights,
+                origins,
+                page,
+                notifier,
+                downloads: Downloads::default(),
+            }),
             connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
         })

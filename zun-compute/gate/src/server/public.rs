@@ -11,7 +11,8 @@ use super::raw;
 use super::request::UpgradeRequest;
 use super::serve::{Admitted, Kind, Next, Server};
 use crate::hub::Client;
-use crate::rights::{Right, key_of};
+use crate::rights::{Right, Rights, key_of};
+use crate::session::KeyHash;
 
 /// The query with which clients of OpenStack Zun present their ticket.
 const TOKEN: &str = "token=";
@@ -71,13 +72,29 @@ impl Server {
     ) -> Result<Next, StatusCode> {
         let key = key_of(ticket);
         let right = self.rights.take(key, Instant::now()).ok_or(StatusCode::FORBIDDEN)?;
-        let Right { target, may_write, project, grant, .. } = &right;
+        let Right { target, may_write, project, grant, .. } = right.clone();
+        let mut used = Used { rights: &self.rights, key, right: Some(right) };
         info!(grant.id = %grant, project.id = %project, %target, "a ticket was used");
-        let client = Client { grant: grant.clone(), key, may_write: *may_write, hello };
-        let next = self.connect(target, client, kind).await;
-        if matches!(next, Err(_) | Ok(Next::Close(_))) {
-            self.rights.give_back(key, right, Instant::now());
+        let client = Client { grant, key, may_write, hello };
+        let next = self.connect(&target, client, kind).await;
+        if matches!(next, Ok(Next::Serve(_) | Next::ServeRaw(_))) {
+            used.right = None;
         }
         next
+    }
+}
+
+/// A use of a ticket. It is given back on drop, also if the client goes away meanwhile: its next request gets the session.
+struct Used<'a> {
+    rights: &'a Rights,
+    key: KeyHash,
+    right: Option<Right>,
+}
+
+impl Drop for Used<'_> {
+    fn drop(&mut self) {
+        if let Some(right) = self.right.take() {
+            self.rights.give_back(self.key, right, Instant::now());
+        }
     }
 }

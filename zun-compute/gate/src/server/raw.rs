@@ -19,7 +19,7 @@ use zun_common::pty::{
 };
 
 use super::attached::Attached;
-use super::link::{GOODBYE, SEND_CLOSE, Socket};
+use super::link::{SEND_CLOSE, Socket, goodbye, send_close, unless_closed};
 use super::utf8::Utf8Stream;
 use crate::hub::{Connected, ToDo};
 use crate::session::Left;
@@ -79,9 +79,9 @@ impl RawLink {
         tokio::select! {
             () = &mut receiving => {}
             sent = self.send(sink, &accepted) => {
-                if let Ok(_sink) = sent {
+                if let Ok((_sink, code)) = sent {
                     // The client answers the close.
-                    drop(timeout(GOODBYE, receiving).await);
+                    drop(timeout(goodbye(code), receiving).await);
                 }
             }
         }
@@ -121,7 +121,7 @@ impl RawLink {
             let piece = typed.split_to(typed.len().min(PIECE));
             *sent += piece.len() as u64;
             accepted.wait_for(|accepted| sent.saturating_sub(*accepted) <= STDIN_WINDOW).await?;
-            live.change(|session, now| session.receive(*id, Frame::Stdin(piece), now));
+            live.receive(*id, Frame::Stdin(piece));
         }
         Ok(())
     }
@@ -131,20 +131,21 @@ impl RawLink {
         &self,
         mut sink: SplitSink<Socket, Message>,
         accepted: &watch::Sender<u64>,
-    ) -> Result<SplitSink<Socket, Message>, io::Error> {
+    ) -> Result<(SplitSink<Socket, Message>, u16), io::Error> {
         let Connected { live, id } = &self.connected;
         let mut shown = Shown { stdout: 0, stderr: 0, text: None, ending: None };
         loop {
             let messages = match live.to_do(*id).await {
                 ToDo::Send(messages) => messages,
                 ToDo::Close(code) => {
-                    let closing = sink.send(close_message(code, shown.ending.as_deref()));
-                    timeout(SEND_CLOSE, closing).await?.map_err(io::Error::other)?;
-                    return Ok(sink);
+                    let message = close_message(code, shown.ending.as_deref());
+                    send_close(&mut sink, message).await?;
+                    return Ok((sink, code));
                 }
             };
             for frame in messages.iter().filter_map(|message| Frame::decode(message).ok()?) {
-                self.show(&mut sink, frame, &mut shown, accepted).await?;
+                let showing = self.show(&mut sink, frame, &mut shown, accepted);
+                unless_closed(&self.connected, showing).await?;
             }
         }
     }
@@ -203,7 +204,7 @@ impl RawLink {
 
     fn acknowledge(&self, stream: Stream, offset: u64) {
         let Connected { live, id } = &self.connected;
-        live.change(|session, now| session.receive(*id, Frame::Ack { stream, offset }, now));
+        live.receive(*id, Frame::Ack { stream, offset });
     }
 }
 

@@ -1,7 +1,7 @@
 //! One connection: TLS, the request, and then the websocket.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -43,6 +43,10 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(10);
 /// How long the answer may take, with what the engine has to do before.
 const ANSWER: Duration = Duration::from_secs(75);
+/// How long a client may take to download the web console.
+const DOWNLOAD: Duration = Duration::from_secs(30);
+/// The most clients that download the web console. It is served to everybody.
+const DOWNLOADS: usize = 64;
 /// The largest head of a request, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
 /// The most headers of a request.
@@ -59,13 +63,35 @@ pub(super) struct Server {
     /// The web console, at the name for clients with tickets.
     pub(super) page: WebConsole,
     pub(super) notifier: Option<Arc<SessionNotifier>>,
+    /// Downloads of the web console.
+    pub(super) downloads: Downloads,
+}
+
+/// The downloads of the web console that are allowed.
+pub(super) struct Downloads(Semaphore);
+
+impl Default for Downloads {
+    fn default() -> Self {
+        Self(Semaphore::new(DOWNLOADS))
+    }
+}
+
+/// What a connection holds until it has become a websocket.
+struct Pending<'a> {
+    /// Until its first request has arrived.
+    handshake: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Since it has asked for the web console.
+    download: OnceLock<SemaphorePermit<'a>>,
+    downloads: Notify,
+    /// The upgrade of an accepted request's connection, and what follows.
+    accepted: Mutex<Option<(OnUpgrade, Next)>>,
 }
 
 /// What follows the answer.
 pub(super) enum Next {
     Serve(Link),
     ServeRaw(RawLink),
-    Close(u16),
+    Close(u16, &'static str),
 }
 
 /// What a client speaks.
@@ -89,11 +115,8 @@ pub(super) struct Admitted {
     pub(super) next: Next,
 }
 
-/// The upgrade of an accepted request's connection, and what follows.
-type Accepted = Mutex<Option<(OnUpgrade, Next)>>;
-
 impl Server {
-    /// Serves one client. The permit is given back when its request was answered.
+    /// Serves one client. The permit is given back when its request has arrived.
     pub(super) async fn serve(&self, stream: TcpStream, handshake: OwnedSemaphorePermit) {
         let (stream, shown) = match timeout(HANDSHAKE, self.tls.accept(stream)).await {
             Ok(Ok(Some(accepted))) => accepted,
@@ -103,16 +126,15 @@ impl Server {
             }
             Ok(Ok(None)) | Err(_) => return,
         };
-        let answered = timeout(ANSWER, self.answer_one(stream, &shown)).await;
-        drop(handshake);
+        let answered = timeout(ANSWER, self.answer_one(stream, &shown, handshake)).await;
         let Ok(Some((upgraded, next))) = answered else { return };
         let mut socket = websocket(upgraded).await;
         match next {
             Next::Serve(link) => link.serve(socket).await,
             Next::ServeRaw(link) => link.serve(socket).await,
-            Next::Close(code) => {
+            Next::Close(code, reason) => {
                 // The client may be gone.
-                drop(timeout(HEAD, socket.send(close_message(code))).await);
+                drop(timeout(HEAD, socket.send(close_message(code, reason))).await);
             }
         }
     }
@@ -122,10 +144,16 @@ impl Server {
         &self,
         stream: TlsStream<TcpStream>,
         shown: &Shown,
+        handshake: OwnedSemaphorePermit,
     ) -> Option<(Upgraded, Next)> {
-        let accepted: Accepted = Mutex::default();
+        let pending = Pending {
+            handshake: Mutex::new(Some(handshake)),
+            download: OnceLock::new(),
+            downloads: Notify::new(),
+            accepted: Mutex::default(),
+        };
         let service = service_fn(async |request| {
-            Ok::<_, Infallible>(self.answer(request, shown, &accepted).await)
+            Ok::<_, Infallible>(self.answer(request, shown, &pending).await)
         });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -134,18 +162,26 @@ impl Server {
             .max_headers(MOST_HEADERS)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        serving.await.ok()?;
-        let taken = accepted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let downloaded = async {
+            pending.downloads.notified().await;
+            tokio::time::sleep(DOWNLOAD).await;
+        };
+        tokio::select! {
+            served = serving => served.ok()?,
+            () = downloaded => return None,
+        }
+        let taken = pending.accepted.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (upgrade, next) = taken?;
         Some((upgrade.await.ok()?, next))
     }
 
-    async fn answer(
-        &self,
+    async fn answer<'a>(
+        &'a self,
         mut request: Request<Incoming>,
         shown: &Shown,
-        accepted: &Accepted,
+        pending: &Pending<'a>,
     ) -> Response<Full<Bytes>> {
+        drop(pending.handshake.lock().unwrap_or_else(PoisonError::into_inner).take());
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, _) = request.into_parts();
         let page = match shown {
@@ -153,7 +189,11 @@ impl Server {
             Shown::Nothing => self.page.answer(&head),
         };
         if let Some(page) = page {
-            return page;
+            return if self.may_download(pending) {
+                page
+            } else {
+                refused(StatusCode::SERVICE_UNAVAILABLE)
+            };
         }
         let admitted = match shown {
             Shown::Grant(certificate) => self.admit_certified(&head, certificate).await,
@@ -161,17 +201,25 @@ impl Server {
         };
         match admitted {
             Ok(Admitted { key, protocol, next }) => {
-                *accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, next));
+                *pending.accepted.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((upgrade, next));
                 switching(&key, protocol)
             }
             Err(status) => {
                 debug!(grant.id = shown.grant_id(), %status, "a client was refused");
-                let mut response = Response::new(Full::default());
-                *response.status_mut() = status;
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                response
+                refused(status)
             }
         }
+    }
+
+    /// Lets a connection download the web console, unless too many do.
+    fn may_download<'a>(&'a self, pending: &Pending<'a>) -> bool {
+        if pending.download.get().is_none() {
+            let Ok(permit) = self.downloads.0.try_acquire() else { return false };
+            drop(pending.download.set(permit));
+            pending.downloads.notify_one();
+        }
+        true
     }
 
     /// Connects a client to its session.
@@ -188,7 +236,7 @@ impl Server {
             self.hub.revoke(&grant);
         }
         if let Err(error) = &connected
-            && !matches!(error, ConnectError::Refused(_) | ConnectError::TooManySessions)
+            && !matches!(error, ConnectError::Refused(_) | ConnectError::Limit(_))
         {
             warn!(grant.id = %grant, %target, error = %chain(error), "cannot open a session");
         }
@@ -211,8 +259,10 @@ impl Server {
                     }
                 })
             }
-            Err(ConnectError::Refused(refused)) => Ok(Next::Close(refused.close_code())),
-            Err(ConnectError::TooManySessions) => Ok(Next::Close(JoinRefused::Full.close_code())),
+            Err(ConnectError::Refused(refused)) => Ok(Next::Close(refused.close_code(), "")),
+            Err(ConnectError::Limit(limit)) => {
+                Ok(Next::Close(JoinRefused::Full.close_code(), limit.reason()))
+            }
             Err(error) => Err(status(&error)),
         }
     }
@@ -247,10 +297,18 @@ fn status(error: &ConnectError) -> StatusCode {
         ConnectError::Engine(EngineError::Failed { .. }) => StatusCode::BAD_GATEWAY,
         ConnectError::Engine(EngineError::Unreachable { .. })
         | ConnectError::Refused(_)
-        | ConnectError::TooManySessions
+        | ConnectError::Limit(_)
+        | ConnectError::Stopping
         | ConnectError::Files(_)
         | ConnectError::NoRandomness => StatusCode::SERVICE_UNAVAILABLE,
     }
+}
+
+fn refused(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn switching(key: &str, protocol: Option<&'static str>) -> Response<Full<Bytes>> {

@@ -31,6 +31,8 @@ pub(super) struct Attachment {
     pub(super) may_write: bool,
     /// Whether the client sends input.
     pub(super) writes: bool,
+    /// Whether its client was ever sent a hello, so that it may know the session.
+    pub(super) greeted: bool,
     /// Whether its client has ever sent something, so that the client knows the session.
     pub(super) heard: bool,
     /// The connection that counts.
@@ -44,6 +46,8 @@ pub(super) struct Attachment {
     pub(super) screen: ScreenState,
     /// Since when output waits to be sent.
     pub(super) pending_since: Option<Instant>,
+    /// The acknowledgement whose delay is measured: of which offset, and when it was sent.
+    pub(super) awaited: Option<(u64, Instant)>,
     pub(super) stdin: Stdin,
     /// Finds the replies of its terminal.
     pub(super) replies: ReplyFilter,

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use zun_common::pty::{SessionEvent, Size};
 
+use super::viewers::queue;
 use super::{AttachmentId, Session};
 
 /// The most sizes that wait for the engine. A client makes a program draw itself again by a size and back, so two.
@@ -137,7 +138,7 @@ impl Session {
         {
             let number = attachment.signals.sent + 1;
             let doubt = SessionEvent::SignalInDoubt { number, name: name.clone() };
-            attachment.events.push_back(doubt);
+            queue(&mut attachment.events, doubt);
         }
         self.signalled(now);
     }

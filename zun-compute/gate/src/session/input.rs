@@ -10,8 +10,9 @@ use zun_common::pty::{Frame, STDIN_WINDOW, SessionKind, Stream, close};
 use zun_common::signal;
 
 use super::{AttachmentId, ConnectionId, Session};
+use crate::kept::MOST_KEPT;
 use crate::replies::Filtered;
-use crate::ring::read_at;
+use crate::ring::{Charge, Memory, read_at};
 
 /// The largest piece that is written to the engine and acknowledged at once.
 const PIECE: usize = 16 << 10;
@@ -47,28 +48,36 @@ pub(super) struct InputQueue {
     /// How many bytes were written to the spool.
     spooled: u64,
     chunks: VecDeque<InputChunk>,
+    /// At which of the spooled bytes the ends in the queue are.
+    ends: VecDeque<u64>,
     /// Whether the process takes input. What it does not take is dropped, and counts as written.
     open: bool,
+    /// What is in the queue, and with it the last bytes of the spool that may still be on their way.
+    charge: Charge,
+    /// How many bytes are in the queue.
+    queued: u64,
 }
 
 impl InputQueue {
-    pub(super) const fn new(spool: File, open: bool) -> Self {
-        Self { spool, spooled: 0, chunks: VecDeque::new(), open }
+    pub(super) fn new((spool, memory): (File, Memory), open: bool) -> Self {
+        let (chunks, ends, charge) = (VecDeque::new(), VecDeque::new(), Charge::on(memory));
+        Self { spool, spooled: 0, chunks, ends, open, charge, queued: 0 }
     }
 
     /// Continues the queue of a former gate, of which the engine has got everything before `passed`.
     pub(super) fn restored(
-        spool: File,
+        spool: (File, Memory),
         (passed, spooled): (u64, u64),
         end: Option<u64>,
         open: bool,
     ) -> Self {
-        let mut queue = Self { spool, spooled, chunks: VecDeque::new(), open };
+        let mut queue = Self { spooled, ..Self::new(spool, open) };
         if open {
             let end_at = end.unwrap_or(spooled).clamp(passed, spooled);
             queue.add(None, queue.read(passed, end_at));
             if end.is_some() {
                 queue.end(None);
+                queue.ends = [end_at].into();
             }
         }
         queue
@@ -91,16 +100,7 @@ impl InputQueue {
 
     /// How many bytes were accepted in all, and at which of them stdin ends.
     pub(super) fn spooled(&self) -> (u64, Option<u64>) {
-        let mut at = self.spooled;
-        let mut end = None;
-        for next in self.chunks.iter().rev() {
-            match &next.chunk {
-                Chunk::Bytes(bytes) => at -= bytes.len() as u64,
-                Chunk::Dropped(_) => {}
-                Chunk::End => end = Some(at),
-            }
-        }
-        (self.spooled, end)
+        (self.spooled, self.ends.front().copied())
     }
 
     /// Adds bytes. Returns whether the system had memory for them.
@@ -114,6 +114,8 @@ impl InputQueue {
     }
 
     fn add(&mut self, from: Option<AttachmentId>, mut bytes: Bytes) {
+        self.queued += bytes.len() as u64;
+        self.charge();
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE));
             self.chunks.push_back(InputChunk { from, chunk: Chunk::Bytes(piece) });
@@ -123,6 +125,24 @@ impl InputQueue {
     /// Ends stdin. Without an attachment, because nobody can write any more.
     pub(super) fn end(&mut self, from: Option<AttachmentId>) {
         self.chunks.push_back(InputChunk { from, chunk: Chunk::End });
+        self.ends.push_back(self.spooled);
+    }
+
+    fn pop(&mut self) -> Option<InputChunk> {
+        let next = self.chunks.pop_front()?;
+        match &next.chunk {
+            Chunk::Bytes(bytes) => self.queued = self.queued.saturating_sub(bytes.len() as u64),
+            Chunk::Dropped(_) => {}
+            Chunk::End => drop(self.ends.pop_front()),
+        }
+        self.charge();
+        Some(next)
+    }
+
+    /// Each byte of the queue is also in the spool, which keeps those that were passed on last.
+    fn charge(&mut self) {
+        let passed = self.spooled.saturating_sub(self.queued);
+        self.charge.set(2 * self.queued + passed.min(MOST_KEPT));
     }
 }
 
@@ -138,13 +158,31 @@ impl Session {
         }
         let attachment = connection.attachment;
         if let Some(attachment) = self.attachments.get_mut(&attachment) {
+            self.unrecorded |= !attachment.heard;
             attachment.heard = true;
         }
         if let Frame::Ping(number) = frame {
             connection.pong = Some(number);
             return;
         }
+        self.unrecorded |= match frame {
+            // What changes of these is in the progress, or found where it changes.
+            Frame::Stdin(_) | Frame::Ack { .. } => false,
+            Frame::StdinEnd
+            | Frame::Resize(_)
+            | Frame::Signal { .. }
+            | Frame::Ping(_)
+            | Frame::Pong(_)
+            | Frame::Stdout(_)
+            | Frame::Stderr(_)
+            | Frame::Status(_)
+            | Frame::Hello(_)
+            | Frame::Event(_)
+            | Frame::Gap { .. }
+            | Frame::Snapshot { .. } => true,
+        };
         if let Err(code) = self.handle(attachment, frame, now) {
+            self.unrecorded = true;
             self.refuse(id, code);
         }
     }
@@ -167,7 +205,7 @@ impl Session {
                 Ok(())
             }
             Frame::Signal { number, name } => self.signal(id, number, name),
-            Frame::Ack { stream, offset } => self.acknowledged(id, stream, offset),
+            Frame::Ack { stream, offset } => self.acknowledged(id, (stream, offset), now),
             Frame::Ping(_) | Frame::Pong(_) => Ok(()),
             Frame::Stdout(_)
             | Frame::Stderr(_)
@@ -189,6 +227,7 @@ impl Session {
             return Err(close::PROTOCOL_ERROR);
         }
         stdin.received = received;
+        self.limits.stats.received(bytes.len());
         self.last_input = Some(now);
         let accepted = if self.process.tty {
             self.filter(id, &bytes, now)
@@ -275,13 +314,25 @@ impl Session {
         Ok(())
     }
 
-    fn acknowledged(&mut self, id: AttachmentId, stream: Stream, to: u64) -> Result<(), Broken> {
+    fn acknowledged(
+        &mut self,
+        id: AttachmentId,
+        (stream, to): (Stream, u64),
+        now: Instant,
+    ) -> Result<(), Broken> {
         let Some(attachment) = self.attachments.get_mut(&id) else { return Ok(()) };
+        let awaited = attachment.awaited.filter(|(at, _)| stream == Stream::Stdout && *at <= to);
+        if let Some((_, since)) = awaited {
+            attachment.awaited = None;
+            self.limits.stats.acknowledged(now.saturating_duration_since(since));
+        }
+        let drew = attachment.draws();
         let possible = match stream {
             Stream::Stdout => attachment.stdout.acknowledge(to),
             Stream::Stderr => attachment.stderr.acknowledge(to),
             Stream::Stdin | Stream::Signals | Stream::StdinEnd => false,
         };
+        self.unrecorded |= drew != attachment.draws();
         if possible { Ok(()) } else { Err(close::PROTOCOL_ERROR) }
     }
 
@@ -292,7 +343,7 @@ impl Session {
 
     /// The engine has taken the next piece of stdin.
     pub fn wrote(&mut self, now: Instant) {
-        let Some(InputChunk { from, chunk }) = self.input.chunks.pop_front() else { return };
+        let Some(InputChunk { from, chunk }) = self.input.pop() else { return };
         let attachment = from.and_then(|from| self.attachments.get_mut(&from));
         match (chunk, attachment) {
             (Chunk::Bytes(bytes), Some(attachment)) => {

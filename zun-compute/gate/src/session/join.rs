@@ -66,6 +66,7 @@ impl Session {
         if self.closed {
             return Err(JoinRefused::Closed);
         }
+        self.replace_unheard(&join);
         if self.attachments.len() >= self.limits.attachments {
             return Err(JoinRefused::Full);
         }
@@ -79,6 +80,7 @@ impl Session {
             since: now,
             may_write,
             writes,
+            greeted: false,
             heard: false,
             connection: None,
             lost_at: None,
@@ -90,6 +92,7 @@ impl Session {
                 drawn_at: None,
             },
             pending_since: Some(now),
+            awaited: None,
             stdin: Stdin::default(),
             replies: ReplyFilter::default(),
             size: None,
@@ -107,6 +110,20 @@ impl Session {
             self.sized(id, size);
         }
         Ok(connection)
+    }
+
+    /// A client whose first connection to an exec was lost before it could know of its session opens another one.
+    fn replace_unheard(&mut self, join: &Join) {
+        let is_former = |found: &Attachment| {
+            let is_same = found.key == join.key && found.grant == join.grant;
+            is_same && !found.greeted && !found.heard && found.connection.is_none()
+        };
+        if self.process.kind == SessionKind::Exec {
+            let former = self.attachments.iter().find(|(_, found)| is_former(found));
+            if let Some(id) = former.map(|(id, _)| *id) {
+                self.depart(id, "replaced");
+            }
+        }
     }
 
     /// Whether the process has printed nothing since its start. A client then needs no snapshot: the output that follows
@@ -143,6 +160,8 @@ impl Session {
         // A screen that was drawn for the client on the lost connection may not have arrived.
         attachment.screen.is_due |=
             attachment.screen.drawn_at.is_some_and(|drawn| resume.stdout <= drawn);
+        self.limits.stats.resumed();
+        attachment.awaited = None;
         attachment.stdout = Cursor::at(resume.stdout);
         attachment.stderr = Cursor::at(resume.stderr);
         attachment.window = hello.window.clamp(WINDOWS.0, WINDOWS.1);

@@ -38,6 +38,7 @@ pub(crate) use screen::STEP as SCREEN_STEP;
 pub use token::{KeyHash, Token};
 
 use crate::ring::{Memory, Ring};
+use crate::stats::Stats;
 use attachment::Attachment;
 use controls::Controls;
 use input::InputQueue;
@@ -57,6 +58,8 @@ pub struct Limits {
     pub resume: Duration,
     /// The most attachments of a session, with those that wait for their clients.
     pub attachments: usize,
+    /// Where all sessions count.
+    pub stats: Stats,
 }
 
 /// What limits the files on disk.
@@ -142,6 +145,8 @@ pub struct Session {
     /// Whether the gate is about to end, so that clients must come back to another one.
     restarting: bool,
     last_input: Option<Instant>,
+    /// Whether something of the record has changed that was not written, besides the progress and what clients have.
+    unrecorded: bool,
     last_id: u64,
     departures: VecDeque<Departure>,
 }
@@ -152,6 +157,7 @@ impl Session {
         let [of_stdout, of_stderr] = files.spills(&limits.spill);
         let ring =
             |file, spill| Ring::new(file, limits.ring, limits.memory.clone()).with_spill(spill);
+        let input = InputQueue::new((files.spool, limits.memory.clone()), process.stdin);
         Self {
             process,
             stdout: ring(files.stdout, of_stdout),
@@ -162,7 +168,7 @@ impl Session {
             limits,
             attachments: BTreeMap::new(),
             connections: BTreeMap::new(),
-            input: InputQueue::new(files.spool, process.stdin),
+            input,
             controls: Controls::default(),
             taken: Taken::default(),
             ending: None,
@@ -170,6 +176,7 @@ impl Session {
             closed: false,
             restarting: false,
             last_input: None,
+            unrecorded: false,
             last_id: 0,
             departures: VecDeque::new(),
         }
@@ -215,6 +222,11 @@ impl Session {
         }
     }
 
+    /// Whether this connection is to be closed, whatever its client still has to get.
+    pub fn is_closing(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_none_or(|connection| connection.close.is_some())
+    }
+
     /// Closes all connections, also later ones, so that their clients come back to another gate.
     pub fn restart(&mut self) {
         self.restarting = true;
@@ -242,8 +254,8 @@ impl Session {
             .collect();
         for (id, heard) in expired {
             self.depart(id, "expired");
-            // A client that has never sent anything may be writing to the process through Docker.
-            if heard {
+            // A client that has never sent anything may be writing to a container through Docker.
+            if heard || self.process.kind == SessionKind::Exec {
                 self.end_stdin_without_writers();
             }
         }
@@ -271,6 +283,7 @@ impl Session {
 
     fn depart(&mut self, id: AttachmentId, reason: &'static str) {
         if let Some(attachment) = self.attachments.remove(&id) {
+            self.unrecorded = true;
             self.announce_left(id, &attachment);
             self.departures.push_back(attachment.departure(reason));
         }

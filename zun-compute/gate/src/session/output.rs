@@ -84,6 +84,10 @@ impl Session {
             return Next::Close(code);
         }
         if let Some(hello) = connection.hello.take() {
+            if let Some(found) = self.attachments.get_mut(&connection.attachment) {
+                self.unrecorded |= !found.greeted;
+                found.greeted = true;
+            }
             return Next::Message(Frame::Hello(hello).encode());
         }
         if let Some(number) = connection.pong.take() {
@@ -93,6 +97,7 @@ impl Session {
         if let Some(found) = self.attachments.get_mut(&attachment)
             && let Some(event) = found.events.pop_front()
         {
+            self.unrecorded = true;
             return Next::Message(Frame::Event(event).encode());
         }
         self.next_of(attachment, now)
@@ -108,6 +113,8 @@ impl Session {
         let rings = (&self.stdout, &self.stderr);
         if self.process.tty {
             if let Some(message) = attachment.next_gap(&self.stdout) {
+                self.unrecorded = true;
+                self.limits.stats.skipped();
                 return Next::Message(message);
             }
             if attachment.screen.is_due {
@@ -119,7 +126,11 @@ impl Session {
         }
         let batched = match attachment.next_output(rings, all_at_once, now) {
             Next::Wait(until) => until,
-            message @ (Next::Message(_) | Next::Close(_)) => return message,
+            Next::Message(message) => {
+                self.limits.stats.sent(message.len().saturating_sub(1));
+                return Next::Message(message);
+            }
+            close @ Next::Close(_) => return close,
         };
         let acknowledged = match attachment.next_ack(now) {
             Next::Wait(until) => until,
@@ -200,6 +211,9 @@ impl Attachment {
         }
         self.stderr_next = channel == Channel::Stdout;
         let message = piece(channel, cursor, ring, window);
+        if channel == Channel::Stdout {
+            self.awaited.get_or_insert((self.stdout.sent, now));
+        }
         if self.has_all(rings) {
             self.pending_since = None;
         }

@@ -25,7 +25,7 @@ use super::controls::{Controls, ControlsRecord};
 use super::input::InputQueue;
 use super::screen::Follower;
 use super::token::KeyHash;
-use super::viewers::{Questions, SizeOwner};
+use super::viewers::{Questions, SizeOwner, queue};
 use super::{AttachmentId, Limits, Process, Session, SpillLimits};
 use crate::kept::{MOST_NUMBERS, memory_file};
 use crate::replies::ReplyFilter;
@@ -106,6 +106,8 @@ pub(super) struct AttachmentRecord {
     grant: String,
     may_write: bool,
     writes: bool,
+    #[serde(default)]
+    greeted: bool,
     #[serde(default)]
     heard: bool,
     /// Whether a client is connected.
@@ -286,16 +288,7 @@ impl Session {
         };
         let stdout = ring(files.stdout, stdout, of_stdout);
         let stderr = ring(files.stderr, stderr, of_stderr);
-        let accepted: BTreeMap<_, _> = progress
-            .attachments
-            .into_iter()
-            .map(|(id, bytes, ended)| (id, (bytes, ended)))
-            .collect();
-        let attachments = attachments.into_iter().map(|(id, one)| {
-            let accepted = accepted.get(&id).copied().unwrap_or_default();
-            (AttachmentId(id), Attachment::restored(one, accepted, (&stdout, &stderr), now))
-        });
-        let attachments: BTreeMap<_, _> = attachments.collect();
+        let attachments = restored(attachments, progress.attachments, (&stdout, &stderr), now);
         let follower = Follower::restored(stdout.start(), size.1, has_screen);
         let typed = attachments.values().map(|one: &Attachment| one.typed);
         let size_owner = SizeOwner::restored(size, typed);
@@ -308,7 +301,12 @@ impl Session {
             stdout,
             stderr,
             connections: BTreeMap::new(),
-            input: InputQueue::restored(files.spool, (passed, spooled), end, !input_closed),
+            input: InputQueue::restored(
+                (files.spool, limits.memory.clone()),
+                (passed, spooled),
+                end,
+                !input_closed,
+            ),
             controls: Controls::restored(controls, AttachmentId),
             taken,
             ending,
@@ -316,6 +314,7 @@ impl Session {
             closed,
             restarting: false,
             last_input: None,
+            unrecorded: false,
             last_id,
             limits,
             departures: VecDeque::new(),
@@ -332,6 +331,12 @@ impl Session {
     pub fn recorded(&mut self) {
         self.stdout.free();
         self.stderr.free();
+    }
+
+    /// Whether [`Session::record`] has changed since the last call, so that the progress alone is not enough. What clients
+    /// have of the output may be out of date: they say it when they come back.
+    pub const fn take_unrecorded(&mut self) -> bool {
+        std::mem::replace(&mut self.unrecorded, false)
     }
 
     /// The place up to which the engine's output is in the rings.
@@ -351,7 +356,7 @@ impl Session {
         self.doubt_signal(now);
         self.repeat_size();
         for attachment in self.attachments.values_mut() {
-            attachment.events.push_back(SessionEvent::Reattached);
+            queue(&mut attachment.events, SessionEvent::Reattached);
         }
     }
 
@@ -366,6 +371,22 @@ impl Session {
     }
 }
 
+/// Continues attachments, of which the progress has the rest.
+fn restored(
+    records: BTreeMap<u64, AttachmentRecord>,
+    progress: Vec<(u64, u64, bool)>,
+    rings: (&Ring, &Ring),
+    now: Instant,
+) -> BTreeMap<AttachmentId, Attachment> {
+    let progress = progress.into_iter().map(|(id, bytes, ended)| (id, (bytes, ended)));
+    let accepted: BTreeMap<_, _> = progress.collect();
+    let attachments = records.into_iter().map(|(id, one)| {
+        let accepted = accepted.get(&id).copied().unwrap_or_default();
+        (AttachmentId(id), Attachment::restored(one, accepted, rings, now))
+    });
+    attachments.collect()
+}
+
 impl Attachment {
     fn record(&self) -> AttachmentRecord {
         AttachmentRecord {
@@ -375,6 +396,7 @@ impl Attachment {
             grant: self.grant.clone(),
             may_write: self.may_write,
             writes: self.writes,
+            greeted: self.greeted,
             heard: self.heard,
             connected: self.connection.is_some(),
             window: self.window,
@@ -383,9 +405,13 @@ impl Attachment {
             events: self.events.clone(),
             size: self.size,
             typed: self.typed,
-            draws: self.screen.is_due
-                || self.screen.drawn_at.is_some_and(|at| at >= self.stdout.acknowledged),
+            draws: self.draws(),
         }
+    }
+
+    /// Whether it gets the screen, or may not have got it.
+    pub(super) fn draws(&self) -> bool {
+        self.screen.is_due || self.screen.drawn_at.is_some_and(|at| at >= self.stdout.acknowledged)
     }
 
     fn restored(
@@ -401,6 +427,7 @@ impl Attachment {
             grant,
             may_write,
             writes,
+            greeted,
             heard,
             connected: _,
             window,
@@ -422,6 +449,7 @@ impl Attachment {
             since: now,
             may_write,
             writes,
+            greeted,
             heard,
             connection: None,
             lost_at: Some(now),
@@ -429,6 +457,7 @@ impl Attachment {
             stdout: cursor(stdout, has.0),
             stderr: cursor(stderr, has.1),
             pending_since: None,
+            awaited: None,
             // What was accepted is in the spool: it gets to the engine.
             stdin: Stdin {
                 received,

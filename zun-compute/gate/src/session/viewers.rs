@@ -1,5 +1,7 @@
 //! What viewers of one process share: who has the terminal's size, who replies to its questions, and who is there.
 
+use std::collections::VecDeque;
+
 use zun_common::pty::{SessionEvent, Size, Viewer, ViewerMode};
 
 use super::attachment::Attachment;
@@ -65,9 +67,12 @@ impl Session {
 
     /// Somebody has typed: the terminal gets that window's size.
     pub(super) fn typed(&mut self, id: AttachmentId) {
-        self.size_owner.typed += 1;
         let Some(attachment) = self.attachments.get_mut(&id) else { return };
-        attachment.typed = self.size_owner.typed;
+        if attachment.typed == 0 || attachment.typed != self.size_owner.typed {
+            self.size_owner.typed += 1;
+            attachment.typed = self.size_owner.typed;
+            self.unrecorded = true;
+        }
         if let Some(size) = attachment.size
             && self.size_owner.owner != Some(id)
         {
@@ -76,6 +81,7 @@ impl Session {
     }
 
     fn own_size(&mut self, id: AttachmentId, size: Size) {
+        self.unrecorded = true;
         let former = self.size_owner.owner.replace(id);
         let is_new = former != Some(id) || self.size_owner.size != Some(size);
         self.size_owner.size = Some(size);
@@ -143,8 +149,14 @@ impl Session {
         let owner = self.size_owner.owner.zip(self.size_owner.size);
         let size = owner.map(|(owner, size)| SessionEvent::SizeOwner { viewer: owner.0, size });
         if let Some(Attachment { events, .. }) = self.attachments.get_mut(&id) {
-            events.push_back(SessionEvent::Viewers { own: id.0, viewers });
-            events.extend(size);
+            // Former ones may not have arrived, and say nothing new.
+            events.retain(|event| {
+                !matches!(event, SessionEvent::Viewers { .. } | SessionEvent::SizeOwner { .. })
+            });
+            queue(events, SessionEvent::Viewers { own: id.0, viewers });
+            if let Some(size) = size {
+                queue(events, size);
+            }
         }
     }
 
@@ -174,12 +186,20 @@ impl Session {
             if Some(*id) == except || connection.is_none() {
                 continue;
             }
-            if events.len() == MOST_EVENTS {
-                events.pop_front();
-            }
-            events.push_back(event.clone());
+            queue(events, event.clone());
         }
     }
+}
+
+/// Queues an event for a client. What it has not got yet is not repeated, and the oldest one goes if there are too many.
+pub(super) fn queue(events: &mut VecDeque<SessionEvent>, event: SessionEvent) {
+    if events.back() == Some(&event) {
+        return;
+    }
+    if events.len() >= MOST_EVENTS {
+        events.pop_front();
+    }
+    events.push_back(event);
 }
 
 fn viewer(id: AttachmentId, attachment: &Attachment) -> Viewer {

@@ -32,7 +32,7 @@ use super::docker::dial::Dialer;
 use super::docker::stream::Stream;
 use super::{Connection, Console, ConsoleError, Dial, LinkTimeouts};
 use driver::Driver;
-use link::{Host, open};
+use link::{Host, Receiver, Sender, open};
 use parts::{PtyControl, PtyEvents, PtyInput};
 use session::Session;
 use shared::Shared;
@@ -45,14 +45,26 @@ const WINDOW: u64 = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long the gate is asked again for an exec that it may have started: it holds the exec, and may be restarting.
+const ASKING: Duration = Duration::from_secs(30);
+/// The pause between two attempts.
+const ASKING_PAUSE: Duration = Duration::from_millis(250);
+
 /// The pings of the protocol keep the link busy.
 const NO_KEEPALIVE: Duration = Duration::from_secs(1 << 30);
 
 /// A console at the gate that is not yet connected.
 pub struct Pty {
     host: Gate,
-    hello: ClientHello,
+    wants: Wants,
     tasks: Tasks,
+}
+
+/// What the client asks for.
+struct Wants {
+    hello: ClientHello,
+    /// Whether opening the console starts the process, which can be done once only.
+    starts: bool,
 }
 
 /// The gate, over TLS.
@@ -100,31 +112,67 @@ impl Pty {
             resume: None,
         };
         let host = Gate { dialer, address: Address::parse(address)? };
-        Ok(Self { host, hello, tasks: tasks.child() })
+        let wants = Wants { hello, starts: endpoint.calls.start.is_some() };
+        Ok(Self { host, wants, tasks: tasks.child() })
     }
 }
 
 #[async_trait]
 impl Connection for Pty {
     async fn open(self: Box<Self>) -> Result<Console, ConsoleError> {
-        let Self { host, hello, tasks } = *self;
-        open_at(host, hello, tasks).await
+        let Self { host, wants, tasks } = *self;
+        open_at(host, wants, tasks).await
     }
+}
+
+/// A link with the gate's hello.
+type Opened<S> = (Sender<S>, Receiver<S>, ServerHello);
+
+/// Opens the first link.
+async fn open_first<H: Host>(
+    host: &H,
+    wants: &ClientHello,
+) -> Result<Opened<H::Stream>, ConsoleError> {
+    let stream = host.connect().await?;
+    open(stream, host.address(), wants).await.map_err(|error| {
+        // If it refuses, it has started nothing.
+        let is_refusal = matches!(error, ConsoleError::Refused { .. });
+        if is_refusal { error } else { ConsoleError::MayHaveStarted(Box::new(error)) }
+    })
+}
+
+/// Asks for an exec that the gate may have started, until the gate answers. Returns the first failure if it does not have
+/// the exec.
+async fn open_again<H: Host>(
+    host: &H,
+    wants: &ClientHello,
+    first: Result<Opened<H::Stream>, ConsoleError>,
+) -> Result<Opened<H::Stream>, ConsoleError> {
+    // What it has printed since its start is missing.
+    let wants = ClientHello { replay: Replay::All, ..wants.clone() };
+    let until = Instant::now() + ASKING;
+    while Instant::now() < until {
+        tokio::time::sleep(ASKING_PAUSE).await;
+        match open_first(host, &wants).await {
+            Ok(opened) => return Ok(opened),
+            Err(ConsoleError::Refused { .. }) => break,
+            Err(_away) => {}
+        }
+    }
+    first
 }
 
 /// Opens the first link, and begins the session.
 async fn open_at<H: Host>(
     host: H,
-    wants: ClientHello,
+    Wants { hello: wants, starts }: Wants,
     tasks: Tasks,
 ) -> Result<Console, ConsoleError> {
-    let stream = host.connect().await?;
-    let opened = open(stream, host.address(), &wants).await;
-    let (sender, receiver, hello) = opened.map_err(|error| {
-        // If it refuses, it has started nothing.
-        let is_refusal = matches!(error, ConsoleError::Refused { .. });
-        if is_refusal { error } else { ConsoleError::MayHaveStarted(Box::new(error)) }
-    })?;
+    let mut opened = open_first(&host, &wants).await;
+    if let (true, Err(ConsoleError::MayHaveStarted(_))) = (starts, &opened) {
+        opened = open_again(&host, &wants, opened).await;
+    }
+    let (sender, receiver, hello) = opened?;
     let ServerHello { running, has_screen, .. } = hello;
     let has_screen = has_screen && wants.replay == Replay::Screen;
     let bad = |problem| ConsoleError::BadAnswer { address: host.address().authority(), problem };

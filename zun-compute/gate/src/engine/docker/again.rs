@@ -150,6 +150,7 @@ mod tests {
             started_at: Some("monday".to_owned()),
             pid: None,
             stdin_ends: true,
+            starting: false,
         };
         assert!(matches!(find(&run(false), &state("monday", false)), Found::NotStarted));
         assert!(matches!(find(&run(false), &state("tuesday", true)), Found::Running));

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::io::AsyncReadExt as _;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 use zun_common::docker_errors::{NO_REASON, exit_code_of_exec, user_message};
 use zun_common::docker_stream::Demultiplexer;
 
-use super::super::{EngineError, Exit, Target};
+use super::super::{EngineError, Exit, Start, Target};
 use super::Docker;
 use super::answers::ExecAnswer;
 
@@ -23,35 +23,17 @@ const SOON: Duration = Duration::from_millis(1);
 /// How long a start may take until the exec counts as started.
 const START: Duration = Duration::from_secs(15);
 /// The longest reason, in bytes.
-const LONGEST_REASON: u64 = 16 << 10;
+const LONGEST_REASON: usize = 16 << 10;
 /// How long the reason may take.
 const REASON: Duration = Duration::from_secs(2);
 
-/// How a start went.
-pub(super) enum Start {
-    /// Docker could not start it.
-    Failed(Exit),
-    /// It runs, or nothing is known of it yet.
-    Running {
-        /// Its number on the host.
-        pid: Option<i32>,
-    },
-    /// It has run.
-    Ended {
-        /// Its number on the host.
-        pid: i32,
-        /// How it ended.
-        exit: Exit,
-    },
-}
-
 impl Docker {
-    /// Waits until an exec has been started. If it cannot be, takes the reason from the stream.
+    /// Waits until an exec has been started. If it cannot be, reads the reason from the stream, where it stays.
     pub(super) async fn failed_start(
         &self,
         target: &Target,
-        stream: &mut UnixStream,
-        (early, tty): (&Bytes, bool),
+        stream: &UnixStream,
+        (early, tty): (&[u8], bool),
     ) -> Result<Start, EngineError> {
         let (begun, mut pause) = (Instant::now(), FIRST_POLL);
         while begun.elapsed() < START {
@@ -60,15 +42,20 @@ impl Docker {
                 sleep(SOON).await;
             }
             pause = POLL;
-            match self.inspect_exec(target).await? {
-                ExecAnswer { pid, running: false, exit_code: Some(code), .. } if pid > 0 => {
-                    return Ok(Start::Ended { pid, exit: Exit::with_code(code) });
+            match self.inspect_exec(target).await {
+                Ok(ExecAnswer { pid, running: false, exit_code: Some(code), .. }) if pid > 0 => {
+                    return Ok(Start::Ended(Exit::with_code(code)));
                 }
-                ExecAnswer { pid, .. } if pid > 0 => return Ok(Start::Running { pid: Some(pid) }),
-                ExecAnswer { running: false, exit_code: Some(_), .. } => {
+                Ok(ExecAnswer { pid, .. }) if pid > 0 => {
+                    return Ok(Start::Running { pid: Some(pid) });
+                }
+                Ok(ExecAnswer { running: false, exit_code: Some(_), .. }) => {
                     return Ok(Start::Failed(failed(&reason(stream, early, tty).await)));
                 }
-                ExecAnswer { .. } => {}
+                Ok(ExecAnswer { .. }) => {}
+                Err(gone @ EngineError::NotFound(_)) => return Err(gone),
+                // Docker may be restarting, or busy with the start.
+                Err(_) => sleep(POLL).await,
             }
         }
         Ok(Start::Running { pid: None })
@@ -82,11 +69,23 @@ fn failed(text: &str) -> Exit {
     Exit { failed_start: Some(reason), ..Exit::with_code(code) }
 }
 
-/// Reads the rest of the stream. What cannot be read is missing.
-async fn reason(stream: &mut UnixStream, early: &Bytes, tty: bool) -> String {
-    let mut text = early.to_vec();
-    let mut limited = stream.take(LONGEST_REASON);
-    drop(timeout(REASON, limited.read_to_end(&mut text)).await);
+/// Looks at the rest of the stream. What does not arrive in time is missing.
+async fn reason(stream: &UnixStream, early: &[u8], tty: bool) -> String {
+    let mut buffer = vec![0; LONGEST_REASON];
+    let deadline = Instant::now() + REASON;
+    let mut seen = 0;
+    while Instant::now() < deadline && seen < buffer.len() {
+        // In this order, so that nothing arrives in between.
+        let ready = timeout(REASON, stream.ready(Interest::READABLE)).await;
+        let is_closed = matches!(ready, Ok(Ok(ready)) if ready.is_read_closed());
+        seen = recv(stream, &mut *buffer, RecvFlags::PEEK | RecvFlags::DONTWAIT)
+            .map_or(seen, |(_, length)| length);
+        if is_closed {
+            break;
+        }
+        sleep(SOON).await;
+    }
+    let mut text = [early, buffer.get(..seen).unwrap_or_default()].concat();
     if !tty {
         let mut demultiplexer = Demultiplexer::default();
         demultiplexer.feed(&text);

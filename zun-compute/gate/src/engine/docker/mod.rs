@@ -6,25 +6,23 @@ mod exit;
 mod failed_start;
 mod http;
 
-use std::future::ready;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use zun_common::grant::{ApiVersion, NO_DETACH_KEYS};
 use zun_common::pty::Size;
 use zun_common::shutdown::Tasks;
 
-use super::{Engine, EngineError, Exit, Inspected, Opened, Run, Target};
+use super::{Engine, EngineError, Exit, Inspected, Opened, Run, Start, Target};
 use crate::session::Process;
 use answers::{ContainerAnswer, ExecAnswer};
-use failed_start::Start;
 use http::{Call, Http};
 
 /// The oldest version of Docker's API that the gate speaks: Docker 20.10.
@@ -99,7 +97,7 @@ impl Docker {
         let tail = format!("/attach?logs=0&stream=1&stdin=1&stdout=1&stderr=1&{NO_DETACH_KEYS}");
         let call = Call::post("attach to the container", self.path(target, &tail), target);
         let (stream, early) = self.http.hijack(&call).await?;
-        Ok(Opened { stream, early, pid: None, output_ended: Arc::default(), exit })
+        Ok(Opened { stream, early, output_ended: Arc::default(), exit })
     }
 
     async fn start_exec(
@@ -121,24 +119,11 @@ impl Docker {
             body.insert("ConsoleSize".to_owned(), json!([height, width]));
         }
         call.body = Some(body);
-        let (mut stream, early) = self.http.hijack(&call).await?;
+        let (stream, early) = self.http.hijack(&call).await?;
         let output_ended = Arc::<Notify>::default();
-        Ok(match self.failed_start(target, &mut stream, (&early, tty)).await? {
-            Start::Failed(exit) => {
-                let exit = Box::pin(ready(Ok(exit)));
-                Opened { stream, early: Bytes::new(), pid: None, output_ended, exit }
-            }
-            Start::Ended { pid, exit } => {
-                let exit = Box::pin(ready(Ok(exit)));
-                Opened { stream, early, pid: Some(pid), output_ended, exit }
-            }
-            Start::Running { pid } => {
-                let (docker, target) = (self.clone(), target.clone());
-                let ended = Arc::clone(&output_ended);
-                let exit = Box::pin(async move { docker.exit_of_exec(&target, pid, &ended).await });
-                Opened { stream, early, pid, output_ended, exit }
-            }
-        })
+        let (docker, target, ended) = (self.clone(), target.clone(), Arc::clone(&output_ended));
+        let exit = Box::pin(async move { docker.exit_of_exec(&target, None, &ended).await });
+        Ok(Opened { stream, early, output_ended, exit })
     }
 }
 
@@ -169,6 +154,15 @@ impl Engine for Docker {
             Target::Container(_) => self.attach(target).await,
             Target::Exec(_) => self.start_exec(target, inspected, size).await,
         }
+    }
+
+    async fn start_of_exec(
+        &self,
+        target: &Target,
+        stream: &UnixStream,
+        (early, tty): (&[u8], bool),
+    ) -> Result<Start, EngineError> {
+        self.failed_start(target, stream, (early, tty)).await
     }
 
     async fn exit_again(

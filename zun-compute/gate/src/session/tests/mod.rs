@@ -35,7 +35,8 @@ pub(super) fn session_of(process: Process) -> Session {
 pub(super) fn limits() -> Limits {
     let memory = Memory::of(64 << 20);
     let spill = SpillLimits { directory: None, stream: 0, space: Memory::of(0) };
-    Limits { ring: RING, memory, spill, resume: RESUME, attachments: 4 }
+    let stats = Stats::default();
+    Limits { ring: RING, memory, spill, resume: RESUME, attachments: 4, stats }
 }
 
 pub(super) fn hello() -> ClientHello {

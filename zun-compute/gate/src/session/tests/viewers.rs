@@ -147,3 +147,24 @@ fn clients_are_told_who_joins_and_leaves() {
     first.receive(&mut session, now);
     assert_eq!(first.events[told..], [SessionEvent::ViewerLeft { viewer: joined, viewers: 1 }]);
 }
+
+#[test]
+fn a_client_that_is_away_does_not_collect_events() {
+    let (mut session, now) = (session(true), Instant::now());
+    let mut client = join(&mut session, hello(), now);
+    client.receive(&mut session, now);
+    session.disconnect(client.id, Left::Lost, now);
+    for _ in 0..1000 {
+        session.reattached(0, now);
+    }
+    let mut client = client.again(&mut session, client.resume(0, 0), now);
+    for _ in 0..100 {
+        client = client.again(&mut session, client.resume(0, 0), now);
+    }
+    client.receive(&mut session, now);
+    let is_viewers = |event: &SessionEvent| matches!(event, SessionEvent::Viewers { .. });
+    let [SessionEvent::Reattached, viewers] = client.events.as_slice() else {
+        panic!("{:?}", client.events);
+    };
+    assert!(is_viewers(viewers));
+}

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use zun_common::pty::{ClientHello, Ending, EndingReason, Replay, close};
 use zun_common::units::TerminalSize;
 
-use super::open_at;
+use super::{Wants, open_at};
 use crate::console::{Console, ConsoleError, Event, Events};
 use gate::Gate;
 
@@ -20,8 +20,12 @@ async fn opened(gate: &Gate) -> Console {
 }
 
 async fn open(gate: &Gate) -> Result<Console, ConsoleError> {
-    let wants = ClientHello { writes: true, replay: Replay::All, ..ClientHello::default() };
-    open_at(gate.clone(), wants, gate.tasks.child()).await
+    open_with(gate, false).await
+}
+
+async fn open_with(gate: &Gate, starts: bool) -> Result<Console, ConsoleError> {
+    let hello = ClientHello { writes: true, replay: Replay::Screen, ..ClientHello::default() };
+    open_at(gate.clone(), Wants { hello, starts }, gate.tasks.child()).await
 }
 
 async fn next(console: &mut Console) -> Option<Event> {
@@ -253,6 +257,29 @@ async fn a_gate_that_refuses_at_first_is_an_error() {
     let gate = Gate::new();
     gate.change(|state| state.refuses = true);
     assert!(matches!(open(&gate).await, Err(ConsoleError::Unreachable { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exec_that_may_have_started_is_asked_for_again_and_a_container_is_not() {
+    let gate = Gate::new();
+    gate.change(|state| state.cut_after = Some(100));
+    assert!(matches!(open(&gate).await, Err(ConsoleError::MayHaveStarted(_))));
+    assert_eq!(gate.state().dials, 1);
+    let mending = async {
+        gate.until(|state| state.dials == 3).await;
+        gate.change(|state| state.refuses = true);
+        gate.until(|state| state.dials == 5).await;
+        gate.change(|state| (state.refuses, state.cut_after) = (false, None));
+    };
+    let opening = async { open_with(&gate, true).await.expect("a console") };
+    let (_console, ()) = tokio::join!(opening, mending);
+    assert_eq!(gate.state().hellos.last().expect("a hello").replay, Replay::All);
+    gate.change(|state| state.refuses = true);
+    let begin = Instant::now();
+    assert!(matches!(open_with(&gate, true).await, Err(ConsoleError::Unreachable { .. })));
+    assert_eq!(begin.elapsed(), Duration::ZERO, "nothing was sent");
+    gate.change(|state| (state.refuses, state.cut_after) = (false, Some(100)));
+    assert!(matches!(open_with(&gate, true).await, Err(ConsoleError::MayHaveStarted(_))));
 }
 
 #[tokio::test(start_paused = true)]
