@@ -10,7 +10,7 @@ cd "$ROOT"
 seconds=${1:-60}
 shift || :
 targets=("$@")
-[ $# -gt 0 ] || targets=(request trusted_cas certificate line screen replies)
+[ $# -gt 0 ] || targets=(request trusted_cas certificate line screen replies frames hello)
 work=$TARGET/fuzz
 # Coverage for libFuzzer, with overflow and debug checks.
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

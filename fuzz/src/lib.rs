@@ -2,18 +2,26 @@
 //! libFuzzer, and a test replays the corpus.
 
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde_json::Value;
 use zun_authz::{AuthzRequest, Decision, JsonTruncator, Phase, Policy, read_certificate};
 use zun_common::client_certificate::{GrantCertificate, TrustedCas};
+use zun_common::docker_stream::Stream as EngineStream;
 use zun_common::grant::{ApiVersion, Grant};
-use zun_common::pty::Size;
+use zun_common::pty::{ClientHello, Frame, Replay, SessionKind, Size, Ticket};
 use zun_common::terminal::{Piece, Scanner, Sequence};
 use zun_gate::replies::{Question, ReplyFilter};
+use zun_gate::ring::Memory;
 use zun_gate::screen::{Care, Screen, Snapshot};
+use zun_gate::session::{
+    ConnectionId, Files, Join, KeyHash, Limits, Next, Process, Progress, Session, SessionRecord,
+    SpillLimits, Token,
+};
+use zun_gate::stats::Stats;
 
 /// A CA certificate. Its key was deleted after it signed the grants of the corpus.
 const CA: &[u8] = include_bytes!("../ca.pem");
@@ -277,5 +285,132 @@ pub fn replies(bytes: &[u8]) {
         assert_eq!(settled, input.len(), "a byte is settled twice or never");
         assert!(!passes || passed == input, "input is changed");
         assert!(passed.len() <= input.len());
+    }
+}
+
+/// The number of a session's clients.
+const CLIENTS: usize = 2;
+/// The memory of its rings, in bytes.
+const MEMORY: usize = 1 << 20;
+
+/// Checks what clients send in a session. The first byte says what the process is. Then each message has a byte that says
+/// whose it is, and what the process does meanwhile, and two bytes for its length.
+pub fn frames(bytes: &[u8]) {
+    let Some((kind, mut rest)) = bytes.split_first() else { return };
+    let now = Instant::now();
+    let (mut session, memory) = new_session(*kind);
+    let mut clients: Vec<_> = (0..CLIENTS).filter_map(|id| joined(&mut session, id, now)).collect();
+    let mut printed = 0_usize;
+    while let [what, high, low, more @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(more.len());
+        let (message, next) = more.split_at(length);
+        rest = next;
+        let message = Bytes::copy_from_slice(message);
+        let Ok(Some(frame)) = Frame::decode(&message) else { continue };
+        let again = Frame::decode(&frame.encode());
+        assert_eq!(again, Ok(Some(frame.clone())), "another message after it was encoded");
+        if let Some(client) = clients.get_mut(usize::from(what & 1)) {
+            session.receive(client.0, frame, now);
+        }
+        if what & 2 != 0 {
+            printed += 1000;
+            session.wants_output();
+            session.output(EngineStream::Stdout, &[b'x'; 1000], now);
+            session.recorded();
+        }
+        if what & 4 != 0 {
+            while session.next_input().is_some() {
+                session.wrote(now);
+            }
+        }
+        if what & 8 != 0 {
+            while session.next_control().is_some() {
+                session.signalled(now);
+            }
+        }
+        for (client, sent) in &mut clients {
+            *sent += output_sent(&mut session, *client, now);
+            assert!(*sent <= printed, "a byte was sent twice");
+        }
+        let progress = session.progress();
+        assert_eq!(Progress::read(&progress.numbers()), progress);
+        let record = serde_json::to_vec(&session.record()).expect("JSON");
+        serde_json::from_slice::<SessionRecord>(&record).expect("a record");
+        assert!(record.len() < 1 << 20);
+    }
+    drop(session);
+    assert_eq!(memory.left(), MEMORY, "memory is not given back");
+}
+
+fn new_session(kind: u8) -> (Session, Memory) {
+    let is_exec = kind & 1 != 0;
+    let process = Process {
+        kind: if is_exec { SessionKind::Exec } else { SessionKind::Container },
+        tty: kind & 2 != 0,
+        stdin: kind & 4 == 0,
+        running: kind & 8 == 0,
+    };
+    let memory = Memory::of(MEMORY);
+    let spill = SpillLimits { directory: None, stream: 0, space: Memory::of(0) };
+    let (resume, stats) = (Duration::from_mins(15), Stats::default());
+    let limits = Limits {
+        ring: 256 << 10,
+        memory: memory.clone(),
+        spill,
+        resume,
+        attachments: CLIENTS,
+        stats,
+    };
+    let files = Files::create(process, &limits.spill).expect("files");
+    (Session::new(process, limits, files), memory)
+}
+
+/// A client's connection, and how much output it has got.
+fn joined(session: &mut Session, id: usize, now: Instant) -> Option<(ConnectionId, usize)> {
+    let join = Join {
+        name: format!("1-{id}"),
+        token: Token::random().ok()?,
+        key: KeyHash::of(&[u8::try_from(id).ok()?]),
+        grant: format!("g{id}"),
+        may_write: true,
+        hello: ClientHello {
+            writes: true,
+            replay: Replay::All,
+            window: 8 << 10,
+            ..ClientHello::default()
+        },
+    };
+    Some((session.join(join, now).ok()?, 0))
+}
+
+fn output_sent(session: &mut Session, client: ConnectionId, now: Instant) -> usize {
+    let mut sent = 0;
+    while let Next::Message(message) = session.next(client, now + Duration::from_millis(20)) {
+        let frame = Frame::decode(&message).expect("valid").expect("known");
+        if let Frame::Stdout(bytes) = frame {
+            sent += bytes.len();
+        }
+    }
+    sent
+}
+
+/// Checks what a client offers in `Sec-WebSocket-Protocol`.
+pub fn hello(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let offered: Vec<&str> = text.split(',').map(str::trim).collect();
+    if let Ok(Some(hello)) = ClientHello::of(offered.iter().copied()) {
+        let own = hello.subprotocol();
+        assert_eq!(ClientHello::of([own.as_str()]), Ok(Some(hello.clone())));
+        if let Some(resume) = &hello.resume {
+            assert!(
+                resume.token.is_empty()
+                    || !format!("{hello:?}").contains(&format!("{:?}", resume.token))
+            );
+        }
+    }
+    if let Some(Ok(ticket)) = Ticket::of(offered.iter().copied()) {
+        let own = ticket.subprotocol();
+        assert_eq!(Ticket::of([own.as_str()]), Some(Ok(ticket.clone())));
+        assert!(!format!("{ticket:?}").contains(ticket.expose()), "a secret in a log");
     }
 }

@@ -20,6 +20,8 @@ fn all_checks_pass_for_the_whole_corpus() {
         replayed("line", zun_fuzz::line),
         replayed("screen", zun_fuzz::screen),
         replayed("replies", zun_fuzz::replies),
+        replayed("frames", zun_fuzz::frames),
+        replayed("hello", zun_fuzz::hello),
     ];
     assert!(inputs.iter().all(|count| *count > 3), "{inputs:?}");
 }
