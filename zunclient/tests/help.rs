@@ -136,6 +136,14 @@ fn the_help_of_every_verb_of_registry_is_as_recorded() {
 }
 
 #[test]
+fn the_help_of_every_verb_of_availability_zones_is_as_recorded() {
+    insta::assert_snapshot!(
+        "availability-zone_list",
+        help(&["availability-zone", "list", "--help"])
+    );
+}
+
+#[test]
 fn the_help_of_every_verb_of_service_is_as_recorded() {
     for verb in ["list", "enable", "disable", "force-down", "delete"] {
         let text = help(&["service", verb, "--help"]);
@@ -228,10 +236,58 @@ fn a_misspelt_verb_or_option_is_answered_with_the_nearest_one() {
         (&["host", "lst"], "did you mean `list`?"),
         (&["run", "--naem", "x", "cirros"], "did you mean `--name`?"),
         (&["list", "--format", "jsno"], "did you mean json?"),
+        (&["image", "lsit"], "did you mean `list`?"),
     ] {
         let shown = zun(arguments);
         let message = String::from_utf8(shown.stderr).expect("UTF-8");
         assert!(message.contains(near) && message.lines().count() == 1, "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn what_only_docker_has_is_answered_with_what_to_do_instead() {
+    for (arguments, advice) in [
+        (&["build", "."][..], "build elsewhere, and push to a registry"),
+        (&["images"], "use `zun image list`"),
+        (&["pull", "cirros"], "use `zun image pull`"),
+        (&["rmi", "cirros"], "use `zun image delete`"),
+        (&["container", "ls"], "use `zun list`"),
+        (&["run", "-P", "cirros"], "name the ports with `--publish`"),
+        (&["run", "--link", "a", "cirros"], "`zun network` find each other"),
+        (&["create", "--cpuset-cpus=1", "cirros"], "use `--cpu`:"),
+        (&["login", "-p", "x"], "use --password-stdin"),
+    ] {
+        let shown = zun(arguments);
+        let message = String::from_utf8(shown.stderr).expect("UTF-8");
+        assert!(message.contains(advice), "{arguments:?}: {message}");
+        assert!(message.lines().count() == 1 && !message.contains("did you mean"), "{message}");
+    }
+    // Each verb and option that the page refuses is answered with what the page says.
+    for [docker, verdict, _zun] in docker_users() {
+        let option = docker.starts_with("--");
+        let verb = docker.strip_prefix("docker ").unwrap_or_default();
+        // `zun service` is something else.
+        if verdict != "refused" || VERBS.contains(&verb) {
+            continue;
+        }
+        let arguments = if option { vec!["run", docker.as_str(), "cirros"] } else { vec![verb] };
+        let message = String::from_utf8(zun(&arguments).stderr).expect("UTF-8");
+        assert!(!message.contains("did you mean"), "{docker}: {message}");
+        assert!(message.matches("; ").count() >= 2, "{docker}: {message}");
+    }
+}
+
+#[test]
+fn a_wrong_number_is_answered_with_its_unit() {
+    for (arguments, rule) in [
+        (&["stop", "-t", "x", "web"][..], "use a whole number of seconds, such as 10"),
+        (&["stop", "-t", "99999999999", "web"], "use a whole number of seconds, such as 10"),
+        (&["run", "--stop-timeout", "", "cirros"], "use a whole number of seconds, such as 10"),
+        (&["run", "--pids-limit", "many", "cirros"], "use a whole number, such as 10"),
+        (&["list", "-n", "0"], "use a number greater than 0"),
+    ] {
+        let message = String::from_utf8(zun(arguments).stderr).expect("UTF-8");
+        assert!(message.contains(rule) && message.lines().count() == 1, "{arguments:?}: {message}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Creating containers.
 
 use serde_json::{Value, json};
+use zun_common::status::Status;
+use zun_tests::scripted_agent::engine_id;
 
 use crate::support::{ADMIN, ANN, Api, BOB, eventually_some};
 
@@ -242,6 +244,51 @@ async fn a_container_is_found_by_a_unique_beginning_of_its_id() {
         }
         assert_eq!(api.get(ANN, &format!("/v1/containers/{id}0")).await.status, 404);
     }
+}
+
+#[tokio::test]
+async fn a_container_is_found_by_a_beginning_of_the_id_that_docker_gave_it() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "one", Status::Created).await;
+    let engine = engine_id().as_str().to_owned();
+    for length in [12, engine.len()] {
+        let path = format!("/v1/containers/{}", &engine[..length]);
+        assert_eq!(api.get(ANN, &path).await.json()["uuid"], json!(id), "{path}");
+        assert_eq!(api.get(BOB, &path).await.status, 404, "another project's");
+    }
+    // The scripted agent gives all its containers the same id.
+    let other = api.container(&agent, "other", Status::Created).await;
+    let ambiguous = api.get(ANN, &format!("/v1/containers/{}", &engine[..12])).await.refusal();
+    assert!(ambiguous.contains(&id.to_string()), "{ambiguous}");
+    assert!(ambiguous.contains(&other.to_string()), "{ambiguous}");
+}
+
+#[tokio::test]
+async fn volumes_networks_registries_and_hosts_are_found_by_a_beginning_of_their_ids() {
+    let api = Api::start().await;
+    let _agent = api.agent("h1").await;
+    for (path, named) in [
+        ("/v1/volumes", json!({"name": "data"})),
+        ("/v1/networks", json!({"name": "back"})),
+        ("/v1/registries", json!({"registry": {"name": "work", "domain": "quay.io"}})),
+    ] {
+        let made = api.post(ANN, path, named).await.json();
+        let one = if made["registry"].is_null() { made } else { made["registry"].clone() };
+        let id = one["uuid"].as_str().expect("an id").to_owned();
+        let found = api.get(ANN, &format!("{path}/{}", &id[..8])).await.json().to_string();
+        assert!(found.contains(&id), "{path}: {found}");
+        assert_eq!(api.get(BOB, &format!("{path}/{}", &id[..8])).await.status, 404, "{path}");
+        assert_eq!(api.get(ANN, &format!("{path}/{}x", &id[..8])).await.status, 404, "{path}");
+        let short = api.get(ANN, &format!("{path}/{}", &id[..3])).await.status;
+        // What a short word finds might be deleted with its data.
+        assert_eq!(short, if path == "/v1/registries" { 200 } else { 404 }, "{path}");
+    }
+    api.until_service("h1", "up").await;
+    let host = api.get(ADMIN, "/v1/hosts/h1").await.json()["uuid"].clone();
+    let beginning = &host.as_str().expect("an id")[..6];
+    assert_eq!(api.get(ADMIN, &format!("/v1/hosts/{beginning}")).await.json()["hostname"], "h1");
+    assert_eq!(api.get(ANN, &format!("/v1/hosts/{beginning}")).await.status, 403);
 }
 
 #[tokio::test]

@@ -58,6 +58,30 @@ fn c04_a_run_that_fails_exits_with_127_126_or_125_and_one_line() {
 }
 
 #[test]
+fn exit_codes_are_those_of_docker() {
+    let zun = ZunCli::shared();
+    let socket = format!("unix://{}", zun.engine_socket().display());
+    for words in [
+        &["cirros", "/no/such"][..],
+        &["cirros", "no-such-command"],
+        &["cirros", "/etc"],
+        &["--entrypoint", "/no/such", "cirros"],
+        &["-u", "nobody-such", "cirros", "true"],
+        &["-w", "/etc/passwd", "cirros", "true"],
+        &["--pull", "never", "no-such-image:v0", "true"],
+        &["--no-such-flag", "cirros"],
+        &["cirros", "sh", "-c", "exit 7"],
+        &["cirros", "sh", "-c", "sh -c 'kill -9 $$'"],
+    ] {
+        let words = [&["run", "--rm"], words].concat();
+        let docker = Command::new("docker").args(["-H", &socket]).args(&words).output();
+        let docker = docker.expect("docker runs");
+        let finished = zun.run(&words);
+        assert_eq!(Some(finished.code), docker.status.code(), "{words:?}: {finished:?} {docker:?}");
+    }
+}
+
+#[test]
 fn c45_a_container_with_rm_is_gone_when_its_shell_exits() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();

@@ -166,6 +166,33 @@ fn c10_the_first_output_is_complete() {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_an_error_with_its_reason() {
+    let zun = ZunCli::shared();
+    let name = zun.name("full-disk");
+    zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sh", "-c", "seq 9; sleep 600"]);
+    let name = name.as_str();
+    zun_tests::eventually::eventually("it has printed", || zun.must(&["logs", name]).contains('9'));
+    let inside = format!("{name}:/etc/passwd");
+    for (words, code) in [
+        (&["logs", name][..], 1),
+        (&["logs", "-t", name], 1),
+        (&["cp", &inside, "-"], 1),
+        (&["export", name], 1),
+        (&["exec", name, "echo", "hi"], 125),
+        (&["run", "--rm", "cirros", "sh", "-c", "echo hi; sleep 1"], 125),
+        (&["diff", name, "-o", "json"], 1),
+        (&["top", name], 1),
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("the device");
+        let mut command = zun.command(words);
+        let output = command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).output();
+        let finished = Finished::from(output.expect("zun runs"));
+        let message = "zun: cannot write the output: No space left on device (os error 28)\n";
+        assert_eq!((finished.code, finished.stderr.as_str()), (code, message), "{words:?}");
+    }
+}
+
+#[test]
 fn c10_the_first_output_of_a_second_run_is_complete() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();

@@ -77,6 +77,10 @@ fn a_restart_returns_when_the_new_process_runs() {
         assert_ne!(zun.field(name.as_str(), "started_at"), before);
         assert_eq!(soon(&zun, &["exec", name.as_str(), "echo", "hi"]), "hi\n");
     }
+    // A signal that ends the process needs no grace period.
+    let before = zun.field(name.as_str(), "started_at");
+    soon(&zun, &["restart", "--signal", "KILL", "--time", "60", name.as_str()]);
+    assert_ne!(zun.field(name.as_str(), "started_at"), before);
 }
 
 #[test]

@@ -208,6 +208,9 @@ fn a_container_is_renamed_and_its_limits_are_changed_while_it_runs() {
     let name = run(&zun, "update", "sleep 1000");
     zun.must(&["update", "--memory", "96m", "--cpu", "0.5", name.as_str()]);
     assert_eq!(zun.field(name.as_str(), "memory_bytes"), 96 << 20);
+    // The host name inside is the beginning of the ID that the engine gave it.
+    let inside = zun.must(&["exec", name.as_str(), "hostname"]);
+    assert_eq!(zun.field(inside.trim(), "name"), name.as_str());
     let stats = zun.must(&["stats", "--no-stream", name.as_str()]);
     assert!(stats.contains("96.0 MiB"), "{stats}");
     let other = zun.name("renamed");

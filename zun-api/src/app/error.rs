@@ -175,9 +175,9 @@ pub(crate) enum AppError {
     )]
     AmbiguousName(String),
     #[error(
-        "Several containers have ids that begin with '{beginning}': {candidates}. Please use more characters."
+        "Several {what} have ids that begin with '{beginning}': {candidates}. Please use more characters."
     )]
-    AmbiguousId { beginning: String, candidates: String },
+    AmbiguousId { what: &'static str, beginning: String, candidates: String },
     #[error("A container with the name '{0}' already exists.")]
     NameTaken(String),
     #[error(

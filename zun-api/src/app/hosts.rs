@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use zun_common::id::HostName;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
+use super::containers::several_begin_so;
 use super::{App, AppError, Caller, Permission};
 use crate::db::host::{Liveness, Record};
 use crate::db::{Conn, DbError, container, host, now};
@@ -17,7 +18,7 @@ impl App {
         Ok(self.db.read(with_liveness).await?)
     }
 
-    /// Returns one host, by name or id.
+    /// Returns one host, by name, id, or a unique beginning of its id.
     pub(crate) async fn host(
         &self,
         caller: &Caller,
@@ -25,10 +26,20 @@ impl App {
     ) -> Result<(Record, Liveness), AppError> {
         let hosts = self.hosts(caller).await?;
         let named = |host: &Record| host.name.as_str() == ident || host.uuid == ident;
-        hosts
-            .into_iter()
-            .find(|(host, _)| named(host))
-            .ok_or_else(|| AppError::HostNotFound(ident.chars().take(80).collect()))
+        if let Some(found) = hosts.iter().find(|(host, _)| named(host)) {
+            return Ok(found.clone());
+        }
+        let begins = |host: &Record| !ident.is_empty() && host.uuid.starts_with(ident);
+        let mut found = hosts.into_iter().filter(|(host, _)| begins(host));
+        match (found.next(), found.next()) {
+            (Some(host), None) => Ok(host),
+            (None, _) => Err(AppError::HostNotFound(ident.chars().take(80).collect())),
+            (Some(first), Some(second)) => {
+                let all = [first, second].into_iter().chain(found);
+                let named = all.map(|(host, _)| format!("{} ({})", host.uuid, host.name));
+                Err(several_begin_so("hosts", ident, named))
+            }
+        }
     }
 
     /// Returns an error if the host is down.

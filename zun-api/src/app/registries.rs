@@ -5,6 +5,7 @@ use zun_common::id::{ProjectId, RegistryId};
 use zun_common::image_name::ImageName;
 use zun_common::secret::Secret;
 
+use super::containers::several_begin_so;
 use super::{App, AppError, Caller, InvalidField};
 use crate::db::container::Scope;
 use crate::db::registry::{self, Record};
@@ -85,6 +86,13 @@ impl App {
         let mut found = found.into_iter();
         match (found.next(), found.next()) {
             (Some(record), None) => Ok(record),
+            (Some(first), Some(second)) if first.id.to_string().starts_with(ident) => {
+                let all = [first, second].into_iter().chain(found);
+                let named = all.map(|one| {
+                    format!("{} ({})", one.id, one.name.as_deref().unwrap_or(&one.domain))
+                });
+                Err(several_begin_so("registries", ident, named))
+            }
             (Some(_), Some(_)) => Err(AppError::AmbiguousRegistry(ident.to_owned())),
             (None, _) => Err(AppError::RegistryNotFound(ident.chars().take(80).collect())),
         }
@@ -235,9 +243,20 @@ pub(super) fn choose(
 }
 
 fn find(conn: &mut Conn, scopes: &[Scope; 2], ident: &str) -> Result<Vec<Record>, DbError> {
-    let [own, visible] = scopes;
-    let found = registry::by_ident(conn, own, ident)?;
-    if found.is_empty() { registry::by_ident(conn, visible, ident) } else { Ok(found) }
+    for scope in scopes {
+        let found = registry::by_ident(conn, scope, ident)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    for scope in scopes {
+        let mut found = registry::all(conn, scope)?;
+        found.retain(|one| !ident.is_empty() && one.id.to_string().starts_with(ident));
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
 }
 
 fn check(record: &Record) -> Result<(), AppError> {

@@ -7,6 +7,7 @@ use zun_common::id::{ContainerId, ResourceId};
 use zun_common::resource::{NetworkOptions, ResourceKind};
 use zun_common::rpc::operation::Change;
 
+use super::containers::several_begin_so;
 use super::{App, AppError, Caller};
 use crate::db::container::Scope;
 use crate::db::operation::{self, Accepted, NewOperation, Subject};
@@ -51,7 +52,7 @@ impl App {
         Ok(self.db.read(read).await?)
     }
 
-    /// Finds one by id or name, the caller's own before others.
+    /// Finds one by id, name, or a unique beginning of its id, the caller's own before others.
     pub(crate) async fn resource(
         &self,
         caller: &Caller,
@@ -66,7 +67,14 @@ impl App {
         let mut found = self.db.read(read).await?.into_iter();
         match (found.next(), found.next()) {
             (Some(one), None) => Ok(one),
-            (Some(_), Some(_)) => Err(AppError::AmbiguousResource { kind, name: ident.to_owned() }),
+            (Some(first), Some(_)) if first.record.name == ident => {
+                Err(AppError::AmbiguousResource { kind, name: ident.to_owned() })
+            }
+            (Some(first), Some(second)) => {
+                let all = [first, second].into_iter().chain(found);
+                let named = all.map(|one| format!("{} ({})", one.record.id, one.record.name));
+                Err(several_begin_so(plural(kind), ident, named))
+            }
             (None, _) => Err(missing(kind, ident)),
         }
     }
@@ -165,11 +173,14 @@ fn accept_removal(conn: &mut Conn, caller: &Caller, record: &Record) -> Result<R
 
 /// The error of a project that has as many as it can have.
 pub(super) const fn full(kind: ResourceKind) -> AppError {
-    let what = match kind {
+    AppError::TooMany { what: plural(kind), limit: resource::MAX_PER_PROJECT }
+}
+
+const fn plural(kind: ResourceKind) -> &'static str {
+    match kind {
         ResourceKind::Volume => "volumes",
         ResourceKind::Network => "networks",
-    };
-    AppError::TooMany { what, limit: resource::MAX_PER_PROJECT }
+    }
 }
 
 /// The error of one that the caller does not see.
@@ -177,14 +188,32 @@ pub(super) fn missing(kind: ResourceKind, ident: &str) -> AppError {
     AppError::ResourceNotFound { kind, ident: ident.chars().take(80).collect() }
 }
 
+/// The shortest beginning of an id by which a volume or a network is found.
+const SHORTEST_BEGINNING: usize = 4;
+
 fn find(
     conn: &mut Conn,
     scopes: &[Scope; 2],
     (kind, ident): (ResourceKind, &str),
 ) -> Result<Vec<Record>, DbError> {
-    let [own, visible] = scopes;
-    let found = resource::by_ident(conn, (own, kind), ident)?;
-    if found.is_empty() { resource::by_ident(conn, (visible, kind), ident) } else { Ok(found) }
+    for scope in scopes {
+        let found = resource::by_ident(conn, (scope, kind), ident)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    // Less may as well be a name that does not exist, such as `db`: what is found may be deleted with its data.
+    if ident.len() < SHORTEST_BEGINNING {
+        return Ok(Vec::new());
+    }
+    for scope in scopes {
+        let mut found = resource::all(conn, scope, kind)?;
+        found.retain(|one| one.id.to_string().starts_with(ident));
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
 }
 
 fn with_users(conn: &mut Conn, records: Vec<Record>) -> Result<Vec<Used>, DbError> {

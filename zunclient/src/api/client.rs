@@ -161,7 +161,7 @@ impl Client {
                     "zun sent a token from the Keystone at OS_AUTH_URL: check that the service uses the same Keystone"
                 }
             };
-            *message = format!("{message}; {advice}");
+            *message = format!("{}; {advice}", message.trim_end_matches('.'));
         }
         error
     }

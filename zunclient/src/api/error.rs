@@ -119,8 +119,8 @@ impl ApiError {
     }
 
     /// Returns what the user can do about it, if that is known.
-    pub fn advice(&self) -> Option<&'static str> {
-        match self {
+    pub fn advice(&self) -> Option<String> {
+        let advice = match self {
             Self::Unreachable { address, cause }
                 if address.starts_with("https:") && is_plain(cause) =>
             {
@@ -128,6 +128,10 @@ impl ApiError {
             }
             Self::Unreachable { .. } => Some("check OS_ENDPOINT, and that zun-api is running"),
             Self::NotHttp { .. } => Some("use https:// in OS_ENDPOINT"),
+            Self::Refused { status: 404, message, .. } if message == "Not Found" => {
+                Some("check the path in OS_ENDPOINT: it ends with /v1")
+            }
+            Self::Refused { status: 409, message, .. } => return next_step(message),
             Self::Refused { .. }
             | Self::BadAnswer { .. }
             | Self::BadEndpoint(_)
@@ -137,7 +141,8 @@ impl ApiError {
             | Self::BadName(_)
             | Self::NoAnswer { .. }
             | Self::StreamLost { .. } => None,
-        }
+        };
+        advice.map(str::to_owned)
     }
 
     /// Returns `true` if there is no such container.
@@ -146,7 +151,45 @@ impl ApiError {
     }
 }
 
+/// What to do about `Cannot execute container ID in Stopped state`.
+fn next_step(message: &str) -> Option<String> {
+    let (action, rest) = message.strip_prefix("Cannot ")?.split_once(" container ")?;
+    let (id, status) = rest.split_once(" in ")?;
+    let (status, _) = status.split_once(" state")?;
+    match (status, action) {
+        (_, "delete" | "unpause" | "start") => None,
+        ("Stopped" | "Created", _) => Some(format!("start it first: zun start {id}")),
+        ("Paused", _) => Some(format!("unpause it first: zun unpause {id}")),
+        ("Error" | "Dead", _) => Some(format!("`zun why {id}` says what happened")),
+        _ => None,
+    }
+}
+
 /// Whether a TLS connection failed because the answer to its first message was not TLS.
 fn is_plain(cause: &reqwest::Error) -> bool {
     zun_common::chain(cause).contains("corrupt message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_status_is_answered_with_the_command_that_changes_it() {
+        for (message, next) in [
+            ("Cannot execute container c1 in Stopped state", Some("start it first: zun start c1")),
+            ("Cannot kill container c1 in Created state", Some("start it first: zun start c1")),
+            (
+                "Cannot attach container c1 in Paused state",
+                Some("unpause it first: zun unpause c1"),
+            ),
+            ("Cannot top container c1 in Error state", Some("`zun why c1` says what happened")),
+            ("Cannot delete container c1 in Running state", None),
+            ("A container with the name 'web' already exists.", None),
+        ] {
+            let refused =
+                ApiError::Refused { status: 409, message: message.to_owned(), request: None };
+            assert_eq!(refused.advice().as_deref(), next, "{message}");
+        }
+    }
 }

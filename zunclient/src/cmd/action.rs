@@ -1,9 +1,10 @@
 //! `zun action`: the operations on a container.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, Utc};
 use clap::{Args, Subcommand};
 use zun_common::api::v1::action::ContainerAction;
 
+use super::container::status_words::duration_words;
 use super::select::Select;
 use super::{Context, Failure};
 use crate::exit::Exit;
@@ -11,6 +12,8 @@ use crate::out::{Column, Table};
 
 /// What stands in for the end of an operation that has not ended.
 const OPEN: &str = "open";
+/// The outcome of an operation that has ended and has nothing to say.
+const DONE: &str = "done";
 
 /// Show the operations on a container and how they ended
 #[derive(Debug, Args)]
@@ -40,8 +43,8 @@ Examples:
   zun action list test
   zun action list 5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6 --format json
 
-An operation is open until its host has carried it out. After that, the message
-is empty if it succeeded. Times are in UTC.")]
+An operation is open until its host has carried it out. Then it is done, or its
+outcome says why it failed. --format wide shows when it began and ended, in UTC.")]
 struct List {
     /// Name or UUID of the container (UUID if it was deleted)
     container: String,
@@ -65,7 +68,7 @@ Results:
 struct Show {
     /// Name or UUID of the container (UUID if it was deleted)
     container: String,
-    /// Request ID, as in the list and in error messages
+    /// Request ID, as in the list and in error messages (the beginning is enough)
     request: String,
     #[command(flatten)]
     select: Select,
@@ -90,28 +93,53 @@ impl List {
 
 impl Show {
     async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let action = context.api.action(&self.container, &self.request).await?;
+        let action = match context.api.action(&self.container, &self.request).await {
+            // Perhaps only the beginning was given, of one operation.
+            Err(error) if error.is_not_found() => {
+                let mut all = context.api.actions(&self.container).await?;
+                all.retain(|action| action.request_id.starts_with(&self.request));
+                match all.as_slice() {
+                    [one] => context.api.action(&self.container, &one.request_id).await?,
+                    [] => return Err(error.into()),
+                    several => return Err(ambiguous(&self.request, several)),
+                }
+            }
+            found => found?,
+        };
         self.select.printer(context).show(&action, || detail_table(&action))?;
         Ok(Exit::OK)
     }
 }
 
+fn ambiguous(beginning: &str, several: &[ContainerAction]) -> Failure {
+    let named = several.iter().map(|it| format!("{} ({})", it.request_id, it.action));
+    Failure::new(format!(
+        "several operations have request IDs that begin with `{beginning}`: {}; use more characters",
+        named.collect::<Vec<_>>().join(", ")
+    ))
+}
+
 /// Returns the table of operations.
 pub(super) fn list_table(actions: &[ContainerAction]) -> Table {
     let mut table = Table::new(vec![
-        "action".into(),
+        Column::whole("action"),
         Column::whole("request_id"),
-        Column::firm("start_time"),
-        Column::firm("finish_time"),
-        "message".into(),
+        Column::firm("started"),
+        "outcome".into(),
+        Column::wide("start_time"),
+        Column::wide("finish_time"),
     ]);
+    let now = Utc::now().naive_utc();
     for action in actions {
+        let started = action.start_time.map(|time| format!("{} ago", duration_words(now - time)));
+        let outcome = if action.finish_time.is_some() { DONE } else { OPEN };
         table.row(vec![
             action.action.clone().into(),
             action.request_id.clone().into(),
+            started.into(),
+            action.message.clone().unwrap_or_else(|| outcome.to_owned()).into(),
             action.start_time.map(seconds).into(),
             finish_time(action).into(),
-            action.message.clone().into(),
         ]);
     }
     table

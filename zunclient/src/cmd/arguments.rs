@@ -8,7 +8,7 @@ use clap::{ArgMatches, Command, Error};
 use crate::out::nearest;
 
 /// Parses the arguments, the first being the command's own name. `zun` alone and `zun help VERB` are requests for help.
-/// A flag may have a value, as in Docker's command: `--tty=false` is as if it was not there.
+/// A flag may have a value, as in Docker's command: `--tty=false` and `-t=false` are as if they were not there.
 pub(super) fn parse(command: &Command, arguments: &[OsString]) -> Result<ArgMatches, Error> {
     let mut arguments = with_help(arguments);
     loop {
@@ -16,12 +16,8 @@ pub(super) fn parse(command: &Command, arguments: &[OsString]) -> Result<ArgMatc
             Ok(matches) => return Ok(matches),
             Err(error) => error,
         };
-        let Some((argument, value)) = flag_with_value(&error) else { return Err(error) };
-        let Some(place) = arguments.iter().position(|given| **given == *argument) else {
-            return Err(error);
-        };
-        let name = argument.split('=').next().unwrap_or_default().to_owned();
-        arguments.splice(place..=place, value.then(|| name.into()));
+        let Some((place, flag)) = flag_with_value(&error, &arguments) else { return Err(error) };
+        arguments.splice(place..=place, flag.map(OsString::from));
     }
 }
 
@@ -36,31 +32,88 @@ fn with_help(arguments: &[OsString]) -> Vec<OsString> {
     }
 }
 
-/// Returns the argument that gives a flag a value, and that value.
-fn flag_with_value(error: &Error) -> Option<(String, bool)> {
-    if error.kind() != ErrorKind::TooManyValues {
+/// Returns the place of the argument that gives a flag a value, and what to put there.
+fn flag_with_value(error: &Error, arguments: &[OsString]) -> Option<(usize, Option<String>)> {
+    if error.kind() == ErrorKind::TooManyValues {
+        return long_flag(error, arguments);
+    }
+    if error.kind() == ErrorKind::UnknownArgument { short_flags(error, arguments) } else { None }
+}
+
+/// Such as `--tty=false`.
+fn long_flag(error: &Error, arguments: &[OsString]) -> Option<(usize, Option<String>)> {
+    let given = context(error, ContextKind::InvalidValue)?;
+    let value = boolean(given)?;
+    // clap names the flag as in its usage, such as `--tty`.
+    let flag = context(error, ContextKind::InvalidArg)?.split_whitespace().next()?;
+    let argument = format!("{flag}={given}");
+    let place = arguments.iter().position(|word| **word == *argument)?;
+    Some((place, value.then(|| flag.to_owned())))
+}
+
+/// Such as `-it=false`: the value is that of the last flag. clap takes the `=` for another flag.
+fn short_flags(error: &Error, arguments: &[OsString]) -> Option<(usize, Option<String>)> {
+    if context(error, ContextKind::InvalidArg)? != "-=" {
         return None;
     }
-    let text = |kind| {
-        let value = error.get(kind);
-        if let Some(ContextValue::String(text)) = value { Some(text.as_str()) } else { None }
+    arguments.iter().enumerate().find_map(|(place, word)| {
+        let (flags, value) = word.to_str()?.split_once('=')?;
+        let letters = flags.strip_prefix('-').filter(|letters| !letters.is_empty())?;
+        let value =
+            boolean(value).filter(|_| letters.bytes().all(|it| it.is_ascii_alphabetic()))?;
+        let kept = if value { flags } else { flags.get(..flags.len() - 1)? };
+        Some((place, (kept != "-").then(|| kept.to_owned())))
+    })
+}
+
+fn context(error: &Error, kind: ContextKind) -> Option<&str> {
+    if let Some(ContextValue::String(text)) = error.get(kind) { Some(text) } else { None }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" | "t" | "T" | "TRUE" | "True" => Some(true),
+        "false" | "0" | "f" | "F" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Replaces the words of Rust's library for a wrong number, which do not say what is right. The name of the value says
+/// its unit.
+pub(super) fn in_plain_words(message: &str) -> String {
+    const WRONG: [&str; 5] = [
+        "invalid digit found in string",
+        "cannot parse integer from empty string",
+        "number too large to fit in target type",
+        "number too small to fit in target type",
+        "invalid float literal",
+    ];
+    let right = if message.contains("<SECONDS>") {
+        "use a whole number of seconds, such as 10"
+    } else {
+        "use a whole number, such as 10"
     };
-    let given = text(ContextKind::InvalidValue)?;
-    let value = match given {
-        "true" | "1" | "t" | "T" | "TRUE" | "True" => true,
-        "false" | "0" | "f" | "F" | "FALSE" | "False" => false,
-        _ => return None,
-    };
-    // clap names the flag as in its usage, such as `--tty`.
-    let flag = text(ContextKind::InvalidArg)?.split_whitespace().next()?;
-    Some((format!("{flag}={given}"), value))
+    if let Some((before, after)) = message.split_once(" is not in ")
+        && let Some((before, _number)) = before.rsplit_once(": ")
+    {
+        let rest = after.find('\n').and_then(|end| after.get(end..)).unwrap_or_default();
+        return format!("{before}: {right}{rest}");
+    }
+    WRONG.iter().fold(message.to_owned(), |message, wrong| message.replace(wrong, right))
 }
 
 /// Returns the verb of the command line and the verb below it, such as `image` and `pull`, as far as they are there.
-pub(super) fn verbs<'a>(command: &Command, arguments: &'a [OsString]) -> Vec<&'a str> {
+/// What follows a wrong verb is none.
+pub(super) fn verbs<'a>(
+    command: &Command,
+    arguments: &'a [OsString],
+    error: &Error,
+) -> Vec<&'a str> {
+    let wrong = context(error, ContextKind::InvalidSubcommand);
     let mut command = command;
     let mut verbs = Vec::new();
-    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
+    let words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    for word in words.take_while(|word| Some(*word) != wrong) {
         if let Some(verb) = command.find_subcommand(word) {
             verbs.push(word);
             command = verb;
@@ -83,11 +136,9 @@ fn near_verb(command: &Command, arguments: &[OsString], error: &Error) -> Option
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
-    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidSubcommand) else {
-        return None;
-    };
+    let wrong = context(error, ContextKind::InvalidSubcommand)?;
     let before = arguments.iter().skip(1).filter_map(|word| word.to_str());
-    let before = before.take_while(|word| word != wrong);
+    let before = before.take_while(|word| *word != wrong);
     let group = before.fold(command, |group, word| group.find_subcommand(word).unwrap_or(group));
     let visible = group.get_subcommands().filter(|verb| !verb.is_hide_set());
     let names =

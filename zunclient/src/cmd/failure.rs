@@ -7,6 +7,10 @@ use crate::console::ConsoleError;
 use crate::exit::Exit;
 use crate::out::Unprinted;
 use crate::settings::BadSettings;
+use crate::tty::screen::Closed;
+
+/// What is before the ID of a request in a message.
+const REQUEST: &str = " (request ";
 
 /// Why a verb failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,23 @@ impl Failure {
         Self { message: None, exit: Some(exit) }
     }
 
+    /// Adds what to do next, before the ID of the request.
+    #[must_use]
+    pub fn advise(self, advice: &str) -> Self {
+        let message = self.message.map(|message| {
+            let (text, request) = message.split_at(message.rfind(REQUEST).unwrap_or(message.len()));
+            format!("{}; {advice}{request}", text.trim_end_matches('.'))
+        });
+        Self { message, ..self }
+    }
+
+    /// Returns the error of a request. If there is no such thing and `is_forced`, it is only reported: as with Docker,
+    /// the goal is reached.
+    pub fn unless_missing(error: ApiError, is_forced: bool) -> Self {
+        let exit = (is_forced && error.is_not_found()).then_some(Exit::OK);
+        Self { exit, ..Self::from(error) }
+    }
+
     /// Puts `what` and a colon before the message.
     #[must_use]
     pub fn context(mut self, what: &str) -> Self {
@@ -47,13 +68,14 @@ impl Failure {
 impl From<&ApiError> for Failure {
     fn from(error: &ApiError) -> Self {
         let mut message = chain(error);
-        if let Some(advice) = error.advice() {
-            message = format!("{message}; {advice}");
-        }
         if let Some(request) = error.request() {
-            message = format!("{message} (request {request})");
+            message = format!("{message}{REQUEST}{request})");
         }
-        Self::new(message)
+        let failure = Self::new(message);
+        match error.advice() {
+            Some(advice) => failure.advise(&advice),
+            None => failure,
+        }
     }
 }
 
@@ -81,6 +103,12 @@ impl From<Unprinted> for Failure {
             Unprinted::Closed => Self::silent(Exit::PIPE),
             other @ (Unprinted::Failed(_) | Unprinted::BadField(_)) => Self::new(other.to_string()),
         }
+    }
+}
+
+impl From<Closed> for Failure {
+    fn from(Closed { cause }: Closed) -> Self {
+        Unprinted::from(cause.map(std::io::Error::from)).into()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::out;
 const MAX_CONCURRENT: usize = 16;
 
 /// Runs `act` on each name and prints the names of those on which it succeeded, in the given order: one by one, or
-/// as a list at the end with `--format json` or `yaml`.
+/// as a list at the end with `--format json` or `yaml`. A failure with the exit code 0 is only reported.
 pub(in crate::cmd) async fn for_each(
     context: &Context,
     names: &[String],
@@ -36,7 +36,9 @@ pub(in crate::cmd) async fn for_each(
                 if let Some(message) = failure.message {
                     out::notice(&message);
                 }
-                exit = Exit::FAILED;
+                if failure.exit != Some(Exit::OK) {
+                    exit = Exit::FAILED;
+                }
             }
         }
     }

@@ -54,7 +54,7 @@ Example:
 The container or command keeps running. Sessions that zun opened directly at
 Docker, without a console gate, do not end.")]
 struct Revoke {
-    /// IDs, as in the list
+    /// IDs, as in the list (the beginning is enough)
     #[arg(required = true, value_name = "ID")]
     grants: Vec<String>,
 }
@@ -68,13 +68,30 @@ impl Grants {
                 select.printer(context).show(&list.grants, || table(&list.grants))?;
             }
             Verb::Revoke(Revoke { grants }) => {
-                for grant in &grants {
-                    context.api.revoke(grant).await?;
-                    context.printer.line(grant)?;
+                for beginning in &grants {
+                    let grant = find(context, beginning).await?;
+                    context.api.revoke(&grant).await?;
+                    context.printer.line(&grant)?;
                 }
             }
         }
         Ok(Exit::OK)
+    }
+}
+
+/// Finds a grant by its ID or the beginning of it. What the list does not have may be known to the service.
+async fn find(context: &Context, id: &str) -> Result<String, Failure> {
+    let mut found: Vec<String> =
+        context.api.grants().await?.grants.into_iter().map(|grant| grant.id).collect();
+    found.retain(|grant| grant.starts_with(id));
+    match found.as_slice() {
+        _ if found.iter().any(|grant| grant == id) => Ok(id.to_owned()),
+        [] => Ok(id.to_owned()),
+        [grant] => Ok(grant.clone()),
+        several => Err(Failure::new(format!(
+            "several grants have IDs that begin with `{id}`: {}; use more characters",
+            several.join(", ")
+        ))),
     }
 }
 

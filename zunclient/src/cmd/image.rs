@@ -9,6 +9,7 @@ use zun_common::id::HostName;
 
 use super::for_each::for_each;
 use super::pull_progress::PullProgress;
+use super::select::Select;
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, Table, short_id};
@@ -38,6 +39,7 @@ enum Verb {
     Pull(Pull),
     #[command(visible_alias = "ls")]
     List(List),
+    #[command(visible_alias = "inspect")]
     Show(Show),
     Search(Search),
     #[command(visible_alias = "rm")]
@@ -83,6 +85,11 @@ struct List {
     /// List the images of all projects
     #[arg(long)]
     all_projects: bool,
+    /// Print only UUIDs
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    select: Select,
 }
 
 /// Show the details of an image
@@ -93,6 +100,8 @@ Example:
 struct Show {
     /// Name or UUID of the image
     image: String,
+    #[command(flatten)]
+    select: Select,
 }
 
 /// Search Docker Hub, from a host
@@ -103,6 +112,8 @@ Example:
 struct Search {
     /// Text to search
     term: String,
+    #[command(flatten)]
+    select: Select,
 }
 
 /// Remove images from their hosts
@@ -116,30 +127,40 @@ struct Delete {
     /// Names or UUIDs of the images
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
+    /// Succeed also if one does not exist
+    #[arg(short, long)]
+    force: bool,
 }
 
 impl Image {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.verb {
             Verb::Pull(pull) => return pull.run(context).await,
-            Verb::List(List { host, all_projects }) => {
+            Verb::List(List { host, all_projects, quiet, select }) => {
                 let mut filters: Vec<_> =
                     host.map(|host| ("host", host.to_string())).into_iter().collect();
                 filters.extend(all_projects.then(|| ("all_projects", "true".to_owned())));
                 let images = context.api.images(&filters).await?;
-                context.printer.show(&images, || table(&images))?;
+                let printer = select.printer(context);
+                if quiet {
+                    let ids: Vec<_> = images.iter().map(|image| image.uuid.to_string()).collect();
+                    printer.keys(&ids)?;
+                } else {
+                    printer.show(&images, || table(&images))?;
+                }
             }
-            Verb::Show(Show { image }) => {
+            Verb::Show(Show { image, select }) => {
                 let image = find(context, &image).await?;
-                context.printer.show(&image, || Table::of_fields(&image))?;
+                select.printer(context).show(&image, || Table::of_fields(&image))?;
             }
-            Verb::Search(Search { term }) => {
+            Verb::Search(Search { term, select }) => {
                 let found = context.api.search_images(&term).await?;
-                context.printer.show(&found, || found_table(&found))?;
+                select.printer(context).show(&found, || found_table(&found))?;
             }
-            Verb::Delete(Delete { images }) => {
+            Verb::Delete(Delete { images, force }) => {
                 return for_each(context, &images, async |name| {
-                    let image = find(context, &name).await?;
+                    let found = find(context, &name).await;
+                    let image = found.map_err(|failure| unless_forced(failure, force))?;
                     Ok(context.api.delete_image(&image.uuid.to_string()).await?)
                 })
                 .await;
@@ -172,6 +193,9 @@ impl Pull {
     }
 }
 
+/// The end of the message about an image that does not exist.
+const MISSING: &str = " could not be found.";
+
 /// Finds an image by its id, or by its name if it is on one host only.
 async fn find(context: &Context, ident: &str) -> Result<Shown, Failure> {
     if uuid::Uuid::try_parse(ident).is_ok() {
@@ -183,7 +207,7 @@ async fn find(context: &Context, ident: &str) -> Result<Shown, Failure> {
     let found = if named.is_empty() { all.iter().filter(begins).collect() } else { named };
     match found.as_slice() {
         [image] => Ok((*image).clone()),
-        [] => Err(Failure::new(format!("Image {ident} could not be found."))),
+        [] => Err(Failure::new(format!("Image {ident}{MISSING}"))),
         several => {
             let each = several.iter().map(|image| format!("{} on {}", image.uuid, image.host));
             Err(Failure::new(format!(
@@ -192,6 +216,12 @@ async fn find(context: &Context, ident: &str) -> Result<Shown, Failure> {
             )))
         }
     }
+}
+
+/// With `--force`, a missing image is only reported.
+fn unless_forced(failure: Failure, force: bool) -> Failure {
+    let is_missing = failure.message.as_ref().is_some_and(|message| message.contains(MISSING));
+    if force && is_missing { Failure { exit: Some(Exit::OK), ..failure } } else { failure }
 }
 
 fn is_named(image: &Shown, name: &str) -> bool {

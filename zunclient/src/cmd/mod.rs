@@ -6,6 +6,7 @@ mod availability_zone;
 mod completion;
 mod container;
 mod context;
+mod docker_users;
 mod events;
 mod failure;
 mod for_each;
@@ -27,12 +28,13 @@ mod time;
 mod version;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit::Exit;
-use crate::out::{self, Format};
+use crate::out::{self, Format, Unprinted};
 use crate::settings::AuthType;
 pub use context::Context;
 pub use failure::Failure;
@@ -332,11 +334,17 @@ fn execute(cli: Cli) -> Exit {
 /// Prints requested help on stdout, and one line about a wrong command line on stderr.
 fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if !error.use_stderr() {
-        // Whoever closed the pipe has read enough.
-        drop(error.print());
-        return Exit::OK;
+        return match error.print().and_then(|()| std::io::stdout().flush()) {
+            Ok(()) => Exit::OK,
+            // Whoever closed the pipe has read enough.
+            Err(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Exit::OK,
+            Err(cause) => {
+                out::notice(&Unprinted::Failed(cause).to_string());
+                Exit::FAILED
+            }
+        };
     }
-    let text = error.to_string();
+    let text = arguments::in_plain_words(&error.to_string());
     let problem: Vec<&str> = text
         .lines()
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
@@ -344,11 +352,13 @@ fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
         .filter(|line| !line.is_empty() && !line.starts_with("tip:"))
         .collect();
     let message = problem.join(" ");
-    let message = match arguments::suggestion(&Cli::command(), arguments, error) {
-        Some(near) => format!("{message}; did you mean `{near}`?"),
-        None => format!("{message};"),
+    let verbs = arguments::verbs(&Cli::command(), arguments, error);
+    let near = || arguments::suggestion(&Cli::command(), arguments, error);
+    let message = match (docker_users::advice(&verbs, error), near()) {
+        (Some(advice), _) => format!("{message}; {advice};"),
+        (None, Some(near)) => format!("{message}; did you mean `{near}`?"),
+        (None, None) => format!("{message};"),
     };
-    let verbs = arguments::verbs(&Cli::command(), arguments);
     let help = [&["zun"], verbs.as_slice(), &["--help"]].concat().join(" ");
     out::notice(&format!("{} see `{help}`", message.trim_start_matches("error: ")));
     match verbs.first() {

@@ -136,9 +136,9 @@ fn table(services: &[v1::host::Service]) -> Table {
         Column::whole("state"),
         Column::whole("disabled"),
         Column::whole("forced_down"),
-        Column::firm("availability_zone"),
-        "disabled_reason".into(),
-        "console_trouble".into(),
+        Column::firm("zone"),
+        "reason".into(),
+        "trouble".into(),
         Column::wide("binary"),
         Column::wide("last_seen_up"),
     ]);

@@ -7,7 +7,7 @@ use super::near::nearest;
 use super::template::Template;
 
 /// How results are shown.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Format {
     /// For people.
     #[default]

@@ -40,8 +40,12 @@ pub fn notice(line: &str) {
 
 /// Whether stderr is a terminal that can move its cursor.
 pub(crate) fn stderr_is_live() -> bool {
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    std::io::stderr().is_terminal() && !is_dumb
+    std::io::stderr().is_terminal() && !is_dumb()
+}
+
+/// Whether the terminal cannot move its cursor.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Writes bytes to stderr, unchanged.

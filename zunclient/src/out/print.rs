@@ -27,6 +27,13 @@ pub enum Unprinted {
     BadField(String),
 }
 
+impl From<Option<std::io::Error>> for Unprinted {
+    /// Without a cause, the reader is gone.
+    fn from(cause: Option<std::io::Error>) -> Self {
+        cause.map_or(Self::Closed, Self::Failed)
+    }
+}
+
 /// Prints results.
 #[derive(Debug, Clone)]
 pub struct Printer {
@@ -43,6 +50,8 @@ pub struct Printer {
 enum Stdout {
     /// A pipe or a file.
     Pipe,
+    /// A terminal that cannot move its cursor.
+    Dumb,
     /// A terminal without colours.
     Plain,
     /// A terminal with colours.
@@ -53,11 +62,12 @@ impl Printer {
     /// For this process.
     pub fn new(format: Format) -> Self {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let plain = set("NO_COLOR").is_some() || set("TERM").is_some_and(|term| term == "dumb");
-        let stdout = match (std::io::stdout().is_terminal(), plain) {
-            (false, _) => Stdout::Pipe,
-            (true, true) => Stdout::Plain,
-            (true, false) => Stdout::Coloured,
+        let is_plain = set("NO_COLOR").is_some();
+        let stdout = match (std::io::stdout().is_terminal(), super::is_dumb(), is_plain) {
+            (false, _, _) => Stdout::Pipe,
+            (true, true, _) => Stdout::Dumb,
+            (true, false, true) => Stdout::Plain,
+            (true, false, false) => Stdout::Coloured,
         };
         Self { format, columns: Vec::new(), shortens: true, stdout }
     }
@@ -92,9 +102,10 @@ impl Printer {
         self.stdout != Stdout::Pipe
     }
 
-    /// Whether stdout is a terminal, and results are tables.
+    /// Whether results are tables on a terminal that can redraw them in place.
     pub fn is_live(&self) -> bool {
-        self.is_terminal() && matches!(self.format, Format::Table | Format::Wide)
+        matches!(self.stdout, Stdout::Plain | Stdout::Coloured)
+            && matches!(self.format, Format::Table | Format::Wide)
     }
 
     /// Prints a value, or the table that shows it. The table has a row for each element of the value if it is a list,
@@ -117,6 +128,12 @@ impl Printer {
             return self.text(&text());
         }
         self.show(value, Table::default)
+    }
+
+    /// Prints only what identifies each thing of a list: a line for each, or a list in other formats.
+    pub fn keys(&self, keys: &[impl AsRef<str> + Serialize]) -> Result<(), Unprinted> {
+        let lines = || keys.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("\n");
+        self.value(&keys, lines)
     }
 
     /// Prints an item of a list whose end is not known: text or JSON in one line, a document of YAML, or what the template

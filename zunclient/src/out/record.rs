@@ -101,7 +101,7 @@ impl Record {
     }
 }
 
-fn find<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+pub(super) fn find<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     let same = || fields.iter().find(|(key, _)| normal(key) == normal(name));
     fields.get(name).or_else(|| same().map(|(_, value)| value))
 }

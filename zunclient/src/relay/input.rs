@@ -10,7 +10,7 @@ use super::DETACH_TIMEOUT;
 use crate::console::{ConsoleError, Input};
 use crate::tty::escape::{EscapeScanner, Leave, Typed};
 use crate::tty::keys::Keys;
-use crate::tty::screen::{Closed, Output, Screen};
+use crate::tty::screen::{Output, Screen};
 
 /// How long a half-typed sequence is held back if no other key follows.
 const PARTIAL_SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ async fn send_from_person(
                 Some(typed) => scanner.feed(&typed),
                 None => Typed { send: scanner.flush(), leave: None, help: false },
             };
-            if help && screen.write(Output::Stdout, scanner.help().into()).await == Err(Closed) {
+            if help && screen.write(Output::Stdout, scanner.help().into()).await.is_err() {
                 // The session ends.
                 return None;
             }

@@ -76,8 +76,8 @@ pub enum Ended {
     Closed(Closing),
     /// The user detached.
     Detached(Leave),
-    /// The reader of the output is gone.
-    OutputClosed,
+    /// The output cannot be written any more.
+    OutputClosed(Closed),
     /// A signal ended zun.
     Signal(Number),
     /// The user left a process that ignores signals, by sending it SIGINT or SIGTERM again and again.
@@ -127,7 +127,7 @@ pub async fn relay(
     drop(keys);
     if matches!(
         ended,
-        Ended::Detached(_) | Ended::OutputClosed | Ended::Signal(_) | Ended::ForcedOut(_)
+        Ended::Detached(_) | Ended::OutputClosed(_) | Ended::Signal(_) | Ended::ForcedOut(_)
     ) {
         // A stalled host must not delay detaching.
         drop(timeout(DETACH_TIMEOUT, input.detach()).await);
@@ -161,7 +161,7 @@ async fn finish(ended: Ended, screen: Screen, signals: &mut Signals) -> Ended {
         | Ended::Closed(_)
         | Ended::ExitedLinkLost(..) => {
             tokio::select! {
-                written = screen.finish() => if written == Err(Closed) { Ended::OutputClosed } else { ended },
+                written = screen.finish() => written.map_or_else(Ended::OutputClosed, |()| ended),
                 number = signals.ended() => Ended::Signal(number),
             }
         }
@@ -169,7 +169,7 @@ async fn finish(ended: Ended, screen: Screen, signals: &mut Signals) -> Ended {
             drop(timeout(DETACH_TIMEOUT, screen.finish()).await);
             ended
         }
-        Ended::OutputClosed => ended,
+        Ended::OutputClosed(_) => ended,
     }
 }
 

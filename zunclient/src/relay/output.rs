@@ -34,8 +34,8 @@ impl OutputPump<'_> {
                 () = at(self.link_status.next_tick()) => {
                     let size = *self.sizes.borrow();
                     let line = self.link_status.tick(size, Instant::now());
-                    if self.draw(line).await == Err(Closed) {
-                        return Ended::OutputClosed;
+                    if let Err(closed) = self.draw(line).await {
+                        return Ended::OutputClosed(closed);
                     }
                     continue;
                 }
@@ -63,8 +63,8 @@ impl OutputPump<'_> {
                 }
                 None => return Ended::WithoutExitCode(lost),
             };
-            if shown == Err(Closed) {
-                return Ended::OutputClosed;
+            if let Err(closed) = shown {
+                return Ended::OutputClosed(closed);
             }
         }
     }

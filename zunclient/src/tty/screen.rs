@@ -2,6 +2,7 @@
 //! writers wait if it is full.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -17,16 +18,21 @@ pub enum Output {
     Stderr,
 }
 
-/// The reader of the output is gone.
+/// The output cannot be written any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the output is closed")]
-pub struct Closed;
+pub struct Closed {
+    /// Why, such as a full disk; `None` if its reader is gone.
+    pub cause: Option<Errno>,
+}
 
 /// The destination of output.
 #[derive(Debug)]
 pub struct Screen {
     chunks: mpsc::Sender<(Output, Bytes)>,
     ended: oneshot::Receiver<Result<(), Closed>>,
+    /// Set before the receiver of the chunks is dropped.
+    failed: Arc<OnceLock<Closed>>,
 }
 
 impl Screen {
@@ -34,6 +40,8 @@ impl Screen {
     pub fn write_to(stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<Self> {
         let (chunks, mut received) = mpsc::channel::<(Output, Bytes)>(16);
         let (end, ended) = oneshot::channel();
+        let failed = Arc::new(OnceLock::new());
+        let own = Arc::clone(&failed);
         std::thread::Builder::new().name("screen".to_owned()).spawn(move || {
             let mut outcome = Ok(());
             while let (Ok(()), Some((output, bytes))) = (outcome, received.blocking_recv()) {
@@ -42,28 +50,32 @@ impl Screen {
                     Output::Stderr => write_all(stderr.as_fd(), &bytes),
                 };
             }
+            if let Err(closed) = outcome {
+                own.get_or_init(|| closed);
+            }
             // The receiver is gone if the user detached.
             end.send(outcome).ok();
         })?;
-        Ok(Self { chunks, ended })
+        Ok(Self { chunks, ended, failed })
     }
 
     /// Creates a screen that writes to a channel.
     pub fn to_channel(chunks: mpsc::Sender<(Output, Bytes)>) -> Self {
         let (end, ended) = oneshot::channel();
         end.send(Ok(())).ok();
-        Self { chunks, ended }
+        Self { chunks, ended, failed: Arc::default() }
     }
 
     /// Queues output, and waits while the queue is full.
     pub async fn write(&self, output: Output, bytes: Bytes) -> Result<(), Closed> {
-        if self.chunks.send((output, bytes)).await.is_ok() { Ok(()) } else { Err(Closed) }
+        let sent = self.chunks.send((output, bytes)).await;
+        sent.map_err(|_closed| self.failed.get().copied().unwrap_or(Closed { cause: None }))
     }
 
     /// Waits until everything is written.
     pub async fn finish(self) -> Result<(), Closed> {
         drop(self.chunks);
-        self.ended.await.unwrap_or(Err(Closed))
+        self.ended.await.unwrap_or(Err(Closed { cause: None }))
     }
 }
 
@@ -77,10 +89,12 @@ fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Closed> {
                 if let Err(cause) = poll(&mut room, None)
                     && cause != Errno::INTR
                 {
-                    return Err(Closed);
+                    return Err(Closed { cause: Some(cause) });
                 }
             }
-            Err(_gone) => return Err(Closed),
+            // A terminal that was closed is no error of this machine either.
+            Err(Errno::PIPE | Errno::IO) => return Err(Closed { cause: None }),
+            Err(cause) => return Err(Closed { cause: Some(cause) }),
         }
     }
     Ok(())
@@ -113,6 +127,18 @@ mod tests {
         let screen = Screen::write_to(out, err).expect("a thread");
         let chunk = Bytes::from_static(b"lost");
         while screen.write(Output::Stdout, chunk.clone()).await.is_ok() {}
-        assert_eq!(screen.finish().await, Err(Closed));
+        assert_eq!(screen.write(Output::Stdout, chunk).await, Err(Closed { cause: None }));
+        assert_eq!(screen.finish().await, Err(Closed { cause: None }));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_reported_with_its_cause() {
+        let full = || OwnedFd::from(std::fs::File::create("/dev/full").expect("the device"));
+        let screen = Screen::write_to(full(), full()).expect("a thread");
+        let chunk = Bytes::from_static(b"lost");
+        while screen.write(Output::Stdout, chunk.clone()).await.is_ok() {}
+        let closed = Err(Closed { cause: Some(Errno::NOSPC) });
+        assert_eq!(screen.write(Output::Stdout, chunk).await, closed);
+        assert_eq!(screen.finish().await, closed);
     }
 }

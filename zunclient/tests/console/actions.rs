@@ -1,5 +1,6 @@
 //! `zun action`: the requests to the service, and what is shown of its answers.
 
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -23,6 +24,12 @@ async fn zun(service: &Service, words: &[&str]) -> (Option<i32>, String) {
 
 const START: &str = "2026-11-29T06:00:01.250000";
 const END: Option<&str> = Some("2026-11-29T06:00:03.500000");
+
+/// A time as the API writes those of operations.
+pub(crate) fn minutes_ago(minutes: i64) -> String {
+    let time = Utc::now().naive_utc() - TimeDelta::seconds(minutes * 60 + 5);
+    time.format("%Y-%m-%dT%H:%M:%S%.6f").to_string()
+}
 
 fn action(action: &str, finish_time: Option<&str>, message: Option<&str>) -> Value {
     json!({
@@ -57,19 +64,22 @@ async fn showing(
 
 #[tokio::test]
 async fn the_list_shows_which_operations_are_open_and_why_others_failed() {
-    let actions = json!([
+    let mut actions = [
         action("delete", None, None),
         action("pause", END, Some("Cannot pause it in Stopped state.")),
         action("create", END, None),
-    ]);
+    ];
+    for action in &mut actions {
+        action["start_time"] = json!(minutes_ago(2));
+    }
     let service = Service::start(move |_ask| (200, json!({ "containerActions": actions }))).await;
     let (code, shown) = zun(&service, &["action", "list", "test"]).await;
     assert_eq!(code, Some(0), "{shown}");
     insta::assert_snapshot!(shown, @r"
-    ACTION  REQUEST ID                                START TIME           FINISH TIME          MESSAGE
-    delete  req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11  2026-11-29 06:00:01  open
-    pause   req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11  2026-11-29 06:00:01  2026-11-29 06:00:03  Cannot pause it in Stopped state.
-    create  req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11  2026-11-29 06:00:01  2026-11-29 06:00:03
+    ACTION  REQUEST ID                                STARTED        OUTCOME
+    delete  req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11  2 minutes ago  open
+    pause   req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11  2 minutes ago  Cannot pause it in Stopped state.
+    create  req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11  2 minutes ago  done
     ");
     let lines: Vec<_> = service.requests().iter().map(ServiceRequest::line).collect();
     assert_eq!(lines, ["GET /v1/containers/test/container_actions"]);

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use zun_common::shutdown::Tasks;
 
+use crate::actions::minutes_ago;
 use crate::fake::service::{ID, Service};
 use crate::lists::{piped, shown};
 use crate::run::container;
@@ -105,9 +106,8 @@ async fn ended() -> Service {
         }
         if target.ends_with("/container_actions") {
             let action = json!({ "action": "start", "container_uuid": ID, "user_id": "u",
-                "request_id": "req-1", "project_id": "p", "message": null,
-                "start_time": "2026-11-29T06:00:01.000000",
-                "finish_time": "2026-11-29T06:00:02.000000" });
+                "request_id": "req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11", "project_id": "p", "message": null,
+                "start_time": minutes_ago(5), "finish_time": minutes_ago(5) });
             return (200, json!({ "containerActions": [action] }));
         }
         if target.ends_with("/logs") {
@@ -124,11 +124,14 @@ async fn ended() -> Service {
 async fn why_shows_the_end_the_operations_the_output_and_the_next_command() {
     let service = ended().await;
     insta::assert_snapshot!("why", shown(&service, &["why", "web"], 80).await);
+    insta::assert_snapshot!("why_at_200_columns", shown(&service, &["why", "web"], 200).await);
+    let (_, text, _) = piped(&service, &["why", "web"]).await;
+    insta::assert_snapshot!("why_in_a_pipe", text);
     let (code, json, _) = piped(&service, &["why", "web", "-o", "json"]).await;
     assert_eq!(code, Some(0));
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["runs"][0]["reason"], "out_of_memory");
-    assert_eq!(json["actions"][0]["request_id"], "req-1");
+    assert_eq!(json["actions"][0]["request_id"], "req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11");
     assert_eq!(json["next"][1], "zun start web");
     let missing = Service::start(|_ask| error(404, "Container nope could not be found.")).await;
     let (code, _, message) = piped(&missing, &["why", "nope"]).await;

@@ -30,6 +30,8 @@ async fn every_format_shows_the_list_of_containers() {
         ("{{.Names}}\\t{{.State}}", "web\tRunning\njob, \"2\"\tStopped\nbroken\tError\n"),
         ("{{.Name}} {{.Status}}{{.Label \"tier\"}}", "web Up 2 minutes (healthy)web\n"),
         ("table {{.ID}}\\t{{.Host}}", "ID            HOST\n1b06f2a4-7c4  compute1\n"),
+        (r#"{{.Name}}{{range split .Labels ","}} <{{.}}>{{end}}"#, "web <tier=web>\n"),
+        (r#"{{if eq .State "Running"}}{{.ID}}{{else}}-{{end}}"#, "1b06f2a4-7c4\n-\n-\n"),
         ("{{json .Labels}} {{.ExitCode}}", "\"tier=web\" \n\"\" 3\n\"\" \n"),
     ] {
         for flag in ["--format", "-o", "-f"] {
@@ -61,7 +63,8 @@ async fn json_has_units_in_its_keys_and_times_with_their_zone() {
         if ask.target.ends_with("/runs") {
             return (200, json!({ "runs": [] }));
         }
-        let fields = json!({ "memory": "128", "disk": 2, "created_at": "2026-11-29 06:00:01.5",
+        let fields = json!({ "memory": "128", "disk": 2,
+            "restart_policy": { "Name": "on-failure", "MaximumRetryCount": "2" }, "created_at": "2026-11-29 06:00:01.5",
             "links": [{ "href": "http://127.0.0.1", "rel": "self" }] });
         (200, container("Running", &fields))
     })
@@ -86,6 +89,10 @@ async fn json_has_units_in_its_keys_and_times_with_their_zone() {
     assert_eq!(text, "Running\n1.0\n");
     let text = output(&service, &["inspect", "--format", "{{.Status}} {{.State}}", "test"]).await;
     assert_eq!(text, "Running Running\n");
+    let range =
+        "{{range $name, $value := .RestartPolicy}}{{$name}}={{$value}};{{end}}{{if .Host}}y{{end}}";
+    let text = output(&service, &["inspect", "--format", range, "test"]).await;
+    assert_eq!(text, "MaximumRetryCount=2;Name=on-failure;\n");
 }
 
 #[tokio::test]
@@ -100,9 +107,9 @@ async fn a_wrong_format_names_what_can_be_used() {
     let (code, message) = refusal(&service, &["list", "-c", "hots", "-f", "csv"]).await;
     assert_eq!(code, Some(1));
     assert!(message.contains("did you mean .Host?"), "{message}");
-    let (code, message) = refusal(&service, &["list", "--format", "{{range .}}{{end}}"]).await;
+    let (code, message) = refusal(&service, &["list", "--format", "{{range .Labels}}x"]).await;
     assert_eq!(code, Some(2));
-    assert!(message.contains("no function `range`"), "{message}");
+    assert!(message.contains("without {{end}}"), "{message}");
 }
 
 #[tokio::test]

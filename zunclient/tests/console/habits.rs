@@ -52,11 +52,21 @@ async fn a_stop_of_a_stopped_container_and_a_start_of_a_running_one_do_nothing()
 #[tokio::test]
 async fn a_forced_removal_of_a_missing_container_succeeds() {
     let service = service("Running").await;
-    let (code, _, message) = piped(&service, &["rm", "-f", "wbe"]).await;
-    assert_eq!(code, Some(0));
-    assert!(message.starts_with("zun: Container wbe could not be found."), "{message}");
+    let (code, text, message) = piped(&service, &["rm", "-f", "-v", "wbe"]).await;
+    assert_eq!((code, text.as_str()), (Some(0), ""));
+    assert!(message.starts_with("zun: wbe: Container wbe could not be found."), "{message}");
+    let (code, text, _) = piped(&service, &["rm", "-f", "wbe", "-o", "json"]).await;
+    assert_eq!((code, text.as_str()), (Some(0), "[]\n"));
     let (code, _, _) = piped(&service, &["rm", "wbe"]).await;
     assert_eq!(code, Some(1));
+    for kind in ["volume", "network"] {
+        let missing = Service::start(|_ask| (404, Value::Null)).await;
+        for (force, wanted) in [(&["-f"][..], 0), (&["--force"], 0), (&[], 1)] {
+            let words = [&[kind, "rm", "wbe"], force].concat();
+            let (code, text, _) = piped(&missing, &words).await;
+            assert_eq!((code, text.as_str()), (Some(wanted), ""), "{words:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -96,10 +106,16 @@ async fn flags_have_dockers_forms() {
     );
     let ask = request(&["--interactive=true", "--read-only=1", "--tty=false", "--rm=false"]).await;
     assert!(ask.interactive && ask.read_only && !ask.tty && !ask.auto_remove);
-    let (code, _, message) =
-        piped(&service("Created").await, &["create", "--tty=maybe", "x"]).await;
-    assert_eq!(code, Some(2));
-    assert!(message.contains("maybe"), "{message}");
+    let ask = request(&["-it=false", "--read-only"]).await;
+    assert!(ask.interactive && ask.read_only && !ask.tty);
+    let ask = request(&["-i=false", "-t=true", "--net=back", "-c", "512"]).await;
+    assert!(!ask.interactive && ask.tty);
+    assert_eq!((ask.nets[0].network.as_str(), ask.engine_options.cpu_shares), ("back", Some(512)));
+    for wrong in ["--tty=maybe", "-it=maybe"] {
+        let (code, _, message) = piped(&service("Created").await, &["create", wrong, "x"]).await;
+        assert_eq!(code, Some(2), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
 }
 
 #[tokio::test]
@@ -126,6 +142,25 @@ async fn options_after_the_image_are_explained_and_nothing_is_left() {
     let (_, _, message) = piped(&service, &["run", "-d", "cirros", "--no-such-option"]).await;
     assert!(!message.contains("before the image"), "{message}");
     assert!(!lines(&service).iter().any(|line| line.starts_with("DELETE ")), "it is kept");
+}
+
+#[tokio::test]
+async fn a_command_on_a_stopped_container_says_to_start_it_first() {
+    let service = Service::start(|ask| match ask.method.as_str() {
+        "POST" => {
+            let title = "Cannot execute container web in Stopped state";
+            let error = json!({ "status": 409, "code": "", "title": title, "detail": title,
+                "request_id": "req-fake", "links": [] });
+            (409, json!({ "errors": [error] }))
+        }
+        _ => (200, container("Stopped", &json!({ "name": "web" }))),
+    })
+    .await;
+    let (code, _, message) = piped(&service, &["exec", "web", "true"]).await;
+    assert_eq!(code, Some(125));
+    let expected = "zun: Cannot execute container web in Stopped state; \
+                    start it first: zun start web (request req-fake)\n";
+    assert_eq!(message, expected);
 }
 
 #[tokio::test]

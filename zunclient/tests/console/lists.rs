@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use zun_common::api::v1::time;
 
-use crate::fake::service::{Service, ServiceRequest};
+use crate::fake::service::{EVENTS, Service, ServiceRequest};
 use crate::pty::Pty;
 use crate::run::container;
 
@@ -73,11 +74,13 @@ pub(crate) async fn piped(service: &Service, words: &[&str]) -> (Option<i32>, St
     (ended.status.code(), text(ended.stdout), text(ended.stderr))
 }
 
-fn terminal(service: &Service, words: &[&str], size: (u16, u16), term: &str) -> Pty {
+pub(crate) fn terminal(service: &Service, words: &[&str], size: (u16, u16), term: &str) -> Pty {
     let environment = [("OS_ENDPOINT", endpoint(service).as_str()), ("OS_AUTH_TYPE", "none")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    // `term` may be followed by more variables.
     let term = format!("TERM={term}");
-    let arguments = [&[term.as_str(), env!("CARGO_BIN_EXE_zun")], words].concat();
+    let variables: Vec<&str> = term.split(' ').collect();
+    let arguments = [variables.as_slice(), &[env!("CARGO_BIN_EXE_zun")], words].concat();
     Pty::spawn("env", &arguments, &environment, size)
 }
 
@@ -133,7 +136,7 @@ async fn a_list_asks_for_no_more_than_it_prints() {
     assert_eq!(text, "1b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a11\n");
     let (_, text, _) = piped(&service, &["ps", "-n", "1", "-q", "--filter", "name~=jo"]).await;
     assert_eq!(text, "2b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a22\n");
-    let (_, text, _) = piped(&service, &["ps", "-aq", "--sort", "name:desc"]).await;
+    let (_, text, _) = piped(&service, &["ps", "-aq", "-n", "-1", "--sort", "name:desc"]).await;
     assert_eq!(text.lines().count(), 3);
     let lines: Vec<_> = service.requests().iter().map(ServiceRequest::line).collect();
     assert_eq!(
@@ -158,6 +161,11 @@ async fn filters_select_by_name_label_status_image_host_and_age() {
         (&["host=compute2"], &["job"]),
         (&["image=cirros", "name~=o"], &["job", "broken"]),
         (&["since=broken"], &["web", "job"]),
+        (&["before=broken"], &[]),
+        (&["ancestor=cirros"], &["job", "broken"]),
+        (&["exited=3"], &["job"]),
+        (&["health=healthy"], &["web"]),
+        (&["id=1b06", "id=3B06"], &["web", "broken"]),
     ] {
         let flags = filters.iter().flat_map(|filter| ["--filter", filter]);
         let words: Vec<&str> = ["list"].into_iter().chain(flags).collect();
@@ -174,18 +182,14 @@ async fn filters_select_by_name_label_status_image_host_and_age() {
 #[tokio::test]
 async fn a_watched_list_is_redrawn_when_it_changes_and_leaves_the_terminal_clean() {
     let changed = Arc::new(AtomicBool::new(false));
-    let now = Arc::clone(&changed);
-    let all = containers();
-    let service = Service::start(move |_ask| {
-        let end = if now.load(Ordering::Relaxed) { 3 } else { 1 };
-        (200, json!({ "containers": all[..end], "next": null }))
-    })
-    .await;
+    let service = changing(&changed, EVENTS).await;
     let mut terminal = terminal(&service, &["list", "--watch"], (24, 80), "xterm");
     let modes = terminal.first_modes();
+    let news = Arc::clone(&service.news);
     tokio::task::spawn_blocking(move || {
         terminal.shows("web");
         changed.store(true, Ordering::Relaxed);
+        news.notify_one();
         terminal.shows("broken");
         terminal.types("\x03");
         assert_eq!(terminal.exit(), 130);
@@ -198,20 +202,101 @@ async fn a_watched_list_is_redrawn_when_it_changes_and_leaves_the_terminal_clean
     .expect("the list follows");
 }
 
+/// A service whose list has one container, and three once it has changed. It answers requests for events with this status.
+async fn changing(changed: &Arc<AtomicBool>, events: u16) -> Service {
+    let (now, all) = (Arc::clone(changed), containers());
+    Service::start(move |ask| {
+        if ask.target.starts_with("/v1/events") {
+            let event = json!({ "time": "2026-11-29T18:00:00Z", "type": "container",
+                "action": "create", "actor": { "id": "1", "attributes": {} }, "project_id": "p" });
+            return (events, event);
+        }
+        let end = if now.load(Ordering::Relaxed) { 3 } else { 1 };
+        (200, json!({ "containers": all[..end], "next": null }))
+    })
+    .await
+}
+
 #[tokio::test]
-async fn a_full_disk_is_an_error() {
-    let service = listing(containers()).await;
+async fn a_watched_list_follows_the_events_of_containers_and_manages_without_them() {
+    for (events, note) in [(EVENTS, ""), (404, "no events, so the list is read every second: ")] {
+        let changed = Arc::new(AtomicBool::new(false));
+        let service = changing(&changed, events).await;
+        let words = ["list", "--watch", "--all-projects", "--format", "name"];
+        let mut child = Command::new(env!("CARGO_BIN_EXE_zun"))
+            .args(words)
+            .env_clear()
+            .env("OS_ENDPOINT", endpoint(&service))
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        assert_eq!(lines.next_line().await.expect("text").as_deref(), Some("web"));
+        changed.store(true, Ordering::Relaxed);
+        service.news.notify_one();
+        // The list again, as it is now.
+        assert_eq!(lines.next_line().await.expect("text").as_deref(), Some("web"));
+        if !note.is_empty() {
+            let mut warnings = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+            let warning = warnings.next_line().await.expect("text").unwrap_or_default();
+            assert!(warning.starts_with(&format!("zun: {note}")), "{warning}");
+        }
+        let asked: Vec<String> = service.requests().iter().map(ServiceRequest::line).collect();
+        let wanted =
+            "GET /v1/events?filters=%7B%22type%22%3A%5B%22container%22%5D%7D&all_projects=true";
+        assert!(asked.iter().any(|line| line == wanted), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_terminal_that_cannot_move_its_cursor_gets_plain_lines() {
+    let changed = Arc::new(AtomicBool::new(true));
+    let service = changing(&changed, EVENTS).await;
+    let mut terminal = terminal(&service, &["list", "--watch"], (24, 80), "dumb");
+    let text = tokio::task::spawn_blocking(move || {
+        terminal.shows("broken");
+        terminal.types("\x03");
+        assert_eq!(terminal.exit(), 130);
+        terminal.transcript()
+    });
+    let text = text.await.expect("it ends");
+    assert!(!text.contains('\x1b'), "{text:?}");
+}
+
+/// Runs `zun` with a full disk as stdout, and returns its exit code and message.
+pub(crate) async fn with_full_disk(service: &Service, words: &[&str]) -> (Option<i32>, String) {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("the device");
     let ended = Command::new(env!("CARGO_BIN_EXE_zun"))
-        .arg("list")
+        .args(words)
         .env_clear()
-        .env("OS_ENDPOINT", endpoint(&service))
+        .env("OS_ENDPOINT", endpoint(service))
         .stdout(full)
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("the binary runs");
     let ended = ended.wait_with_output().await.expect("it ends");
-    let message = String::from_utf8(ended.stderr).expect("text");
-    assert_eq!(ended.status.code(), Some(1), "{message}");
-    assert!(message.starts_with("zun: cannot write the output: "), "{message}");
+    (ended.status.code(), String::from_utf8(ended.stderr).expect("text"))
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error() {
+    let service = listing(containers()).await;
+    for words in [
+        &["list"][..],
+        &["list", "-q"],
+        &["list", "-o", "json"],
+        &["list", "--format", "{{.ID}}"],
+        &["show", "web"],
+        &["update", "--cpu", "1", "web"],
+        &["completion", "bash"],
+        &["--help"],
+        &["help", "run"],
+        &["--version"],
+    ] {
+        let (code, message) = with_full_disk(&service, words).await;
+        assert_eq!(code, Some(1), "{words:?}: {message}");
+        assert!(message.starts_with("zun: cannot write the output: "), "{words:?}: {message}");
+    }
 }

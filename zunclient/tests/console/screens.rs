@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::actions::minutes_ago;
 use crate::fake::service::{Service, ServiceRequest};
-use crate::lists::{piped, shown};
+use crate::lists::{piped, shown, terminal};
 use crate::run::container;
 
 fn host(name: &str, state: &str) -> Value {
@@ -39,9 +40,89 @@ async fn service() -> Service {
                 "MEM LIMIT(MiB)": 512.0, "MEM %": 19.6, "BLOCK I/O(B)": "1024/2048",
                 "NET I/O(B)": "4096/8192" }),
         ),
+        "/v1/services" => (200, json!({ "services": [
+            agent("compute1", Value::Null, Value::Null),
+            agent("compute2", json!("a disk is being replaced, back on Monday"),
+                json!("cannot reach 10.0.0.2:2376: connection refused")),
+        ] })),
+        path if path.ends_with("/container_actions") => (
+            200,
+            json!({ "containerActions": [operation("stop", json!("The host did not begin it in time.")),
+                operation("create", Value::Null)] }),
+        ),
+        "/v1/sessions" => (200, json!({ "sessions": [session()], "silent_hosts": [] })),
+        "/v1/registries" => (200, json!({ "registries": [registry()], "next": null })),
+        path if path.ends_with("/runs") => (200, json!({ "runs": [] })),
         _ => (200, container("Running", &json!({ "name": "web" }))),
     })
     .await
+}
+
+fn agent(host: &str, reason: Value, trouble: Value) -> Value {
+    json!({ "id": 1, "host": host, "binary": "zun-compute", "state": "up",
+        "disabled": !reason.is_null(), "disabled_reason": reason, "forced_down": false,
+        "last_seen_up": "2026-11-29 15:00:00", "created_at": "2026-11-29 15:00:00",
+        "updated_at": "2026-11-29 15:00:00", "report_count": 7, "availability_zone": "nova",
+        "console_trouble": trouble })
+}
+
+fn operation(action: &str, message: Value) -> Value {
+    json!({ "action": action, "container_uuid": "u", "user_id": "u", "project_id": "p",
+        "request_id": "req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11", "message": message,
+        "start_time": minutes_ago(3), "finish_time": minutes_ago(3) })
+}
+
+fn session() -> Value {
+    json!({ "id": "12-Kq3ZxY", "container": "1b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a11",
+        "container_name": "web", "exec_id": null, "mode": "rw", "connected": true,
+        "since": "2026-11-29T15:00:00Z", "grant": "grant-5c2d8a4e", "host": "compute1", "tty": true,
+        "stdin_bytes": 5, "stdout_bytes": 1000, "stderr_bytes": 0 })
+}
+
+fn registry() -> Value {
+    json!({ "uuid": "7b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a77", "name": "work", "links": [],
+        "domain": "registry.example.com:5000", "username": "ann", "password": "********", "project_id": "p",
+        "user_id": "u", "created_at": "2026-11-29 15:00:00", "updated_at": "2026-11-29 15:00:00" })
+}
+
+#[tokio::test]
+async fn help_and_errors_fit_each_terminal_and_are_the_same_in_a_pipe() {
+    let service = service().await;
+    for (name, words) in [("help", &["--help"][..]), ("help_list", &["list", "--help"])] {
+        for columns in [80, 200] {
+            let text = shown(&service, words, columns).await;
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+            assert!(widest <= usize::from(columns).min(100), "{text}");
+            insta::assert_snapshot!(format!("{name}_at_{columns}_columns"), text);
+        }
+        let (code, text, _) = piped(&service, words).await;
+        assert_eq!(code, Some(0));
+        insta::assert_snapshot!(format!("{name}_in_a_pipe"), text);
+    }
+    let refusing = refusing().await;
+    for words in FAILING {
+        let (code, _, in_a_pipe) = piped(&refusing, words).await;
+        for columns in [80, 200] {
+            let mut terminal = terminal(&refusing, words, (24, columns), "xterm");
+            let end = move || (terminal.exit(), terminal.transcript());
+            let (on_terminal, text) = tokio::task::spawn_blocking(end).await.expect("it ends");
+            assert_eq!(Some(on_terminal), code, "{words:?}");
+            assert_eq!(text.replace("\r\n", "\n"), in_a_pipe, "{words:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_terminal_gets_colours_unless_it_is_dumb_or_they_are_unwanted() {
+    let service = service().await;
+    for words in [&["show", "web"][..], &["why", "web"]] {
+        for (term, coloured) in [("xterm", true), ("xterm NO_COLOR=1", false), ("dumb", false)] {
+            let mut terminal = terminal(&service, words, (24, 80), term);
+            let end = move || (terminal.exit(), terminal.transcript());
+            let (_, text) = tokio::task::spawn_blocking(end).await.expect("it ends");
+            assert_eq!(text.contains("\x1b["), coloured, "{words:?} {term}: {text}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -51,6 +132,10 @@ async fn processes_usage_and_hosts_fit_each_terminal_and_are_whole_in_a_pipe() {
         ("top", &["top", "web"][..]),
         ("stats", &["stats", "--no-stream", "web"]),
         ("hosts", &["host", "list"]),
+        ("services", &["service", "list"]),
+        ("actions", &["action", "list", "web"]),
+        ("sessions", &["sessions"]),
+        ("registries", &["registry", "list"]),
     ] {
         for columns in [80, 200] {
             let text = shown(&service, words, columns).await;
@@ -132,19 +217,23 @@ async fn refusing() -> Service {
     .await
 }
 
+/// Command lines that fail.
+const FAILING: [&[&str]; 8] = [
+    &["show", "nothing"],
+    &["rm", "web"],
+    &["list", "--status", "runnin"],
+    &["list", "--format", "jsom"],
+    &["run", "cirros", "--name", "x"],
+    &["run", "-m", "1x", "cirros"],
+    &["rnu", "cirros"],
+    &["images"],
+];
+
 #[tokio::test]
 async fn errors_say_what_failed_why_and_what_to_do_next() {
     let service = refusing().await;
     let mut shown_errors = String::new();
-    for words in [
-        &["show", "nothing"][..],
-        &["rm", "web"],
-        &["list", "--status", "runnin"],
-        &["list", "--format", "jsom"],
-        &["run", "cirros", "--name", "x"],
-        &["run", "-m", "1x", "cirros"],
-        &["rnu", "cirros"],
-    ] {
+    for words in FAILING {
         let (code, _, in_a_pipe) = piped(&service, words).await;
         let _ok = write!(
             shown_errors,

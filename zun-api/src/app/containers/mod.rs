@@ -69,7 +69,7 @@ pub(super) struct Placed {
 }
 
 impl App {
-    /// Finds a container by id, name, or a unique beginning of its id. Containers that the caller may not see are not
+    /// Finds a container by id, name, or a unique beginning of its id or of the one that Docker gave it. Containers that the caller may not see are not
     /// found.
     pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
         let (own, visible, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
@@ -131,17 +131,24 @@ impl App {
     }
 }
 
-/// The most containers that an error names.
+/// The most things that an error names.
 const CANDIDATES: usize = 5;
 
+/// The error of the beginning of several ids. Names them, as far as there are not too many.
+pub(in crate::app) fn several_begin_so(
+    what: &'static str,
+    beginning: &str,
+    mut named: impl Iterator<Item = String>,
+) -> AppError {
+    let first: Vec<String> = named.by_ref().take(CANDIDATES).collect();
+    let others = if named.next().is_some() { " and others" } else { "" };
+    let candidates = format!("{}{others}", first.join(", "));
+    AppError::AmbiguousId { what, beginning: beginning.to_owned(), candidates }
+}
+
 fn ambiguous_id(ident: &Ident, found: &[Record]) -> AppError {
-    let named =
-        found.iter().take(CANDIDATES).map(|record| format!("{} ({})", record.id, record.spec.name));
-    let mut candidates = named.collect::<Vec<_>>().join(", ");
-    if found.len() > CANDIDATES {
-        candidates.push_str(" and others");
-    }
-    AppError::AmbiguousId { beginning: ident.0.clone(), candidates }
+    let named = found.iter().map(|record| format!("{} ({})", record.id, record.spec.name));
+    several_begin_so("containers", &ident.0, named)
 }
 
 /// Looks up the id first, then the name, then the beginning of an id, and the caller's own containers before others.

@@ -71,7 +71,11 @@ pub(crate) fn by_name(conn: &mut Conn, scope: &Scope, name: &str) -> Result<Vec<
     read(scoped(scope).filter(dsl::name.eq(name.to_owned())).limit(2), conn)
 }
 
-/// At most `limit` containers whose id begins with this text; none if no id can begin so.
+/// The length of Docker's ids.
+const LONGEST_ENGINE_ID: usize = 64;
+
+/// At most `limit` containers whose id, or the id that their engine gave them, begins with this text; none if no id can
+/// begin so.
 pub(crate) fn by_id_beginning(
     conn: &mut Conn,
     scope: &Scope,
@@ -79,12 +83,14 @@ pub(crate) fn by_id_beginning(
     limit: usize,
 ) -> Result<Vec<Record>, DbError> {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-');
-    if text.is_empty() || text.len() > 36 || !text.bytes().all(is_digit) {
+    if text.is_empty() || text.len() > LONGEST_ENGINE_ID || !text.bytes().all(is_digit) {
         return Ok(Vec::new());
     }
-    // A range of the index on the id: `g` comes after every character of an id.
-    let beyond = format!("{text}g");
-    let found = scoped(scope).filter(dsl::uuid.ge(text.to_owned()).and(dsl::uuid.lt(beyond)));
+    // Ranges of the indexes on the ids: `g` comes after every character of an id.
+    let (from, beyond) = (text.to_owned(), format!("{text}g"));
+    let by_own = dsl::uuid.ge(from.clone()).and(dsl::uuid.lt(beyond.clone()));
+    let by_engines = dsl::engine_id.ge(from).and(dsl::engine_id.lt(beyond));
+    let found = scoped(scope).filter(by_own.nullable().or(by_engines));
     read(found.order(dsl::uuid).limit(i64::try_from(limit).unwrap_or(i64::MAX)), conn)
 }
 

@@ -50,7 +50,18 @@ _zun() {
 }
 if [ "$funcstack[1]" = "_zun" ]; then _zun "$@"; else compdef _zun zun; fi"#;
 
-const FISH: &str = r"complete -c zun -a '(zun __complete -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'";
+const FISH: &str = r#"function __zun_complete
+  set -l words (commandline -opc)
+  set -e words[1]
+  set -l current (commandline -ct)
+  set -l found (zun __complete -- $words "$current" 2>/dev/null)
+  if set -q found[1]
+    printf '%s\n' $found
+  else
+    __fish_complete_path "$current"
+  end
+end
+complete -c zun -f -a '(__zun_complete)'"#;
 
 impl Completion {
     /// Prints the script. Needs no settings.

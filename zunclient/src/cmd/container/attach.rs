@@ -128,9 +128,14 @@ async fn find(context: &Context, id: &str) -> Result<v1::session::Session, Failu
         (None, _) => Err(Failure::new(format!(
             "no session has an ID that begins with `{id}`; `zun sessions` shows them"
         ))),
-        (Some(_), false) => Err(Failure::new(format!(
-            "several sessions have IDs that begin with `{id}`; use more characters"
-        ))),
+        (Some(last), false) => {
+            let all = found.iter().chain([&last]);
+            let named = all.map(|session| format!("{} ({})", session.id, session.container_name));
+            Err(Failure::new(format!(
+                "several sessions have IDs that begin with `{id}`: {}; use more characters",
+                named.collect::<Vec<_>>().join(", ")
+            )))
+        }
     }
 }
 

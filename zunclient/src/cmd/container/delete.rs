@@ -8,7 +8,6 @@ use crate::api;
 use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out;
 
 /// Remove containers
 #[derive(Debug, Args)]
@@ -17,6 +16,7 @@ Examples:
   zun delete test
   zun delete --stop web1 web2   Stop and remove both
   zun rm --force test           Kill and remove it (administrators)")]
+#[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
 pub(in crate::cmd) struct Delete {
     /// Kill running containers first (administrators only)
     #[arg(short, long, conflicts_with = "stop")]
@@ -24,6 +24,9 @@ pub(in crate::cmd) struct Delete {
     /// Stop running containers first, with SIGKILL after their stop timeout
     #[arg(short, long)]
     stop: bool,
+    /// No effect: volumes without a name are always removed with their container
+    #[arg(short, long, hide = true)]
+    volumes: bool,
     /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
@@ -38,14 +41,8 @@ impl Delete {
         };
         for_each(context, &self.containers, async |name: String| {
             // The name may be taken again at once, so the UUID is used.
-            let was = match context.api.show(&name).await {
-                // As with Docker, the goal is reached.
-                Err(missing) if self.force && missing.is_not_found() => {
-                    out::notice(&Failure::from(missing).message.unwrap_or_default());
-                    return Ok(());
-                }
-                shown => shown?,
-            };
+            let was = context.api.show(&name).await;
+            let was = was.map_err(|error| Failure::unless_missing(error, self.force))?;
             let deleted = context.api.delete(&was.uuid.to_string(), how).await;
             deleted.map_err(|error| advised(error, (&name, &was, how)))?;
             // The service answers when the host has removed it. If that takes long or the host is down, the host
@@ -65,6 +62,5 @@ fn advised(error: api::ApiError, (name, was, how): (&str, &Container, api::Delet
         return failure;
     }
     let advice = format!("stop it first: zun delete --stop {name}, or --force (administrators)");
-    let message = failure.message.map(|message| format!("{message}; {advice}"));
-    Failure { message, ..failure }
+    failure.advise(&advice)
 }

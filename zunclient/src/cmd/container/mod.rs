@@ -33,7 +33,7 @@ pub(super) mod show;
 pub(super) mod start;
 pub(super) mod starting;
 pub(super) mod stats;
-mod status_words;
+pub(super) mod status_words;
 pub(super) mod stop;
 pub(super) mod top;
 pub(super) mod unpause;

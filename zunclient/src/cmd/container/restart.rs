@@ -1,8 +1,10 @@
 //! `zun restart`
 
 use clap::Args;
+use zun_common::status::Action;
 
 use super::goal::{Goal, reach, stop_timeout};
+use super::stop::ends;
 use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -17,6 +19,9 @@ pub(in crate::cmd) struct Restart {
     /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400)
     #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS")]
     time: Option<u32>,
+    /// Signal to send instead of the container's stop signal, such as SIGINT
+    #[arg(short, long, value_name = "SIGNAL")]
+    signal: Option<String>,
     /// Names or UUIDs of the containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
@@ -25,9 +30,17 @@ pub(in crate::cmd) struct Restart {
 impl Restart {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         for_each(context, &self.containers, async |name: String| {
-            let was = context.api.show(&name).await?;
-            context.api.act_with_grace(&was.uuid.to_string(), "reboot", self.time).await?;
-            reach(&context.api, &was, Goal::Started, stop_timeout(self.time)).await.map(drop)
+            let mut was = context.api.show(&name).await?;
+            let id = was.uuid.to_string();
+            let mut time = self.time;
+            if let Some(signal) = self.signal.as_ref().filter(|_| was.status.allows(Action::Kill)) {
+                // What goes on afterwards is killed.
+                ends(&context.api, (&was, signal), self.time).await?;
+                was = context.api.show(&id).await?;
+                time = Some(0);
+            }
+            context.api.act_with_grace(&id, "reboot", time).await?;
+            reach(&context.api, &was, Goal::Started, stop_timeout(time)).await.map(drop)
         })
         .await
     }

@@ -91,10 +91,7 @@ impl Run {
     /// Adds what the user probably did wrong.
     fn explained(&self, failure: Failure) -> Failure {
         let Some((image, word)) = self.container_flags.misplaced_option() else { return failure };
-        let message = failure.message.map(|message| {
-            format!("{message}; zun's options go before the image: zun run {word} … {image}")
-        });
-        Failure { message, ..failure }
+        failure.advise(&format!("zun's options go before the image: zun run {word} … {image}"))
     }
 
     async fn hold(

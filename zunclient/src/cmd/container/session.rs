@@ -251,7 +251,7 @@ impl Session<'_> {
                 ));
                 Ok(Exit::OK)
             }
-            Ended::OutputClosed => Ok(Exit::PIPE),
+            Ended::OutputClosed(closed) => Err(Unfinished::Later(closed.into())),
             Ended::Signal(number) => {
                 Err(Unfinished::Later(Failure::silent(Exit(number.exit_code()))))
             }
@@ -292,7 +292,7 @@ impl Session<'_> {
             Ended::Detached(_)
             | Ended::Signal(_)
             | Ended::ForcedOut(_)
-            | Ended::OutputClosed
+            | Ended::OutputClosed(_)
             | Ended::Closed(Closing { may_run: true, .. })
             | Ended::WithoutExitCode(Some(_)) => left_sessions.left(self.container),
             Ended::Exited(_) | Ended::Closed(_) | Ended::ExitedLinkLost(..) => {
@@ -367,7 +367,7 @@ pub(super) fn terminal(
         }
         (true | false, _) => size::none(),
     };
-    let link_status = if tty && stdio.stdout_is_terminal {
+    let link_status = if tty && stdio.stdout_is_terminal && !out::is_dumb() {
         LinkStatus::in_line(console_flags.escape.0.filter(|_| person))
     } else {
         LinkStatus::by_messages(person)

@@ -72,6 +72,9 @@ pub(super) fn summary(run: &Run) -> String {
     let Some(reason) = run.reason else { return began.unwrap_or_else(|| "begins".to_owned()) };
     let code = run.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
     let times = match (run.started_at, run.finished_at) {
+        (Some(began), Some(ended)) if began.date() == ended.date() => {
+            format!(", {} to {}", seconds(began), ended.format("%H:%M:%S"))
+        }
         (Some(began), Some(ended)) => format!(", {} to {}", seconds(began), seconds(ended)),
         (None, Some(ended)) => format!(", {}", seconds(ended)),
         (_, None) => String::new(),

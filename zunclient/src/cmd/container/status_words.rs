@@ -63,7 +63,7 @@ fn task_words(task: TaskState, status: Status) -> Option<String> {
 }
 
 /// Returns a rounded duration in Docker's words.
-pub(super) fn duration_words(time: TimeDelta) -> String {
+pub(in crate::cmd) fn duration_words(time: TimeDelta) -> String {
     let seconds = time.num_seconds().max(0);
     let minutes = seconds / 60;
     let hours = (seconds + 1800) / 3600;

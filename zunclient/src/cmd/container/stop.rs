@@ -58,7 +58,7 @@ impl Stop {
 }
 
 /// Sends a signal. Returns whether the container stops within the grace period.
-async fn ends(
+pub(super) async fn ends(
     api: &Client,
     (was, signal): (&Container, &str),
     grace: Option<u32>,

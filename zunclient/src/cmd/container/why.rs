@@ -14,7 +14,7 @@ use zun_common::status::{Action, EndReason, Health, Status};
 use super::logs::last_lines;
 use super::record::record;
 use super::show::summary;
-use super::status_words::status_words;
+use super::status_words::status_cell;
 use crate::cmd::{Context, Failure, action};
 use crate::exit::Exit;
 use crate::out::{Table, clean};
@@ -90,13 +90,14 @@ async fn output(context: &Context, name: &str) -> Result<String, String> {
 fn screen(known: &Known, render: impl Fn(&Table) -> String) -> String {
     let Known { container, runs, actions, output } = known;
     let mut facts = Table::properties();
+    let whole = format!("{} ({})", container.name, container.uuid);
+    facts.row(vec!["container".into(), whole.into()]);
+    facts.row(vec!["status".into(), status_cell(container, Utc::now().naive_utc())]);
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             facts.row(vec![name.into(), value.into()]);
         }
     };
-    fact("container", Some(format!("{} ({})", container.name, container.uuid)));
-    fact("status", Some(status_words(container, Utc::now().naive_utc())));
     fact("reason", container.status_reason.clone());
     if container.status == Status::Error {
         fact("detail", container.status_detail.clone());

@@ -12,7 +12,7 @@ use super::for_each::for_each;
 use super::select::Select;
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Table;
+use crate::out::{Column, Table, short_id};
 use password::PasswordFlags;
 
 /// Manage the project's logins to image registries
@@ -160,13 +160,20 @@ impl Registry {
 }
 
 fn table(registries: &[Shown]) -> Table {
-    let mut table = Table::new(vec!["uuid", "name", "domain", "username"]);
+    let mut table = Table::new(vec![
+        Column::whole("id"),
+        Column::firm("name"),
+        Column::firm("domain"),
+        "username".into(),
+        Column::wide("uuid"),
+    ]);
     for registry in registries {
         table.row(vec![
-            registry.uuid.to_string().into(),
+            short_id(&registry.uuid).into(),
             registry.name.clone().into(),
             registry.domain.clone().into(),
             registry.username.clone().into(),
+            registry.uuid.to_string().into(),
         ]);
     }
     table

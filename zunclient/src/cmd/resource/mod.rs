@@ -3,6 +3,7 @@
 mod network;
 mod volume;
 
+use clap::Args;
 use zun_common::api::v1::resource::Resource;
 use zun_common::resource::ResourceKind;
 
@@ -10,26 +11,59 @@ pub(super) use network::Network;
 pub(super) use volume::Volume;
 
 use super::for_each::for_each;
+use super::select::Select;
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, Table};
 
-async fn list(context: &Context, kind: ResourceKind, all_projects: bool) -> Result<Exit, Failure> {
+/// What to list.
+#[derive(Debug, Args)]
+struct ListFlags {
+    /// List those of all projects (administrators only)
+    #[arg(long)]
+    all_projects: bool,
+    /// Print only names
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    select: Select,
+}
+
+async fn list(context: &Context, kind: ResourceKind, flags: ListFlags) -> Result<Exit, Failure> {
+    let ListFlags { all_projects, quiet, select } = flags;
     let filters: Vec<_> =
         all_projects.then(|| ("all_projects", "true".to_owned())).into_iter().collect();
     let resources = context.api.resources(kind, &filters).await?;
-    context.printer.show(&resources, || table(&resources, kind))?;
+    let printer = select.printer(context);
+    if quiet {
+        let names: Vec<&str> = resources.iter().map(|one| one.name.as_str()).collect();
+        printer.keys(&names)?;
+    } else {
+        printer.show(&resources, || table(&resources, kind))?;
+    }
     Ok(Exit::OK)
 }
 
-async fn show(context: &Context, kind: ResourceKind, name: &str) -> Result<Exit, Failure> {
+async fn show(
+    context: &Context,
+    kind: ResourceKind,
+    (name, select): (&str, &Select),
+) -> Result<Exit, Failure> {
     let resource = context.api.resource(kind, name).await?;
-    context.printer.show(&resource, || Table::of_fields(&resource))?;
+    select.printer(context).show(&resource, || Table::of_fields(&resource))?;
     Ok(Exit::OK)
 }
 
-async fn delete(context: &Context, kind: ResourceKind, names: &[String]) -> Result<Exit, Failure> {
-    for_each(context, names, async |name| Ok(context.api.delete_resource(kind, &name).await?)).await
+async fn delete(
+    context: &Context,
+    kind: ResourceKind,
+    (names, force): (&[String], bool),
+) -> Result<Exit, Failure> {
+    for_each(context, names, async |name| {
+        let deleted = context.api.delete_resource(kind, &name).await;
+        deleted.map_err(|error| Failure::unless_missing(error, force))
+    })
+    .await
 }
 
 fn table(resources: &[Resource], kind: ResourceKind) -> Table {

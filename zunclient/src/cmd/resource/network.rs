@@ -4,6 +4,8 @@ use clap::{Args, Subcommand};
 use zun_common::api::v1::resource::CreateResource;
 use zun_common::resource::ResourceKind;
 
+use super::ListFlags;
+use crate::cmd::select::Select;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::Table;
@@ -59,11 +61,10 @@ struct Create {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  zun network list")]
+  zun network list -f value -c name -c host")]
 struct List {
-    /// List the networks of all projects (administrators only)
-    #[arg(long)]
-    all_projects: bool,
+    #[command(flatten)]
+    flags: ListFlags,
 }
 
 /// Show the details of a network
@@ -74,6 +75,8 @@ Example:
 struct Show {
     /// Name or UUID of the network
     network: String,
+    #[command(flatten)]
+    select: Select,
 }
 
 /// Delete networks
@@ -87,6 +90,9 @@ struct Delete {
     /// Names or UUIDs of the networks
     #[arg(required = true, value_name = "NETWORK")]
     networks: Vec<String>,
+    /// Succeed also if one does not exist
+    #[arg(short, long)]
+    force: bool,
 }
 
 impl Network {
@@ -99,9 +105,13 @@ impl Network {
                 context.printer.show(&network, || Table::of_fields(&network))?;
                 Ok(Exit::OK)
             }
-            Verb::List(List { all_projects }) => super::list(context, KIND, all_projects).await,
-            Verb::Show(Show { network }) => super::show(context, KIND, &network).await,
-            Verb::Delete(Delete { networks }) => super::delete(context, KIND, &networks).await,
+            Verb::List(List { flags }) => super::list(context, KIND, flags).await,
+            Verb::Show(Show { network, select }) => {
+                super::show(context, KIND, (&network, &select)).await
+            }
+            Verb::Delete(Delete { networks, force }) => {
+                super::delete(context, KIND, (&networks, force)).await
+            }
         }
     }
 }

@@ -4,6 +4,8 @@ use clap::{Args, Subcommand};
 use zun_common::api::v1::resource::CreateResource;
 use zun_common::resource::ResourceKind;
 
+use super::ListFlags;
+use crate::cmd::select::Select;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::Table;
@@ -51,11 +53,10 @@ struct Create {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  zun volume list")]
+  zun volume list -f value -c name -c host")]
 struct List {
-    /// List the volumes of all projects (administrators only)
-    #[arg(long)]
-    all_projects: bool,
+    #[command(flatten)]
+    flags: ListFlags,
 }
 
 /// Show the details of a volume
@@ -66,6 +67,8 @@ Example:
 struct Show {
     /// Name or UUID of the volume
     volume: String,
+    #[command(flatten)]
+    select: Select,
 }
 
 /// Delete volumes with their data
@@ -79,6 +82,9 @@ struct Delete {
     /// Names or UUIDs of the volumes
     #[arg(required = true, value_name = "VOLUME")]
     volumes: Vec<String>,
+    /// Succeed also if one does not exist
+    #[arg(short, long)]
+    force: bool,
 }
 
 impl Volume {
@@ -91,9 +97,13 @@ impl Volume {
                 context.printer.show(&volume, || Table::of_fields(&volume))?;
                 Ok(Exit::OK)
             }
-            Verb::List(List { all_projects }) => super::list(context, KIND, all_projects).await,
-            Verb::Show(Show { volume }) => super::show(context, KIND, &volume).await,
-            Verb::Delete(Delete { volumes }) => super::delete(context, KIND, &volumes).await,
+            Verb::List(List { flags }) => super::list(context, KIND, flags).await,
+            Verb::Show(Show { volume, select }) => {
+                super::show(context, KIND, (&volume, &select)).await
+            }
+            Verb::Delete(Delete { volumes, force }) => {
+                super::delete(context, KIND, (&volumes, force)).await
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use zun_common::shutdown::Tasks;
 
 /// The one container of the fake service.
@@ -12,6 +13,9 @@ pub(crate) const ID: &str = "5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6";
 
 /// The status of an answer that gets lost: the connection is closed instead.
 pub(crate) const DROP: u16 = 0;
+
+/// The status of an answer that is a stream: the body is an event, which is sent at each notification of the service.
+pub(crate) const EVENTS: u16 = 1;
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -34,6 +38,8 @@ impl ServiceRequest {
 /// A fake service.
 pub(crate) struct Service {
     pub(crate) port: u16,
+    /// Sends an event on the stream of events.
+    pub(crate) news: Arc<Notify>,
     requests: Arc<Mutex<Vec<ServiceRequest>>>,
 }
 
@@ -51,12 +57,14 @@ impl Service {
             answer(request)
         };
         let (own, noted) = (tasks.clone(), Arc::new(noted));
+        let news = Arc::new(Notify::new());
+        let sent = Arc::clone(&news);
         tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                own.spawn(serve(stream, Arc::clone(&noted)));
+                own.spawn(serve(stream, Arc::clone(&noted), Arc::clone(&sent)));
             }
         });
-        Self { port, requests }
+        Self { port, news, requests }
     }
 
     /// Returns the requests so far.
@@ -65,11 +73,19 @@ impl Service {
     }
 }
 
-async fn serve(stream: TcpStream, answer: Arc<impl Fn(ServiceRequest) -> (u16, Value)>) {
+async fn serve(
+    stream: TcpStream,
+    answer: Arc<impl Fn(ServiceRequest) -> (u16, Value)>,
+    news: Arc<Notify>,
+) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await {
         let (status, body) = answer(request);
         if status == DROP {
+            return;
+        }
+        if status == EVENTS {
+            stream_events(&mut stream, (&news, &body)).await;
             return;
         }
         let body = if status == 204 { String::new() } else { body.to_string() };
@@ -81,6 +97,18 @@ async fn serve(stream: TcpStream, answer: Arc<impl Fn(ServiceRequest) -> (u16, V
         );
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Streams an event for each notification, until the client leaves.
+async fn stream_events(stream: &mut BufReader<TcpStream>, (news, event): (&Notify, &Value)) {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let mut text = head.to_owned();
+    while stream.write_all(text.as_bytes()).await.is_ok() {
+        tokio::select! {
+            () = news.notified() => text = format!("id: 1\ndata: {event}\n\n"),
+            _left = stream.read_u8() => return,
         }
     }
 }

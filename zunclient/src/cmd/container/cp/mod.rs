@@ -224,7 +224,7 @@ pub(super) async fn to_stdout(context: &Context, source: &ContainerPath) -> Resu
             Err(error) => outcome = Err(Failure::new(link_lost_after(&error, count))),
         }
     }
-    screen.finish().await.map_err(|_reader_is_gone| Failure::silent(Exit::PIPE))?;
+    screen.finish().await?;
     outcome
 }
 

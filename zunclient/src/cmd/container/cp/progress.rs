@@ -1,10 +1,10 @@
-//! The progress of a copy on stderr: one line on a terminal, which disappears at the end, and nothing elsewhere. A
-//! process copies once.
+//! The progress of a copy on stderr: one line on a terminal, which disappears at the end, and elsewhere a line now and
+//! then. A process copies once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::out;
 
@@ -15,26 +15,59 @@ const RATE: u8 = 4;
 /// At most 80 columns.
 const LINE: &str = "  {msg:30!} {bytes:>11} {binary_bytes_per_sec:>13} {elapsed:>6}";
 
-static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+/// How often a line is printed where it cannot be redrawn.
+const LINE_EVERY: Duration = Duration::from_secs(10);
 
-fn bar() -> MutexGuard<'static, Option<ProgressBar>> {
-    BAR.lock().unwrap_or_else(PoisonError::into_inner)
+static PROGRESS: Mutex<Option<Progress>> = Mutex::new(None);
+
+fn progress() -> MutexGuard<'static, Option<Progress>> {
+    PROGRESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+enum Progress {
+    /// A line that is redrawn.
+    Bar(ProgressBar),
+    Lines(Lines),
+}
+
+/// Lines in a pipe, or on a terminal that cannot move its cursor.
+struct Lines {
+    what: String,
+    bytes: u64,
+    last: Instant,
+}
+
+impl Lines {
+    /// Counts bytes. Returns a line if it is time for one.
+    fn add(&mut self, bytes: u64, now: Instant) -> Option<String> {
+        self.bytes += bytes;
+        if now.saturating_duration_since(self.last) < LINE_EVERY {
+            return None;
+        }
+        self.last = now;
+        Some(format!("{}: {} so far", self.what, HumanBytes(self.bytes)))
+    }
 }
 
 /// A copy that is shown. Dropping it removes the line.
 pub(super) struct Shown;
 
-/// Begins a copy. It is shown unless it is quiet, or stderr is not a terminal that can move its cursor.
+/// Begins a copy. It is shown unless it is quiet.
 pub(super) fn begin(what: &str, quiet: bool) -> Shown {
-    if !quiet && out::stderr_is_live() {
-        *bar() = Some(hidden(what));
-    }
+    *progress() = if quiet {
+        None
+    } else if out::stderr_is_live() {
+        Some(Progress::Bar(hidden(what)))
+    } else {
+        let lines = Lines { what: what.to_owned(), bytes: 0, last: Instant::now() };
+        Some(Progress::Lines(lines))
+    };
     Shown
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        if let Some(bar) = bar().take() {
+        if let Some(Progress::Bar(bar)) = progress().take() {
             bar.finish_and_clear();
         }
     }
@@ -42,19 +75,28 @@ impl Drop for Shown {
 
 /// Counts bytes of the copy.
 pub(super) fn add(bytes: usize) {
-    let bar = bar();
-    let Some(bar) = &*bar else { return };
-    bar.inc(u64::try_from(bytes).unwrap_or(u64::MAX));
-    if bar.is_hidden() && bar.elapsed() >= DELAY {
-        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(RATE));
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    match &mut *progress() {
+        Some(Progress::Bar(bar)) => {
+            bar.inc(bytes);
+            if bar.is_hidden() && bar.elapsed() >= DELAY {
+                bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(RATE));
+            }
+        }
+        Some(Progress::Lines(lines)) => {
+            if let Some(line) = lines.add(bytes, Instant::now()) {
+                out::notice(&line);
+            }
+        }
+        None => {}
     }
 }
 
 /// Prints a notice, which must not be on the line of the progress.
 pub(super) fn notice(message: &str) {
-    match &*bar() {
-        Some(bar) => bar.suspend(|| out::notice(message)),
-        None => out::notice(message),
+    match &*progress() {
+        Some(Progress::Bar(bar)) => bar.suspend(|| out::notice(message)),
+        Some(Progress::Lines(_)) | None => out::notice(message),
     }
 }
 
@@ -85,5 +127,17 @@ mod tests {
         assert!(shown.len() <= 80, "{shown}");
         bar.finish_and_clear();
         assert_eq!(term.contents(), "");
+    }
+
+    #[test]
+    fn elsewhere_a_line_comes_every_ten_seconds() {
+        let begun = Instant::now();
+        let mut lines = Lines { what: "test:/a".to_owned(), bytes: 0, last: begun };
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        assert_eq!(lines.add(1 << 20, at(9)), None);
+        let line = lines.add(1 << 20, at(10));
+        assert_eq!(line.as_deref(), Some("test:/a: 2.00 MiB so far"));
+        assert_eq!(lines.add(1, at(19)), None);
+        assert!(lines.add(1, at(20)).is_some());
     }
 }

@@ -121,7 +121,7 @@ impl ExecSession<'_> {
             Ended::Exited(code) | Ended::ExitedLinkLost(code, _) => Some(Exit::of_process(code)),
             Ended::WithoutExitCode(_)
             | Ended::Detached(_)
-            | Ended::OutputClosed
+            | Ended::OutputClosed(_)
             | Ended::Closed(_)
             | Ended::Signal(_)
             | Ended::ForcedOut(_) => None,
@@ -136,7 +136,7 @@ impl ExecSession<'_> {
             | Ended::WithoutExitCode(_)
             | Ended::Closed(_)
             | Ended::Detached(_)
-            | Ended::OutputClosed => Failure::new(too_large.to_string()),
+            | Ended::OutputClosed(_) => Failure::new(too_large.to_string()),
         })?;
         // Output that arrived is printed even if the rest was lost.
         self.context.printer.show(&collected.shown(code), Table::default)?;
@@ -222,7 +222,7 @@ impl ExecSession<'_> {
             | Ended::Detached(_) => false,
             Ended::Closed(closing) => closing.may_run,
             Ended::WithoutExitCode(_)
-            | Ended::OutputClosed
+            | Ended::OutputClosed(_)
             | Ended::Signal(_)
             | Ended::ForcedOut(_) => true,
         };
@@ -283,7 +283,7 @@ fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
             );
             Ok(Exit::OK)
         }
-        Ended::OutputClosed => Ok(Exit::PIPE),
+        Ended::OutputClosed(closed) => Err(closed.into()),
         Ended::Signal(number) => Err(Failure::silent(Exit(number.exit_code()))),
         Ended::ForcedOut(number) => {
             let words = format!(

@@ -4,7 +4,9 @@ use std::str::FromStr;
 
 use chrono::NaiveDateTime;
 use zun_common::api::v1::container::Container;
-use zun_common::status::Status;
+use zun_common::status::{Health, Status};
+
+use crate::api::{ApiError, Client};
 
 /// One `--filter`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,14 +21,23 @@ pub(super) enum Filter {
     Status(Status),
     /// The image is this one.
     Image(String),
+    /// The ID begins with this text.
+    Id(String),
+    /// The last exit code is this one.
+    Exited(i64),
+    /// The health check says this.
+    Health(Option<Health>),
     /// The host is this one.
     Host(String),
     /// It was created after this container.
     Since(String),
+    /// It was created before this container.
+    Before(String),
 }
 
 /// The filters, for messages.
-const KEYS: &str = "name=NAME, name~=PART, label=KEY[=VALUE], status=STATUS, image=IMAGE, host=HOST or since=CONTAINER";
+const KEYS: &str = "name=NAME, name~=PART, id=BEGINNING, label=KEY[=VALUE], status=STATUS, exited=CODE, health=HEALTH, image=IMAGE, \
+                    host=HOST, since=CONTAINER or before=CONTAINER";
 
 impl FromStr for Filter {
     type Err = String;
@@ -46,18 +57,41 @@ impl FromStr for Filter {
                 None => Self::Label(value, None),
             },
             "status" => Self::Status(status(&value)?),
-            "image" => Self::Image(value),
+            // The second one is Docker's.
+            "image" | "ancestor" => Self::Image(value),
+            "id" => Self::Id(value.to_lowercase()),
+            "exited" => Self::Exited(
+                value.parse().map_err(|_not_a_number| "use an exit code, such as exited=137")?,
+            ),
+            "health" => Self::Health(health(&value)?),
             "host" => Self::Host(value),
             "since" => Self::Since(value),
+            "before" => Self::Before(value),
             _ => return Err(unknown()),
         })
     }
 }
 
-/// Parses a status. Case does not matter, and Docker's `exited` is known.
+/// Parses what a health check says, in Docker's words. `None` is a container without a check.
+fn health(text: &str) -> Result<Option<Health>, String> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(None);
+    }
+    let all = [Health::Starting, Health::Healthy, Health::Unhealthy];
+    let found = all.into_iter().find(|health| text.eq_ignore_ascii_case(&health.to_string()));
+    found.map(Some).ok_or_else(|| {
+        format!("`{text}` is not a health; use one of starting, healthy, unhealthy, none")
+    })
+}
+
+/// Docker's words for statuses that have another one here.
+const DOCKERS: [(&str, Status); 2] = [("exited", Status::Stopped), ("removing", Status::Deleting)];
+
+/// Parses a status. Case does not matter, and Docker's words are known.
 pub(super) fn status(text: &str) -> Result<Status, String> {
-    if text.eq_ignore_ascii_case("exited") {
-        return Ok(Status::Stopped);
+    let dockers = DOCKERS.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
+    if let Some((_, status)) = dockers {
+        return Ok(*status);
     }
     let found = Status::ALL.iter().find(|status| status.as_str().eq_ignore_ascii_case(text));
     found.copied().ok_or_else(|| {
@@ -69,43 +103,45 @@ pub(super) fn status(text: &str) -> Result<Status, String> {
 /// All filters of a list. Several values of one key are alternatives, except labels: each must be there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Filters {
-    filters: Vec<Filter>,
-    /// When the container of `since` was created.
+    all: Vec<Filter>,
+    /// When the containers of `since` and `before` were created.
     since: Option<NaiveDateTime>,
+    before: Option<NaiveDateTime>,
 }
 
 impl Filters {
     pub(super) fn new(filters: Vec<Filter>) -> Self {
-        Self { filters, since: None }
+        Self { all: filters, since: None, before: None }
     }
 
-    /// The container of `since`.
-    pub(super) fn since(&self) -> Option<&str> {
-        self.filters.iter().find_map(|filter| match filter {
-            Filter::Since(container) => Some(container.as_str()),
-            Filter::Name(_)
-            | Filter::NameContains(_)
-            | Filter::Label(..)
-            | Filter::Status(_)
-            | Filter::Image(_)
-            | Filter::Host(_) => None,
-        })
-    }
-
-    /// Sets when the container of `since` was created.
-    pub(super) fn set_since(&mut self, time: Option<NaiveDateTime>) {
-        self.since = time;
+    /// Reads when the containers of `since` and `before` were created.
+    pub(super) async fn read_times(&mut self, api: &Client) -> Result<(), ApiError> {
+        for filter in &self.all {
+            if let Filter::Since(container) = filter {
+                self.since = api.show(container).await?.created_at;
+            }
+            if let Filter::Before(container) = filter {
+                self.before = api.show(container).await?.created_at;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the query parameters of those that the service can apply: exact values without alternatives.
     pub(super) fn parameters(&self) -> Vec<(&'static str, String)> {
-        let parameters = self.filters.iter().filter_map(|filter| {
+        let parameters = self.all.iter().filter_map(|filter| {
             let parameter = match filter {
                 Filter::Name(name) => ("name", name.clone()),
                 Filter::Status(status) => ("status", status.to_string()),
                 Filter::Image(image) => ("image", image.clone()),
                 Filter::Host(host) => ("host", host.clone()),
-                Filter::NameContains(_) | Filter::Label(..) | Filter::Since(_) => return None,
+                Filter::NameContains(_)
+                | Filter::Label(..)
+                | Filter::Id(_)
+                | Filter::Exited(_)
+                | Filter::Health(_)
+                | Filter::Since(_)
+                | Filter::Before(_) => return None,
             };
             (self.alternatives(filter).count() == 1).then_some(parameter)
         });
@@ -114,7 +150,7 @@ impl Filters {
 
     /// Whether the service applies all of them.
     pub(super) fn are_the_services(&self) -> bool {
-        self.parameters().len() == self.filters.len()
+        self.parameters().len() == self.all.len()
     }
 
     /// The filters of which one must match, for this one.
@@ -122,12 +158,12 @@ impl Filters {
         let group = group(filter);
         let is_label = matches!(filter, Filter::Label(..));
         let same = move |other: &&Filter| !is_label && group == self::group(other);
-        self.filters.iter().filter(same)
+        self.all.iter().filter(same)
     }
 
     /// Whether a list shows the container.
     pub(super) fn match_container(&self, container: &Container) -> bool {
-        self.filters.iter().all(|filter| {
+        self.all.iter().all(|filter| {
             self.matches(filter, container)
                 || self.alternatives(filter).any(|other| self.matches(other, container))
         })
@@ -146,7 +182,13 @@ impl Filters {
             Filter::Host(host) => {
                 container.host.as_ref().is_some_and(|held| held.to_string() == *host)
             }
+            Filter::Id(beginning) => container.uuid.to_string().starts_with(beginning.as_str()),
+            Filter::Exited(code) => {
+                container.status == Status::Stopped && container.exit_code == Some(*code)
+            }
+            Filter::Health(health) => container.health == *health,
             Filter::Since(_) => container.created_at > self.since,
+            Filter::Before(_) => container.created_at < self.before,
         }
     }
 }
@@ -160,6 +202,10 @@ const fn group(filter: &Filter) -> u8 {
         Filter::Image(_) => 3,
         Filter::Host(_) => 4,
         Filter::Since(_) => 5,
+        Filter::Before(_) => 6,
+        Filter::Id(_) => 7,
+        Filter::Exited(_) => 8,
+        Filter::Health(_) => 9,
     }
 }
 
@@ -176,13 +222,24 @@ mod tests {
             ("label=a=b=c", Filter::Label("a".to_owned(), Some("b=c".to_owned()))),
             ("status=RUNNING", Filter::Status(Status::Running)),
             ("status=exited", Filter::Status(Status::Stopped)),
+            ("status=removing", Filter::Status(Status::Deleting)),
             ("since=web", Filter::Since("web".to_owned())),
+            ("before=web", Filter::Before("web".to_owned())),
+            ("ancestor=cirros", Filter::Image("cirros".to_owned())),
+            ("id=1B06", Filter::Id("1b06".to_owned())),
+            ("exited=137", Filter::Exited(137)),
+            ("health=Healthy", Filter::Health(Some(Health::Healthy))),
+            ("health=none", Filter::Health(None)),
         ] {
             assert_eq!(text.parse(), Ok(filter), "{text}");
         }
-        for bad in ["", "web", "name=", "nam=web", "ancestor=x"] {
+        for bad in ["", "web", "name=", "nam=web", "publish=80"] {
             let rule = bad.parse::<Filter>().expect_err(bad);
             assert!(rule.contains("name~=PART"), "{rule}");
+        }
+        for (bad, words) in [("exited=x", "exited=137"), ("health=good", "unhealthy")] {
+            let rule = bad.parse::<Filter>().expect_err(bad);
+            assert!(rule.contains(words), "{rule}");
         }
         let rule = "status=up".parse::<Filter>().expect_err("unknown");
         assert!(rule.contains("Running") && rule.contains("Stopped"), "{rule}");

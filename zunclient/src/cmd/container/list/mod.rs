@@ -1,5 +1,6 @@
 //! `zun list`
 
+mod changes;
 mod columns;
 mod filter;
 mod watch;
@@ -28,9 +29,10 @@ Examples:
   zun list -q --filter name~=test   Print the IDs, such as for zun delete
   zun list --watch                  Follow the list; ctrl-c ends it
 
-Filters: name=NAME, name~=PART, label=KEY[=VALUE], status=STATUS, image=IMAGE,
-host=HOST (administrators), since=CONTAINER. Several of one key are
-alternatives, except labels: a container must have all of them.
+Filters: name=NAME, name~=PART, id=BEGINNING, label=KEY[=VALUE], status=STATUS,
+exited=CODE, health=HEALTH, image=IMAGE, host=HOST (administrators),
+since=CONTAINER, before=CONTAINER. Several of one key are alternatives, except
+labels: a container must have all of them.
 
 On a terminal, long values are shortened; in a pipe they are whole.")]
 #[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
@@ -39,8 +41,8 @@ pub(in crate::cmd) struct List {
     #[arg(short, long)]
     all: bool,
     /// Show only the newest N containers
-    #[arg(short = 'n', long, visible_alias = "last", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
+    #[arg(short = 'n', long, visible_alias = "last", value_name = "N", value_parser = limit, allow_negative_numbers = true)]
+    limit: Option<Limit>,
     /// Show only the newest container
     #[arg(short, long, conflicts_with = "limit")]
     latest: bool,
@@ -107,6 +109,19 @@ impl FromStr for FilterOrFormat {
     }
 }
 
+/// How many containers to show; all if `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limit(Option<usize>);
+
+/// Parses a limit. -1 is Docker's form for all.
+fn limit(text: &str) -> Result<Limit, String> {
+    if text == "-1" {
+        return Ok(Limit(None));
+    }
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.map(|number| Limit(Some(number))).ok_or_else(|| "use a number greater than 0".to_owned())
+}
+
 /// What a list is ordered by, in the API's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sort {
@@ -141,10 +156,7 @@ fn sort(text: &str) -> Result<Sort, String> {
 impl List {
     pub(in crate::cmd) async fn run(mut self, context: &Context) -> Result<Exit, Failure> {
         let mut filters = self.filters();
-        if let Some(since) = filters.since() {
-            let time = context.api.show(since).await?.created_at;
-            filters.set_since(time);
-        }
+        filters.read_times(&context.api).await?;
         let printer = context.printer.select(self.format.as_ref(), &self.column);
         let printer = printer.wide(self.wide).unshortened(self.no_trunc);
         if self.watch {
@@ -160,11 +172,7 @@ impl List {
             return Ok(printer.show(&records(containers), || table(containers, self.shown()))?);
         }
         let ids = containers.iter().map(|container| container.uuid.to_string());
-        let ids: Vec<String> = ids.collect();
-        if !ids.is_empty() || !printer.format().is_text() {
-            printer.value(&ids, || ids.join("\n"))?;
-        }
-        Ok(())
+        Ok(printer.keys(&ids.collect::<Vec<_>>())?)
     }
 
     fn rendered(&self, printer: &Printer, containers: &[Container]) -> Result<String, Unprinted> {
@@ -193,8 +201,7 @@ impl List {
 
     /// Fetches no more pages than are needed.
     async fn fetch(&self, api: &Client, filters: &Filters) -> Result<Vec<Container>, ApiError> {
-        let limit = if self.latest { Some(1) } else { self.limit };
-        let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+        let limit = if self.latest { Some(1) } else { self.limit.and_then(|Limit(limit)| limit) };
         let mut containers = Vec::new();
         let mut last = None;
         loop {

@@ -1,18 +1,30 @@
 //! `zun list --watch`: the list again, whenever it changes.
 
+use std::convert::Infallible;
 use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+use zun_common::api::v1::container::Container;
+use zun_common::status::Status;
 
 use super::super::starting::is_away;
 use super::List;
+use super::changes::{Changes, Source, follow};
 use super::filter::Filters;
-use crate::api::Client;
+use crate::api::{ApiError, Client};
 use crate::cmd::Failure;
 use crate::exit::Exit;
-use crate::out::{Live, Printer};
+use crate::out::{self, Live, Printer, clean};
 use crate::tty::signals::Signals;
 
-/// The pause between two requests.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Events that come together lead to one request.
+const TOGETHER: Duration = Duration::from_millis(200);
+/// How often the list is read without events, and while an operation is in progress: its steps are no events.
+const OFTEN: Duration = Duration::from_secs(1);
+/// How often the list is read while events arrive. Not all changes are events, such as the beginning of an operation.
+const SELDOM: Duration = Duration::from_secs(10);
+/// How often a terminal shows how time passes.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Shows the list until a signal ends it: redrawn in place on a terminal, else one after the other. While the service
 /// does not answer, a terminal shows that below the last list.
@@ -22,39 +34,159 @@ pub(super) async fn watch(
     (list, filters): (&List, &Filters),
 ) -> Result<Exit, Failure> {
     let mut signals = Signals::catch()?;
-    let mut live = Live::new(printer);
-    let mut shown = None;
-    loop {
-        let fetched = tokio::select! {
-            fetched = list.fetch(api, filters) => fetched,
-            number = signals.ended() => return Err(Failure::silent(Exit(number.exit_code()))),
-        };
-        match fetched {
-            Ok(containers) if printer.is_live() => {
-                let text = list.rendered(printer, &containers)?;
-                live.draw(&text)?;
-                shown = Some(containers);
-            }
-            Ok(containers) if shown.as_ref() == Some(&containers) => {}
-            Ok(containers) => {
-                list.print(printer, &containers)?;
-                shown = Some(containers);
-            }
-            Err(error) if is_away(&error) && shown.is_some() => {
-                if let Some(containers) = shown.as_ref().filter(|_| printer.is_live()) {
-                    let text = list.rendered(printer, containers)?;
-                    let why = zun_common::chain(&error);
-                    live.draw(&format!("{text}\n\n{}; trying again", crate::out::clean(&why)))?;
-                }
-            }
-            Err(error) => {
+    let changes = Changes::default();
+    let watch = Watch { api, printer, list, filters, changes: &changes };
+    tokio::select! {
+        outcome = watch.show() => match outcome? {},
+        never = follow(api, list.all_projects, &changes) => match never {},
+        number = signals.ended() => Err(Failure::silent(Exit(number.exit_code()))),
+    }
+}
+
+struct Watch<'a> {
+    api: &'a Client,
+    printer: &'a Printer,
+    list: &'a List,
+    filters: &'a Filters,
+    changes: &'a Changes,
+}
+
+/// What is shown.
+#[derive(Default)]
+struct Last {
+    containers: Option<Vec<Container>>,
+    /// Why it may be old.
+    trouble: Option<String>,
+    /// Whether it was said that there are no events.
+    has_warned: bool,
+}
+
+impl Watch<'_> {
+    async fn show(&self) -> Result<Infallible, Failure> {
+        let mut live = Live::new(self.printer);
+        let mut last = Last::default();
+        loop {
+            let fetched = self.list.fetch(self.api, self.filters).await;
+            let read = Instant::now();
+            if let Err(failure) = self.take(fetched, &mut last) {
                 drop(live);
-                return Err(error.into());
+                return Err(failure);
+            }
+            self.warn(&mut last);
+            self.draw(&mut live, &last)?;
+            while !self.is_due(&last, read).await {
+                self.draw(&mut live, &last)?;
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            number = signals.ended() => return Err(Failure::silent(Exit(number.exit_code()))),
+    }
+
+    /// Takes what was read. On a pipe, prints it if it has changed.
+    fn take(
+        &self,
+        fetched: Result<Vec<Container>, ApiError>,
+        last: &mut Last,
+    ) -> Result<(), Failure> {
+        let containers = match fetched {
+            Ok(containers) => containers,
+            Err(error) if is_away(&error) && last.containers.is_some() => {
+                last.trouble = Some(format!("{}; trying again", zun_common::chain(&error)));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        last.trouble = None;
+        if !self.printer.is_live() && last.containers.as_ref() != Some(&containers) {
+            self.list.print(self.printer, &containers)?;
         }
+        last.containers = Some(containers);
+        Ok(())
+    }
+
+    /// On a pipe, says once that there are no events. A terminal shows it below the list.
+    fn warn(&self, last: &mut Last) {
+        if let Some(why) = self.without_events().filter(|_| !last.has_warned) {
+            last.has_warned = true;
+            if !self.printer.is_live() {
+                out::notice(&why);
+            }
+        }
+    }
+
+    /// On a terminal, draws the list and what is to be said about it.
+    fn draw(&self, live: &mut Live<'_>, last: &Last) -> Result<(), Failure> {
+        let Some(containers) = last.containers.as_ref().filter(|_| self.printer.is_live()) else {
+            return Ok(());
+        };
+        let text = self.list.rendered(self.printer, containers)?;
+        let without = self.without_events();
+        let notes: Vec<String> = last.trouble.iter().chain(&without).map(|it| clean(it)).collect();
+        let notes =
+            if notes.is_empty() { String::new() } else { format!("\n\n{}", notes.join("\n")) };
+        Ok(live.draw(&format!("{text}{notes}"))?)
+    }
+
+    fn without_events(&self) -> Option<String> {
+        match self.changes.source() {
+            Source::None(why) => {
+                Some(format!("no events, so the list is read every second: {why}"))
+            }
+            Source::Events | Source::Lost => None,
+        }
+    }
+
+    async fn is_due(&self, last: &Last, read: Instant) -> bool {
+        let often = last.trouble.is_some() || last.containers.iter().flatten().any(is_in_progress);
+        is_due(self.changes, (read, often), self.printer.is_live()).await
+    }
+}
+
+/// Waits until the list is to be read again. If it ticks, returns `false` after a second: durations have changed.
+async fn is_due(changes: &Changes, (read, often): (Instant, bool), ticks: bool) -> bool {
+    let often = often || changes.source() != Source::Events;
+    let due = read + if often { OFTEN } else { SELDOM };
+    tokio::select! {
+        biased;
+        () = changes.wait() => {
+            sleep(TOGETHER).await;
+            true
+        }
+        () = sleep_until(due) => true,
+        () = sleep(TICK), if ticks => false,
+    }
+}
+
+/// Whether an operation is in progress, whose steps are no events.
+fn is_in_progress(container: &Container) -> bool {
+    container.task_state.is_some()
+        || matches!(container.status, Status::Creating | Status::Rebuilding | Status::Deleting)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_list_is_read_after_an_event_and_seldom_without_one() {
+        let changes = Changes::default();
+        let waited = async |often: bool| {
+            let begun = Instant::now();
+            assert!(is_due(&changes, (begun, often), false).await);
+            begun.elapsed()
+        };
+        assert_eq!(waited(false).await, OFTEN, "no stream of events yet");
+        changes.set(Source::Events);
+        assert_eq!(waited(false).await, TOGETHER, "something may have changed before");
+        assert_eq!(waited(false).await, SELDOM);
+        assert_eq!(waited(true).await, OFTEN, "an operation is in progress");
+        changes.set(Source::Events);
+        changes.set(Source::Events);
+        assert_eq!(waited(false).await, TOGETHER);
+        assert_eq!(waited(false).await, SELDOM, "two events are one read");
+        changes.set(Source::None("refused".to_owned()));
+        assert_eq!(waited(false).await, TOGETHER);
+        assert_eq!(waited(false).await, OFTEN);
+        let begun = Instant::now();
+        assert!(!is_due(&changes, (begun + SELDOM, false), true).await, "a tick");
+        assert_eq!(begun.elapsed(), TICK);
     }
 }

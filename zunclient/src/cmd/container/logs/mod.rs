@@ -12,7 +12,7 @@ use super::data::{self, DataChannel};
 use crate::cmd::{Context, Failure, time};
 use crate::console::docker::direct::next_chunk;
 use crate::exit::Exit;
-use crate::tty::screen::{Closed, Output, Screen};
+use crate::tty::screen::{Output, Screen};
 use records::{Answer, Shown, Written, output};
 
 /// Show the output of a container
@@ -90,10 +90,8 @@ impl Logs {
         let outcome = self.show(context, &screen).await;
         // If the link was lost, the output that arrived before is still shown.
         let finished = screen.finish().await;
-        match outcome?.and(finished) {
-            Ok(()) => Ok(Exit::OK),
-            Err(Closed) => Ok(Exit::PIPE),
-        }
+        outcome?.and(finished)?;
+        Ok(Exit::OK)
     }
 
     async fn show(&self, context: &Context, screen: &Screen) -> Result<Written, Failure> {

@@ -1,0 +1,1 @@
+DROP INDEX containers_engine_id;

@@ -1,0 +1,2 @@
+-- Containers are found by the beginning of the id that Docker gave them.
+CREATE INDEX containers_engine_id ON containers (engine_id) WHERE deleted_at IS NULL;
