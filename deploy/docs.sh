@@ -8,6 +8,8 @@ rm -rf "$source" "$TARGET/book"
 mkdir -p "$source/src"
 # The layout of the repository stays, so that links between the documents work.
 cp -r docs README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md LICENSE "$source/src/"
+# The site has no sources: a link to one becomes its text.
+sed -E -i 's/\[([^]]*)\]\((\.\.\/)*(tests|deploy|zun-api|zun-common|zun-compute|zunclient|web)\/[^)]*\)/\1/g' "$source"/src/*.md "$source"/src/docs/*.md
 cat >"$source/book.toml" <<'TOML'
 [book]
 title = "Zun"
@@ -28,5 +30,17 @@ TOML
     | while read -r page; do printf -- '- [%s](%s)\n' "$(sed -n 's/^# //p;/^# /q' "$page")" "$page"; done
 } >"$source/src/SUMMARY.md"
 deploy/tool.sh mdbook build "$source"
-[ -f "$TARGET/book/README.html" ] || [ -f "$TARGET/book/index.html" ] || fail "mdbook wrote no page"
+[ -f "$TARGET/book/index.html" ] || fail "mdbook wrote no page"
+# Other pages link to it by its own name.
+cp "$TARGET/book/index.html" "$TARGET/book/README.html"
+broken=$(
+  cd "$TARGET/book"
+  # Not the page for missing pages, whose links are those of the root.
+  find . -name '*.html' ! -name 404.html | while read -r page; do
+    { grep -oE '(href|src)="[^"#?:]+["#?]' "$page" || :; } | sed 's/^[a-z]*="//; s/.$//' | sort -u | while read -r link; do
+      [ -e "${page%/*}/$link" ] || say "$page: $link"
+    done 2>&1
+  done
+)
+[ -z "$broken" ] || fail "links of the site lead nowhere: $broken"
 say "wrote $TARGET/book/index.html"

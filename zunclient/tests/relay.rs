@@ -13,7 +13,7 @@ use zunclient::relay::{Ended, RelayContext, Remote, SignalRouting, Terminal, rel
 use zunclient::tty::escape::{EscapeScanner, Leave};
 use zunclient::tty::keys::Keys;
 use zunclient::tty::link_status::LinkStatus;
-use zunclient::tty::screen::{Output, Screen};
+use zunclient::tty::screen::{Closed, Output, Screen};
 use zunclient::tty::signals::Signals;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -296,7 +296,7 @@ async fn a_closed_output_detaches_and_leaves_the_container_running() {
         test.prints.send(out("lost")).await.expect("somebody reads");
     };
     let (ended, ()) = tokio::join!(session, script);
-    assert_eq!(ended, Ended::OutputClosed);
+    assert_eq!(ended, Ended::OutputClosed(Closed { cause: None }));
     assert_eq!(test.sent().await, Sent::Detached);
 }
 

@@ -211,8 +211,9 @@ async fn changing(changed: &Arc<AtomicBool>, events: u16) -> Service {
                 "action": "create", "actor": { "id": "1", "attributes": {} }, "project_id": "p" });
             return (events, event);
         }
-        let end = if now.load(Ordering::Relaxed) { 3 } else { 1 };
-        (200, json!({ "containers": all[..end], "next": null }))
+        let count = if now.load(Ordering::Relaxed) { 3 } else { 1 };
+        let listed: Vec<&Value> = all.iter().take(count).collect();
+        (200, json!({ "containers": listed, "next": null }))
     })
     .await
 }

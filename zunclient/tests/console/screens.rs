@@ -41,14 +41,14 @@ async fn service() -> Service {
                 "NET I/O(B)": "4096/8192" }),
         ),
         "/v1/services" => (200, json!({ "services": [
-            agent("compute1", Value::Null, Value::Null),
-            agent("compute2", json!("a disk is being replaced, back on Monday"),
-                json!("cannot reach 10.0.0.2:2376: connection refused")),
+            agent("compute1", None, None),
+            agent("compute2", Some("a disk is being replaced, back on Monday"),
+                Some("cannot reach 10.0.0.2:2376: connection refused")),
         ] })),
         path if path.ends_with("/container_actions") => (
             200,
-            json!({ "containerActions": [operation("stop", json!("The host did not begin it in time.")),
-                operation("create", Value::Null)] }),
+            json!({ "containerActions": [operation("stop", Some("The host did not begin it in time.")),
+                operation("create", None)] }),
         ),
         "/v1/sessions" => (200, json!({ "sessions": [session()], "silent_hosts": [] })),
         "/v1/registries" => (200, json!({ "registries": [registry()], "next": null })),
@@ -58,15 +58,15 @@ async fn service() -> Service {
     .await
 }
 
-fn agent(host: &str, reason: Value, trouble: Value) -> Value {
+fn agent(host: &str, reason: Option<&str>, trouble: Option<&str>) -> Value {
     json!({ "id": 1, "host": host, "binary": "zun-compute", "state": "up",
-        "disabled": !reason.is_null(), "disabled_reason": reason, "forced_down": false,
+        "disabled": reason.is_some(), "disabled_reason": reason, "forced_down": false,
         "last_seen_up": "2026-11-29 15:00:00", "created_at": "2026-11-29 15:00:00",
         "updated_at": "2026-11-29 15:00:00", "report_count": 7, "availability_zone": "nova",
         "console_trouble": trouble })
 }
 
-fn operation(action: &str, message: Value) -> Value {
+fn operation(action: &str, message: Option<&str>) -> Value {
     json!({ "action": action, "container_uuid": "u", "user_id": "u", "project_id": "p",
         "request_id": "req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11", "message": message,
         "start_time": minutes_ago(3), "finish_time": minutes_ago(3) })
