@@ -37,12 +37,10 @@ pub const DARK: Colours = Colours {
     ],
 };
 
-/// Returns the picture of the rows that have text.
-pub fn svg(screen: &Screen, colours: Colours) -> String {
-    let (rows, columns) = screen.size();
-    let text: Vec<String> = screen.rows(0, columns).collect();
-    let used = text.iter().rposition(|row| !row.trim().is_empty()).map_or(1, |last| last + 1);
-    let used = u16::try_from(used).unwrap_or(rows);
+/// Returns the picture of the rows that have text, of these screens below each other. All have the same width.
+pub fn svg(screens: &[&Screen], colours: Colours) -> String {
+    let columns = screens.first().map_or(0, |screen| screen.size().1);
+    let used: u16 = screens.iter().map(|screen| used_rows(screen)).sum();
     let (width, height) = (
         f64::from(columns).mul_add(WIDTH, 2.0 * MARGIN),
         f64::from(used).mul_add(HEIGHT, 2.0 * MARGIN),
@@ -53,15 +51,26 @@ pub fn svg(screen: &Screen, colours: Colours) -> String {
          viewBox=\"0 0 {width:.0} {height:.0}\">\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{background}\"/>\n\
          <g font-family=\"ui-monospace, SFMono-Regular, Menlo, Consolas, monospace\" font-size=\"14\" \
-         fill=\"{text}\" xml:space=\"preserve\">\n"
+         fill=\"{text}\">\n"
     );
-    for row in 0..used {
-        for run in runs(screen, row, columns) {
-            draw(&mut svg, (row, &run), colours);
+    let mut above = 0;
+    for screen in screens {
+        for row in 0..used_rows(screen) {
+            for run in runs(screen, row, columns) {
+                draw(&mut svg, (above + row, &run), colours);
+            }
         }
+        above += used_rows(screen);
     }
     svg.push_str("</g>\n</svg>\n");
     svg
+}
+
+fn used_rows(screen: &Screen) -> u16 {
+    let (rows, columns) = screen.size();
+    let text: Vec<String> = screen.rows(0, columns).collect();
+    let used = text.iter().rposition(|row| !row.trim().is_empty()).map_or(1, |last| last + 1);
+    u16::try_from(used).unwrap_or(rows)
 }
 
 /// Characters of one row that look the same.
@@ -109,6 +118,8 @@ fn draw(svg: &mut String, (row, run): (u16, &Run), colours: Colours) {
     };
     let bold = if run.bold { " font-weight=\"bold\"" } else { "" };
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    // Browsers make one space of several, and drop the first.
+    let escaped = escaped.replace(' ', "\u{a0}");
     let line = format_args!(
         "<text x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{length:.1}\"{fill}{bold}>{escaped}</text>\n"
     )
@@ -124,12 +135,14 @@ mod tests {
     #[test]
     fn a_picture_has_the_text_and_the_colours_of_the_screen() {
         let mut parser = vt100::Parser::new(5, 40, 0);
-        parser.process(b"$ a <b> & c\r\n\x1b[1;31mError\x1b[m done\r\n");
-        let light = svg(parser.screen(), LIGHT);
-        assert!(light.contains(">$ a &lt;b&gt; &amp; c</text>"), "{light}");
+        parser.process(b"$ a <b>  & c\r\n\x1b[1;31mError\x1b[m done\r\n");
+        let light = svg(&[parser.screen()], LIGHT);
+        let line = ">$\u{a0}a\u{a0}&lt;b&gt;\u{a0}\u{a0}&amp;\u{a0}c</text>";
+        assert!(light.contains(line) && light.contains(">\u{a0}done</text>"), "{light}");
         assert!(light.contains("fill=\"#cf222e\" font-weight=\"bold\">Error</text>"), "{light}");
         assert_eq!(light.matches("<text ").count(), 3, "{light}");
         assert!(light.contains("viewBox=\"0 0 368 70\""), "only rows with text: {light}");
-        assert!(svg(parser.screen(), DARK).contains("#ff7b72"), "the dark palette");
+        let both = svg(&[parser.screen(), parser.screen()], DARK);
+        assert!(both.contains("#ff7b72") && both.contains("viewBox=\"0 0 368 108\""), "{both}");
     }
 }

@@ -8,6 +8,8 @@ use zun_tests::picture::{DARK, LIGHT, svg};
 use zun_tests::pty::Pty;
 
 const SIZE: (u16, u16) = (40, 92);
+/// What zun prints before it attaches.
+const BACK: &str = "zun: coming back to web\r\n";
 const DETACH: &str = "\x10\x11";
 
 fn main() -> ExitCode {
@@ -15,11 +17,19 @@ fn main() -> ExitCode {
         eprintln!("usage: picture DIRECTORY");
         return ExitCode::from(2);
     };
-    let mut parser = vt100::Parser::new(SIZE.0, SIZE.1, 0);
-    parser.process(record().as_bytes());
+    let shown = record();
+    // An attach clears the terminal, and draws the screen of the container. The picture also shows what was before.
+    let end = shown.find(BACK).map_or(0, |at| at + BACK.len());
+    let (before, after) = shown.split_at(end);
+    let [before, after] = [before, after].map(|part| {
+        let mut parser = vt100::Parser::new(SIZE.0, SIZE.1, 0);
+        parser.process(part.as_bytes());
+        parser
+    });
+    let screens = [before.screen(), after.screen()];
     let directory = Path::new(&directory);
     for (name, colours) in [("session-light.svg", LIGHT), ("session-dark.svg", DARK)] {
-        if let Err(cause) = std::fs::write(directory.join(name), svg(parser.screen(), colours)) {
+        if let Err(cause) = std::fs::write(directory.join(name), svg(&screens, colours)) {
             eprintln!("cannot write {name}: {cause}");
             return ExitCode::FAILURE;
         }

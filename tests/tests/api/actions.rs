@@ -87,8 +87,8 @@ async fn wrong_parameters_are_refused_before_the_host_is_called() {
         table.push(format!("{path}: {}", answer.refusal()));
     }
     insta::assert_snapshot!(table.join("\n"), @r#"
-    stop?timeout=soon: 400 container.schema-validation-error Invalid input for field 'timeout'. Value: 'soon'. It must be a whole number from 0 to 86400.
-    stop?timeout=-1: 400 container.schema-validation-error Invalid input for field 'timeout'. Value: '-1'. It must be a whole number from 0 to 86400.
+    stop?timeout=soon: 400 container.schema-validation-error Invalid input for field 'timeout'. Value: 'soon'. It must be a whole number of seconds from 0 to 86400.
+    stop?timeout=-1: 400 container.schema-validation-error Invalid input for field 'timeout'. Value: '-1'. It must be a whole number of seconds from 0 to 86400.
     kill?signal=SIGFOO: 400 container.schema-validation-error Invalid input for field 'signal'. Value: 'SIGFOO'. It must be a signal such as `SIGTERM`, `term` or `15`.
     start?x=1: 400 container.unknown-parameters Unknown parameters: x
     resize?h=24: 400 container.schema-validation-error Missing field 'w'. It must be a whole number from 1 to 65535.

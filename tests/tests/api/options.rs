@@ -64,7 +64,7 @@ async fn a_wrong_option_is_named_with_its_value_and_its_rule() {
     400 container.schema-validation-error Invalid input for field 'engine_options.cap_add'. Value: 'FLY'. It must be a list of strings, each of them a capability of Linux such as `NET_ADMIN`, or `ALL`.
     400 container.schema-validation-error Additional properties are not allowed ('engine_options.fly' was unexpected)
     400 container.schema-validation-error Invalid input for field 'engine_options'. Value: '[]'. It must be an object.
-    400 container.schema-validation-error Invalid input for field 'healthcheck.interval'. Value: '0'. It must be a whole number from 1 to 86400.
+    400 container.schema-validation-error Invalid input for field 'healthcheck.interval'. Value: '0'. It must be a whole number of seconds from 1 to 86400.
     400 container.schema-validation-error Invalid input for field 'disk'. Value: '0'. It must be a whole number of GiB from 1 to 160.
     ");
 }

@@ -81,8 +81,8 @@ async fn tickets_that_cannot_be_issued_say_why() {
     table.push(api.post(ANN, &path, json!({})).await.refusal());
     table.push(api.post(BOB, &path, json!({})).await.refusal().replace(&id.to_string(), "ID"));
     insta::assert_snapshot!(table.join("\n"), @r"
-    400 container.schema-validation-error Invalid input for field 'for_seconds'. Value: '3601'. It must be a whole number from 1 to 3600.
-    400 container.schema-validation-error Invalid input for field 'for_seconds'. Value: '0'. It must be a whole number from 1 to 3600.
+    400 container.schema-validation-error Invalid input for field 'for_seconds'. Value: '3601'. It must be a whole number of seconds from 1 to 3600.
+    400 container.schema-validation-error Invalid input for field 'for_seconds'. Value: '0'. It must be a whole number of seconds from 1 to 3600.
     400 container.schema-validation-error Invalid input for field 'uses'. Value: '0'. It must be a whole number from 1 to 100.
     400 container.schema-validation-error Invalid input for field 'mode'. Value: 'root'. It must be `rw` or `ro`.
     400 container.schema-validation-error Invalid input for field 'exec_id'. Value: 'x'. It must be 64 lower-case hexadecimal digits.

@@ -199,6 +199,41 @@ async fn images_volumes_and_networks_fit_each_terminal_and_are_whole_in_a_pipe()
     }
 }
 
+#[tokio::test]
+async fn a_misspelt_volume_network_or_image_is_answered_with_the_nearest_name() {
+    let missing = |title: &str| {
+        let error = json!({ "status": 404, "code": "", "title": title, "detail": title,
+            "request_id": "req-fake", "links": [] });
+        (404, json!({ "errors": [error] }))
+    };
+    let service =
+        Service::start(move |ask| match ask.target.split('?').next().unwrap_or_default() {
+            "/v1/volumes" => (200, json!({ "volumes": [resource("data", None)], "next": null })),
+            "/v1/networks" => {
+                (200, json!({ "networks": [resource("backend", None)], "next": null }))
+            }
+            "/v1/images" => {
+                (200, json!({ "images": [image("cirros", "latest", "Available")], "next": null }))
+            }
+            "/v1/hosts" => (200, json!({ "hosts": [host("compute1", "up")] })),
+            target if target.contains("volumes") => missing("Volume dtaa could not be found."),
+            target if target.contains("hosts") => missing("Host compute2 could not be found."),
+            _ => missing("Network backedn could not be found."),
+        })
+        .await;
+    for (words, near) in [
+        (&["volume", "show", "dtaa"][..], "data"),
+        (&["network", "rm", "backedn"], "backend"),
+        (&["image", "show", "cirros:lastet"], "cirros:latest"),
+        (&["host", "show", "compute2"], "compute1"),
+    ] {
+        let (code, _, message) = piped(&service, words).await;
+        assert_eq!(code, Some(1), "{message}");
+        let hint = format!("could not be found. Did you mean `{near}`?");
+        assert!(message.contains(&hint) && message.lines().count() == 1, "{message}");
+    }
+}
+
 /// A service that knows one running container, and refuses the rest.
 async fn refusing() -> Service {
     let refusal = |status: u16, title: &str| {

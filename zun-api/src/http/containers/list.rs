@@ -30,7 +30,11 @@ impl FromFields for ListQuery {
             .only(Permission::FilterByHost),
         text_field("project_id", SHORT_TEXT, "Only containers of this project"),
         text_field("user_id", SHORT_TEXT, "Only containers that this user created"),
-        whole_field("memory", (0, u32::MAX as u64, ""), "Only containers with this memory in MiB"),
+        whole_field(
+            "memory",
+            (0, u32::MAX as u64, " of MiB"),
+            "Only containers with this memory in MiB",
+        ),
         boolean_field("auto_remove", "Only containers that have, or do not have, `auto_remove`"),
         paging::LIMIT,
         text_field(

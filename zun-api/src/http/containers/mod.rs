@@ -294,7 +294,7 @@ const MAX_GRACE: u64 = 86_400;
 /// The grace period in seconds.
 const GRACE: Field = whole_field(
     "timeout",
-    (0, MAX_GRACE, ""),
+    (0, MAX_GRACE, " of seconds"),
     "Seconds before SIGKILL; by default what the container was created with, or 10",
 )
 .in_query();

@@ -17,7 +17,7 @@ use crate::http::view;
 impl FromFields for WaitForRun {
     const FIELDS: &'static [Field] = &[
         whole_field("run", (1, u32::MAX as u64, ""), "The number of the run; the newest if absent"),
-        whole_field("timeout", (0, MAX_WAIT, ""), "Seconds to wait; 30 if absent"),
+        whole_field("timeout", (0, MAX_WAIT, " of seconds"), "Seconds to wait; 30 if absent"),
         boolean_field("begun", "Wait only until the run has begun"),
         boolean_field("explain", "Wait up to a second longer for the reason of a SIGKILL"),
     ];

@@ -34,7 +34,11 @@ impl FromFields for Show {
             SHORT_TEXT,
             "With `wait_for`: do not wait if its `updated_at` is another time than this",
         ),
-        whole_field("timeout", (0, MAX_WAIT, ""), "With `wait_for`: seconds to wait; 30 if absent"),
+        whole_field(
+            "timeout",
+            (0, MAX_WAIT, " of seconds"),
+            "With `wait_for`: seconds to wait; 30 if absent",
+        ),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {

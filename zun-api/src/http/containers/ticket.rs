@@ -29,7 +29,7 @@ impl FromFields for NewTicket {
         ),
         whole_field(
             "for_seconds",
-            (1, LONGEST_LIFE.as_secs(), ""),
+            (1, LONGEST_LIFE.as_secs(), " of seconds"),
             "Seconds for which the ticket opens sessions; 60 if absent",
         ),
         whole_field(

@@ -32,7 +32,7 @@ const OPTIONS: &[Field] = &[
         Kind::Pairs { names: rules::MOUNT_POINT, values: rules::TMPFS },
         "Temporary file systems: paths, each with mount options",
     ),
-    whole_field("shm_size", (1, 8192, ""), "Size of `/dev/shm` in MiB"),
+    whole_field("shm_size", (1, 8192, " of MiB"), "Size of `/dev/shm` in MiB"),
     field(
         "memory_swap",
         Kind::Limit { most: 1_048_576 },
@@ -52,7 +52,7 @@ const OPTIONS: &[Field] = &[
     ),
     whole_field(
         "stop_timeout",
-        (0, DAY, ""),
+        (0, DAY, " of seconds"),
         "Seconds from the stop signal to SIGKILL, unless a stop sets another time",
     ),
     text_field("domainname", HOSTNAME, "Domain name inside the container"),
@@ -83,10 +83,14 @@ pub(super) const HEALTHCHECK: Field = field(
     "healthcheck",
     Kind::Object(&[
         text_field("cmd", rules::HEALTH_COMMAND, "A shell command; the image's if absent"),
-        whole_field("interval", (1, DAY, ""), "Seconds between two checks"),
+        whole_field("interval", (1, DAY, " of seconds"), "Seconds between two checks"),
         whole_field("retries", (1, 1000, ""), "Failures in a row after which it is unhealthy"),
-        whole_field("timeout", (1, DAY, ""), "Seconds that one check may take"),
-        whole_field("start_period", (0, DAY, ""), "Seconds in which failures do not count"),
+        whole_field("timeout", (1, DAY, " of seconds"), "Seconds that one check may take"),
+        whole_field(
+            "start_period",
+            (0, DAY, " of seconds"),
+            "Seconds in which failures do not count",
+        ),
         boolean_field("disable", "Switch the image's check off"),
     ]),
     "How its health is checked; as the image says if absent",
