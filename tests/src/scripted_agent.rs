@@ -242,7 +242,7 @@ impl ScriptedAgent {
         let ended = self.shared.ended(container);
         let outcomes = ended
             .into_iter()
-            .map(|operation| OperationOutcome { operation, outcome: Outcome::Succeeded })
+            .map(|operation| OperationOutcome::new(operation, Outcome::Succeeded))
             .collect();
         let outcome = self.report_with(container, (Some(report), outcomes)).await;
         if let Err(CallError::Refused { problem, .. }) = outcome {

@@ -22,6 +22,7 @@ mod interactive {
     mod pipes;
     mod ports;
     mod pull;
+    mod rebuild;
     mod registry_login;
     mod resources;
     mod screen;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ports::ContainerPort;
 use crate::units::Mebibytes;
 
 /// Options of the engine. If one is absent or empty, the engine's default applies.
@@ -93,6 +94,13 @@ pub struct EngineOptions {
     /// Platform of the image, such as `linux/arm64`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
+    /// Whether each port that the image or `expose` names is published, on a free port of the host at each start.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub publish_all: bool,
+    /// Ports that the container listens on beside the image's, such as `80/tcp`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "messages", schemars(with = "Vec<String>"))]
+    pub expose: Vec<ContainerPort>,
 }
 
 impl EngineOptions {

@@ -47,6 +47,56 @@ impl FromStr for Protocol {
     }
 }
 
+/// A port of a container. As text `80/tcp`; without a protocol it is TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContainerPort {
+    /// The number, from 1.
+    pub port: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
+}
+
+impl fmt::Display for ContainerPort {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.port, self.protocol)
+    }
+}
+
+/// The text is not a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a port must be a number from 1 to 65535, with /tcp or /udp, such as `80/tcp`")]
+pub struct InvalidPort;
+
+impl FromStr for ContainerPort {
+    type Err = InvalidPort;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPort> {
+        let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let is_plain = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|port| is_plain && *port > 0).ok_or(InvalidPort)?;
+        let protocol = protocol.parse().map_err(|_unknown| InvalidPort)?;
+        Ok(Self { port, protocol })
+    }
+}
+
+impl TryFrom<String> for ContainerPort {
+    type Error = InvalidPort;
+
+    fn try_from(text: String) -> Result<Self, InvalidPort> {
+        text.parse()
+    }
+}
+
+impl From<ContainerPort> for String {
+    fn from(port: ContainerPort) -> Self {
+        port.to_string()
+    }
+}
+
+/// The largest number of published ports of a container.
+pub const MOST_PUBLISHED: usize = 1024;
+
 /// A port of a container on an address of its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]
@@ -57,8 +107,15 @@ pub struct PublishedPort {
     pub protocol: Protocol,
     /// The address of the host.
     pub host_address: IpAddr,
-    /// The port of the host.
+    /// The port of the host. In a specification, 0 lets the engine choose a free one at each start.
     pub host_port: u16,
+}
+
+impl PublishedPort {
+    /// The port of the container.
+    pub const fn inside(&self) -> ContainerPort {
+        ContainerPort { port: self.port, protocol: self.protocol }
+    }
 }
 
 impl fmt::Display for PublishedPort {
@@ -98,6 +155,16 @@ pub fn overlap(one: IpAddr, other: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_of_a_container_has_a_number_and_a_protocol() {
+        let port = |text: &str| text.parse::<ContainerPort>().map(|port| port.to_string());
+        assert_eq!(port("80"), Ok("80/tcp".to_owned()));
+        assert_eq!(port("53/udp"), Ok("53/udp".to_owned()));
+        for bad in ["", "0", "65536", "+80", "80/sctp", "80/", "/tcp", "80-81"] {
+            assert_eq!(port(bad), Err(InvalidPort), "{bad}");
+        }
+    }
 
     #[test]
     fn a_host_publishes_beyond_loopback_only_where_its_setting_says() {

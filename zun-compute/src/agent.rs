@@ -214,6 +214,8 @@ impl Agent {
         let (reporting, watching) = (&self.reporting, &self.watching);
         reporting.spawn(ledger_position::keep(Arc::clone(host), reporting.clone()));
         reporting.spawn(report::send(Arc::clone(host), bus.clone(), reporting.clone()));
+        let images = control::report_images(Arc::clone(host), bus.clone(), reporting.clone());
+        reporting.spawn(images);
         if let Some(events) = events {
             watching.spawn(count(events, Arc::clone(&host.reports), watching.clone()));
         }
@@ -289,6 +291,7 @@ fn host(
         publish_address: ports.address,
         engine_back: Notify::new(),
         reconcile_needed: Notify::new(),
+        images_changed: Notify::new(),
         health: Sender::default(),
         engine_lock: EngineLock::new(&state_directory),
         position,

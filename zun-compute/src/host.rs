@@ -52,6 +52,8 @@ pub(crate) struct Host {
     pub(crate) engine_back: Notify,
     /// Notified when the agent must reconcile with zun-api.
     pub(crate) reconcile_needed: Notify,
+    /// The agent has pulled or removed an image.
+    pub(crate) images_changed: Notify,
     /// The result of the last heartbeat.
     pub(crate) health: watch::Sender<AgentHealth>,
     /// Keeps other agents from driving the same engine.

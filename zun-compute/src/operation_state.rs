@@ -24,13 +24,16 @@ pub(crate) enum OperationState {
 pub(crate) struct Ended {
     pub(crate) operation: OperationId,
     pub(crate) outcome: Outcome,
+    /// Whether it is a rebuild that failed after the new container had replaced the old one.
+    pub(crate) has_replaced: bool,
     pub(crate) state: watch::Sender<OperationState>,
 }
 
 impl Ended {
     /// The form on the bus.
     pub(crate) fn message(&self) -> OperationOutcome {
-        OperationOutcome { operation: self.operation, outcome: self.outcome.clone() }
+        let (operation, has_replaced) = (self.operation, self.has_replaced);
+        OperationOutcome { operation, outcome: self.outcome.clone(), has_replaced }
     }
 
     /// zun-api has stored the outcome.

@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use zun_common::id::{ContainerId, EngineId, ExecId, ProjectId, ResourceId};
+use zun_common::ports::ContainerPort;
 use zun_common::resource::{NamedNetwork, ResourceKind};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
@@ -218,14 +219,22 @@ impl Lifecycle for Engine {
         call!(self, container, what, |fake| fake.remove(container, force)).await
     }
 
-    async fn remove_by_engine_id(
+    async fn set_aside(
         &self,
         container: ContainerId,
         engine: &EngineId,
     ) -> Result<Change, DriverError> {
         let engine = engine.clone();
+        call!(self, container, nothing, |fake| fake.set_aside(container, &engine)).await
+    }
+
+    async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+        call!(self, container, nothing, |fake| fake.restore_aside(container)).await
+    }
+
+    async fn remove_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
         let what = |change: &Change| matches!(change, Change::Done).then_some(What::Removed);
-        call!(self, container, what, |fake| fake.remove_by_engine_id(container, &engine)).await
+        call!(self, container, what, |fake| fake.remove_aside(container)).await
     }
 }
 
@@ -343,6 +352,14 @@ impl Images for Engine {
 
     async fn image_inspect(&self, image: &str) -> Result<PulledImage, DriverError> {
         self.fake.image_inspect(image).await
+    }
+
+    async fn image_names(&self) -> Result<Vec<String>, DriverError> {
+        self.fake.image_names().await
+    }
+
+    async fn image_ports(&self, image: &str) -> Result<Vec<ContainerPort>, DriverError> {
+        self.fake.image_ports(image).await
     }
 
     async fn image_remove(&self, image: &str) -> Result<Change, DriverError> {

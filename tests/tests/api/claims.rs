@@ -158,7 +158,7 @@ async fn the_limits_are_those_on_the_host_after_some_of_several_queued_updates_w
         [first.id, second.id]
     };
     let report = async |operation, outcome| {
-        let outcomes = vec![OperationOutcome { operation, outcome }];
+        let outcomes = vec![OperationOutcome::new(operation, outcome)];
         agent.report_with(id, (None, outcomes)).await.expect("stored");
     };
     // Both are refused, in either order of the outcomes.

@@ -395,3 +395,25 @@ async fn concurrent_renames_to_one_name_rename_one_container() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409, 409, 409, 409, 409, 409, 409]);
 }
+
+#[tokio::test]
+async fn a_request_without_limits_gets_the_operators_defaults_which_the_document_shows() {
+    let api = Api::start_with(|settings| {
+        settings.defaults.cpu = 0.5;
+        settings.defaults.memory = 64;
+    })
+    .await;
+    let shown =
+        api.post(ANN, "/v1/containers", json!({"image": "cirros"})).await.expect(202).json();
+    assert_eq!((&shown["cpu"], &shown["memory"]), (&json!(0.5), &json!("64")));
+    let body = json!({"image": "cirros", "cpu": 2, "memory": 128});
+    let shown = api.post(ANN, "/v1/containers", body).await.expect(202).json();
+    assert_eq!((&shown["cpu"], &shown["memory"]), (&json!(2.0), &json!("128")));
+    let document = api.get(ANN, "/openapi.json").await.expect(200).json();
+    let fields = &document["paths"]["/v1/containers"]["post"]["requestBody"]["content"]["application/json"]
+        ["schema"]["properties"];
+    assert_eq!(
+        (&fields["cpu"]["default"], &fields["memory"]["default"]),
+        (&json!(0.5), &json!(64))
+    );
+}

@@ -274,7 +274,7 @@ async fn volumes_networks_and_images_have_events_too() {
     let end = async || {
         let operations = agent.heartbeat(|_| {}).await.unwrap().operations;
         let operation = operations.into_iter().next_back().expect("an open operation");
-        let outcome = OperationOutcome { operation: operation.id, outcome: Outcome::Succeeded };
+        let outcome = OperationOutcome::new(operation.id, Outcome::Succeeded);
         agent.report_with(operation.container, (None, vec![outcome])).await.unwrap();
     };
     end().await;

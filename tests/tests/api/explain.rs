@@ -25,7 +25,10 @@ async fn an_explanation_names_the_chosen_host_and_why_others_are_refused_and_cre
     let candidates = shown["candidates"].as_array().unwrap();
     let load = |index: usize| candidates[index]["load"].as_f64().unwrap();
     assert!(load(0) > load(1), "{shown}");
-    assert_eq!(candidates[2], json!({"host": "h3", "load": null, "reason": "disabled"}));
+    assert_eq!(
+        candidates[2],
+        json!({"host": "h3", "load": null, "reason": "disabled", "has_image": false})
+    );
     assert_eq!(
         shown["image"],
         json!({"name": "registry.example.org/team/web:latest", "domain": "registry.example.org",

@@ -26,7 +26,7 @@ async fn open(agent: &ScriptedAgent, image: &Value) -> zun_common::rpc::operatio
 
 async fn end(agent: &ScriptedAgent, image: &Value, outcome: Outcome) {
     let operation = open(agent, image).await;
-    let ended = vec![OperationOutcome { operation: operation.id, outcome }];
+    let ended = vec![OperationOutcome::new(operation.id, outcome)];
     agent.report_with(operation.container, (None, ended)).await.unwrap();
 }
 

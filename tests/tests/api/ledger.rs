@@ -98,7 +98,7 @@ async fn an_operation_that_the_host_does_not_answer_is_accepted_and_stays_open()
     api.post(ANN, &format!("/v1/containers/{id}/stop?timeout=3"), Value::Null).await.expect(202);
     let [stop] = open(&agent).await.try_into().expect("one");
     assert_eq!(stop.change, Change::Stop { grace: Some(3) });
-    let ended = OperationOutcome { operation: stop.id, outcome: Outcome::Succeeded };
+    let ended = OperationOutcome::new(stop.id, Outcome::Succeeded);
     agent.report_with(id, (None, vec![ended.clone()])).await.unwrap();
     assert!(open(&agent).await.is_empty());
     // Another host cannot end it, and a second outcome changes nothing.
@@ -119,7 +119,7 @@ async fn another_host_cannot_end_an_operation() {
     api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await.expect(202);
     let [stop] = open(&agent).await.try_into().expect("one");
     let thief = api.agent("h2").await;
-    let forged = OperationOutcome { operation: stop.id, outcome: Outcome::Succeeded };
+    let forged = OperationOutcome::new(stop.id, Outcome::Succeeded);
     thief.report_with(id, (None, vec![forged])).await.unwrap();
     assert_eq!(open(&agent).await.len(), 1);
 }
@@ -173,7 +173,7 @@ async fn what_may_have_been_done_once_is_unknown_when_the_container_is_removed()
     let superseded = json!("The removal was requested.");
     let unknown = json!("The host did not report the outcome. It may have been carried out.");
     assert_eq!(messages().await, [superseded.clone(), unknown]);
-    let outcome = OperationOutcome { operation: killing, outcome: Outcome::Succeeded };
+    let outcome = OperationOutcome::new(killing, Outcome::Succeeded);
     agent.report_with(id, (None, vec![outcome])).await.expect("stored");
     assert_eq!(messages().await, [superseded, Value::Null], "it was carried out");
 }
@@ -323,10 +323,7 @@ async fn large_operations_come_in_several_lists() {
     let listed = first.operations.len();
     assert!((1..7).contains(&listed), "{listed}");
     assert_eq!(first.complete_to, first.operations[listed - 1].sequence);
-    let done = |operation: &Operation| OperationOutcome {
-        operation: operation.id,
-        outcome: Outcome::Succeeded,
-    };
+    let done = |operation: &Operation| OperationOutcome::new(operation.id, Outcome::Succeeded);
     for operation in &first.operations {
         let report = (None, vec![done(operation)]);
         agent.report_with(operation.container, report).await.expect("accepted");

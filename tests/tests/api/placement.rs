@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use zun_common::rpc::host::ReportHostImages;
 
 use crate::support::{ADMIN, ANN, Api, send};
 
@@ -80,4 +81,31 @@ async fn disk_is_claimed_and_administrators_see_the_reason_of_each_host() {
         "0 of 1 hosts fit: 1 without enough free disk. h1: needs 15 GiB of disk, 5 free."
     );
     assert_eq!(create(&api, json!({"image": "cirros"})).await["host"], "h1");
+}
+
+#[tokio::test]
+async fn a_host_that_has_the_image_is_preferred_and_shown_to_administrators() {
+    let api = Api::start().await;
+    let (_one, two) = (api.agent("h1").await, api.agent("h2").await);
+    let report = |epoch, images: &[&str]| ReportHostImages {
+        host: two.host().clone(),
+        epoch,
+        images: images.iter().map(|image| (*image).to_owned()).collect(),
+    };
+    two.call_api(&report(two.epoch(), &["cirros:latest"])).await.expect("stored");
+    let container = json!({"image": "cirros", "cpu": 0.1, "memory": 6});
+    let shown = api.post(ADMIN, "/v1/placement", container.clone()).await.expect(200).json();
+    assert_eq!(shown["host"], json!("h2"));
+    let has_image = |number: usize| shown["candidates"][number]["has_image"].clone();
+    assert_eq!((has_image(0), has_image(1)), (json!(false), json!(true)));
+    let created = api.post(ADMIN, "/v1/containers", container.clone()).await.expect(202).json();
+    assert_eq!(created["host"], json!("h2"));
+    let other = json!({"image": "busybox", "cpu": 0.1, "memory": 6});
+    let created = api.post(ADMIN, "/v1/containers", other).await.expect(202).json();
+    assert_eq!(created["host"], json!("h1"), "the least loaded one");
+    let stale = two.call_api(&report(zun_common::id::Epoch(0), &[])).await;
+    assert!(stale.is_err(), "{stale:?}");
+    two.call_api(&report(two.epoch(), &[])).await.expect("stored");
+    let shown = api.post(ADMIN, "/v1/placement", container).await.expect(200).json();
+    assert_eq!(shown["candidates"][1]["has_image"], json!(false));
 }

@@ -71,8 +71,7 @@ async fn the_quota_follows_updates_their_refusals_and_confirmed_removals() {
     // The host refuses it, so it is given back.
     let open = agent.heartbeat(|_| {}).await.unwrap().operations;
     let outcome = Outcome::Failed(Problem::new(Code::Conflict, "no"));
-    let outcomes =
-        open.iter().map(|one| OperationOutcome { operation: one.id, outcome: outcome.clone() });
+    let outcomes = open.iter().map(|one| OperationOutcome::new(one.id, outcome.clone()));
     agent.report_with(id, (None, outcomes.collect())).await.unwrap();
     assert_eq!(used(&api, "blue").await, json!([1, 1.0, 512, 0]));
     // A deleted container counts until its host has removed it.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use zun_common::bus::CallError;
-use zun_common::id::ContainerId;
+use zun_common::id::{ContainerId, OperationId};
 use zun_common::rpc::host::AssignedContainers;
 use zun_common::rpc::operation::{OperationOutcome, Outcome};
 use zun_common::rpc::{Code, Problem};
@@ -13,9 +13,17 @@ use crate::support::{ADMIN, ANN, Api};
 
 /// Reports the outcome of the open operation.
 async fn end(agent: &ScriptedAgent, id: ContainerId, outcome: Outcome) {
+    end_with(agent, id, |operation| OperationOutcome::new(operation, outcome)).await;
+}
+
+async fn end_with(
+    agent: &ScriptedAgent,
+    id: ContainerId,
+    outcome: impl FnOnce(OperationId) -> OperationOutcome,
+) {
     let open = agent.heartbeat(|_| {}).await.expect("accepted").operations;
     let [rebuild] = open.try_into().expect("one");
-    let ended = OperationOutcome { operation: rebuild.id, outcome };
+    let ended = outcome(rebuild.id);
     agent.report_with(id, (None, vec![ended])).await.expect("stored");
 }
 
@@ -65,6 +73,16 @@ async fn the_host_gets_the_same_container_with_another_image_and_the_row_has_it_
     assert_eq!(sent["spec"]["image"], json!("busybox:1.36"));
     end(&agent, id, Outcome::Failed(Problem::new(Code::Engine, "it failed"))).await;
     assert_eq!(image(&api, id).await, json!("busybox:1.36"));
+    // Here the new container exists, but its process did not start.
+    api.post(ANN, "/v1/containers/web/rebuild?image=cirros", Value::Null).await.expect(202);
+    agent.receives("container.rebuild").await;
+    let failed = Outcome::Failed(Problem::new(Code::Engine, "it failed"));
+    end_with(&agent, id, |operation| OperationOutcome {
+        has_replaced: true,
+        ..OperationOutcome::new(operation, failed)
+    })
+    .await;
+    assert_eq!(image(&api, id).await, json!("cirros"), "what the host has");
     let actions = api.get(ANN, "/v1/containers/web/container_actions").await.json();
     let newest = &actions["containerActions"][0];
     assert_eq!((&newest["action"], &newest["message"]), (&json!("rebuild"), &json!("it failed")));

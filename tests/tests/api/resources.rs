@@ -107,8 +107,11 @@ async fn ports_are_not_published_from_a_network_that_nobody_can_reach() {
     api.post(ANN, "/v1/networks", sealed).await.expect(201);
     for network in ["none", "sealed"] {
         let fields = json!({"nets": [{"network": network}], "exposed_ports": {"80/tcp": {}}});
-        let refused = api.post(ANN, CONTAINERS, with(&fields)).await.refusal();
-        assert!(refused.starts_with("400 ") && refused.contains("'nets.network'"), "{refused}");
+        let all = json!({"nets": [{"network": network}], "engine_options": {"publish_all": true}});
+        for fields in [fields, all] {
+            let refused = api.post(ANN, CONTAINERS, with(&fields)).await.refusal();
+            assert!(refused.starts_with("400 ") && refused.contains("'nets.network'"), "{refused}");
+        }
         api.post(ANN, CONTAINERS, with(&json!({"nets": [{"network": network}]}))).await.expect(202);
     }
 }
@@ -191,7 +194,7 @@ async fn what_a_container_uses_is_not_deleted_until_its_removal_is_confirmed() {
         open.iter().map(|one| serde_json::to_value(one).unwrap()["kind"].clone()).collect();
     assert_eq!(kinds, ["remove_resource", "remove_resource"]);
     for operation in open {
-        let outcome = |outcome| vec![OperationOutcome { operation: operation.id, outcome }];
+        let outcome = |outcome| vec![OperationOutcome::new(operation.id, outcome)];
         let failed =
             Outcome::Failed(zun_common::rpc::Problem::new(zun_common::rpc::Code::Engine, "in use"));
         agent.report_with(operation.container, (None, outcome(failed))).await.unwrap();

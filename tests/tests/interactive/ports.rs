@@ -1,7 +1,9 @@
 //! Published ports with real traffic.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use zun_tests::eventually::eventually;
@@ -52,6 +54,53 @@ fn a_published_port_leads_to_the_container_also_after_a_restart() {
     assert!(taken.stderr.contains("without these ports free"), "{taken:?}");
     let missing = zun.run(&["port", name.as_str(), "81"]);
     assert_eq!(missing.code, 1, "{missing:?}");
+}
+
+#[test]
+fn all_ports_of_an_image_are_published_on_the_hosts_own_address() {
+    let zun = ZunCli::shared();
+    let image = format!("exposes-{}", std::process::id());
+    let socket = format!("unix://{}", zun.engine_socket().display());
+    let docker = |arguments: &[&str]| {
+        let output = Command::new("docker").args(["-H", &socket]).args(arguments).output();
+        let output = output.expect("docker runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    };
+    let base = docker(&["create", "cirros"]);
+    docker(&["commit", "-c", "EXPOSE 80 81/udp", &base, &image]);
+    docker(&["rm", &base]);
+    let name = zun.name("ports");
+    let serve = "while true; do echo hello from $HOSTNAME | nc -l -p 80; done";
+    let flags = ["run", "-d", "-P", "--expose", "90-91", "-p", "91", "--name", name.as_str()];
+    zun.must(&[&flags[..], &[&image, "sh", "-c", serve]].concat());
+    let ports = || {
+        let shown = zun.must(&["port", name.as_str()]);
+        let line = |line: &str| {
+            let (port, address) = line.split_once(" -> ").expect("a port");
+            (port.to_owned(), address.parse::<SocketAddr>().expect("an address"))
+        };
+        shown.lines().map(line).collect::<BTreeMap<_, _>>()
+    };
+    let all = ["80/tcp", "81/udp", "90/tcp", "91/tcp"];
+    for again in [false, true] {
+        if again {
+            zun.must(&["restart", "--time", "1", name.as_str()]);
+        }
+        eventually("all ports are published", || ports().keys().eq(all.iter().copied()));
+        let shown = ports();
+        assert!(shown.values().all(|address| address.ip().is_loopback()), "{shown:?}");
+        assert!((20_000..30_000).contains(&shown["91/tcp"].port()), "{shown:?}");
+        let greets = || {
+            ports()
+                .get("80/tcp")
+                .and_then(|address| reads(*address))
+                .is_some_and(|text| text.starts_with("hello"))
+        };
+        eventually("the container answers", greets);
+    }
+    zun.must(&["delete", "--stop", name.as_str()]);
+    docker(&["rmi", "-f", &image]);
 }
 
 #[test]

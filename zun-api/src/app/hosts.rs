@@ -147,6 +147,7 @@ pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
             zone,
             ports: PortsFit::Fit,
             lacks: None,
+            has_image: false,
             networks: 0,
             runtimes,
             name: host.name,

@@ -245,4 +245,12 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    host_images (id) {
+        id -> BigInt,
+        host -> Text,
+        image -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(containers, operations, runs);

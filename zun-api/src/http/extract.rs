@@ -83,7 +83,8 @@ impl<T: FromFields> FromRequest for Parsed<T> {
                 Method::POST | Method::PATCH | Method::PUT => object(&request, payload).await?,
                 _ => None,
             };
-            let fields = Fields::new(query.into_inner(), body);
+            let defaults = app(&request)?.settings.defaults;
+            let fields = Fields::new(query.into_inner(), body).with_defaults(defaults);
             let mut fields = fields.check(T::FIELDS, (version, Some(&caller)))?;
             let input = T::read(&mut fields)?;
             fields.finish()?;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::microversion::Microversion;
 use crate::app::{AppError, InvalidField};
 use crate::auth::Permission;
+use crate::settings::DefaultLimits;
 
 /// A rule for a string.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,8 @@ pub(super) struct Field {
     pub(super) is_required: bool,
     /// Whether OpenStack's clients send it in the query of a POST. zun-api accepts both places.
     pub(super) is_in_query: bool,
+    /// The value that holds if it is absent, if the operator can change it.
+    pub(super) default: Option<fn(&DefaultLimits) -> Value>,
 }
 
 /// The values of a field.
@@ -73,6 +76,7 @@ impl Field {
             permission: None,
             is_required: false,
             is_in_query: false,
+            default: None,
         }
     }
 
@@ -84,6 +88,16 @@ impl Field {
     /// A value with an effect needs the permission.
     pub(super) const fn only(self, permission: Permission) -> Self {
         Self { permission: Some(permission), ..self }
+    }
+
+    /// With another meaning.
+    pub(super) const fn about(self, about: &'static str) -> Self {
+        Self { about, ..self }
+    }
+
+    /// The value that holds if it is absent.
+    pub(super) const fn defaults_to(self, default: fn(&DefaultLimits) -> Value) -> Self {
+        Self { default: Some(default), ..self }
     }
 
     pub(super) const fn required(self) -> Self {

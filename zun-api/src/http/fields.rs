@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::field::{self, Field, Kind};
 use super::microversion::Microversion;
 use crate::app::{AppError, Caller, InvalidField, NotServed};
+use crate::settings::DefaultLimits;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
@@ -24,6 +25,7 @@ pub(super) struct Fields {
     values: BTreeMap<String, (Origin, Value)>,
     has_body: bool,
     version: Microversion,
+    defaults: DefaultLimits,
 }
 
 impl Fields {
@@ -36,7 +38,18 @@ impl Fields {
         let body = body.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null());
         let body = body.map(|(name, value)| (name, (Origin::Body, value)));
         let values = query.chain(body).collect();
-        Self { table: &[], values, has_body, version: Microversion::NEWEST }
+        let (version, defaults) = (Microversion::NEWEST, DefaultLimits::default());
+        Self { table: &[], values, has_body, version, defaults }
+    }
+
+    /// Sets the limits of a container if there are none.
+    pub(super) fn with_defaults(self, defaults: DefaultLimits) -> Self {
+        Self { defaults, ..self }
+    }
+
+    /// The limits of a container if there are none.
+    pub(super) const fn defaults(&self) -> DefaultLimits {
+        self.defaults
     }
 
     /// Checks the values against a table, for a caller. Without a caller, all permissions are given.

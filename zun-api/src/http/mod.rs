@@ -63,9 +63,11 @@ pub(crate) fn serve(app: &Arc<App>, tls: Option<Tls>, tasks: &Tasks) -> io::Resu
     let settings = app.settings.http.clone();
     let limit = Data::new(middleware::RequestLimit::new(settings.requests));
     let data = Data::from(Arc::clone(app));
+    let document = Data::new(openapi::Document::with(&app.settings.defaults));
     let server = HttpServer::new(move || {
         Actix::new()
             .app_data(data.clone())
+            .app_data(document.clone())
             .app_data(limit.clone())
             .configure(routes::register)
             // The last one is called first: `handle` needs the normalized path.

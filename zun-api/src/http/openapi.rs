@@ -1,8 +1,7 @@
 //! The OpenAPI 3.1 document, generated from the tables of routes and fields.
 
-use std::sync::LazyLock;
-
 use actix_web::HttpResponse;
+use actix_web::web::{Bytes, Data};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -12,26 +11,35 @@ use super::field::{Field, Kind};
 use super::microversion::Microversion;
 use super::response::ApiResult;
 use super::routes::{self, Reply, Route, Verb, to};
+use crate::settings::DefaultLimits;
 
 /// The route of the document.
 pub(super) const ROUTES: &[Route] =
     &[Route::get("/openapi.json", "Show this document", to!(show)).for_all().returns::<Value>()];
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(text);
+/// The text of the document.
+#[derive(Debug)]
+pub(super) struct Document(Bytes);
 
-/// `GET /openapi.json`
-pub(super) async fn show() -> ApiResult {
-    Ok(HttpResponse::Ok().content_type("application/json").body(DOCUMENT.as_str()))
+impl Document {
+    /// The document of a service with these defaults.
+    pub(super) fn with(defaults: &DefaultLimits) -> Self {
+        Self(text(defaults).into())
+    }
 }
 
-/// The document as it is checked in.
-fn text() -> String {
-    let mut text = serde_json::to_string_pretty(&document()).unwrap_or_default();
+/// `GET /openapi.json`
+pub(super) async fn show(document: Data<Document>) -> ApiResult {
+    Ok(HttpResponse::Ok().content_type("application/json").body(document.0.clone()))
+}
+
+fn text(defaults: &DefaultLimits) -> String {
+    let mut text = serde_json::to_string_pretty(&document(defaults)).unwrap_or_default();
     text.push('\n');
     text
 }
 
-fn document() -> Value {
+fn document(defaults: &DefaultLimits) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
@@ -42,7 +50,7 @@ fn document() -> Value {
     for route in routes::all() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
-            path.insert(method(route).to_owned(), operation(route, &mut schemas));
+            path.insert(method(route).to_owned(), operation(route, &mut schemas, defaults));
         }
     }
     json!({
@@ -101,7 +109,7 @@ const fn method(route: &Route) -> &'static str {
     }
 }
 
-fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
+fn operation(route: &Route, schemas: &mut SchemaGenerator, defaults: &DefaultLimits) -> Value {
     let (query, body): (Vec<&Field>, Vec<&Field>) =
         route.fields.iter().partition(|field| !has_body(route) || field.is_in_query);
     let mut parameters = path_parameters(route.path);
@@ -139,7 +147,14 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     }
     if has_body(route) && !body.is_empty() {
         let is_required = body.iter().any(|field| field.is_required);
-        let content = json!({"application/json": {"schema": object(body)}});
+        let mut schema = object(body.iter().copied());
+        for field in &body {
+            let property = schema.pointer_mut(&format!("/properties/{}", field.name));
+            if let (Some(property), Some(default)) = (property, field.default) {
+                set(property, "default", default(defaults));
+            }
+        }
+        let content = json!({"application/json": {"schema": schema}});
         set(&mut operation, "requestBody", json!({"required": is_required, "content": content}));
     }
     set(&mut operation, "parameters", json!(parameters));
@@ -290,11 +305,12 @@ mod tests {
     #[test]
     fn the_document_in_docs_is_up_to_date() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        let text = text(&DefaultLimits::default());
         if std::env::var_os("ZUN_WRITE_OPENAPI").is_some() {
-            std::fs::write(path, text()).unwrap();
+            std::fs::write(path, &text).unwrap();
         }
         assert!(
-            std::fs::read_to_string(path).unwrap_or_default() == text(),
+            std::fs::read_to_string(path).unwrap_or_default() == text,
             "write docs/openapi.json anew: ZUN_WRITE_OPENAPI=1 cargo test -p zun-api openapi"
         );
     }

@@ -31,7 +31,8 @@ async fn explain(app: Data<App>, caller: Caller, input: Parsed<NewContainer>) ->
 /// A caller who may not see hosts only gets the number of hosts that each filter refused, because names and amounts reveal
 /// other projects.
 fn placement(explanation: &Explanation) -> Placement {
-    let Explanation { requested, host, strategy, hosts, login, sees_hosts } = explanation;
+    let Explanation { requested, host, strategy, hosts, with_image, login, sees_hosts } =
+        explanation;
     let refusals = hosts.iter().filter_map(|(_, load)| load.as_ref().err());
     let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
     for reason in refusals {
@@ -41,6 +42,7 @@ fn placement(explanation: &Explanation) -> Placement {
         host: name.to_string(),
         load: load.as_ref().ok().copied(),
         reason: load.as_ref().err().map(ToString::to_string),
+        has_image: with_image.contains(name),
     });
     let named = host.as_ref().filter(|_| *sees_hosts);
     let (image, domain) = explanation.image();

@@ -6,6 +6,7 @@
 
 mod answers;
 mod container;
+mod host_images;
 mod image;
 mod registry;
 
@@ -16,7 +17,9 @@ use tokio::time::sleep;
 use zun_common::bus::{Incoming, RequestError, Route, Router};
 use zun_common::chain;
 use zun_common::id::HostName;
-use zun_common::rpc::host::{AssignedContainers, GetCaBundle, SignHostCertificate, SignProbe};
+use zun_common::rpc::host::{
+    AssignedContainers, GetCaBundle, ReportHostImages, SignHostCertificate, SignProbe,
+};
 use zun_common::rpc::image::ReportImage;
 use zun_common::rpc::operation::{
     Beat, OpenOperations, RegisterAgent, Registered, ReportContainer,
@@ -63,6 +66,7 @@ fn router(app: &Arc<App>) -> Router {
         .on::<SignProbe, _, _>(with_app!(answers::prove))
         .on::<GetCaBundle, _, _>(with_app!(answers::authorities))
         .on::<AssignedContainers, _, _>(with_app!(answers::assigned))
+        .on::<ReportHostImages, _, _>(with_app!(host_images::reported))
         .on::<ReportImage, _, _>(with_app!(image::reported))
         .on::<GetRegistryLogin, _, _>(with_app!(registry::login))
 }

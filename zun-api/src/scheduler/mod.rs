@@ -46,6 +46,8 @@ pub(crate) struct HostView {
     pub(crate) ports: PortsFit,
     /// A requested resource that another host has.
     pub(crate) lacks: Option<ResourceKind>,
+    /// Whether it has the image.
+    pub(crate) has_image: bool,
     /// How many networks without a subnet of their own it would have, if the container brings another one.
     pub(crate) networks: u32,
 }
@@ -91,9 +93,12 @@ pub(crate) struct Needs<'a> {
     pub(crate) zone: Option<&'a str>,
     pub(crate) disk: Option<Gibibytes>,
     pub(crate) hints: &'a Hints,
+    /// Whether the host may pull the image.
+    pub(crate) may_pull: bool,
 }
 
-/// Selects a host for a container: of those that pass all filters, the least or the most loaded one.
+/// Selects a host for a container: of those that pass all filters, the least or the most loaded one. A host that has the
+/// image is preferred, unless the difference is large.
 pub(crate) fn select_host(
     needs: &Needs<'_>,
     hosts: &[HostView],
@@ -108,7 +113,7 @@ pub(crate) fn select_host(
                 let weight = match settings.strategy {
                     PlacementStrategy::Spread => load,
                     PlacementStrategy::Pack => -load,
-                };
+                } - preference(needs, host, settings);
                 let better = best.is_none_or(|(least, chosen)| {
                     weight < least || (weight <= least && host.name < chosen.name)
                 });
@@ -119,6 +124,15 @@ pub(crate) fn select_host(
         }
     }
     best.map(|(_weight, host)| host.name.clone()).ok_or(NoValidHost { reasons })
+}
+
+/// What the image is worth in load, if the host has it. If hosts may not pull it, the container starts nowhere else.
+fn preference(needs: &Needs<'_>, host: &HostView, settings: &SchedulerSettings) -> f64 {
+    match (host.has_image, needs.may_pull) {
+        (false, _) => 0.0,
+        (true, true) => settings.image_preference,
+        (true, false) => 2.0,
+    }
 }
 
 /// The load of each host with the container added, or why the container does not fit.

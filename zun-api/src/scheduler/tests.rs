@@ -10,6 +10,7 @@ const EXACT: SchedulerSettings = SchedulerSettings {
     disk_ratio: 1.0,
     networks: 28,
     strategy: PlacementStrategy::Spread,
+    image_preference: 0.1,
 };
 static NO_HINTS: Hints =
     Hints { labels: BTreeSet::new(), affinity: BTreeSet::new(), anti_affinity: BTreeSet::new() };
@@ -19,7 +20,15 @@ fn resources(millis: u32, mib: u64) -> Resources {
 }
 
 fn plain(resources: Resources) -> Needs<'static> {
-    Needs { resources, protocol: 0, runtime: None, zone: None, disk: None, hints: &NO_HINTS }
+    Needs {
+        resources,
+        protocol: 0,
+        runtime: None,
+        zone: None,
+        disk: None,
+        hints: &NO_HINTS,
+        may_pull: true,
+    }
 }
 
 fn host(name: &str, total: Resources, claimed: Resources) -> HostView {
@@ -38,6 +47,7 @@ fn host(name: &str, total: Resources, claimed: Resources) -> HostView {
         runtimes: vec!["runc".to_owned()],
         ports: PortsFit::Fit,
         lacks: None,
+        has_image: false,
         networks: 0,
     }
 }
@@ -58,6 +68,26 @@ fn equally_loaded_hosts_are_selected_by_name() {
         host("a", resources(4000, 4096), resources(0, 0)),
     ];
     assert_eq!(select_host(&plain(resources(1000, 512)), &hosts, &EXACT).unwrap().as_str(), "a");
+}
+
+#[test]
+fn a_host_with_the_image_is_preferred_unless_it_is_much_more_loaded() {
+    let room = resources(10_000, 10_240);
+    let with_image = |claimed| HostView { has_image: true, ..host("b", room, claimed) };
+    let chosen = |claimed, settings: &SchedulerSettings, may_pull| {
+        let hosts = [host("a", room, resources(5000, 512)), with_image(claimed)];
+        let needs = Needs { may_pull, ..plain(resources(1000, 512)) };
+        select_host(&needs, &hosts, settings).unwrap().to_string()
+    };
+    let pack = SchedulerSettings { strategy: PlacementStrategy::Pack, ..EXACT };
+    let indifferent = SchedulerSettings { image_preference: 0.0, ..EXACT };
+    assert_eq!(chosen(resources(5900, 512), &EXACT, true), "b");
+    assert_eq!(chosen(resources(6100, 512), &EXACT, true), "a");
+    assert_eq!(chosen(resources(5900, 512), &indifferent, true), "a");
+    assert_eq!(chosen(resources(4100, 512), &pack, true), "b");
+    assert_eq!(chosen(resources(3900, 512), &pack, true), "a");
+    // A host that must not pull the image is the last choice.
+    assert_eq!(chosen(resources(9000, 512), &EXACT, false), "b");
 }
 
 #[test]

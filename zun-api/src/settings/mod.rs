@@ -1,6 +1,7 @@
 //! Settings of zun-api. zun-api does not start if a required key is missing, and the error names the key.
 
 mod database;
+mod defaults;
 mod keystone;
 mod quotas;
 
@@ -16,6 +17,7 @@ use zun_common::telemetry::LogSettings;
 pub use crate::auth::Policy;
 
 pub use database::{DatabaseSettings, DatabaseUrl, DatabaseUrlError};
+pub use defaults::DefaultLimits;
 pub use keystone::KeystoneSettings;
 pub use quotas::QuotaSettings;
 
@@ -39,6 +41,8 @@ pub struct Settings {
     pub heartbeats: HeartbeatSettings,
     /// Quotas of projects.
     pub quotas: QuotaSettings,
+    /// The limits of containers whose request names none.
+    pub defaults: DefaultLimits,
     /// Published ports.
     pub ports: PortSettings,
     /// Events.
@@ -160,6 +164,10 @@ pub struct SchedulerSettings {
     pub networks: u32,
     /// Which of the hosts that fit is chosen.
     pub strategy: PlacementStrategy,
+    /// By how much of its resources, from 0 to 1, a host that has the image may be more loaded than another one, or less
+    /// with `pack`, and still be chosen.
+    #[serde(deserialize_with = "share")]
+    pub image_preference: f64,
 }
 
 /// Which of the hosts that fit is chosen.
@@ -182,6 +190,7 @@ impl Default for SchedulerSettings {
             disk_ratio: 1.0,
             networks: 28,
             strategy: PlacementStrategy::Spread,
+            image_preference: 0.1,
         }
     }
 }
@@ -230,18 +239,29 @@ fn port_range<'de, D: Deserializer<'de>>(input: D) -> Result<RangeInclusive<u16>
 
 /// Reads an overcommit ratio. Refuses `nan` and `inf`, which TOML allows. An environment variable gives a decimal as text.
 fn ratio<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
-    let ratio = match toml::Value::deserialize(input)? {
-        toml::Value::Float(number) => Some(number),
+    decimal(&toml::Value::deserialize(input)?)
+        .filter(|ratio: &f64| ratio.is_finite() && *ratio > 0.0)
+        .ok_or_else(|| serde::de::Error::custom("it must be a number greater than 0"))
+}
+
+/// Reads a share, from 0 to 1.
+fn share<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+    decimal(&toml::Value::deserialize(input)?)
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| serde::de::Error::custom("it must be a number from 0 to 1"))
+}
+
+/// Converts a number, or its text.
+fn decimal(value: &toml::Value) -> Option<f64> {
+    match value {
+        toml::Value::Float(number) => Some(*number),
         toml::Value::Integer(number) => number.to_string().parse().ok(),
         toml::Value::String(text) => text.parse().ok(),
         toml::Value::Boolean(_)
         | toml::Value::Datetime(_)
         | toml::Value::Array(_)
         | toml::Value::Table(_) => None,
-    };
-    ratio
-        .filter(|ratio: &f64| ratio.is_finite() && *ratio > 0.0)
-        .ok_or_else(|| serde::de::Error::custom("it must be a number greater than 0"))
+    }
 }
 
 /// Events: what has happened to containers, images, volumes and networks.

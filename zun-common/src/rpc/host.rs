@@ -1,6 +1,6 @@
 //! Reports of a host about itself, and its queries to zun-api.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::container::ConsoleListener;
 use super::digest::ReportHash;
 use super::report::LastRun;
 use super::{Call, Done};
-use crate::id::{ClusterId, ContainerId, EngineId, HostName};
+use crate::id::{ClusterId, ContainerId, EngineId, Epoch, HostName};
 use crate::status::Status;
 use crate::units::{Gibibytes, Resources};
 
@@ -94,6 +94,29 @@ pub struct RemoveStray {
 impl Call for RemoveStray {
     const METHOD: &'static str = "host.remove_stray";
     const DEADLINE: Duration = Duration::from_mins(1);
+    type Reply = Done;
+}
+
+/// The largest number of images that a host reports.
+pub const MOST_IMAGES: usize = 256;
+
+/// The longest name of an image that a host reports, in bytes.
+pub const LONGEST_IMAGE: usize = 255;
+
+/// The images that a host has. zun-api prefers a host with the image of a new container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportHostImages {
+    /// The host.
+    pub host: HostName,
+    /// The agent's epoch.
+    pub epoch: Epoch,
+    /// Their names with tags: at most [`MOST_IMAGES`], of at most [`LONGEST_IMAGE`] bytes.
+    pub images: BTreeSet<String>,
+}
+
+impl Call for ReportHostImages {
+    const METHOD: &'static str = "host.images";
+    const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = Done;
 }
 

@@ -26,8 +26,8 @@ use crate::units::Resources;
 
 /// The version of the protocol between zun-api and agents that this build speaks. Version 1 had no ledger: commands
 /// were durable messages. Version 2 ignored the engine options. Version 3 had no operations on images,
-/// and no volumes and networks. Version 4 had no rebuilds.
-pub const PROTOCOL: u32 = 5;
+/// and no volumes and networks. Version 4 had no rebuilds. Version 5 ignored `publish_all` and `expose`.
+pub const PROTOCOL: u32 = 6;
 
 /// The first version with engine options, health checks, runtimes and sizes of disks.
 pub const OPTIONS_PROTOCOL: u32 = 3;
@@ -37,6 +37,9 @@ pub const RESOURCES_PROTOCOL: u32 = 4;
 
 /// The first version with rebuilds.
 pub const REBUILD_PROTOCOL: u32 = 5;
+
+/// The first version with `publish_all` and `expose`.
+pub const PUBLISH_ALL_PROTOCOL: u32 = 6;
 
 /// An accepted change to a container, or to an image, a volume or a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +93,7 @@ pub enum Change {
         grace: Option<u32>,
     },
     /// Replaces the container in the engine with a new one of the same specification, with another image. If that image
-    /// cannot be pulled, nothing changes.
+    /// cannot be pulled, or the engine refuses the new container, the old one goes on.
     Rebuild {
         /// The specification of the new one.
         spec: Box<ContainerSpec>,
@@ -369,6 +372,16 @@ pub struct OperationOutcome {
     pub operation: OperationId,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether it is a rebuild that failed after the new container had replaced the old one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_replaced: bool,
+}
+
+impl OperationOutcome {
+    /// How an operation ended.
+    pub const fn new(operation: OperationId, outcome: Outcome) -> Self {
+        Self { operation, outcome, has_replaced: false }
+    }
 }
 
 #[cfg(test)]

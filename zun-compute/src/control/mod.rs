@@ -8,6 +8,7 @@
 
 mod comparison;
 mod heartbeat;
+mod images;
 mod pace;
 mod register;
 
@@ -22,6 +23,7 @@ use zun_common::rpc::{Code, Problem};
 
 use comparison::Comparison;
 pub(crate) use heartbeat::{beat, leave};
+pub(crate) use images::report as report_images;
 use pace::Pace;
 
 /// The epoch and the database's clock.

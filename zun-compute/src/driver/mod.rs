@@ -16,6 +16,7 @@ use zun_common::grant::ApiVersion;
 use zun_common::id::{
     ClusterId, ContainerId, EngineId, ExecId, OperationId, ProjectId, ResourceId,
 };
+use zun_common::ports::ContainerPort;
 use zun_common::resource::{NamedNetwork, ResourceKind};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
@@ -258,12 +259,17 @@ pub trait Lifecycle: Send + Sync {
     -> Result<(), DriverError>;
     /// Removes a container; with `force` even if it is running.
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError>;
-    /// Removes the container with this engine's id, even if it is running. Another one that has its name stays.
-    async fn remove_by_engine_id(
+    /// Renames the container with this engine's id, so that it is no container of Zun's and another one can take its
+    /// place. Fails if another one is set aside.
+    async fn set_aside(
         &self,
         container: ContainerId,
         engine: &EngineId,
     ) -> Result<Change, DriverError>;
+    /// Gives the container that is set aside its name back. Fails if another one has the name.
+    async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError>;
+    /// Removes the container that is set aside with its anonymous volumes, even if it is running.
+    async fn remove_aside(&self, container: ContainerId) -> Result<Change, DriverError>;
 }
 
 /// Inspection of containers and of the engine.
@@ -335,6 +341,10 @@ pub trait Images: Send + Sync {
     ) -> Result<(), DriverError>;
     /// Inspects an image that the host has.
     async fn image_inspect(&self, image: &str) -> Result<PulledImage, DriverError>;
+    /// Lists the names of the images that the host has, with tags.
+    async fn image_names(&self) -> Result<Vec<String>, DriverError>;
+    /// Returns the ports that an image of the host exposes. Those of other protocols than TCP and UDP are left out.
+    async fn image_ports(&self, image: &str) -> Result<Vec<ContainerPort>, DriverError>;
     /// Removes an image. Fails with [`DriverError::Conflict`] if a container uses it.
     async fn image_remove(&self, image: &str) -> Result<Change, DriverError>;
     /// Searches Docker's registry. Returns at most 25 images.

@@ -156,7 +156,12 @@ pub(super) fn ends(reports: &[ContainerReport]) -> Vec<(i64, EndReason, Option<i
 
 fn ended() -> Ended {
     let state = watch::Sender::new(OperationState::Begun);
-    Ended { operation: OperationId::random(), outcome: Outcome::Succeeded, state }
+    Ended {
+        operation: OperationId::random(),
+        outcome: Outcome::Succeeded,
+        has_replaced: false,
+        state,
+    }
 }
 
 fn engine() -> EngineId {

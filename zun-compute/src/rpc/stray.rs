@@ -26,6 +26,8 @@ pub(super) async fn remove(host: &Host, call: RemoveStray) -> Result<Done, Probl
     tracing::warn!(container.id = %container, "removing the stray container {container}");
     let removing = host.driver.remove(container, true);
     within_deadline(RemoveStray::DEADLINE, "remove the container", removing).await?;
+    let removing = host.driver.remove_aside(container);
+    within_deadline(RemoveStray::DEADLINE, "remove the old container", removing).await?;
     host.strays.removed(container);
     Ok(Done {})
 }

@@ -9,7 +9,7 @@ use zun_common::status::{Status, TaskState};
 
 use super::image::Needed;
 use super::work::Work;
-use super::{existing, image};
+use super::{existing, image, published};
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::within;
 
@@ -42,7 +42,8 @@ pub(super) async fn create_in_engine(
         let ensuring = host.driver.ensure_network(&spec.project, network);
         within(host.engine_timeout(), "create the network", ensuring).await?;
     }
-    let spec = ContainerSpec { cluster: host.cluster(), ..spec.clone() };
+    let ports = published::ports(work, spec).await?;
+    let spec = ContainerSpec { cluster: host.cluster(), ports, ..spec.clone() };
     let creating = host.driver.create(work.container(), &spec);
     within(host.engine_timeout(), "create the container", creating).await.map(drop)
 }

@@ -8,6 +8,7 @@ use zun_common::rpc::container::Removal;
 use zun_common::rpc::operation as rpc;
 use zun_common::status::{Status, TaskState};
 
+use super::rebuild;
 use super::work::Work;
 use crate::driver::{Change, ContainerInfo, DriverError};
 use crate::host::{Host, within};
@@ -77,8 +78,14 @@ pub(super) async fn start(work: &Work<'_>) -> Result<(), DriverError> {
 /// Removes the container in any state. `how` decides whether it is stopped or killed first. A container that is gone is
 /// removed.
 pub(super) async fn remove(work: &Work<'_>, how: Removal) -> Result<(), DriverError> {
-    let (host, container) = (work.host, work.container());
     work.begin(TaskState::Deleting);
+    remove_current(work, how).await?;
+    // A rebuild that was never finished may have left one.
+    rebuild::remove_old(work).await
+}
+
+async fn remove_current(work: &Work<'_>, how: Removal) -> Result<(), DriverError> {
+    let (host, container) = (work.host, work.container());
     match how {
         Removal::Force => {}
         // zun-api has decided that the container may be removed. If it has started since, it is stopped as well.

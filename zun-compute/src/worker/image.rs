@@ -76,6 +76,7 @@ pub(super) async fn provide(work: &Work<'_>, needed: Needed<'_>) -> Result<bool,
         () = superseded.cancelled() => Err(cancelled()),
     };
     host.metrics.count_pull(pulled.is_ok(), began.elapsed());
+    host.images_changed.notify_one();
     pulled
 }
 
@@ -114,7 +115,9 @@ pub(super) async fn pull(work: &Work<'_>, needed: Needed<'_>) -> Result<(), Driv
 pub(super) async fn remove(work: &Work<'_>, image: &str) -> Result<(), DriverError> {
     work.mark_begun();
     let removing = work.host.driver.image_remove(image);
-    within(work.host.engine_timeout(), "remove the image", removing).await.map(drop)
+    let removed = within(work.host.engine_timeout(), "remove the image", removing).await;
+    work.host.images_changed.notify_one();
+    removed.map(drop)
 }
 
 /// If the agent loses its epoch, the next one reports the image.

@@ -9,6 +9,7 @@ mod create;
 mod existing;
 mod image;
 mod perform;
+mod published;
 mod pull_progress;
 mod pulls;
 mod queue;
@@ -19,6 +20,7 @@ mod work;
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -205,6 +207,7 @@ impl Workers {
             state: &state,
             place,
             replaces_running: OnceLock::new(),
+            has_replaced: AtomicBool::new(false),
         };
         let began = Instant::now();
         let performing = AssertUnwindSafe(perform::perform(&work)).catch_unwind();
@@ -231,7 +234,9 @@ impl Workers {
         };
         self.host.metrics.count_operation(action(&operation.change), &outcome, began.elapsed());
         state.send_replace(State::Ended(outcome.clone()));
-        let ended = Ended { operation: operation.id, outcome, state };
+        let has_replaced =
+            outcome != Outcome::Succeeded && work.has_replaced.load(Ordering::Relaxed);
+        let ended = Ended { operation: operation.id, outcome, has_replaced, state };
         Some((operation, failure, ended))
     }
 

@@ -54,9 +54,13 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
     let removes = work.operation.change.removes();
     let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
     loop {
-        let Err(error) = attempt(work).await else {
-            log(work, began, &Ok(()));
-            return Some(Finished::without_failure(Outcome::Succeeded));
+        let error = match attempt(work).await {
+            Ok(Attempt::Done) => {
+                log(work, began, &Ok(()));
+                return Some(Finished::without_failure(Outcome::Succeeded));
+            }
+            Ok(Attempt::TooLate) => return Some(Finished::without_failure(Outcome::Expired)),
+            Err(error) => error,
         };
         // A creation ends when the epoch is lost, and the next agent goes on with it. Other changes have failed, whoever
         // has the epoch now.
@@ -125,9 +129,10 @@ pub(super) async fn end(
 
 fn is_too_late(work: &Work<'_>) -> bool {
     let may_have_begun = work.operation.again || work.is_half_done();
-    if may_have_begun && work.operation.change.must_be_finished() {
-        return false;
-    }
+    !(may_have_begun && work.operation.change.must_be_finished()) && is_past_limit(work)
+}
+
+fn is_past_limit(work: &Work<'_>) -> bool {
     let limit = work.operation.not_after.and_then(|limit| limit.checked_sub_signed(LIMIT_MARGIN));
     match (limit, work.host.control.now()) {
         (Some(limit), Some(now)) => now >= limit,
@@ -135,7 +140,26 @@ fn is_too_late(work: &Work<'_>) -> bool {
     }
 }
 
-async fn attempt(work: &Work<'_>) -> Result<(), DriverError> {
+enum Attempt {
+    Done,
+    /// No agent has begun the operation, and its time limit has passed.
+    TooLate,
+}
+
+async fn attempt(work: &Work<'_>) -> Result<Attempt, DriverError> {
+    if let Change::Rebuild { was_running, .. } = work.operation.change
+        && !work.is_half_done()
+        && is_past_limit(work)
+    {
+        let seen = observation(work.host.inspect(work.container()).await)?;
+        if !rebuild::may_have_begun(work, was_running, seen.info()) {
+            return Ok(Attempt::TooLate);
+        }
+    }
+    carry_out(work).await.map(|()| Attempt::Done)
+}
+
+async fn carry_out(work: &Work<'_>) -> Result<(), DriverError> {
     let (host, container) = (work.host, work.container());
     match &work.operation.change {
         Change::PullImage { image, platform, policy, registry } => {

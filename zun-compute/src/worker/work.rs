@@ -1,6 +1,7 @@
 //! An operation at work, and what its steps need.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ pub(super) struct Work<'a> {
     pub(super) place: Place,
     /// A rebuild has begun to replace the container, so it must be finished, and whether the container ran.
     pub(super) replaces_running: OnceLock<bool>,
+    /// The new container of a rebuild exists.
+    pub(super) has_replaced: AtomicBool,
 }
 
 /// Where an operation is carried out.

@@ -72,6 +72,29 @@ async fn every_operation_leads_to_its_status() {
 }
 
 #[tokio::test]
+async fn all_ports_of_an_image_are_published_on_the_hosts_own_address() {
+    let mut world = World::new().await;
+    world.settings.ports.address = [192, 0, 2, 1].into();
+    let _agent = world.agent().await;
+    let port = |text: &str| text.parse().expect("a port");
+    world.engine.expose_ports("cirros", vec![port("80"), port("53/udp")]);
+    let published = async |publish_all| {
+        let mut create = create(&SHELL);
+        create.spec.options.publish_all = publish_all;
+        create.spec.options.expose = vec![port("90")];
+        world.create(&create).await;
+        world.controller.until(create.container, Status::Created).await;
+        let ports = world.engine.spec(create.container).expect("a container").ports;
+        ports.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        published(true).await,
+        ["53/udp -> 192.0.2.1:0", "80/tcp -> 192.0.2.1:0", "90/tcp -> 192.0.2.1:0"]
+    );
+    assert_eq!(published(false).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn an_operation_without_effect_succeeds() {
     let world = World::new().await;
     let _agent = world.agent().await;

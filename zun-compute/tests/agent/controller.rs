@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use zun_common::bus::{Bus, Incoming, Route, Router};
 use zun_common::id::{ContainerId, Epoch, OperationId, RequestId};
@@ -127,6 +127,7 @@ struct Entry {
     operation: Operation,
     epoch: i64,
     outcome: Option<Outcome>,
+    has_replaced: bool,
     /// Whether its container is unknown.
     is_forgotten: bool,
 }
@@ -190,16 +191,23 @@ impl Ledger {
         };
         let epoch = self.epoch;
         let accepted = operation.clone();
-        let entry = Entry { operation: accepted, epoch, outcome: None, is_forgotten: false };
+        let entry = Entry {
+            operation: accepted,
+            epoch,
+            outcome: None,
+            has_replaced: false,
+            is_forgotten: false,
+        };
         self.operations.push(entry);
         operation
     }
 
     fn finish(&mut self, outcomes: Vec<OperationOutcome>) {
-        for OperationOutcome { operation, outcome } in outcomes {
+        for OperationOutcome { operation, outcome, has_replaced } in outcomes {
             let entries = self.operations.iter_mut();
             let found = entries.into_iter().find(|entry| entry.operation.id == operation);
-            found.expect("a known operation").outcome = Some(outcome);
+            let entry = found.expect("a known operation");
+            (entry.outcome, entry.has_replaced) = (Some(outcome), has_replaced);
         }
     }
 }
@@ -253,6 +261,23 @@ impl Controller {
     /// Starts to answer which containers are assigned.
     pub(crate) fn answers(&self) {
         self.record(|received| received.answers = true);
+    }
+
+    /// Changes the time limit of an operation.
+    pub(crate) fn limit(&self, id: OperationId, not_after: DateTime<Utc>) {
+        self.record(|received| {
+            let mut entries = received.ledger.operations.iter_mut();
+            let entry = entries.find(|entry| entry.operation.id == id);
+            entry.expect("a known operation").operation.not_after = Some(not_after);
+        });
+    }
+
+    /// Whether a failed rebuild has replaced its container.
+    pub(crate) fn has_replaced(&self, id: OperationId) -> bool {
+        self.record(|received| {
+            let mut entries = received.ledger.operations.iter();
+            entries.any(|entry| entry.operation.id == id && entry.has_replaced)
+        })
     }
 
     /// Accepts an operation. It is open until a report has its outcome.

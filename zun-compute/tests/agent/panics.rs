@@ -8,6 +8,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use zun_common::bus::Bus;
 use zun_common::id::{ContainerId, EngineId, ExecId, ProjectId, ResourceId};
+use zun_common::ports::ContainerPort;
 use zun_common::resource::{NamedNetwork, ResourceKind};
 use zun_common::rpc::container::{ContainerSpec, LogRequest, Logs, Stats, Top};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
@@ -59,8 +60,14 @@ impl Lifecycle for Defective {
     async fn remove(&self, id: ContainerId, force: bool) -> Outcome<Change> {
         self.0.remove(id, force).await
     }
-    async fn remove_by_engine_id(&self, id: ContainerId, engine: &EngineId) -> Outcome<Change> {
-        self.0.remove_by_engine_id(id, engine).await
+    async fn set_aside(&self, id: ContainerId, engine: &EngineId) -> Outcome<Change> {
+        self.0.set_aside(id, engine).await
+    }
+    async fn restore_aside(&self, id: ContainerId) -> Outcome<Change> {
+        self.0.restore_aside(id).await
+    }
+    async fn remove_aside(&self, id: ContainerId) -> Outcome<Change> {
+        self.0.remove_aside(id).await
     }
 }
 
@@ -131,6 +138,12 @@ impl Images for Defective {
     }
     async fn image_inspect(&self, image: &str) -> Outcome<PulledImage> {
         self.0.image_inspect(image).await
+    }
+    async fn image_names(&self) -> Outcome<Vec<String>> {
+        self.0.image_names().await
+    }
+    async fn image_ports(&self, image: &str) -> Outcome<Vec<ContainerPort>> {
+        self.0.image_ports(image).await
     }
     async fn image_remove(&self, image: &str) -> Outcome<Change> {
         self.0.image_remove(image).await

@@ -1,6 +1,6 @@
 //! A rebuild replaces a container once, whatever fails in the middle of it.
 
-use zun_common::id::ContainerId;
+use zun_common::id::{ContainerId, EngineId};
 use zun_common::rpc::container::{ContainerSpec, Removal};
 use zun_common::rpc::operation::{Change, Outcome, PerformOperation};
 use zun_common::rpc::report::ContainerReport;
@@ -10,6 +10,15 @@ use zun_compute::driver::fake::Operation;
 use zun_compute::driver::{DriverError, Inspect as _, Lifecycle as _};
 
 use crate::world::{World, create};
+
+/// The calls to the engine, after the pull.
+const STEPS: [Operation; 5] = [
+    Operation::Stop,
+    Operation::SetAside,
+    Operation::Create,
+    Operation::RemoveAside,
+    Operation::Start,
+];
 
 fn rebuild(world: &World, container: ContainerId, was_running: bool) -> Change {
     let mut spec = world.engine.spec(container).expect("a container");
@@ -26,6 +35,7 @@ async fn succeeds(world: &World, call: &PerformOperation, status: Status) {
     assert_eq!(world.engine.spec(operation.container).expect("it").image, "busybox");
     let seen = world.engine.inspect(operation.container).await.expect("it");
     assert_eq!((seen.rebuild, seen.status), (Some(operation.id), status));
+    assert!(!world.engine.has_aside(operation.container), "the old one is removed");
 }
 
 #[tokio::test]
@@ -83,38 +93,173 @@ async fn a_container_whose_new_image_cannot_be_pulled_goes_on_as_it_was() {
     let after = world.controller.until(container, Status::Running).await;
     assert_eq!((after.status_reason, after.task_state), (None, None));
     assert_eq!(after.engine, former.engine);
-    assert_eq!((world.count(Operation::Stop), world.count(Operation::Remove)), (0, 0));
+    assert_eq!((world.count(Operation::Stop), world.count(Operation::SetAside)), (0, 0));
+}
+
+/// Waits for the failure of a step after the pull, and checks that the container is as before.
+async fn is_as_before(world: &World, call: &PerformOperation, (engine, words): (EngineId, &str)) {
+    let PerformOperation { operation, .. } = call;
+    let outcome = world.controller.outcome(operation.id).await;
+    assert_eq!(outcome, Outcome::Failed(Problem::new(Code::Engine, words)));
+    let is_over =
+        |report: &ContainerReport| report.task_state.is_none() && report.status == Status::Running;
+    let after = world.controller.until_report(operation.container, is_over).await;
+    assert_eq!((after.engine, after.status_reason), (Some(engine), None));
+    assert_eq!(world.containers().await, 1);
+    assert!(!world.engine.has_aside(operation.container));
+    assert!(!world.controller.has_replaced(operation.id));
+    let history = world.controller.history(operation.container);
+    assert!(history.iter().all(|report| report.status != Status::Error), "{history:?}");
 }
 
 #[tokio::test]
-async fn a_new_container_that_cannot_be_created_or_started_is_in_error_with_the_reason() {
-    for (operation, doing) in
-        [(Operation::Create, "create the container"), (Operation::Start, "start the container")]
-    {
+async fn a_container_whose_replacement_is_refused_runs_again_as_it_was() {
+    let refused = [
+        (Operation::Stop, "stop the container"),
+        (Operation::SetAside, "rename the old container"),
+        (Operation::Create, "create the container"),
+    ];
+    for (operation, doing) in refused {
         let world = World::new().await;
         let _agent = world.agent().await;
         let container = world.running(&["/bin/sh"]).await;
-        let words = format!("cannot {doing}: full");
-        let error = DriverError::Engine { doing, words: "full".to_owned() };
-        world.engine.fail_next(operation, error);
+        let engine = world.controller.newest(container).and_then(|it| it.engine).expect("an id");
+        let refusal = DriverError::Engine { doing, words: "full".to_owned() };
+        world.engine.fail_next(operation, refusal);
         let call = world.controller.accept(container, rebuild(&world, container, true));
         world.call(&call).await.expect("an answer");
-        let outcome = world.controller.outcome(call.operation.id).await;
-        assert_eq!(outcome, Outcome::Failed(Problem::new(Code::Engine, words.clone())));
-        let report = world.controller.until(container, Status::Error).await;
-        assert_eq!(report.status_reason, Some(words));
-        // Another rebuild mends it.
-        let spec = ContainerSpec::of_image("p".parse().expect("a project"), "test", "busybox");
-        let change = Change::Rebuild { spec: Box::new(spec), was_running: false };
-        let call = world.controller.accept(container, change);
+        is_as_before(&world, &call, (engine, &format!("cannot {doing}: full"))).await;
+    }
+}
+
+/// The calls by which a refused container gets its place back.
+const STEPS_BACK: [Operation; 2] = [Operation::RestoreAside, Operation::Start];
+const REFUSAL: &str = "cannot create the container: full";
+
+/// Refuses the next creations, and returns the engine's id of the running container.
+fn refuse_creations(world: &World, container: ContainerId) -> EngineId {
+    for _ in 0..2 {
+        let refusal =
+            DriverError::Engine { doing: "create the container", words: "full".to_owned() };
+        world.engine.fail_next(Operation::Create, refusal);
+    }
+    world.controller.newest(container).and_then(|it| it.engine).expect("an id")
+}
+
+#[tokio::test]
+async fn a_refused_container_runs_again_even_if_the_engine_goes_away_meanwhile() {
+    for operation in STEPS_BACK {
+        let world = World::new().await;
+        let _agent = world.agent().await;
+        let container = world.running(&["/bin/sh"]).await;
+        let engine = refuse_creations(&world, container);
+        world.engine.fail_next(operation, DriverError::down("the link was lost"));
+        let call = world.controller.accept(container, rebuild(&world, container, true));
         world.call(&call).await.expect("an answer");
-        succeeds(&world, &call, Status::Created).await;
+        is_as_before(&world, &call, (engine, REFUSAL)).await;
     }
 }
 
 #[tokio::test]
+async fn a_refused_container_runs_again_even_if_the_agent_dies_meanwhile() {
+    for operation in STEPS_BACK {
+        let world = World::new().await;
+        let first = world.agent().await;
+        let container = world.running(&["/bin/sh"]).await;
+        let engine = refuse_creations(&world, container);
+        let change = rebuild(&world, container, true);
+        assert!(first.stop().await);
+        let call = dies_at(&world, operation, (container, change)).await;
+        let _next = world.agent().await;
+        is_as_before(&world, &call, (engine, REFUSAL)).await;
+    }
+}
+
+/// Begins a rebuild with an agent that is killed while it makes this call, which has no effect.
+async fn dies_at(
+    world: &World,
+    operation: Operation,
+    (container, change): (ContainerId, Change),
+) -> PerformOperation {
+    let agent = world.killable_agent().await;
+    let asked = world.count(operation);
+    let stall = world.engine.stall(operation);
+    let call = world.controller.accept(container, change);
+    let begun = world.until_asked(operation, asked + 1);
+    tokio::pin!(begun);
+    tokio::select! {
+        _answer = world.call(&call) => begun.await,
+        () = &mut begun => {}
+    }
+    agent.kill();
+    drop(stall);
+    call
+}
+
+#[tokio::test]
+async fn a_new_container_that_cannot_be_started_is_in_error_and_another_rebuild_mends_it() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let words = "cannot start the container: full".to_owned();
+    let error = DriverError::Engine { doing: "start the container", words: "full".to_owned() };
+    world.engine.fail_next(Operation::Start, error);
+    let call = world.controller.accept(container, rebuild(&world, container, true));
+    world.call(&call).await.expect("an answer");
+    let outcome = world.controller.outcome(call.operation.id).await;
+    assert_eq!(outcome, Outcome::Failed(Problem::new(Code::Engine, words.clone())));
+    let report = world.controller.until(container, Status::Error).await;
+    assert_eq!(report.status_reason, Some(words));
+    assert!(world.controller.has_replaced(call.operation.id), "the row gets the new image");
+    let spec = ContainerSpec::of_image("p".parse().expect("a project"), "test", "busybox");
+    let change = Change::Rebuild { spec: Box::new(spec), was_running: false };
+    let call = world.controller.accept(container, change);
+    world.call(&call).await.expect("an answer");
+    succeeds(&world, &call, Status::Created).await;
+}
+
+#[tokio::test]
+async fn a_rebuild_that_no_agent_has_begun_is_not_carried_out_after_its_time_limit() {
+    for (stopped, expected) in [(false, Outcome::Expired), (true, Outcome::Succeeded)] {
+        let world = World::new().await;
+        let first = world.agent().await;
+        let container = world.running(&["/bin/sh"]).await;
+        let change = rebuild(&world, container, true);
+        assert!(first.stop().await);
+        if stopped {
+            // As an agent does that dies afterwards.
+            world.engine.stop(container, None).await.expect("stopped");
+        }
+        let call = world.controller.accept(container, change);
+        let limit = chrono::Utc::now() - chrono::TimeDelta::days(2);
+        world.controller.limit(call.operation.id, limit);
+        let _next = world.agent().await;
+        assert_eq!(world.controller.outcome(call.operation.id).await, expected);
+        let status = world.controller.until(container, Status::Running).await.status;
+        assert_eq!(status, Status::Running);
+        let image = world.engine.spec(container).expect("a container").image;
+        assert_eq!(image == "busybox", stopped);
+    }
+}
+
+#[tokio::test]
+async fn a_removal_also_removes_what_a_rebuild_has_set_aside() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let engine = world.engine.inspect(container).await.expect("it").engine;
+    let spec = world.engine.spec(container).expect("a container");
+    world.engine.stop(container, None).await.expect("stopped");
+    world.engine.set_aside(container, &engine).await.expect("set aside");
+    world.engine.create(container, &spec).await.expect("created");
+    world.order(container, Change::Delete { how: Removal::Force }).await;
+    world.controller.until(container, Status::Deleted).await;
+    assert!(!world.engine.has_aside(container));
+}
+
+#[tokio::test]
 async fn a_rebuild_waits_for_an_engine_that_goes_away_in_the_middle() {
-    for operation in [Operation::Stop, Operation::Remove, Operation::Create, Operation::Start] {
+    for operation in STEPS {
         let world = World::new().await;
         let _agent = world.agent().await;
         let container = world.running(&["/bin/sh"]).await;
@@ -129,7 +274,7 @@ async fn a_rebuild_waits_for_an_engine_that_goes_away_in_the_middle() {
 
 #[tokio::test]
 async fn a_step_whose_answer_is_lost_is_not_done_twice() {
-    for operation in [Operation::Stop, Operation::Remove, Operation::Create, Operation::Start] {
+    for operation in STEPS {
         let world = World::new().await;
         let _agent = world.agent().await;
         let container = world.running(&["/bin/sh"]).await;
@@ -144,24 +289,14 @@ async fn a_step_whose_answer_is_lost_is_not_done_twice() {
 
 #[tokio::test]
 async fn a_rebuild_by_an_agent_that_dies_in_the_middle_is_finished_by_the_next_one() {
-    for operation in [Operation::Stop, Operation::Remove, Operation::Create, Operation::Start] {
+    for operation in STEPS {
         let world = World::new().await;
         // The process must outlive the agent that is killed.
         let first = world.agent().await;
         let container = world.running(&["/bin/sh"]).await;
         assert!(first.stop().await);
-        let agent = world.killable_agent().await;
-        let asked = world.count(operation);
-        let stall = world.engine.stall(operation);
-        let call = world.controller.accept(container, rebuild(&world, container, true));
-        let begun = world.until_asked(operation, asked + 1);
-        tokio::pin!(begun);
-        tokio::select! {
-            _answer = world.call(&call) => begun.await,
-            () = &mut begun => {}
-        }
-        agent.kill();
-        drop(stall);
+        let change = rebuild(&world, container, true);
+        let call = dies_at(&world, operation, (container, change)).await;
         let _next = world.agent().await;
         succeeds(&world, &call, Status::Running).await;
         let history = world.controller.history(container);

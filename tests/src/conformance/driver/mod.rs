@@ -241,7 +241,7 @@ macro_rules! driver_conformance {
         $crate::driver_cases! { $engine, removal {
             a_removed_container_is_gone_and_removing_it_again_changes_nothing
             a_running_container_is_removed_only_by_force
-            a_removal_by_the_engines_id_hits_no_other_container_of_the_same_name
+            a_container_that_is_set_aside_leaves_its_place_and_can_return
             two_concurrent_removals_both_succeed
             the_engine_keeps_a_container_with_auto_remove
             a_removed_container_can_be_created_again

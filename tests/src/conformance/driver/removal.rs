@@ -1,5 +1,7 @@
 //! Removing containers.
 
+use std::time::Duration;
+
 use zun_common::id::OperationId;
 use zun_common::status::Status;
 use zun_compute::driver::{Change, DriverError};
@@ -38,19 +40,30 @@ pub async fn a_running_container_is_removed_only_by_force(engine: &dyn TestEngin
     assert!(is_gone(&subject).await);
 }
 
-pub async fn a_removal_by_the_engines_id_hits_no_other_container_of_the_same_name(
+pub async fn a_container_that_is_set_aside_leaves_its_place_and_can_return(
     engine: &dyn TestEngine,
 ) {
     let subject = Subject::running(engine, IDLE).await;
+    let (driver, id) = (&subject.driver, subject.id);
     let first = subject.info().await.engine;
-    let remove = async |engine| subject.driver.remove_by_engine_id(subject.id, engine).await;
-    assert_eq!(remove(&first).await.unwrap(), Change::Done);
+    within(driver.stop(id, Some(Duration::ZERO))).await.unwrap();
+    assert_eq!(driver.restore_aside(id).await.unwrap(), Change::Already);
+    assert_eq!(driver.set_aside(id, &first).await.unwrap(), Change::Done);
+    assert!(is_gone(&subject).await);
+    assert_eq!(driver.restore_aside(id).await.unwrap(), Change::Done);
+    assert_eq!(subject.info().await.engine, first);
+    driver.set_aside(id, &first).await.unwrap();
     let mut spec = spec(engine, IDLE);
     let rebuild = OperationId::random();
     spec.rebuild = Some(rebuild);
-    subject.driver.create(subject.id, &spec).await.unwrap();
-    assert_eq!(remove(&first).await.unwrap(), Change::Already);
-    assert_eq!(subject.info().await.rebuild, Some(rebuild));
+    assert_eq!(driver.create(id, &spec).await.unwrap().1, Change::Done);
+    assert!(driver.restore_aside(id).await.is_err(), "another one has its name");
+    let second = subject.info().await.engine;
+    assert!(driver.set_aside(id, &second).await.is_err(), "there is one already");
+    assert_eq!(driver.remove_aside(id).await.unwrap(), Change::Done);
+    assert_eq!(driver.remove_aside(id).await.unwrap(), Change::Already);
+    let seen = subject.info().await;
+    assert_eq!((seen.engine, seen.rebuild), (second, Some(rebuild)));
 }
 
 pub async fn two_concurrent_removals_both_succeed(engine: &dyn TestEngine) {

@@ -64,8 +64,8 @@ impl Attachments {
     ) -> Result<Result<Self, AppError>, DbError> {
         let scope = Scope::Project(project.clone());
         let mut found = Self::default();
-        let NewContainer { mounts, network, ports, .. } = requested;
-        let publishes = !ports.is_empty();
+        let NewContainer { mounts, network, .. } = requested;
+        let publishes = requested.publishes();
         for mount in mounts {
             let SourceRequest::Volume(ident) = &mount.source else { continue };
             if found.volumes.iter().any(|(known, _)| known == ident) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use zun_common::id::{ContainerId, HostName, ProjectId};
+use zun_common::image_name::ImageName;
 use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::rpc::{Code, Problem};
 
@@ -217,7 +218,19 @@ pub(super) fn candidates(
     };
     attachments.judge(conn, &mut views)?;
     publish::judge(conn, (&requested.ports, range), &mut views)?;
+    find_image(conn, &requested.image, &mut views)?;
     Ok(Ok((views, attachments)))
+}
+
+/// Marks the hosts that have the image.
+fn find_image(conn: &mut Conn, image: &str, views: &mut [HostView]) -> Result<(), DbError> {
+    // The host refuses an invalid name.
+    let Ok(name) = image.parse::<ImageName>() else { return Ok(()) };
+    let with_image = host::with_image(conn, &name.to_string())?;
+    for view in views {
+        view.has_image = with_image.contains(view.name.as_str());
+    }
+    Ok(())
 }
 
 /// Adds the labels of the project's containers to the hosts that these are on.

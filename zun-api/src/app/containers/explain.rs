@@ -1,6 +1,7 @@
 //! Explains where a container would be created, and creates nothing. It uses what a creation uses, so that both come to
 //! the same result.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use zun_common::id::HostName;
@@ -26,6 +27,8 @@ pub(crate) struct Explanation {
     pub(crate) strategy: PlacementStrategy,
     /// The load of each host with the container added, or why the container does not fit.
     pub(crate) hosts: Vec<(HostName, Result<f64, FilterReason>)>,
+    /// The hosts that have the image.
+    pub(crate) with_image: BTreeSet<HostName>,
     /// The name of the login to the image's registry.
     pub(crate) login: Option<String>,
     /// Whether the caller may know the hosts.
@@ -73,6 +76,8 @@ fn explain(
     let needs = requested.needs();
     let host = scheduler::select_host(&needs, &views, &settings.scheduler).ok();
     let hosts = scheduler::judge_all(&needs, &views, &settings.scheduler);
+    let with_image = views.iter().filter(|view| view.has_image);
+    let with_image = with_image.map(|view| view.name.clone()).collect();
     let login = match registry {
         Some(id) => {
             let scope = Scope::Project(project.clone());
@@ -86,6 +91,7 @@ fn explain(
         host,
         strategy: settings.scheduler.strategy,
         hosts,
+        with_image,
         login,
         sees_hosts: caller.require(Permission::SeeHosts).is_ok(),
     }))

@@ -9,7 +9,7 @@ use zun_common::ports::{PortRequest, PublishedPort};
 use zun_common::resource::{Mount, NetworkMode};
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
-use zun_common::rpc::operation::{OPTIONS_PROTOCOL, RESOURCES_PROTOCOL};
+use zun_common::rpc::operation::{OPTIONS_PROTOCOL, PUBLISH_ALL_PROTOCOL, RESOURCES_PROTOCOL};
 use zun_common::units::{Gibibytes, Resources};
 
 use super::attachments::{MountRequest, NetworkRequest};
@@ -75,24 +75,38 @@ impl NewContainer {
         self.uses_resources() || self.options.gpus.is_some()
     }
 
-    pub(super) fn needs(&self) -> Needs<'_> {
+    /// Whether ports are published, or are to be as the image says.
+    pub(super) fn publishes(&self) -> bool {
+        !self.ports.is_empty() || self.options.publish_all
+    }
+
+    fn protocol(&self) -> u32 {
         let is_plain = self.options.is_empty()
             && self.healthcheck.is_none()
             && self.disk.is_none()
             && self.runtime.is_none()
             && self.ports.is_empty()
             && !self.privileged;
+        if self.options.publish_all || !self.options.expose.is_empty() {
+            PUBLISH_ALL_PROTOCOL
+        } else if self.needs_resources_protocol() {
+            RESOURCES_PROTOCOL
+        } else if is_plain {
+            0
+        } else {
+            OPTIONS_PROTOCOL
+        }
+    }
+
+    pub(super) fn needs(&self) -> Needs<'_> {
         Needs {
             resources: self.resources,
-            protocol: match (is_plain, self.needs_resources_protocol()) {
-                (_, true) => RESOURCES_PROTOCOL,
-                (false, false) => OPTIONS_PROTOCOL,
-                (true, false) => 0,
-            },
+            protocol: self.protocol(),
             runtime: self.runtime.as_deref(),
             zone: self.availability_zone.as_deref(),
             disk: self.disk,
             hints: &self.hints,
+            may_pull: self.pull != PullPolicy::Never,
         }
     }
 

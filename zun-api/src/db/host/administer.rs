@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, HostName};
 
+use super::images::forget_images;
 use super::query::by_name;
 use super::row::{Liveness, Record};
 use crate::db::schema::containers;
@@ -81,6 +82,7 @@ pub(crate) fn remove(conn: &mut Conn, host: &HostName) -> Result<Removed, DbErro
         for id in ids {
             container::confirm_removal(conn, id)?;
         }
+        forget_images(conn, host)?;
         let at = now(conn)?;
         diesel::update(dsl::hosts.filter(dsl::name.eq(host.as_str())))
             .set((dsl::removed_at.eq(at), dsl::updated_at.eq(at)))

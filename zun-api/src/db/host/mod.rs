@@ -3,6 +3,7 @@
 mod administer;
 mod change;
 mod claim;
+mod images;
 mod query;
 mod rival;
 mod row;
@@ -12,5 +13,6 @@ pub(crate) use change::{
     Beaten, Registration, beat, check_epoch, forget_engine, recover, register,
 };
 pub(crate) use claim::{ClaimSettings, Growth, change_claim, claim, release};
+pub(crate) use images::{set_images, with_image};
 pub(crate) use query::{all, beating, by_name};
 pub(crate) use row::{Liveness, Record};

@@ -27,7 +27,7 @@ pub(crate) fn settle(
     outcome: &Outcome,
 ) -> Result<Settled, DbError> {
     match owner(conn, id)? {
-        Some((_host, container)) => settle_of(conn, container, (id, outcome)),
+        Some((_host, container)) => settle_of(conn, container, (id, outcome, false)),
         None => Ok(Settled::default()),
     }
 }
@@ -38,10 +38,10 @@ pub(crate) fn settle_reported(
     host: &HostName,
     reported: &OperationOutcome,
 ) -> Result<Settled, DbError> {
-    let OperationOutcome { operation, outcome } = reported;
+    let OperationOutcome { operation, outcome, has_replaced } = reported;
     match owner(conn, *operation)? {
         Some((Some(owner), container)) if owner == host.as_str() => {
-            settle_of(conn, container, (*operation, outcome))
+            settle_of(conn, container, (*operation, outcome, *has_replaced))
         }
         Some(_) | None => {
             tracing::warn!(
@@ -56,11 +56,15 @@ pub(crate) fn settle_reported(
 fn settle_of(
     conn: &mut Conn,
     container: ContainerId,
-    (id, outcome): (OperationId, &Outcome),
+    (id, outcome, has_replaced): (OperationId, &Outcome, bool),
 ) -> Result<Settled, DbError> {
     lock::container(conn, container)?;
     let Some(finished) = finish(conn, id, outcome)? else { return Ok(Settled::default()) };
-    let record = take_effect(conn, (id, &finished), outcome)?;
+    let mut record = take_effect(conn, (id, &finished), outcome)?;
+    if has_replaced && let Some(Change::Rebuild { spec, .. }) = &finished.change {
+        // The rebuild has failed, but the host has the new container.
+        record = container::set_image(conn, container, (&spec.image, spec.registry))?;
+    }
     Ok(Settled { record, ended: Some(finished.ended(outcome)) })
 }
 

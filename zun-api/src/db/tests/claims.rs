@@ -36,6 +36,7 @@ pub(super) const EXACT: ClaimSettings = ClaimSettings {
         disk_ratio: 1.0,
         networks: 28,
         strategy: PlacementStrategy::Spread,
+        image_preference: 0.0,
     },
     quotas: QuotaSettings::UNLIMITED,
 };

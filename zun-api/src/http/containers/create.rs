@@ -25,20 +25,21 @@ use crate::http::microversion::Microversion;
 use crate::http::response::ApiResult;
 use crate::http::rules;
 use crate::http::view::{self, ViewContext};
+use crate::settings::DefaultLimits;
 
-const DEFAULT_CPUS: f64 = 1.0;
-const DEFAULT_MEMORY: u64 = 512;
-/// The minimum memory, in MiB, that Docker accepts.
-const MIN_MEMORY: u64 = 6;
-const MAX_MEMORY: u64 = 8192;
 /// The first microversion in which the command is a list.
 const COMMAND_IS_A_LIST: Microversion = Microversion::new(20);
 /// The first microversion in which `tty` does not follow `interactive`.
 const TTY_IS_INDEPENDENT: Microversion = Microversion::new(36);
 
-pub(super) const CPU: Field = field("cpu", Kind::Decimal { least: 0.1, most: 16.0 }, "CPUs");
-pub(super) const MEMORY: Field =
-    whole_field("memory", (MIN_MEMORY, MAX_MEMORY, " of MiB"), "Memory in MiB");
+pub(super) const CPU: Field = {
+    let (least, most) = DefaultLimits::CPUS;
+    field("cpu", Kind::Decimal { least, most }, "CPUs")
+};
+pub(super) const MEMORY: Field = {
+    let (least, most) = DefaultLimits::MEMORY;
+    whole_field("memory", (least, most, " of MiB"), "Memory in MiB")
+};
 pub(super) const IMAGE_DRIVER: Field = field(
     "image_driver",
     Kind::NotOffered {
@@ -67,8 +68,11 @@ impl FromFields for NewContainer {
             "Replacement for the image's entry point; an empty list removes it",
         )
         .since(40),
-        CPU,
-        MEMORY,
+        CPU.about("CPUs. The default is 1, unless the operator has changed it")
+            .defaults_to(|limits| json!(limits.cpu)),
+        MEMORY
+            .about("Memory in MiB. The default is 512, unless the operator has changed it")
+            .defaults_to(|limits| json!(limits.memory)),
         whole_field("disk", (1, 160, " of GiB"), "Maximum size of its own files in GiB"),
         field(
             "environment",
@@ -254,9 +258,10 @@ fn console(fields: &mut Fields) -> Result<ConsoleSpec, InvalidField> {
 }
 
 fn resources(fields: &mut Fields) -> Resources {
+    let DefaultLimits { cpu, memory } = fields.defaults();
     Resources {
-        cpus: Cpus::from(fields.decimal("cpu").unwrap_or(DEFAULT_CPUS)),
-        memory: Mebibytes(fields.whole("memory").unwrap_or(DEFAULT_MEMORY)),
+        cpus: Cpus::from(fields.decimal("cpu").unwrap_or(cpu)),
+        memory: Mebibytes(fields.whole("memory").unwrap_or(memory)),
     }
 }
 

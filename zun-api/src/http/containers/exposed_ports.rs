@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use zun_common::api::v1::container::PortBinding;
-use zun_common::ports::{PortRequest, Protocol};
+use zun_common::ports::{ContainerPort, MOST_PUBLISHED, PortRequest};
 
 use crate::app::InvalidField;
 use crate::http::field::{Field, Kind, field, invalid_value};
@@ -13,8 +13,6 @@ const KEY: &str =
     "an object whose keys are ports from 1 to 65535, with /tcp or /udp, such as `80/tcp`";
 const BINDING: &str = "an empty object, an object with host_port (0 to 65535; 0 is a free port) and host_address \
                        (an IP address), or a list of such objects";
-/// The largest number of published ports of a container.
-const MOST: usize = 1024;
 
 /// The field.
 pub(super) const EXPOSED_PORTS: Field = field(
@@ -42,7 +40,8 @@ pub(super) fn read(fields: &mut Fields) -> Result<Vec<PortRequest>, InvalidField
     let Value::Object(ports) = &value else { return Err(invalid_value(FIELD, &value, KEY)) };
     let mut all = Vec::new();
     for (key, bindings) in ports {
-        let (port, protocol) = port(key).ok_or_else(|| InvalidField::new(FIELD, key, KEY))?;
+        let ContainerPort { port, protocol } =
+            key.parse().map_err(|_invalid| InvalidField::new(FIELD, key, KEY))?;
         let wrong = || invalid_value(&format!("{FIELD}.{key}"), bindings, BINDING);
         let one = std::slice::from_ref(bindings);
         let list = bindings.as_array().map_or(one, Vec::as_slice);
@@ -55,8 +54,8 @@ pub(super) fn read(fields: &mut Fields) -> Result<Vec<PortRequest>, InvalidField
             all.push(PortRequest { port, protocol, host_address, host_port });
         }
     }
-    if all.len() > MOST {
-        let rule = format!("at most {MOST} ports");
+    if all.len() > MOST_PUBLISHED {
+        let rule = format!("at most {MOST_PUBLISHED} ports");
         return Err(InvalidField::new(FIELD, &format!("{} ports", all.len()), rule));
     }
     all.sort_unstable();
@@ -82,13 +81,6 @@ fn refuse_twice(all: &[PortRequest]) -> Result<(), InvalidField> {
         }
     }
     Ok(())
-}
-
-fn port(key: &str) -> Option<(u16, Protocol)> {
-    let (port, protocol) = key.split_once('/').unwrap_or((key, "tcp"));
-    let is_plain = port.bytes().all(|byte| byte.is_ascii_digit());
-    let port = port.parse().ok().filter(|port| is_plain && *port > 0)?;
-    Some((port, protocol.parse().ok()?))
 }
 
 fn binding_of(value: &Value) -> Option<PortBinding> {

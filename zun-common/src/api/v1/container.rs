@@ -42,10 +42,10 @@ pub struct CreateContainer {
     /// Replacement for the image's entry point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
-    /// CPUs, 0.1 to 16; 1 if absent.
+    /// CPUs, 0.1 to 16; the service's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<f64>,
-    /// Memory in MiB, 6 to 8192; 512 if absent.
+    /// Memory in MiB, 6 to 8192; the service's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
     /// Environment variables.

@@ -47,6 +47,9 @@ pub struct Candidate {
     pub load: Option<f64>,
     /// Why it does not fit; null if it does.
     pub reason: Option<String>,
+    /// Whether it has the image, as it last reported.
+    #[serde(default)]
+    pub has_image: bool,
 }
 
 /// What would be pulled.

@@ -47,6 +47,8 @@ pub(super) fn apply(options: &EngineOptions, body: &mut ContainerCreateBody) {
         pid_mode,
         ipc_mode,
         platform: _given_with_the_request,
+        publish_all: _done_before_creation,
+        expose: _exposed_with_the_published,
     } = options;
     body.stop_timeout = stop_timeout.map(i64::from);
     body.domainname.clone_from(domainname);

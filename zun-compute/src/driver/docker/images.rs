@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use bollard::auth::DockerCredentials;
 use bollard::models::{CreateImageInfo, ImageInspect, ImageSearchResponseItem, ProgressDetail};
 use bollard::query_parameters::{
-    CreateImageOptionsBuilder, RemoveImageOptions, SearchImagesOptionsBuilder,
+    CreateImageOptionsBuilder, ListImagesOptions, RemoveImageOptions, SearchImagesOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use zun_common::image_name::{DOCKER_IO, ImageName};
+use zun_common::ports::ContainerPort;
 use zun_common::rpc::image::{FoundImage, PulledImage};
 use zun_common::rpc::registry::RegistryLogin;
 
@@ -86,6 +87,23 @@ impl Images for DockerDriver {
         }
     }
 
+    async fn image_names(&self) -> Result<Vec<String>, DriverError> {
+        let api = self.api().await?;
+        let images = within(QUICK, api.docker.list_images(None::<ListImagesOptions>)).await;
+        let images = images.map_err(|failure| failure.about("list the images"))?;
+        Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
+    }
+
+    async fn image_ports(&self, image: &str) -> Result<Vec<ContainerPort>, DriverError> {
+        let name: ImageName = image.parse()?;
+        let api = self.api().await?;
+        match within(QUICK, api.docker.inspect_image(&name.to_string())).await {
+            Ok(shown) => Ok(ports(&shown)),
+            Err(failure) if failure.is(404) => Err(DriverError::NoImage(name.to_string())),
+            Err(failure) => Err(failure.about("inspect the image")),
+        }
+    }
+
     async fn image_remove(&self, image: &str) -> Result<Change, DriverError> {
         let name: ImageName = image.parse()?;
         let api = self.api().await?;
@@ -111,6 +129,12 @@ impl Images for DockerDriver {
         };
         Ok(found.into_iter().map(image).collect())
     }
+}
+
+/// The ports that an image exposes. Docker shows ranges one by one.
+fn ports(shown: &ImageInspect) -> Vec<ContainerPort> {
+    let exposed = shown.config.as_ref().and_then(|config| config.exposed_ports.as_ref());
+    exposed.into_iter().flatten().filter_map(|port| port.parse().ok()).collect()
 }
 
 /// Images in the result of a search.

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use bollard::models::{ContainerCreateBody, ContainerCreateResponse};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
-    RestartContainerOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
+    RenameContainerOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
+    WaitContainerOptions,
 };
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
@@ -158,13 +159,37 @@ impl Lifecycle for DockerDriver {
         remove(&self.api().await?, &container.engine_name(), force).await
     }
 
-    async fn remove_by_engine_id(
+    async fn set_aside(
         &self,
-        _container: ContainerId,
+        container: ContainerId,
         engine: &EngineId,
     ) -> Result<Change, DriverError> {
-        remove(&self.api().await?, engine.as_str(), true).await
+        let options = RenameContainerOptions { name: aside_name(container) };
+        let api = self.api().await?;
+        within(SLOW, api.docker.rename_container(engine.as_str(), options))
+            .await
+            .map(|()| Change::Done)
+            .map_err(|failure| failure.about_container("rename the old container", container))
     }
+
+    async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let options = RenameContainerOptions { name: container.engine_name() };
+        let api = self.api().await?;
+        match within(SLOW, api.docker.rename_container(&aside_name(container), options)).await {
+            Ok(()) => Ok(Change::Done),
+            Err(failure) if failure.is(404) => Ok(Change::Already),
+            Err(failure) => Err(failure.about("rename the old container")),
+        }
+    }
+
+    async fn remove_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+        remove(&self.api().await?, &aside_name(container), true).await
+    }
+}
+
+/// The name of a container that a rebuild has set aside.
+fn aside_name(container: ContainerId) -> String {
+    format!("{}.old", container.engine_name())
 }
 
 /// Removes a container, by Docker's id or name.

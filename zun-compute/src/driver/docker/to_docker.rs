@@ -10,7 +10,7 @@ use bollard::models::{
 };
 use zun_common::id::ContainerId;
 use zun_common::image_name::ImageName;
-use zun_common::ports::PublishedPort;
+use zun_common::ports::{ContainerPort, PublishedPort};
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec};
 use zun_common::rpc::exec::ExecSpec;
@@ -104,7 +104,7 @@ pub(in crate::driver) fn container(
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         stop_signal: stop_signal.clone(),
-        exposed_ports: exposed(ports),
+        exposed_ports: exposed(ports, &options.expose),
         networking_config: attachments::endpoint(name, network.as_ref()),
         healthcheck: healthcheck.as_ref().map(engine_options::healthcheck),
         host_config: Some(host),
@@ -188,10 +188,11 @@ pub(super) fn update(resources: Resources, before: &HostConfig) -> ContainerUpda
     ContainerUpdateBody { nano_cpus, memory, memory_swap, ..ContainerUpdateBody::default() }
 }
 
-/// The container's sides of published ports, such as `80/tcp`.
-fn exposed(ports: &[PublishedPort]) -> Option<Vec<String>> {
-    let names = ports.iter().map(|port| format!("{}/{}", port.port, port.protocol));
-    let names: BTreeSet<String> = names.collect();
+/// The container's sides of published ports, and the ports that are only exposed, such as `80/tcp`.
+fn exposed(published: &[PublishedPort], others: &[ContainerPort]) -> Option<Vec<String>> {
+    let published = published.iter().map(PublishedPort::inside);
+    let ports = published.chain(others.iter().copied());
+    let names: BTreeSet<String> = ports.map(|port| port.to_string()).collect();
     Some(names.into_iter().collect()).filter(|names: &Vec<String>| !names.is_empty())
 }
 

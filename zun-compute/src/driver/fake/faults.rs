@@ -22,6 +22,9 @@ pub enum Operation {
     Unpause,
     Update,
     Remove,
+    SetAside,
+    RestoreAside,
+    RemoveAside,
     Inspect,
     List,
     Statuses,
@@ -44,6 +47,8 @@ pub enum Operation {
     Changes,
     Commit,
     ImageRemove,
+    ImagePorts,
+    ImageNames,
     RemoveResource,
 }
 

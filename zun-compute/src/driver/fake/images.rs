@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use zun_common::image_name::ImageName;
+use zun_common::ports::ContainerPort;
 use zun_common::rpc::image::{FoundImage, PulledImage};
 
 use super::FakeDriver;
@@ -49,6 +50,19 @@ impl Images for FakeDriver {
             return Ok(PulledImage { id: format!("sha256:{}", "0".repeat(64)), size: 1 << 20 });
         }
         Err(DriverError::NoImage(image.parse::<ImageName>()?.to_string()))
+    }
+
+    async fn image_names(&self) -> Result<Vec<String>, DriverError> {
+        let work = async { Ok(self.shared.state().images.iter().cloned().collect()) };
+        self.shared.faults.perform(Operation::ImageNames, None, work).await
+    }
+
+    async fn image_ports(&self, image: &str) -> Result<Vec<ContainerPort>, DriverError> {
+        let work = async {
+            let name = image.parse::<ImageName>()?.to_string();
+            Ok(self.shared.state().image_ports.get(&name).cloned().unwrap_or_default())
+        };
+        self.shared.faults.perform(Operation::ImagePorts, None, work).await
     }
 
     async fn image_remove(&self, image: &str) -> Result<Change, DriverError> {

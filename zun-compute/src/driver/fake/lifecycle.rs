@@ -107,19 +107,30 @@ impl Lifecycle for FakeDriver {
         self.shared.faults.perform(Operation::Remove, Some(container), work).await
     }
 
-    async fn remove_by_engine_id(
+    async fn set_aside(
         &self,
         container: ContainerId,
         engine: &EngineId,
     ) -> Result<Change, DriverError> {
+        let work = async { self.shared.state().set_aside(container, engine) };
+        self.shared.faults.perform(Operation::SetAside, Some(container), work).await
+    }
+
+    async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
         let work = async {
-            let is_there = {
-                let mut state = self.shared.state();
-                state.record(container).is_ok_and(|record| record.engine == *engine)
-            };
-            if is_there { self.remove_container(container, true) } else { Ok(Change::Already) }
+            let restored = self.shared.state().restore_aside(container)?;
+            self.shared.emit(container, EngineEventKind::Changed);
+            Ok(restored)
         };
-        self.shared.faults.perform(Operation::Remove, Some(container), work).await
+        self.shared.faults.perform(Operation::RestoreAside, Some(container), work).await
+    }
+
+    async fn remove_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let work = async {
+            let removed = self.shared.state().aside.remove(&container);
+            Ok(if removed.is_some() { Change::Done } else { Change::Already })
+        };
+        self.shared.faults.perform(Operation::RemoveAside, Some(container), work).await
     }
 }
 

@@ -21,6 +21,7 @@ mod signal;
 use std::sync::Arc;
 
 use zun_common::id::{ContainerId, ExecId};
+use zun_common::ports::ContainerPort;
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::rpc::exec::ExecSpec;
 use zun_common::units::TerminalSize;
@@ -90,6 +91,11 @@ impl FakeDriver {
         self.shared.state().images.insert(shared::full_name(image));
     }
 
+    /// Sets the ports that an image exposes.
+    pub fn expose_ports(&self, image: &str, ports: Vec<ContainerPort>) {
+        self.shared.state().image_ports.insert(shared::full_name(image), ports);
+    }
+
     /// Removes an image from the engine.
     pub fn remove_image(&self, image: &str) {
         self.shared.state().images.remove(&shared::full_name(image));
@@ -122,6 +128,11 @@ impl FakeDriver {
     /// Removes a container without an event. Returns whether it existed.
     pub fn vanish(&self, container: ContainerId) -> bool {
         self.shared.state().containers.remove(&container).is_some()
+    }
+
+    /// Whether a rebuild has set a container aside.
+    pub fn has_aside(&self, container: ContainerId) -> bool {
+        self.shared.state().aside.contains_key(&container)
     }
 
     /// Returns the specification of a container.

@@ -14,8 +14,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 use zun_common::environment::{self, random_uuid};
 use zun_common::grant::ApiVersion;
-use zun_common::id::{ContainerId, ExecId, ResourceId};
+use zun_common::id::{ContainerId, EngineId, ExecId, ResourceId};
 use zun_common::image_name::ImageName;
+use zun_common::ports::ContainerPort;
 use zun_common::resource::ResourceKind;
 use zun_common::shutdown::Tasks;
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
@@ -24,7 +25,7 @@ use super::faults::Faults;
 use super::output::Printed;
 use super::record::{ContainerRecord, Control, ExecRecord};
 use crate::driver::{
-    DriverError, EngineEvent, EngineEventKind, EngineInfo, ProcessExit, PullProgress,
+    Change, DriverError, EngineEvent, EngineEventKind, EngineInfo, ProcessExit, PullProgress,
 };
 
 /// The maximum number of events that wait for a slow reader.
@@ -41,8 +42,11 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) containers: BTreeMap<ContainerId, ContainerRecord>,
+    /// Those that a rebuild has set aside.
+    pub(super) aside: BTreeMap<ContainerId, ContainerRecord>,
     pub(super) execs: HashMap<ExecId, ExecRecord>,
     pub(super) images: BTreeSet<String>,
+    pub(super) image_ports: BTreeMap<String, Vec<ContainerPort>>,
     pub(super) registry: BTreeMap<String, Vec<PullProgress>>,
     pub(super) resources: HashSet<(ResourceKind, ResourceId)>,
     pub(super) engine: EngineInfo,
@@ -64,8 +68,10 @@ impl Default for State {
     fn default() -> Self {
         Self {
             containers: BTreeMap::new(),
+            aside: BTreeMap::new(),
             execs: HashMap::new(),
             images: ["cirros", "busybox"].map(full_name).into(),
+            image_ports: BTreeMap::new(),
             registry: BTreeMap::new(),
             resources: HashSet::new(),
             engine: machine(),
@@ -75,6 +81,35 @@ impl Default for State {
 }
 
 impl State {
+    pub(super) fn set_aside(
+        &mut self,
+        container: ContainerId,
+        engine: &EngineId,
+    ) -> Result<Change, DriverError> {
+        if self.record(container)?.engine != *engine {
+            return Err(DriverError::NoContainer(container));
+        }
+        if self.aside.contains_key(&container) {
+            let words = "the name is already in use".to_owned();
+            return Err(DriverError::Engine { doing: "rename the old container", words });
+        }
+        let record = self.containers.remove(&container);
+        self.aside.extend(record.map(|record| (container, record)));
+        Ok(Change::Done)
+    }
+
+    pub(super) fn restore_aside(&mut self, container: ContainerId) -> Result<Change, DriverError> {
+        if !self.aside.contains_key(&container) {
+            return Ok(Change::Already);
+        }
+        if self.containers.contains_key(&container) {
+            let words = "the name is already in use".to_owned();
+            return Err(DriverError::Engine { doing: "rename the old container", words });
+        }
+        self.containers.extend(self.aside.remove_entry(&container));
+        Ok(Change::Done)
+    }
+
     pub(super) fn record(
         &mut self,
         container: ContainerId,

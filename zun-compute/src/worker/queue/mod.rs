@@ -172,7 +172,7 @@ impl Queues {
         let (id, sequence) = (operation.id, operation.sequence);
         let (sender, state) = watch::channel(State::Ended(outcome.clone()));
         self.known.insert(id, Known::new(sequence, state));
-        Submitted::Closed(Ended { operation: id, outcome, state: sender })
+        Submitted::Closed(Ended { operation: id, outcome, has_replaced: false, state: sender })
     }
 
     /// Queues an operation of a list, unless it is known. Those before it that are open are in the list.

@@ -124,10 +124,10 @@ struct ProcessFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Resources")]
 struct ResourceFlags {
-    /// CPUs, such as 0.5 (default 1, 0.1 to 16)
+    /// CPUs, such as 0.5, 0.1 to 16 (default 1, unless the operator changed it)
     #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus)]
     cpu: Option<f64>,
-    /// Memory limit in MiB, or with unit k, m, g or t (default 512m, 6m to 8g)
+    /// Memory limit in MiB, or with unit k, m, g or t, 6m to 8g (default 512m, unless the operator changed it)
     #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
     memory: Option<u64>,
 }

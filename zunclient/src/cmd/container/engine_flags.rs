@@ -12,7 +12,7 @@ use zun_common::units::Mebibytes;
 use super::container_flags::given;
 use super::limits::{gibibytes, mebibytes, seconds, swap, ulimit};
 use super::mounts::{Mounts, mounts};
-use super::publish::exposed_ports;
+use super::publish::{expose, exposed_ports};
 use crate::cmd::Failure;
 
 #[derive(Debug, Args)]
@@ -81,6 +81,12 @@ pub(super) struct NetworkFlags {
     /// Publish a port on the host, such as 8080:80 or 80 (repeatable)
     #[arg(short, long, value_name = "[IP:][HOST:]PORT[/udp]")]
     publish: Vec<String>,
+    /// Publish each port of the image on a free port of the host
+    #[arg(short = 'P', long)]
+    publish_all: bool,
+    /// Port that the container listens on beside the image's, such as 80 or 53/udp, for --publish-all (repeatable)
+    #[arg(long, value_name = "PORT[-PORT][/udp]")]
+    expose: Vec<String>,
     /// Host name inside the container
     #[arg(short = 'h', long, value_name = "NAME")]
     hostname: Option<String>,
@@ -243,6 +249,8 @@ impl EngineFlags {
             pid_mode: given(rights.pid.as_ref()),
             ipc_mode: given(rights.ipc.as_ref()),
             platform: given(platform.platform.as_ref()),
+            publish_all: network.publish_all,
+            expose: expose(&network.expose)?,
         })
     }
 

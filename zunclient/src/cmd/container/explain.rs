@@ -49,6 +49,9 @@ fn host(placement: &Placement) -> String {
     let which = if placement.strategy == "pack" { "most" } else { "least" };
     let why = match placement.fitting {
         1 => "the only one that fits".to_owned(),
+        fitting if prefers_image(placement) => {
+            format!("the {which} loaded of {fitting} that fit, but for the image")
+        }
         fitting => format!("the {which} loaded of {fitting} that fit"),
     };
     match &placement.host {
@@ -56,6 +59,20 @@ fn host(placement: &Placement) -> String {
         None if placement.fits => why,
         None => "none fits".to_owned(),
     }
+}
+
+/// Whether another host would be chosen if the chosen one did not have the image.
+fn prefers_image(placement: &Placement) -> bool {
+    let candidates = placement.candidates.as_deref().unwrap_or_default();
+    let is_chosen = |candidate: &&Candidate| placement.host.as_ref() == Some(&candidate.host);
+    let Some(chosen) = candidates.iter().find(is_chosen).filter(|chosen| chosen.has_image) else {
+        return false;
+    };
+    candidates.iter().any(|other| match (placement.strategy.as_str(), other.load, chosen.load) {
+        ("pack", Some(other), Some(chosen)) => other > chosen,
+        (_, Some(other), Some(chosen)) => other < chosen,
+        (_, _, _) => false,
+    })
 }
 
 fn image(image: &PlannedImage) -> String {
@@ -94,7 +111,8 @@ fn result(candidate: &Candidate, chosen: Option<&str>) -> String {
     match (candidate.load, &candidate.reason) {
         (Some(load), _) => {
             let verb = if is_chosen { "chosen" } else { "fits" };
-            format!("{verb}, load {} %", (load * 100.0).round() as u64)
+            let image = if candidate.has_image { ", has the image" } else { "" };
+            format!("{verb}, load {} %{image}", (load * 100.0).round() as u64)
         }
         (None, Some(reason)) => reason.clone(),
         (None, None) => "does not fit".to_owned(),

@@ -1,7 +1,7 @@
 //! `zun port`
 
 use clap::Args;
-use zun_common::ports::{Protocol, PublishedPort};
+use zun_common::ports::{ContainerPort, PublishedPort};
 
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -18,22 +18,22 @@ pub(in crate::cmd) struct Port {
     container: String,
     /// Show only where this port of the container is published
     #[arg(value_name = "PORT[/PROTOCOL]", value_parser = port)]
-    port: Option<(u16, Protocol)>,
+    port: Option<ContainerPort>,
 }
 
 impl Port {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let container = context.api.show(&self.container).await?;
         let mut ports = container.published_ports;
-        let Some((port, protocol)) = self.port else {
+        let Some(port) = self.port else {
             let lines = || ports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
             context.printer.value(&ports, lines)?;
             return Ok(Exit::OK);
         };
-        ports.retain(|published| (published.port, published.protocol) == (port, protocol));
+        ports.retain(|published| published.inside() == port);
         if ports.is_empty() {
             let name = container.name;
-            return Err(Failure::new(format!("{name} does not publish {port}/{protocol}")));
+            return Err(Failure::new(format!("{name} does not publish {port}")));
         }
         context
             .printer
@@ -46,9 +46,6 @@ fn on_host(published: &PublishedPort) -> String {
     std::net::SocketAddr::new(published.host_address, published.host_port).to_string()
 }
 
-fn port(text: &str) -> Result<(u16, Protocol), String> {
-    let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let rule = || "use a port, such as 80 or 53/udp".to_owned();
-    let protocol = protocol.parse().map_err(|_unknown| rule())?;
-    Ok((port.parse().map_err(|_not_a_number| rule())?, protocol))
+fn port(text: &str) -> Result<ContainerPort, String> {
+    text.parse().map_err(|_invalid| "use a port, such as 80 or 53/udp".to_owned())
 }

@@ -1,10 +1,11 @@
-//! Parses `-p`, in Docker's form.
+//! Parses `-p` and `--expose`, in Docker's form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use zun_common::api::v1::container::PortBinding;
+use zun_common::ports::ContainerPort;
 
 use crate::cmd::Failure;
 
@@ -23,6 +24,26 @@ pub(super) fn exposed_ports(
         }
     }
     Ok(all)
+}
+
+/// Returns the ports of `--expose`.
+pub(super) fn expose(given: &[String]) -> Result<Vec<ContainerPort>, Failure> {
+    let mut all = BTreeSet::new();
+    for text in given {
+        let form = "use PORT[-PORT][/udp], where PORT is from 1 to 65535";
+        let ports = exposed(text);
+        all.extend(
+            ports.ok_or_else(|| Failure::new(format!("cannot use --expose `{text}`: {form}")))?,
+        );
+    }
+    Ok(all.into_iter().collect())
+}
+
+fn exposed(text: &str) -> Option<impl Iterator<Item = ContainerPort>> {
+    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = protocol.parse().ok()?;
+    let ports = range(ports).filter(|range| *range.start() > 0)?;
+    Some(ports.map(move |port| ContainerPort { port, protocol }))
 }
 
 fn parse(text: &str) -> Option<Vec<(String, PortBinding)>> {
@@ -90,6 +111,18 @@ mod tests {
         assert_eq!(ports("[::1]:8080:80/udp"), one("80/udp", Some("::1"), Some(8080)));
         assert_eq!(ports("8000-8001:80-81").len(), 2);
         assert_eq!(ports("8000-8001:80-81")[1], ("81/tcp".to_owned(), None, Some(8001)));
+    }
+
+    #[test]
+    fn exposed_ports_are_single_or_ranges() {
+        let ports = |text: &str| {
+            exposed(text).map(|ports| ports.map(|port| port.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(ports("80"), Some(vec!["80/tcp".to_owned()]));
+        assert_eq!(ports("53-54/udp"), Some(vec!["53/udp".to_owned(), "54/udp".to_owned()]));
+        for bad in ["", "0", "8080:80", "81-80", "80/sctp", "70000"] {
+            assert_eq!(ports(bad), None, "{bad}");
+        }
     }
 
     #[test]

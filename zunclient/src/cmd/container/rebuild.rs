@@ -27,9 +27,11 @@ Notes:
   - Keeps the UUID, name, options, ports, named volumes and network. What the
     container has written outside its volumes is lost.
   - The host pulls the image first, as the container's --pull option says. If
-    that fails, the container keeps running. If Docker refuses the new container
-    after that, such as for an image without a command, the old one is gone.
-  - The new container is started if the old one ran.
+    that fails, the container keeps running.
+  - The new container is started if the old one ran. If Docker refuses to create
+    it, such as for an image without a command, the old one is started again.
+  - If the new process does not start, the container is in Error with the new
+    image: `zun rebuild --image OLD` goes back.
   - Refused for containers that were created with --rm.")]
 pub(in crate::cmd) struct Rebuild {
     /// Image for the new containers (default the container's own)

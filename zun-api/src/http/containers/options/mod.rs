@@ -2,10 +2,11 @@
 
 pub(super) mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use zun_common::engine_options::{Device, EngineOptions, Healthcheck, Ulimit};
+use zun_common::ports::{ContainerPort, MOST_PUBLISHED};
 use zun_common::units::Mebibytes;
 
 use crate::app::{AppError, InvalidField};
@@ -76,6 +77,11 @@ const OPTIONS: &[Field] = &[
     text_field("pid_mode", rules::PID_MODE, "PID namespace"),
     text_field("ipc_mode", rules::IPC_MODE, "IPC namespace"),
     text_field("platform", rules::PLATFORM, "Platform of the image"),
+    boolean_field(
+        "publish_all",
+        "Publish each port that the image or `expose` names on a free port of the host, which may change at each start",
+    ),
+    texts_field("expose", rules::PORT, "Ports that it listens on beside the image's"),
 ];
 
 /// The object `healthcheck`, with OpenStack Zun's fields and `start_period` and `disable`.
@@ -133,6 +139,8 @@ fn read(fields: &mut Fields) -> Result<EngineOptions, InvalidField> {
         pid_mode: fields.text("pid_mode"),
         ipc_mode: fields.text("ipc_mode"),
         platform: fields.text("platform"),
+        publish_all: fields.flag("publish_all"),
+        expose: expose(fields)?,
     })
 }
 
@@ -168,6 +176,17 @@ pub(super) fn check_swap(options: &EngineOptions, memory: Mebibytes) -> Result<(
         }
         _ => Ok(()),
     }
+}
+
+fn expose(fields: &mut Fields) -> Result<Vec<ContainerPort>, InvalidField> {
+    let texts = fields.texts("expose").unwrap_or_default();
+    let ports: BTreeSet<ContainerPort> =
+        texts.iter().filter_map(|text| text.parse().ok()).collect();
+    if ports.len() > MOST_PUBLISHED {
+        let rule = format!("at most {MOST_PUBLISHED} ports");
+        return Err(InvalidField::new("expose", &format!("{} ports", ports.len()), rule));
+    }
+    Ok(ports.into_iter().collect())
 }
 
 fn ulimits_schema() -> Value {
@@ -282,12 +301,18 @@ mod tests {
             "extra_hosts": ["db:10.0.0.1", "v6:::1", "gate:host-gateway"], "dns": ["10.0.0.2"],
             "sysctls": {"net.ipv4.ip_forward": "1"}, "platform": "linux/arm64/v8",
             "devices": [{"host_path": "/dev/null", "container_path": "/dev/x", "permissions": "r"}],
+            "publish_all": true, "expose": ["80", "53/udp", "80/tcp"],
         }))
         .expect("good options");
         assert_eq!(options.cap_add, ["NET_RAW", "CHOWN"]);
         assert_eq!(options.cap_drop, ["ALL"]);
         assert_eq!(options.security_opt, ["no-new-privileges"]);
         assert_eq!((options.shm_size, options.cpu_shares), (Some(Mebibytes(128)), Some(512)));
+        let exposed: Vec<_> = options.expose.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            (options.publish_all, exposed),
+            (true, vec!["53/udp".to_owned(), "80/tcp".to_owned()])
+        );
         assert_eq!(read_all(&json!({})), Ok(EngineOptions::default()));
     }
 
@@ -311,6 +336,7 @@ mod tests {
             (json!({"platform": "linux"}), "engine_options.platform"),
             (json!({"devices": [{"host_path": "x"}]}), "engine_options.devices"),
             (json!({"gpus": "some"}), "engine_options.gpus"),
+            (json!({"expose": ["80-90"]}), "engine_options.expose"),
         ] {
             let refusal = read_all(&bad).expect_err(named);
             assert!(

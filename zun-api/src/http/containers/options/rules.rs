@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use zun_common::engine_options::Gpus;
+use zun_common::ports::ContainerPort;
 
 use crate::http::field::Rule;
 use crate::http::rules::{DIRECTORY, HOSTNAME};
@@ -110,6 +111,11 @@ pub(super) const SECURITY_OPTION: Rule = Rule {
                 .is_some_and(|value| matches!(value, "" | "=true" | ":true" | "=false" | ":false"))
                 || known.iter().any(|key| text.starts_with(key)))
     },
+};
+/// A port of the container.
+pub(super) const PORT: Rule = Rule {
+    description: "a port from 1 to 65535, with /tcp or /udp, such as `80/tcp`",
+    is_valid: |text| text.parse::<ContainerPort>().is_ok(),
 };
 /// A group, by name or number.
 pub(super) const GROUP: Rule = Rule {
