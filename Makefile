@@ -70,11 +70,11 @@ picture: ## Record a session and write docs/session-light.svg and docs/session-d
 	@deploy/packages.sh run
 	@deploy/picture.sh
 
-web: ## Build the web console into web/dist; the next build of zun-console contains it
+web: ## Build the pages for browsers into web/dist; the next build of zun-console and zun-api contains them
 	@deploy/packages.sh web
 	@deploy/web.sh build
 
-web-pictures: ## Write the pictures of docs/web-console.md
+web-pictures: ## Write pictures of the pages' states into target/web-pictures, and those of docs/web-console.md
 	@deploy/web.sh pictures
 
 check: fmt scripts types machete deny clippy doc ## Check format, scripts, types, dependencies, licences, lints and documentation

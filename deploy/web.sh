@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds and tests the pages for browsers, in web/. The next build of zun-console contains what is in web/dist.
+# Builds and tests the pages for browsers, in web/. The next build of zun-console and zun-api contains what is in web/dist.
 #
 #   web.sh build       build the pages, or say why they cannot be built: the programs work without them
 #   web.sh check       check the types
@@ -30,11 +30,11 @@ run_tests() {
 case ${1:-} in
   build)
     if ! command -v npm >/dev/null; then
-      say "npm is missing: the programs are built without the web console"
+      say "npm is missing: the programs are built without the pages for browsers"
     elif install_packages; then
       build_pages
     else
-      say "npm cannot install the packages: the programs are built without the web console"
+      say "npm cannot install the packages: the programs are built without the pages for browsers"
     fi
     ;;
   check)

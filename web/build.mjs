@@ -17,22 +17,27 @@ const DIST = join(ROOT, 'dist');
 const LICENCES = new Set(['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause']);
 
 /** The pages, with the path from which their assets are served. */
-const PAGES = [{ name: 'console', assets: '/console/assets/' }];
+const PAGES = [
+  { name: 'console', entry: 'main.ts', assets: '/console/assets/' },
+  { name: 'dashboard', entry: 'main.tsx', assets: '/ui/assets/' },
+];
 
 const wanted = process.argv[2];
 if (wanted === undefined) for (const page of PAGES) await buildPage(page);
 else await buildTests(wanted);
 
-async function buildPage({ name, assets }) {
+async function buildPage({ name, entry, assets }) {
   const source = join(ROOT, 'src', name);
   const bundled = await build({
-    entryPoints: [join(source, 'main.ts')],
+    entryPoints: [join(source, entry)],
     outdir: join(DIST, name),
     absWorkingDir: ROOT,
     bundle: true,
     format: 'esm',
     target: ['chrome111', 'firefox115', 'safari16.4'],
     minify: true,
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
     legalComments: 'none',
     metafile: true,
     write: false,

@@ -11,6 +11,7 @@ pub mod grant;
 pub mod id;
 pub mod image_name;
 pub mod log_records;
+pub mod page;
 pub mod secret;
 pub mod session_notifier;
 pub mod signal;

@@ -1,47 +1,11 @@
-//! Embeds the web console, as far as `make web` has built it into `web/dist/console`.
+//! Embeds the web console.
+
+#[path = "../../web/embed.rs"]
+mod embed;
 
 use std::error::Error;
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-#[expect(clippy::disallowed_methods, reason = "Cargo says in it where the output belongs")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/dist");
-    // The directory is part of the repository: if a watched path is missing, cargo builds each time.
-    println!("cargo::rerun-if-changed={}", pages.display());
-    let console = pages.join("console");
-    let mut files = Vec::new();
-    if console.is_dir() {
-        files.extend(files_in(&console)?);
-        files.extend(files_in(&console.join("assets"))?);
-    }
-    files.sort();
-    let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    let mut code = "&[\n".to_owned();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|end| end != "gz")) {
-        let path = file.strip_prefix(&console)?.display().to_string();
-        // Copies, because the next build of the pages may remove the files at any moment.
-        let name = path.replace('/', "-");
-        fs::copy(file, out.join(&name))?;
-        fs::copy(format!("{}.gz", file.display()), out.join(format!("{name}.gz")))?;
-        let bytes =
-            |end: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}{end}\"))");
-        let (plain, gzip) = (bytes(""), bytes(".gz"));
-        writeln!(code, "    Asset {{ path: {path:?}, plain: {plain}, gzip: {gzip} }},")?;
-    }
-    code.push_str("]\n");
-    fs::write(out.join("assets.rs"), code)?;
-    Ok(())
-}
-
-fn files_in(directory: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            files.push(entry.path());
-        }
-    }
-    Ok(files)
+    embed::embed(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/dist"), "console")
 }

@@ -249,3 +249,31 @@ async fn health_and_metrics_need_no_token() {
     let text = api.get("", "/metrics").await.expect(200).text;
     assert!(text.contains("zun_api_http_request_duration_seconds_count{method=\"GET\""), "{text}");
 }
+
+#[tokio::test]
+async fn the_dashboard_is_served_unless_it_is_switched_off() {
+    let api = Api::start().await;
+    let page = api.get("", "/ui").await;
+    if page.status == 404 {
+        assert!(page.text.contains("`make web`"), "{}", page.text);
+    } else {
+        assert_eq!(page.status, 200, "{}", page.text);
+        assert_eq!(page.headers["cache-control"], "no-store");
+        let policy = page.headers["content-security-policy"].to_str().expect("text");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+        let (_, script) = page.text.split_once("src=\"").expect("a script");
+        let (script, _) = script.split_once('"').expect("an end");
+        let script = api.get("", script).await;
+        assert_eq!(script.status, 200);
+        assert_eq!(script.headers["cache-control"], "public, max-age=31536000, immutable");
+        api.get("", "/ui/").await.expect(200);
+        assert_eq!(send(api.request(Method::HEAD, "", "/ui")).await.expect(200).text, "");
+    }
+    assert_eq!(api.get("", "/ui/nothing").await.status, 404);
+    assert_eq!(api.post("", "/ui", Value::Null).await.status, 405);
+    let sign_in = json!({"user": "ann", "password": "secret", "project": "web"});
+    api.post("", "/ui/sign_in", sign_in).await.expect(404);
+
+    let off = Api::start_with(|settings| settings.http.ui = false).await;
+    assert_eq!(off.get("", "/ui").await.refusal(), "404 container.not-found Not Found");
+}

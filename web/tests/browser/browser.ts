@@ -28,7 +28,7 @@ export async function watched(browser: Browser, origin: string, options: Browser
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
   page.on('console', (message) => {
     // The browser reports each link that is lost.
-    if (message.type() === 'error' && !/WebSocket|ERR_|status of 40/.test(message.text())) faults.push(message.text());
+    if (message.type() === 'error' && !/WebSocket|ERR_|status of [45]/.test(message.text())) faults.push(message.text());
   });
   page.on('request', (request) => {
     const { protocol, host } = new URL(request.url());

@@ -1,21 +1,14 @@
 // A gate for the tests of what a real one does seldom: it serves the built page, and says on the websocket what a test
 // wants.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { decode, encode, type Frame, type Size } from '../../src/pty/frame.ts';
 import type { ClientHello, ServerHello } from '../../src/pty/hello.ts';
-
-const TYPES: Record<string, string> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.svg': 'image/svg+xml',
-  '.txt': 'text/plain; charset=utf-8',
-};
+import { serve } from './static.ts';
 
 const POLICY = readFileSync(join('..', 'zun-compute', 'gate', 'src', 'page', 'policy.txt'), 'utf8').trim();
 
@@ -171,13 +164,6 @@ export class FakeGate {
       request.socket.destroy();
       return;
     }
-    const path = request.url === '/console' ? 'index.html' : (request.url ?? '').replace(/^\/console\//, '');
-    const file = join('dist', 'console', path);
-    if (path.includes('..') || !existsSync(file)) {
-      response.writeHead(404).end();
-      return;
-    }
-    const type = TYPES[extname(file)] ?? 'application/octet-stream';
-    response.writeHead(200, { 'content-type': type, 'content-security-policy': POLICY }).end(readFileSync(file));
+    serve({ page: 'console', path: '/console', policy: POLICY }, request, response);
   }
 }

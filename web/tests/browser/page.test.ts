@@ -1,9 +1,9 @@
 // The page in Chromium, with a gate that does what a test wants.
 
 import { strict as assert } from 'node:assert';
-import { readFileSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { violations } from './axe.ts';
 import { eventually, launch, screenText, watched, type Watched } from './browser.ts';
 import { FakeGate } from './fake_gate.ts';
 
@@ -324,18 +324,5 @@ for (const colorScheme of ['dark', 'light'] as const) {
     gate.exit(1);
     await page.locator('#ending').waitFor();
     await check('the end');
-  });
-}
-
-/** What axe finds, as text. */
-async function violations(page: Page): Promise<string[]> {
-  const isLoaded = await page.evaluate(() => 'axe' in window);
-  if (!isLoaded) await page.evaluate(readFileSync('node_modules/axe-core/axe.min.js', 'utf8'));
-  return page.evaluate(async () => {
-    interface Result { violations: { id: string; help: string; nodes: { html: string }[] }[] }
-    const { axe } = window as unknown as { axe: { run(options: object): Promise<Result> } };
-    const rules = { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] };
-    const { violations: found } = await axe.run({ runOnly: rules });
-    return found.flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html.slice(0, 160)}`));
   });
 }

@@ -80,6 +80,10 @@ pub(crate) enum AppError {
     UnknownField(String),
     #[error("The request you have made requires authentication.")]
     Unauthenticated,
+    #[error(
+        "Keystone does not accept this user, password or project. Check them, and their domains."
+    )]
+    WrongCredentials,
     #[error("The token is not for a project. Request a token for a project and try again.")]
     NoProject,
     #[error("The identity service does not answer; try again in a second.")]
@@ -275,6 +279,9 @@ impl From<Refusal> for AppError {
             Refusal::NoValidToken => Self::Unauthenticated,
             Refusal::NoProject => Self::NoProject,
             Refusal::Unknown(cause) => Self::IdentityService(cause),
+            Refusal::WrongCredentials => Self::WrongCredentials,
+            Refusal::TooManySignIns => Self::TooManyRequests,
+            Refusal::NoPasswords => Self::RouteNotFound,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use zun_common::id::{ProjectId, UserId};
 
-pub(crate) use keystone::{Keystone, KeystoneError, Owner};
+pub(crate) use keystone::{Credentials, Keystone, KeystoneError, Owner, SignedIn};
 pub(crate) use policy::Permission;
 pub use policy::Policy;
 pub(crate) use token::TokenFile;
@@ -114,6 +114,15 @@ pub(crate) enum Refusal {
     /// The token could not be validated.
     #[error("the token could not be validated")]
     Unknown(#[from] KeystoneError),
+    /// Keystone does not accept the user, the password or the project.
+    #[error("the user, the password or the project is wrong")]
+    WrongCredentials,
+    /// Too many users sign in at this moment.
+    #[error("too many users sign in at this moment")]
+    TooManySignIns,
+    /// The strategy has no passwords.
+    #[error("the strategy has no passwords")]
+    NoPasswords,
 }
 
 /// The authentication strategy.
@@ -157,6 +166,14 @@ impl Authenticator {
                     None => Err(Refusal::NoValidToken),
                 }
             }
+        }
+    }
+
+    /// Exchanges a password for a token.
+    pub(crate) async fn sign_in(&self, credentials: &Credentials) -> Result<SignedIn, Refusal> {
+        match self {
+            Self::Keystone(keystone) => keystone.sign_in(credentials).await,
+            Self::Token(_) | Self::Anonymous(_) => Err(Refusal::NoPasswords),
         }
     }
 

@@ -80,7 +80,9 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::UnknownParameters(_) => new(Http::BAD_REQUEST, "container.unknown-parameters"),
         AppError::NotInteractive => new(Http::BAD_REQUEST, "container.no-interactive-flag"),
         AppError::NoCommonProtocol(_) => new(Http::BAD_REQUEST, "container.invalid-value"),
-        AppError::Unauthenticated => new(Http::UNAUTHORIZED, "container.unauthorized"),
+        AppError::Unauthenticated | AppError::WrongCredentials => {
+            new(Http::UNAUTHORIZED, "container.unauthorized")
+        }
         AppError::IdentityService(_) => retry("container.identity-service-down"),
         AppError::Forbidden(_) | AppError::NoProject => {
             new(Http::FORBIDDEN, "container.policy-not-authorized")

@@ -94,7 +94,7 @@ impl<T: FromFields> FromRequest for Parsed<T> {
 }
 
 /// Returns the JSON object in the body, or `None` if there is no body.
-async fn object(
+pub(super) async fn object(
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<Option<Map<String, Value>>, AppError> {

@@ -20,6 +20,7 @@ use zun_common::id::{ContainerId, ProjectId, RequestId};
 use super::error::{ErrorResponse, error_response};
 use super::microversion::{self, Microversion};
 use super::routes::{self, Waits};
+use super::ui;
 use crate::app::{App, AppError};
 use crate::metrics::RequestLabels;
 
@@ -197,6 +198,9 @@ fn refusal(response: &ServiceResponse) -> Option<ErrorResponse> {
         return None;
     }
     let Some(error) = response.response().error() else {
+        if ui::serves(response.request().path()) {
+            return None;
+        }
         return Some(ErrorResponse::from_status(status));
     };
     let Some(error) = error.as_error::<AppError>() else {

@@ -26,6 +26,7 @@ mod routes;
 mod rules;
 mod services;
 mod sessions;
+mod ui;
 mod view;
 
 use std::io;
@@ -69,6 +70,7 @@ pub(crate) fn serve(app: &Arc<App>, tls: Option<Tls>, tasks: &Tasks) -> io::Resu
             .app_data(data.clone())
             .app_data(document.clone())
             .app_data(limit.clone())
+            .configure(ui::register)
             .configure(routes::register)
             // The last one is called first: `handle` needs the normalized path.
             .wrap(from_fn(middleware::handle))

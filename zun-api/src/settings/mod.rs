@@ -72,6 +72,8 @@ pub struct HttpSettings {
     pub key: Option<PathBuf>,
     /// CA certificates in PEM. With them, every client must present a certificate that one of them signed.
     pub client_ca: Option<PathBuf>,
+    /// Whether `/ui` serves the dashboard.
+    pub ui: bool,
     /// Base of all links, such as `https://zun.example.org`. Default: the scheme of the listener and the request's `Host`
     /// header.
     pub public_endpoint: Option<String>,
@@ -100,6 +102,7 @@ impl Default for HttpSettings {
             certificate: None,
             key: None,
             client_ca: None,
+            ui: true,
             public_endpoint: None,
             workers: 2,
             requests: 256,

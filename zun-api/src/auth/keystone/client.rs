@@ -64,6 +64,23 @@ struct ServiceToken {
     expires_at: DateTime<Utc>,
 }
 
+/// A user, a password, and the project to sign in to.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    pub(crate) user: String,
+    pub(crate) user_domain: String,
+    pub(crate) password: Secret<String>,
+    pub(crate) project: String,
+    pub(crate) project_domain: String,
+}
+
+/// What a user gets for a password.
+#[derive(Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) token: Secret<String>,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
 impl Client {
     /// Creates a client. Connects to nothing yet.
     pub(super) fn new(
@@ -137,17 +154,37 @@ impl Client {
     }
 
     async fn log_in(&self) -> Result<ServiceToken, KeystoneError> {
+        self.request_token(self.login.expose()).await?.ok_or(KeystoneError::ServiceUser)
+    }
+
+    /// Exchanges a user's password for a token. `None` if Keystone does not accept it.
+    pub(super) async fn sign_in(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<Option<SignedIn>, KeystoneError> {
+        let Credentials { user, user_domain, password, project, project_domain } = credentials;
+        let login =
+            password_login((user, user_domain), password.expose(), (project, project_domain));
+        let Some(ServiceToken { value, expires_at }) = self.request_token(&login).await? else {
+            return Ok(None);
+        };
+        let token = value.to_str().map_err(|_not_text| KeystoneError::NoToken)?.to_owned();
+        Ok(Some(SignedIn { token: Secret::new(token), expires_at }))
+    }
+
+    /// Requests a token. `None` if Keystone does not accept the password.
+    async fn request_token(&self, login: &Value) -> Result<Option<ServiceToken>, KeystoneError> {
         let request = self.http.post(self.tokens.clone()).query(&[("nocatalog", "")]);
-        let response = request.json(self.login.expose()).send().await.map_err(unreachable)?;
+        let response = request.json(login).send().await.map_err(unreachable)?;
         match response.status() {
             StatusCode::CREATED => {}
-            StatusCode::UNAUTHORIZED => return Err(KeystoneError::ServiceUser),
+            StatusCode::UNAUTHORIZED => return Ok(None),
             other => return Err(KeystoneError::Status(other.as_u16())),
         }
         let mut value =
             response.headers().get(SUBJECT_TOKEN).cloned().ok_or(KeystoneError::NoToken)?;
         value.set_sensitive(true);
-        Ok(ServiceToken { value, expires_at: document(response).await?.expires_at })
+        Ok(Some(ServiceToken { value, expires_at: document(response).await?.expires_at }))
     }
 }
 
@@ -163,16 +200,19 @@ fn unreachable(cause: reqwest::Error) -> KeystoneError {
 }
 
 fn login(settings: &KeystoneSettings, password: &str) -> Value {
+    let user = (settings.user.as_str(), settings.user_domain.as_str());
+    password_login(user, password, (&settings.project, &settings.project_domain))
+}
+
+/// A request for a token. The user and the project have a name and a domain each.
+fn password_login(user: (&str, &str), password: &str, project: (&str, &str)) -> Value {
     json!({"auth": {
         "identity": {"methods": ["password"], "password": {"user": {
-            "name": settings.user,
-            "domain": {"name": settings.user_domain},
+            "name": user.0,
+            "domain": {"name": user.1},
             "password": password,
         }}},
-        "scope": {"project": {
-            "name": settings.project,
-            "domain": {"name": settings.project_domain},
-        }},
+        "scope": {"project": {"name": project.0, "domain": {"name": project.1}}},
     }})
 }
 

@@ -5,12 +5,16 @@ mod client;
 
 use std::time::Duration;
 
-use super::{AuthError, Identity};
+use super::{AuthError, Identity, Refusal};
 use crate::private_file;
 use crate::settings::KeystoneSettings;
 use cache::Cache;
 use client::Client;
-pub(crate) use client::KeystoneError;
+pub(crate) use client::{Credentials, KeystoneError, SignedIn};
+use tokio::sync::Semaphore;
+
+/// Maximum number of users who sign in at the same time.
+const SIGN_INS: usize = 8;
 
 /// The owner of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,7 @@ pub(crate) struct Keystone {
     client: Client,
     cache: Cache,
     challenge: String,
+    sign_ins: Semaphore,
 }
 
 impl Keystone {
@@ -41,12 +46,19 @@ impl Keystone {
         let challenge = format!("Keystone uri=\"{public}\"");
         let client = Client::new(url, settings, password.trim_end_matches('\n'))?;
         let cache = Cache::new(Duration::from_secs(settings.cache));
-        Ok(Self { client, cache, challenge })
+        let sign_ins = Semaphore::new(SIGN_INS);
+        Ok(Self { client, cache, challenge, sign_ins })
     }
 
     /// The value of the header `WWW-Authenticate` for a request without a valid token.
     pub(super) fn challenge(&self) -> &str {
         &self.challenge
+    }
+
+    /// Exchanges a password for a token.
+    pub(super) async fn sign_in(&self, credentials: &Credentials) -> Result<SignedIn, Refusal> {
+        let _permit = self.sign_ins.try_acquire().map_err(|_full| Refusal::TooManySignIns)?;
+        self.client.sign_in(credentials).await?.ok_or(Refusal::WrongCredentials)
     }
 
     /// Returns the owner of the token, or `None` if the token is not valid.

@@ -1,0 +1,31 @@
+// What a reload of this tab needs: the token. Nothing is kept beyond the tab.
+
+import type { Session } from './sign_in.tsx';
+
+const KEY = 'zun.dashboard';
+
+/** Keeps the session until the tab is closed. */
+export function keep(session: Session): void {
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify(session));
+  } catch {
+    // Without storage, a reload signs out.
+  }
+}
+
+export function forget(): void {
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch {
+    // There is none.
+  }
+}
+
+export function kept(): Session | undefined {
+  try {
+    const { token, user } = JSON.parse(sessionStorage.getItem(KEY) ?? '{}') as Session;
+    return typeof token === 'string' ? { token, ...(typeof user === 'string' && { user }) } : undefined;
+  } catch {
+    return undefined;
+  }
+}

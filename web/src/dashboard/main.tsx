@@ -1,0 +1,152 @@
+// The page: who has signed in, and which view is shown.
+
+import '../shared/base.css';
+import './style.css';
+import { render } from 'preact';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import { Api, ApiError, strategy as askStrategy, type Strategy, words } from './api.ts';
+import { ContainerPage } from './container.tsx';
+import { Containers } from './containers.tsx';
+import { type Desk, DeskContext } from './context.ts';
+import { Confirm, Failure, type Notice, Notices, type Question } from './dialog.tsx';
+import { useRoute, useStore } from './hooks.ts';
+import { Icon } from './icons.tsx';
+import { forget, keep, kept } from './kept.ts';
+import { Logo, type Session, SignIn } from './sign_in.tsx';
+import { Store } from './store.ts';
+
+/** What the page knows about the user. */
+type State =
+  | { step: 'asking' }
+  | { step: 'unreachable'; error: string }
+  | { step: 'signing-in'; strategy: Strategy; isExpired: boolean }
+  | { step: 'in'; session: Session };
+
+function Page() {
+  const [state, setState] = useState<State>({ step: 'asking' });
+  const begin = (isExpired: boolean) => {
+    const session = isExpired ? undefined : kept();
+    if (session !== undefined) {
+      setState({ step: 'in', session });
+      return;
+    }
+    askStrategy().then(
+      (strategy) => setState(strategy === undefined ? { step: 'in', session: {} } : { step: 'signing-in', strategy, isExpired }),
+      (error: unknown) => setState({ step: 'unreachable', error: words(error) }),
+    );
+  };
+  useEffect(() => begin(false), []);
+  const leave = (isExpired: boolean) => {
+    forget();
+    setState({ step: 'asking' });
+    begin(isExpired);
+  };
+  switch (state.step) {
+    case 'asking':
+      return null;
+    case 'unreachable':
+      return (
+        <main class="sign-in">
+          <div class="panel">
+            <Logo />
+            <h1>Zun cannot be reached</h1>
+            <Failure text={state.error} retry={() => begin(false)} />
+          </div>
+        </main>
+      );
+    case 'signing-in': {
+      const done = (session: Session) => {
+        keep(session);
+        setState({ step: 'in', session });
+      };
+      return <SignIn strategy={state.strategy} isExpired={state.isExpired} done={done} />;
+    }
+    case 'in':
+      return <Workplace key={state.session.token} session={state.session} leave={leave} />;
+  }
+}
+
+/** The page of a user who has signed in. */
+function Workplace({ session, leave }: { session: Session; leave: (isExpired: boolean) => void }) {
+  const store = useMemo(() => new Store(new Api(session.token)), []);
+  const [seesHosts, setSeesHosts] = useState(false);
+  const [question, setQuestion] = useState<Question>();
+  const [notice, setNotice] = useState<Notice>();
+  useEffect(() => {
+    store.api.onExpired = () => leave(true);
+    store.start();
+    store.api.get('/v1/hosts?limit=1').then(
+      () => setSeesHosts(true),
+      (error: unknown) => error instanceof ApiError || console.error(error),
+    );
+    return () => store.close();
+  }, []);
+  const desk: Desk = useMemo(
+    () => ({ store, seesHosts, ask: setQuestion, say: (text, isError = false) => setNotice({ text, isError }) }),
+    [seesHosts],
+  );
+  return (
+    <DeskContext.Provider value={desk}>
+      <a class="skip" href="#main" onClick={skip}>
+        Skip to the content
+      </a>
+      <Bar store={store} session={session} seesHosts={seesHosts} leave={() => leave(false)} />
+      <Main />
+      {question && <Confirm question={question} close={() => setQuestion(undefined)} />}
+      <Notices notice={notice} close={() => setNotice(undefined)} />
+    </DeskContext.Provider>
+  );
+}
+
+/** The address names the view, so the link cannot name a part of it. */
+function skip(event: Event): void {
+  event.preventDefault();
+  document.querySelector<HTMLElement>('main h1')?.focus();
+}
+
+let isFirstView = true;
+
+function Main() {
+  const route = useRoute();
+  const view = route.page === 'container' ? `container ${route.id}` : route.page;
+  useEffect(() => {
+    // Screen readers read the heading of a view that replaces another one.
+    if (!isFirstView) document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true });
+    isFirstView = false;
+    window.scrollTo(0, 0);
+  }, [view]);
+  return <main id="main">{route.page === 'container' ? <ContainerPage key={route.id} id={route.id} tab={route.tab} /> : <Containers />}</main>;
+}
+
+function Bar({ store, session, leave }: { store: Store; session: Session; seesHosts: boolean; leave: () => void }) {
+  return (
+    <header class="top">
+      <a class="brand" href="#/">
+        <Logo />
+        Zun
+      </a>
+      <div class="spacer" />
+      <LinkState store={store} />
+      {session.user !== undefined && <span class="user">{session.user}</span>}
+      {session.token !== undefined && (
+        <button type="button" class="icon" aria-label="Sign out" title="Sign out" onClick={leave}>
+          <Icon name="leave" />
+        </button>
+      )}
+    </header>
+  );
+}
+
+/** Whether changes appear by themselves. */
+function LinkState({ store }: { store: Store }) {
+  useStore(store);
+  const text = { connecting: 'Connecting…', live: 'Live', away: 'Reconnecting…' };
+  return (
+    <span class="link-state" role="status" data-link={store.link}>
+      <span class="mark" aria-hidden="true" />
+      {text[store.link]}
+    </span>
+  );
+}
+
+render(<Page />, document.getElementById('page') as HTMLElement);

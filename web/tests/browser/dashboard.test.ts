@@ -1,0 +1,368 @@
+// The dashboard in Chromium, with a service that does what a test wants.
+
+import { strict as assert } from 'node:assert';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { violations } from './axe.ts';
+import { eventually, launch, watched, type Watched } from './browser.ts';
+import { FakeApi, TOKEN } from './fake_api.ts';
+import { fill, printLines } from './world.ts';
+
+/** The page without the licences, with gzip, in bytes. */
+const BUDGET = 250 * 1024;
+
+let browser: Browser;
+let api: FakeApi;
+let opened: Watched | undefined;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+beforeEach(async () => {
+  api = await FakeApi.start();
+});
+afterEach(async () => {
+  const { context, faults } = opened ?? {};
+  opened = undefined;
+  await context?.close();
+  await api.stop();
+  assert.deepEqual(faults ?? [], []);
+});
+
+async function visit(options: BrowserContextOptions = {}, path = ''): Promise<Page> {
+  opened = await watched(browser, api.origin, { reducedMotion: 'reduce', ...options });
+  await opened.page.goto(`${api.origin}/ui${path}`);
+  return opened.page;
+}
+
+/** Opens the page of a user who has signed in. */
+async function enter(options: BrowserContextOptions = {}, path = ''): Promise<Page> {
+  const page = await visit(options, path);
+  await page.getByLabel('Token').fill(TOKEN);
+  await page.keyboard.press('Enter');
+  await live(page);
+  return page;
+}
+
+const live = (page: Page) => page.locator('[data-link=live]').waitFor();
+const row = (page: Page, name: string) => page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: new RegExp(`^${name}`) }) });
+const focusedName = (page: Page) => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent ?? '');
+
+/** Presses Tab until the focus is on the element with this name. */
+async function tabTo(page: Page, name: string): Promise<void> {
+  for (let presses = 0; presses < 60; presses++) {
+    await page.keyboard.press('Tab');
+    if ((await focusedName(page)).trim() === name) return;
+  }
+  assert.fail(`Tab does not reach ${name}`);
+}
+
+test('a wrong token is refused in words, a right one opens the page, a reload keeps it and signing out forgets it', async () => {
+  fill(api);
+  const page = await visit();
+  await page.getByLabel('Token').fill('wrong');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('alert').getByText('does not accept this token').waitFor();
+  await page.getByLabel('Token').fill(TOKEN);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('link', { name: 'db' }).waitFor();
+  await page.reload();
+  await page.getByRole('link', { name: 'db' }).waitFor();
+  const stored = await page.evaluate(() => [JSON.stringify(localStorage), document.cookie, location.href].join());
+  assert.ok(!stored.includes(TOKEN), stored);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('Token').waitFor();
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+});
+
+test('with Keystone, users sign in with a password or a token', async () => {
+  api.strategy = 'keystone';
+  const page = await visit();
+  await page.getByLabel('User', { exact: true }).fill('ann');
+  await page.getByLabel('Password').fill('guess');
+  await page.getByLabel('Project', { exact: true }).fill('blue');
+  await page.keyboard.press('Enter');
+  await page.getByRole('alert').getByText('Keystone does not accept').waitFor();
+  await page.getByLabel('Password').fill('secret');
+  await page.keyboard.press('Enter');
+  await page.getByText('ann · blue').waitFor();
+  assert.ok(!(await page.evaluate(() => JSON.stringify(sessionStorage))).includes('secret'));
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Use a token' }).click();
+  await page.getByLabel('Token').fill(TOKEN);
+  await page.keyboard.press('Enter');
+  await page.getByText('No containers yet').waitFor();
+});
+
+test('a service without authentication asks for nothing', async () => {
+  api.strategy = 'none';
+  api.add('web');
+  const page = await visit();
+  await page.getByRole('link', { name: 'web' }).waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Sign out' }).count(), 0);
+});
+
+test('an expired sign-in asks again, and continues where the user was', async () => {
+  const web = fill(api);
+  const page = await enter({}, `#/containers/${web.uuid}`);
+  await page.getByRole('heading', { name: 'web' }).waitFor();
+  api.isExpired = true;
+  api.cut();
+  await page.getByText('Your sign-in has expired').waitFor();
+  api.isExpired = false;
+  await page.getByLabel('Token').fill(TOKEN);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'web' }).waitFor();
+});
+
+test('what happens elsewhere appears by itself, also after a break', async () => {
+  fill(api);
+  const page = await enter();
+  await row(page, 'db').getByText('Running').waitFor();
+  api.change('db', { status: 'Stopped', exit_code: 3 }, 'die');
+  await row(page, 'db').getByText('exit code 3').waitFor();
+  api.event(api.add('fresh'), 'create');
+  await page.getByRole('link', { name: 'fresh' }).waitFor();
+  api.isDown = true;
+  api.cut();
+  await page.getByText('Reconnecting').waitFor();
+  api.containers = api.containers.filter(({ name }) => name !== 'fresh');
+  api.isDown = false;
+  await live(page);
+  await page.getByRole('link', { name: 'fresh' }).waitFor({ state: 'detached' });
+});
+
+test('containers are started, stopped, restarted and deleted, and what cannot be undone is asked first', async () => {
+  fill(api);
+  const page = await enter();
+  await page.getByRole('button', { name: 'Start report', exact: true }).click();
+  await row(page, 'report').getByText('Running').waitFor();
+  await page.getByRole('button', { name: 'Stop db' }).click();
+  await page.getByRole('dialog', { name: 'Stop db?' }).getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Stop db' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click();
+  await row(page, 'db').getByText('Stopped').waitFor();
+  await page.getByRole('button', { name: 'Restart import' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Restart' }).click();
+  await row(page, 'import').getByText('Running').waitFor();
+  api.refusal = { status: 409, text: 'Cannot delete container in Running state' };
+  await page.getByRole('button', { name: 'Delete web' }).click();
+  await page.getByRole('button', { name: 'Stop and delete' }).click();
+  await page.getByRole('alert').getByText('Cannot delete container').waitFor();
+  await page.getByRole('button', { name: 'Stop and delete' }).click();
+  await page.getByRole('link', { name: 'web', exact: true }).waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Close the notice' }).click();
+  const verbs = api.changes.map((change) => change.replace(/[0-9a-f-]{36}/, 'ID'));
+  assert.deepEqual(verbs, ['POST /v1/containers/ID/start', 'POST /v1/containers/ID/stop', 'POST /v1/containers/ID/reboot', 'DELETE /v1/containers/ID?stop=true']);
+  assert.equal(await page.getByRole('button', { name: 'Start search', exact: true }).isDisabled(), true);
+});
+
+test('a failed action is said', async () => {
+  fill(api);
+  const page = await enter();
+  api.refusal = { status: 503, text: 'Host compute1 is down.' };
+  await page.getByRole('button', { name: 'Start report', exact: true }).click();
+  await page.getByRole('status').getByText('Host compute1 is down.').waitFor();
+});
+
+test('the form creates what was typed, and says what is wrong at the field', async () => {
+  const page = await enter();
+  await page.getByRole('button', { name: 'New container' }).click();
+  await page.getByLabel('Image').fill('nginx');
+  await page.getByLabel('Name').fill('Web');
+  await page.getByLabel('Command').fill(`sh -c 'echo hi'`);
+  await page.getByLabel('Memory in MiB').fill('64');
+  await page.locator('summary').click();
+  await page.getByLabel('Published ports').fill('8080:x');
+  await page.getByLabel('Environment').fill('A=1');
+  await page.getByLabel('When the process ends').selectOption('always');
+  await page.getByRole('button', { name: 'Create and start' }).click();
+  await page.getByText('“8080:x” must be a port').waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'new-ports');
+  await page.getByLabel('Published ports').fill('8080:80');
+  api.refusal = { status: 400, text: "Invalid input for field 'name'. Value: 'Web'. It must be lower case." };
+  await page.getByRole('button', { name: 'Create and start' }).click();
+  await page.locator('#new-name-error').getByText('It must be lower case').waitFor();
+  await page.getByLabel('Name').fill('web');
+  await page.getByRole('button', { name: 'Create and start' }).click();
+  await row(page, 'web').getByText('Pulling the image').waitFor();
+  const [, path, ...body] = (api.changes.at(-1) ?? '').split(' ');
+  assert.equal(path, '/v1/containers?run=true');
+  assert.deepEqual(JSON.parse(body.join(' ')), {
+    image: 'nginx',
+    name: 'web',
+    command: ['sh', '-c', 'echo hi'],
+    cpu: 1,
+    memory: 64,
+    interactive: true,
+    tty: true,
+    exposed_ports: { '80/tcp': [{ host_port: 8080 }] },
+    environment: { A: '1' },
+    restart_policy: { Name: 'always' },
+  });
+  api.change('web', { status: 'Running', task_state: null }, 'start');
+  await row(page, 'web').getByText('Running').waitFor();
+});
+
+test('the list is searched and filtered', async () => {
+  fill(api);
+  const page = await enter();
+  const names = () => page.locator('.row-link').allTextContents();
+  await page.getByRole('button', { name: /^Failed/ }).click();
+  await eventually('only failed ones', async () => (await names()).join() === 'cache,import');
+  await page.getByRole('button', { name: /^All/ }).click();
+  await page.getByLabel('Search containers').fill('worker running');
+  await eventually('only workers', async () => (await names()).join() === 'worker-1,worker-2');
+  await page.getByLabel('Search containers').fill('nothing');
+  await page.getByRole('button', { name: 'Show all' }).click();
+  await eventually('all', async () => (await names()).length === 8);
+});
+
+test('a list that cannot be read says so, and comes back', async () => {
+  fill(api);
+  const page = await enter();
+  const list = '**/v1/containers?*';
+  await page.route(list, (route) => route.abort());
+  api.cut();
+  await page.getByText('The containers cannot be read').waitFor();
+  await live(page);
+  await page.unroute(list);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByText('The containers cannot be read').waitFor({ state: 'detached' });
+});
+
+test('the output follows, is searched, and is saved', async () => {
+  const web = fill(api);
+  printLines(api, 200);
+  const page = await enter({}, `#/containers/${web.uuid}/logs`);
+  await page.locator('.line').nth(199).waitFor();
+  const output = page.getByRole('log');
+  const distance = () => output.evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight);
+  assert.ok((await distance()) < 2);
+  api.print('a new line');
+  await output.getByText('a new line').waitFor();
+  await eventually('it is in sight', async () => (await distance()) < 2);
+  assert.equal(await page.locator('.line').count(), 201);
+
+  await page.getByLabel('Search the output').fill('FAVICON');
+  await page.getByText('75 of 75').waitFor();
+  await page.keyboard.press('Enter');
+  await page.getByText('74 of 75').waitFor();
+  await page.getByRole('button', { name: 'Next match' }).click();
+  await page.getByRole('button', { name: 'Next match' }).click();
+  await page.getByText('1 of 75', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Previous match' }).click();
+  await page.getByText('75 of 75').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Follow' }).getAttribute('aria-pressed'), 'false');
+  await page.getByRole('button', { name: 'Newest' }).click();
+  await eventually('it is at its end', async () => (await distance()) < 2);
+  await page.getByRole('button', { name: 'Times' }).click();
+  await page.locator('.line time').first().waitFor();
+  await page.getByRole('button', { name: 'Wrap' }).click();
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download the output' }).click();
+  const file = await (await download).path();
+  assert.equal(readFileSync(file, 'utf8').split('\n').length, 202);
+  assert.equal((await download).suggestedFilename(), 'web.log');
+});
+
+test('a container that is gone says so', async () => {
+  const web = fill(api);
+  const page = await enter({}, `#/containers/${web.uuid}`);
+  await page.getByRole('heading', { name: 'web' }).waitFor();
+  api.containers.shift();
+  api.event(web, 'destroy');
+  await page.getByRole('heading', { name: 'This container is gone' }).waitFor();
+  await page.getByRole('link', { name: 'Containers' }).click();
+  await page.getByRole('link', { name: 'db' }).waitFor();
+});
+
+test('the keyboard alone is enough', async () => {
+  fill(api);
+  const page = await enter();
+  await page.reload();
+  await live(page);
+  await page.keyboard.press('Tab');
+  assert.equal((await focusedName(page)).trim(), 'Skip to the content');
+  await page.keyboard.press('Enter');
+  await tabTo(page, 'New container');
+  await page.keyboard.press('Enter');
+  await eventually('the first field has the focus', () => page.evaluate(() => document.activeElement?.id === 'new-image'));
+  await page.keyboard.press('Escape');
+  assert.equal((await focusedName(page)).trim(), 'New container');
+  await tabTo(page, 'Stop db');
+  await page.keyboard.press('Space');
+  await page.getByRole('dialog').waitFor();
+  await tabTo(page, 'Stop');
+  await page.keyboard.press('Enter');
+  await row(page, 'db').getByText('Stopped').waitFor();
+  await tabTo(page, 'web');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'web' }).waitFor();
+  assert.equal((await focusedName(page)).trim(), 'web');
+  assert.equal(await page.title(), 'web · Zun');
+});
+
+for (const colorScheme of ['dark', 'light'] as const) {
+  test(`axe finds nothing in the dashboard, ${colorScheme}`, async () => {
+    api.strategy = 'keystone';
+    api.isAdmin = true;
+    const page = await visit({ colorScheme, bypassCSP: true });
+    const check = async (state: string) => assert.deepEqual(await violations(page), [], state);
+    await page.getByLabel('User', { exact: true }).fill('ann');
+    await page.getByLabel('Password').fill('guess');
+    await page.getByLabel('Project', { exact: true }).fill('blue');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').waitFor();
+    await check('a failed sign-in');
+    await page.getByLabel('Password').fill('secret');
+    await page.keyboard.press('Enter');
+    await page.getByText('No containers yet').waitFor();
+    await check('no containers');
+    const web = fill(api);
+    printLines(api, 20);
+    await page.reload();
+    await page.getByRole('link', { name: 'web' }).waitFor();
+    await check('containers');
+    await page.getByRole('button', { name: 'New container' }).click();
+    await page.locator('summary').click();
+    await page.getByLabel('Image').fill('x');
+    await page.getByLabel('Published ports').fill('x');
+    await page.getByRole('button', { name: 'Create and start' }).click();
+    await page.locator('.field-error').waitFor();
+    await check('the form');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Delete web' }).click();
+    await check('a question');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Start report', exact: true }).click();
+    await page.locator('.notice').waitFor();
+    await check('a notice');
+    await page.goto(`${api.origin}/ui#/containers/${web.uuid}`);
+    await page.getByRole('heading', { name: 'Details' }).waitFor();
+    await check('a container');
+    await page.getByRole('link', { name: 'Logs' }).click();
+    await page.locator('.line').first().waitFor();
+    await page.getByLabel('Search the output').fill('favicon');
+    await page.locator('mark.current').waitFor();
+    await check('the output');
+  });
+}
+
+test('the page is small, and there at once', async () => {
+  fill(api);
+  const files = readdirSync('dist/dashboard/assets').filter((file) => file.endsWith('.gz') && !file.startsWith('licenses'));
+  const size = files.reduce((sum, file) => sum + statSync(join('dist/dashboard/assets', file)).size, 0);
+  console.log(`the dashboard has ${Math.round(size / 1024)} KiB with gzip`);
+  assert.ok(size < BUDGET, `${size} bytes`);
+  const page = await enter();
+  await page.reload();
+  await page.getByRole('link', { name: 'web' }).waitFor();
+  const painted = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0);
+  console.log(`first paint after ${Math.round(painted)} ms`);
+  // Other tests use the machine too.
+  assert.ok(painted > 0 && painted < (process.env['ZUN_TEST_LONG'] === undefined ? 3000 : 1000), `${painted} ms`);
+});

@@ -1,0 +1,62 @@
+// Containers for tests and pictures.
+
+import type { Container } from '../../src/dashboard/types.ts';
+import { type FakeApi, stamp } from './fake_api.ts';
+
+const MINUTE = 60_000;
+const ago = (minutes: number) => stamp(Date.now() - minutes * MINUTE);
+
+/** Adds containers in each status. Returns the first one, which runs. */
+export function fill(api: FakeApi): Container {
+  const web = api.add('web', {
+    image: 'docker.io/library/nginx:1.29',
+    health: 'healthy',
+    started_at: ago(4321),
+    published_ports: [
+      { port: 80, protocol: 'tcp', host_address: '192.0.2.17', host_port: 8080 },
+      { port: 443, protocol: 'tcp', host_address: '192.0.2.17', host_port: 8443 },
+    ],
+    environment: { NGINX_HOST: 'example.org', NGINX_PORT: '80', TZ: 'Europe/Berlin' },
+    labels: { tier: 'front', 'org.example.team': 'web' },
+    addresses: { bridge: [{ addr: '172.17.0.4', version: 4 }] },
+    mounts: [{ type: 'volume', source: 'site', destination: '/usr/share/nginx/html', read_only: true }],
+    restart_policy: { Name: 'unless-stopped' },
+    command: ['nginx', '-g', 'daemon off;'],
+    host: 'compute1',
+    interactive: true,
+    tty: true,
+  });
+  api.add('db', { image: 'postgres:17', cpu: 2, memory: '4096', started_at: ago(125), published_ports: [{ port: 5432, protocol: 'tcp', host_address: '127.0.0.1', host_port: 20011 }], host: 'compute2' });
+  api.add('worker-1', { image: 'registry.example.org/team/worker:2026-11-28', memory: '1024', started_at: ago(17), health: 'unhealthy', host: 'compute2' });
+  api.add('worker-2', { image: 'registry.example.org/team/worker:2026-11-28', memory: '1024', status: 'Running', task_state: 'container_stopping', started_at: ago(17), host: 'compute1' });
+  api.add('report', { image: 'python:3.13-slim', status: 'Stopped', exit_code: 0, started_at: ago(80), finished_at: ago(62), host: 'compute1' });
+  api.add('import', { image: 'python:3.13-slim', status: 'Stopped', exit_code: 137, started_at: ago(340), finished_at: ago(335), status_reason: 'killed: out of memory (limit 512 MiB)', host: 'compute2' });
+  api.add('cache', { image: 'redis:9-beta', status: 'Error', started_at: null, status_reason: 'cannot pull image `redis:9-beta`: manifest unknown; check the name and the tag' });
+  api.add('search', {
+    image: 'opensearch:3',
+    status: 'Creating',
+    task_state: 'image_pulling',
+    started_at: null,
+    cpu: 4,
+    memory: '8192',
+    image_pull: { layers: [{ id: 'a', state: 'Downloading', current: 60, total: 100 }, { id: 'b', state: 'Done', current: 50, total: 50 }] },
+    host: 'compute1',
+  });
+  return web;
+}
+
+const LINES = [
+  '/docker-entrypoint.sh: Configuration complete; ready for start up',
+  '2026/11/30 02:11:09 [notice] 1#1: using the "epoll" event method',
+  '2026/11/30 02:11:09 [notice] 1#1: start worker processes',
+  '192.0.2.81 - - [30/Nov/2026:02:11:31 +0000] "GET / HTTP/1.1" 200 615 "-" "curl/8.14.1"',
+  '192.0.2.81 - - [30/Nov/2026:02:11:33 +0000] "GET /favicon.ico HTTP/1.1" 404 153 "-" "curl/8.14.1"',
+  '2026/11/30 02:11:33 [error] 29#29: *2 open() "/usr/share/nginx/html/favicon.ico" failed (2: No such file or directory), client: 192.0.2.81, server: localhost, request: "GET /favicon.ico HTTP/1.1"',
+  '192.0.2.12 - - [30/Nov/2026:02:12:02 +0000] "POST /api/orders HTTP/1.1" 201 88 "-" "shop/2.4"',
+  '192.0.2.12 - - [30/Nov/2026:02:12:04 +0000] "GET /api/orders/8841 HTTP/1.1" 200 412 "-" "shop/2.4"',
+];
+
+/** Prints so many lines. */
+export function printLines(api: FakeApi, count: number): void {
+  for (let index = 0; index < count; index++) api.print(LINES[index % LINES.length] ?? '');
+}
