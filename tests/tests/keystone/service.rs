@@ -152,16 +152,16 @@ async fn the_version_documents_and_the_health_check_need_no_token() {
 #[tokio::test]
 async fn a_password_of_keystone_signs_in_to_the_dashboard_and_nothing_of_it_is_repeated() {
     let (_keystone, api) = world().await;
-    let sign_in = async |body: &serde_json::Value| {
-        api.send(Method::POST, "", "/ui/sign_in", body).await
-    };
+    let sign_in =
+        async |body: &serde_json::Value| api.send(Method::POST, "", "/ui/sign_in", body).await;
     let mut body = json!({"user": "demo", "password": "demo", "project": "demo"});
     let answer = sign_in(&body).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     let token = answer.body["token"].as_str().expect("a token");
     assert!(answer.body["expires_at"].is_string(), "{answer:?}");
     assert_eq!(count(&api.get(token, "/v1/containers").await), 0);
-    for (field, wrong) in [("password", "guess"), ("project", "admin"), ("user_domain", "nowhere")] {
+    for (field, wrong) in [("password", "guess"), ("project", "admin"), ("user_domain", "nowhere")]
+    {
         let mut refused = body.clone();
         refused[field] = json!(wrong);
         let answer = sign_in(&refused).await;

@@ -18,6 +18,7 @@ import { SearchBar } from './search.ts';
 import { install, letter, withCtrl } from './shortcuts.ts';
 import { Status } from './status.ts';
 import { adoptStyles } from './styles.ts';
+import { tellSurrounding } from './surrounding.ts';
 import { TerminalView } from './terminal.ts';
 import { Toast } from './toast.ts';
 
@@ -137,6 +138,7 @@ class Page {
     const { hello } = session;
     keep({ ...this.#opening, resume: { session: hello.session, token: hello.token } });
     this.#status.live(hello.running);
+    tellSurrounding('live');
     this.#status.readOnly(!hello.writes);
     const { options } = this.#view.terminal;
     options.disableStdin = !session.mayType;
@@ -149,6 +151,7 @@ class Page {
 
   #ended(closing: Closing): void {
     forget();
+    tellSurrounding('ended');
     const { terminal } = this.#view;
     terminal.options.disableStdin = true;
     this.#keys.show(false);
@@ -307,6 +310,7 @@ class Page {
 }
 
 adoptStyles();
+tellSurrounding('ready');
 const opening = takeOpening();
 if (opening === undefined) {
   window.addEventListener('hashchange', () => location.reload());

@@ -9,14 +9,19 @@ import { useDesk } from './context.ts';
 import { Failure } from './dialog.tsx';
 import { command, cpus, mebibytes, moment, port } from './format.ts';
 import { useNow, useStore, useTitle } from './hooks.ts';
+import { History } from './history.tsx';
 import { Icon } from './icons.tsx';
 import { Logs } from './logs.tsx';
 import { StatusCell } from './status.tsx';
 import type { Container } from './types.ts';
+import { Usage } from './usage.tsx';
 
 const TABS: readonly { key: string; label: string; View: (props: { container: Container }) => ComponentChildren }[] = [
   { key: '', label: 'Overview', View: Overview },
   { key: 'logs', label: 'Logs', View: Logs },
+  // The consoles are beside this page, so that they stay open when it goes away.
+  { key: 'consoles', label: 'Consoles', View: () => null },
+  { key: 'history', label: 'History', View: History },
 ];
 
 export function ContainerPage({ id, tab }: { id: string; tab: string }) {
@@ -82,6 +87,7 @@ function Back() {
 function Overview({ container }: { container: Container }) {
   return (
     <div class="cards">
+      <Usage container={container} />
       <Details container={container} />
       <Pairs title="Environment" pairs={container.environment} none="No variables were set." />
       <Pairs title="Labels" pairs={container.labels} none="It has no labels." />

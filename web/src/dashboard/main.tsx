@@ -6,10 +6,12 @@ import { render } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { Api, ApiError, strategy as askStrategy, type Strategy, words } from './api.ts';
 import { ContainerPage } from './container.tsx';
+import { Consoles } from './consoles.tsx';
 import { Containers } from './containers.tsx';
-import { type Desk, DeskContext } from './context.ts';
+import { type Desk, DeskContext, useDesk } from './context.ts';
 import { Confirm, Failure, type Notice, Notices, type Question } from './dialog.tsx';
-import { useRoute, useStore } from './hooks.ts';
+import { type Route, useRoute, useStore } from './hooks.ts';
+import { Hosts } from './hosts.tsx';
 import { Icon } from './icons.tsx';
 import { forget, keep, kept } from './kept.ts';
 import { Logo, type Session, SignIn } from './sign_in.tsx';
@@ -115,16 +117,36 @@ function Main() {
     isFirstView = false;
     window.scrollTo(0, 0);
   }, [view]);
-  return <main id="main">{route.page === 'container' ? <ContainerPage key={route.id} id={route.id} tab={route.tab} /> : <Containers />}</main>;
+  const { store } = useDesk();
+  useStore(store);
+  const consolesOf = route.page === 'container' && route.tab === 'consoles' ? store.containers.get(route.id) : undefined;
+  return (
+    <main id="main">
+      <View route={route} />
+      <Consoles container={consolesOf} />
+    </main>
+  );
 }
 
-function Bar({ store, session, leave }: { store: Store; session: Session; seesHosts: boolean; leave: () => void }) {
+function View({ route }: { route: Route }) {
+  switch (route.page) {
+    case 'container':
+      return <ContainerPage key={route.id} id={route.id} tab={route.tab} />;
+    case 'hosts':
+      return <Hosts />;
+    case 'containers':
+      return <Containers />;
+  }
+}
+
+function Bar({ store, session, seesHosts, leave }: { store: Store; session: Session; seesHosts: boolean; leave: () => void }) {
   return (
     <header class="top">
       <a class="brand" href="#/">
         <Logo />
         Zun
       </a>
+      {seesHosts && <Places />}
       <div class="spacer" />
       <LinkState store={store} />
       {session.user !== undefined && <span class="user">{session.user}</span>}
@@ -134,6 +156,20 @@ function Bar({ store, session, leave }: { store: Store; session: Session; seesHo
         </button>
       )}
     </header>
+  );
+}
+
+function Places() {
+  const { page } = useRoute();
+  return (
+    <nav aria-label="Main">
+      <a href="#/" aria-current={page === 'hosts' ? undefined : 'page'}>
+        Containers
+      </a>
+      <a href="#/hosts" aria-current={page === 'hosts' ? 'page' : undefined}>
+        Hosts
+      </a>
+    </nav>
   );
 }
 

@@ -20,8 +20,8 @@ export interface Watched {
   faults: string[];
 }
 
-/** Opens a page that notes its faults. */
-export async function watched(browser: Browser, origin: string, options: BrowserContextOptions = {}): Promise<Watched> {
+/** Opens a page that notes its faults. It may send requests to `origin` and to `others`, which can change. */
+export async function watched(browser: Browser, origin: string, options: BrowserContextOptions = {}, others: string[] = []): Promise<Watched> {
   const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'], ...options });
   const page = await context.newPage();
   const faults: string[] = [];
@@ -32,7 +32,8 @@ export async function watched(browser: Browser, origin: string, options: Browser
   });
   page.on('request', (request) => {
     const { protocol, host } = new URL(request.url());
-    if (protocol !== 'data:' && protocol !== 'blob:' && host !== new URL(origin).host) faults.push(`request to ${request.url()}`);
+    const isKnown = [origin, ...others].some((known) => new URL(known).host === host);
+    if (protocol !== 'data:' && protocol !== 'blob:' && !isKnown) faults.push(`request to ${request.url()}`);
   });
   return { context, page, faults };
 }

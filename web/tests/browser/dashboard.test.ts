@@ -7,8 +7,9 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { violations } from './axe.ts';
 import { eventually, launch, watched, type Watched } from './browser.ts';
-import { FakeApi, TOKEN } from './fake_api.ts';
-import { fill, printLines } from './world.ts';
+import { FakeApi, stamp, TOKEN } from './fake_api.ts';
+import { FakeGate } from './fake_gate.ts';
+import { fill, fillHosts, fillPast, printLines } from './world.ts';
 
 /** The page without the licences, with gzip, in bytes. */
 const BUDGET = 250 * 1024;
@@ -16,6 +17,8 @@ const BUDGET = 250 * 1024;
 let browser: Browser;
 let api: FakeApi;
 let opened: Watched | undefined;
+/** Gates whose pages may be shown. */
+let gates: FakeGate[] = [];
 
 before(async () => {
   browser = await launch();
@@ -29,11 +32,12 @@ afterEach(async () => {
   opened = undefined;
   await context?.close();
   await api.stop();
+  for (const gate of gates.splice(0)) await gate.stop();
   assert.deepEqual(faults ?? [], []);
 });
 
 async function visit(options: BrowserContextOptions = {}, path = ''): Promise<Page> {
-  opened = await watched(browser, api.origin, { reducedMotion: 'reduce', ...options });
+  opened = await watched(browser, api.origin, { reducedMotion: 'reduce', ...options }, gates.map(({ origin }) => origin));
   await opened.page.goto(`${api.origin}/ui${path}`);
   return opened.page;
 }
@@ -269,6 +273,95 @@ test('the output follows, is searched, and is saved', async () => {
   assert.equal((await download).suggestedFilename(), 'web.log');
 });
 
+test('usage is drawn while the container runs, and its operations and runs have their reasons', async () => {
+  const web = fill(api);
+  fillPast(api);
+  const page = await enter({}, `#/containers/${web.uuid}`);
+  const network = page.getByRole('img', { name: /^Network/ });
+  await page.getByRole('img', { name: /^CPU: 12.5 % of 100 %/ }).waitFor();
+  if (api.stats) api.stats = { ...api.stats, 'CPU %': 80, 'NET I/O(B)': '5000000/2000' };
+  await page.getByRole('img', { name: /^CPU: 80 %/ }).waitFor();
+  assert.match((await network.getAttribute('aria-label')) ?? '', /MiB\/s received/);
+  api.change('web', { status: 'Stopped', exit_code: 0, finished_at: stamp(Date.now()) }, 'die');
+  await network.waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'History' }).click();
+  await page.getByText('the host lost its engine').waitFor();
+  await page.getByRole('row').filter({ hasText: 'Killed: out of memory' }).getByText('exit code 137').waitFor();
+  api.actions.unshift({ action: 'start', request_id: 'req-new', user_id: 'ann', start_time: stamp(Date.now()), finish_time: null, message: null });
+  api.change('web', { task_state: 'container_starting' }, 'update');
+  await page.getByText('In progress').waitFor();
+});
+
+test('consoles open beside each other, and stay open while the user looks elsewhere', async () => {
+  const web = fill(api);
+  gates = [await FakeGate.start(), await FakeGate.start()];
+  const [main, shell] = gates as [FakeGate, FakeGate];
+  for (const gate of gates) gate.ancestors = api.origin;
+  const page = await enter({}, `#/containers/${web.uuid}/consoles`);
+  api.ticketUrl = main.link();
+  await page.getByRole('button', { name: 'Attach' }).click();
+  await eventually('the main process is attached', () => main.isLinked);
+  api.ticketUrl = shell.link();
+  await page.getByLabel('Command to run').fill(`sh -c 'exec ash'`);
+  await page.getByRole('button', { name: 'Run' }).click();
+  await eventually('the command runs', () => shell.isLinked);
+  assert.ok(api.changes.some((change) => change.includes('/execute') && change.includes('["sh","-c","exec ash"]')));
+  await page.frameLocator('iframe[title*="exec ash"]').locator('#dot[data-state=live]').waitFor();
+  assert.equal(await page.locator('iframe:visible').count(), 1);
+  await page.getByRole('button', { name: 'Split' }).click();
+  await eventually('both are shown', async () => (await page.locator('iframe:visible').count()) === 2);
+
+  await page.getByRole('link', { name: 'Logs' }).click();
+  await page.getByRole('log').waitFor();
+  await page.getByRole('link', { name: 'Consoles' }).click();
+  await page.frameLocator('iframe[title*="exec ash"]').locator('.xterm-screen').click();
+  await page.keyboard.type('still here');
+  await eventually('it is typed', () => shell.typed === 'still here');
+  assert.deepEqual([main.hellos.length, shell.hellos.length], [1, 1]);
+
+  shell.exit(0);
+  await page.locator('.console-tab').filter({ hasText: 'exec ash' }).getByText('ended').waitFor();
+  await page.getByRole('button', { name: /^Close sh -c/ }).click();
+  await page.getByRole('button', { name: 'Close Main process' }).click();
+  await page.getByText('No console is open').waitFor();
+});
+
+test('a console that cannot be shown opens in a tab of its own, and a host without a gate says so', async () => {
+  const web = fill(api);
+  gates = [await FakeGate.start()];
+  const [gate] = gates as [FakeGate];
+  const page = await enter({}, `#/containers/${web.uuid}/consoles`);
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.getByRole('alert').getByText('its console gate has no name').waitFor();
+  api.ticketUrl = gate.link();
+  await page.getByRole('button', { name: 'Attach' }).click();
+  await page.getByText('This console opens in a tab of its own').waitFor();
+  await page.getByText(`add ${api.origin} to origins`).waitFor();
+  const popup = page.waitForEvent('popup');
+  await page.getByRole('button', { name: 'Open in a new tab' }).click();
+  await (await popup).locator('#dot[data-state=live]').waitFor();
+  await (await popup).close();
+  // The browser has reported the refused frame.
+  opened?.faults.splice(0, Infinity, ...opened.faults.filter((fault) => !fault.includes('frame-ancestors')));
+});
+
+test('administrators see the hosts and what is left on them, and others do not', async () => {
+  fill(api);
+  const page = await enter();
+  await page.getByRole('link', { name: 'web' }).waitFor();
+  assert.equal(await page.getByRole('link', { name: 'Hosts' }).count(), 0);
+  api.isAdmin = true;
+  fillHosts(api);
+  await page.reload();
+  await page.getByRole('link', { name: 'Hosts' }).click();
+  const host = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: /^compute2/ }) });
+  await host.getByText('6.5 of 8').waitFor();
+  await page.getByText('no heartbeat').waitFor();
+  await page.getByRole('link', { name: 'Containers' }).click();
+  await page.getByRole('switch', { name: 'All projects' }).check();
+  await live(page);
+});
+
 test('a container that is gone says so', async () => {
   const web = fill(api);
   const page = await enter({}, `#/containers/${web.uuid}`);
@@ -323,6 +416,8 @@ for (const colorScheme of ['dark', 'light'] as const) {
     await page.getByText('No containers yet').waitFor();
     await check('no containers');
     const web = fill(api);
+    fillPast(api);
+    fillHosts(api);
     printLines(api, 20);
     await page.reload();
     await page.getByRole('link', { name: 'web' }).waitFor();
@@ -344,7 +439,17 @@ for (const colorScheme of ['dark', 'light'] as const) {
     await page.goto(`${api.origin}/ui#/containers/${web.uuid}`);
     await page.getByRole('heading', { name: 'Details' }).waitFor();
     await check('a container');
-    await page.getByRole('link', { name: 'Logs' }).click();
+    await page.getByRole('link', { name: 'History' }).click();
+    await page.getByRole('heading', { name: 'Runs' }).waitFor();
+    await check('the history');
+    await page.getByRole('link', { name: 'Consoles' }).click();
+    await page.getByRole('button', { name: 'Run' }).click();
+    await page.getByRole('alert').waitFor();
+    await check('no console');
+    await page.getByRole('link', { name: 'Hosts' }).click();
+    await page.getByRole('row').nth(1).waitFor();
+    await check('the hosts');
+    await page.goto(`${api.origin}/ui#/containers/${web.uuid}/logs`);
     await page.locator('.line').first().waitFor();
     await page.getByLabel('Search the output').fill('favicon');
     await page.locator('mark.current').waitFor();

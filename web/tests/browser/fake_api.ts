@@ -8,7 +8,10 @@ import { join } from 'node:path';
 import type { Container, ContainerAction, Host, Run, Stats, Status } from '../../src/dashboard/types.ts';
 import { serve } from './static.ts';
 
-const POLICY = readFileSync(join('..', 'zun-api', 'src', 'http', 'ui', 'policy.txt'), 'utf8').trim();
+/** The gates of the tests have no certificates. */
+const POLICY = readFileSync(join('..', 'zun-api', 'src', 'http', 'ui', 'policy.txt'), 'utf8').trim().replace('frame-src https:', 'frame-src https: http://127.0.0.1:*');
+
+const NO_GATE = 'Host compute1 does not offer this: its console gate has no name for clients with tickets.';
 
 export const TOKEN = 'a-token-of-ann';
 
@@ -221,9 +224,10 @@ export class FakeApi {
       case 'stats':
         return this.stats === undefined ? this.#refuse(response, 409, 'The container does not run.') : this.#json(response, 200, this.stats);
       case 'execute':
-        return this.#json(response, 200, { exec_id: 'e'.repeat(64), proxy_url: 'wss://unused/v1/console?token=x' });
+        if (this.ticketUrl === undefined) return this.#refuse(response, 501, NO_GATE);
+        return this.#json(response, 200, { exec_id: 'e'.repeat(64), proxy_url: null });
       case 'console_ticket':
-        if (this.ticketUrl === undefined) return this.#refuse(response, 501, 'Host compute1 does not offer this: its console gate has no public name.');
+        if (this.ticketUrl === undefined) return this.#refuse(response, 501, NO_GATE);
         return this.#json(response, 200, { url: this.ticketUrl, tty: true });
       default:
         return this.#refuse(response, 404, 'Not Found');

@@ -27,6 +27,8 @@ export class FakeGate {
   /** Whether tickets are refused. */
   refuses = false;
   hello: Partial<ServerHello> = {};
+  /** Sites that may show the page in a frame. */
+  ancestors = '';
   program: Program = () => {};
   #output = Buffer.alloc(0);
   #typedBytes = 0;
@@ -164,6 +166,7 @@ export class FakeGate {
       request.socket.destroy();
       return;
     }
-    serve({ page: 'console', path: '/console', policy: POLICY }, request, response);
+    const policy = `${POLICY}; frame-ancestors 'self' ${this.ancestors}`;
+    serve({ page: 'console', path: '/console', policy }, request, response);
   }
 }

@@ -1,6 +1,6 @@
 // Containers for tests and pictures.
 
-import type { Container } from '../../src/dashboard/types.ts';
+import type { Container, Host } from '../../src/dashboard/types.ts';
 import { type FakeApi, stamp } from './fake_api.ts';
 
 const MINUTE = 60_000;
@@ -59,4 +59,56 @@ const LINES = [
 /** Prints so many lines. */
 export function printLines(api: FakeApi, count: number): void {
   for (let index = 0; index < count; index++) api.print(LINES[index % LINES.length] ?? '');
+}
+
+/** Adds operations and runs of a container, and what it uses. */
+export function fillPast(api: FakeApi): void {
+  const action = (name: string, minutes: number, seconds: number, message: string | null) => ({
+    action: name,
+    request_id: `req-8d0f2f6e-5b1c-4c58-9d0e-${String(minutes).padStart(12, '0')}`,
+    user_id: 'ann',
+    start_time: ago(minutes),
+    finish_time: stamp(Date.now() - minutes * MINUTE + seconds * 1000),
+    message,
+  });
+  api.actions = [
+    action('reboot', 4321, 2.4, null),
+    action('start', 4330, 0.8, 'cannot start: the host lost its engine; try again once it is back'),
+    action('stop', 5760, 10.2, null),
+    action('create', 9000, 6.1, null),
+  ];
+  api.runs = [
+    { number: 3, started_at: ago(4321), finished_at: null, exit_code: null, reason: null, message: null },
+    { number: 2, started_at: ago(5800), finished_at: ago(5760), exit_code: 0, reason: 'exited', message: null },
+    { number: 1, started_at: ago(9000), finished_at: ago(5805), exit_code: 137, reason: 'out_of_memory', message: 'killed: out of memory (limit 512 MiB)' },
+  ];
+  api.stats = { 'CPU %': 12.5, 'MEM USAGE(MiB)': 148.3, 'MEM LIMIT(MiB)': 512, 'MEM %': 29, 'BLOCK I/O(B)': '4096/0', 'NET I/O(B)': '1000/2000', PIDS: 3 };
+}
+
+/** Adds hosts in several states. */
+export function fillHosts(api: FakeApi): void {
+  const host = (hostname: string, part: Partial<Host>): Host => ({
+    uuid: hostname,
+    hostname,
+    mem_total: 32_768,
+    mem_used: 9216,
+    total_containers: 6,
+    cpus: 16,
+    cpu_used: 5,
+    disk_total: 480,
+    disk_used: 60,
+    architecture: 'x86_64',
+    os: 'Debian GNU/Linux 13 (trixie)',
+    kernel_version: '6.12.48',
+    engine: 'Docker 28.4.0',
+    labels: {},
+    state: 'up',
+    state_reason: null,
+    ...part,
+  });
+  api.hosts = [
+    host('compute1', {}),
+    host('compute2', { cpus: 8, cpu_used: 6.5, mem_total: 16_384, mem_used: 15_000, total_containers: 11 }),
+    host('compute3', { cpus: 8, cpu_used: 9, mem_used: 2048, state: 'down', state_reason: 'no heartbeat for 2 minutes; check zun-compute on the host, and its connection to RabbitMQ', total_containers: 2 }),
+  ];
 }

@@ -1,11 +1,14 @@
 // Pictures of each view of the dashboard, for who changes it, and those of docs/web-console.md.
 
 import { mkdirSync } from 'node:fs';
-import { after, before, test } from 'node:test';
-import type { Browser } from 'playwright-core';
-import { launch, watched } from '../browser/browser.ts';
+import { after, afterEach, before, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { eventually, launch, watched } from '../browser/browser.ts';
+import type { Stats } from '../../src/dashboard/types.ts';
 import { FakeApi } from '../browser/fake_api.ts';
-import { fill, printLines } from '../browser/world.ts';
+import { FakeGate } from '../browser/fake_gate.ts';
+import { fill, fillHosts, fillPast, printLines } from '../browser/world.ts';
+import { SHELL } from './shell.ts';
 
 /** Where the pictures of all states go. */
 const OUT = '../target/web-pictures';
@@ -22,14 +25,73 @@ before(async () => {
   browser = await launch();
 });
 after(() => browser.close());
+/** What a test has begun. */
+const ends: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+
+/** Makes the page's pauses between measurements short, and its clock go on as if they were long. */
+function hasten(): void {
+  const { setTimeout: wait } = window;
+  const { now } = Date;
+  let ahead = 0;
+  Date.now = () => now() + ahead;
+  window.setTimeout = ((act: () => void, pause: number) => {
+    if (pause !== 2000) return wait(act, pause);
+    return wait(() => {
+      ahead += 1990;
+      act();
+    }, 10);
+  }) as typeof setTimeout;
+}
+
+/** What the container uses at a moment. */
+function usage(step: number): Stats {
+  const wave = Math.sin(step / 6) + Math.sin(step / 2.3) / 2;
+  return {
+    'CPU %': 34 + wave * 18,
+    'MEM USAGE(MiB)': 140 + step * 1.6 + wave * 6,
+    'MEM LIMIT(MiB)': 512,
+    'MEM %': 30,
+    'NET I/O(B)': `${Math.floor(step * 90_000 + Math.sin(step / 4) * 200_000 + 200_000)}/${step * 22_000}`,
+    'BLOCK I/O(B)': `${Math.floor(step / 12) * 400_000}/${step * 9000}`,
+    PIDS: 5,
+  };
+}
+
+/** Opens two consoles beside each other. */
+async function openConsoles(api: FakeApi, page: Page, gates: readonly [FakeGate, FakeGate]): Promise<void> {
+  const [main, shell] = gates;
+  api.ticketUrl = main.link();
+  await page.getByRole('button', { name: 'Attach' }).click();
+  await eventually('the main process is attached', () => main.isLinked);
+  main.print('2026/11/30 02:11:09 [notice] 1#1: start worker processes\r\n192.0.2.81 - - "GET / HTTP/1.1" \x1b[32m200\x1b[0m 615\r\n192.0.2.81 - - "GET /favicon.ico HTTP/1.1" \x1b[33m404\x1b[0m 153\r\n');
+  api.ticketUrl = shell.link();
+  await page.getByRole('button', { name: 'Run' }).click();
+  await eventually('the shell runs', () => shell.isLinked);
+  shell.print(SHELL);
+  await page.getByRole('button', { name: 'Split' }).click();
+  await page.frameLocator('iframe:visible >> nth=1').getByText('nproc').waitFor();
+}
 
 for (const colorScheme of SCHEMES) {
   for (const viewport of VIEWPORTS) {
     test(`dashboard, ${colorScheme}, ${viewport.width} pixels wide`, async () => {
       const api = await FakeApi.start();
+      ends.push(() => api.stop());
       api.strategy = 'keystone';
       const isPhone = viewport.width < 500;
+      const gates = [await FakeGate.start(), await FakeGate.start()] as const;
+      for (const gate of gates) {
+        gate.ancestors = api.origin;
+        ends.push(() => gate.stop());
+      }
       const { context, page } = await watched(browser, api.origin, { colorScheme, viewport, hasTouch: isPhone, isMobile: isPhone, reducedMotion: 'reduce' });
+      ends.unshift(() => context.close());
+      await page.addInitScript(hasten);
+      let step = 0;
+      Object.defineProperty(api, 'stats', { get: () => usage(step++), set: () => {} });
       const take = (state: string) => page.screenshot({ path: `${OUT}/ui-${state}-${colorScheme}-${viewport.width}.png`, animations: 'disabled' });
       await page.goto(`${api.origin}/ui`);
       await page.locator('#user').fill('ann');
@@ -45,6 +107,8 @@ for (const colorScheme of SCHEMES) {
       await take('empty');
       api.isAdmin = true;
       const web = fill(api);
+      fillPast(api);
+      fillHosts(api);
       await page.reload();
       await page.getByText('worker-2').waitFor();
       await page.getByText('Live').waitFor();
@@ -66,8 +130,26 @@ for (const colorScheme of SCHEMES) {
       await take('no-match');
       await page.goto(`${api.origin}/ui#/containers/${web.uuid}`);
       await page.getByRole('heading', { name: 'web' }).waitFor();
+      await page.waitForFunction(() => (document.querySelector('.plot polyline')?.getAttribute('points')?.split(' ').length ?? 0) > 70);
       await take('container');
+      if (viewport.width === 1280) await page.screenshot({ path: `../docs/dashboard-container-${colorScheme}.png`, animations: 'disabled' });
       printLines(api, 60);
+      await page.getByRole('link', { name: 'History' }).click();
+      await page.getByRole('heading', { name: 'Runs' }).waitFor();
+      await take('history');
+      await page.getByRole('link', { name: 'Consoles' }).click();
+      await take('no-console');
+      await page.getByRole('button', { name: 'Run' }).click();
+      await page.getByRole('alert').waitFor();
+      await take('console-refused');
+      await openConsoles(api, page, gates);
+      await take('consoles');
+      if (viewport.width === 1280) await page.screenshot({ path: `../docs/dashboard-consoles-${colorScheme}.png`, animations: 'disabled' });
+      gates[0]?.exit(0);
+      await page.getByRole('link', { name: 'Hosts' }).click();
+      await page.getByRole('row').nth(1).waitFor();
+      await take('hosts');
+      await page.goto(`${api.origin}/ui#/containers/${web.uuid}`);
       await page.getByRole('link', { name: 'Logs' }).click();
       await page.getByText('shop/2.4').first().waitFor();
       await take('logs');
@@ -80,8 +162,6 @@ for (const colorScheme of SCHEMES) {
       await page.getByText('Reconnecting').waitFor();
       await page.evaluate(() => window.dispatchEvent(new Event('focus')));
       await take('away');
-      await context.close();
-      await api.stop();
     });
   }
 }

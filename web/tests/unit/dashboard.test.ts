@@ -3,9 +3,11 @@
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { pageOf } from '../../src/dashboard/console_link.ts';
 import { command, image, span, time } from '../../src/dashboard/format.ts';
 import { commandWords, InvalidInput, pairs, ports } from '../../src/dashboard/input.ts';
 import { LogLines, matches, MOST_LINES } from '../../src/dashboard/log_lines.ts';
+import { append, points, type Sample, scale } from '../../src/dashboard/samples.ts';
 import { ACTIONS, allows } from '../../src/dashboard/rules.ts';
 import { EventReader } from '../../src/dashboard/sse.ts';
 import type { Status } from '../../src/dashboard/types.ts';
@@ -63,6 +65,26 @@ test('lines of output are taken once, however often they come', () => {
   log.take(Array.from({ length: MOST_LINES }, (_, index) => line(4, String(index))).join(''));
   assert.equal(log.lines.length, MOST_LINES);
   assert.equal(log.dropped, 5);
+});
+
+test('rates are differences of counters, and there are none after a restart', () => {
+  const stats = (bytes: number) => ({ 'CPU %': 50, 'MEM USAGE(MiB)': 10, 'MEM LIMIT(MiB)': 64, 'MEM %': 15, 'BLOCK I/O(B)': '0/0', 'NET I/O(B)': `${bytes}/0`, PIDS: 1 });
+  let samples: Sample[] = append([], stats(1000), 0);
+  assert.equal(samples[0]?.received, undefined);
+  samples = append(samples, stats(3000), 2000);
+  assert.equal(samples[1]?.received, 1000);
+  samples = append(samples, stats(10), 4000);
+  assert.equal(samples[2]?.received, undefined);
+  for (let index = 0; index < 200; index++) samples = append(samples, stats(10), 5000 + index);
+  assert.equal(samples.length, 90);
+  assert.equal(points([undefined, 0, 50, 200], 100, 89, 10), '87,10 88,5 89,0');
+  assert.deepEqual([scale([], 1024), scale([2000], 1024), scale([5100], 1), scale([0], 1)], [2000, 2000, 10_000, 1]);
+});
+
+test('the address of an exec becomes a link to its page, with the secret in the fragment', () => {
+  assert.equal(pageOf('wss://console.test:2377/v1/console?token=a-b_c', 'web'), 'https://console.test:2377/console#ticket=a-b_c&name=web');
+  assert.equal(pageOf(null, 'web'), undefined);
+  assert.equal(pageOf('wss://console.test/v1/console', 'web'), undefined);
 });
 
 test('values in words', () => {

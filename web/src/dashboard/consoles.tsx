@@ -1,0 +1,245 @@
+// Consoles of containers: pages of the hosts' gates, in frames. They stay open while the user looks at something else.
+
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { words } from './api.ts';
+import { pageOf } from './console_link.ts';
+import { type Desk, useDesk } from './context.ts';
+import { Failure } from './dialog.tsx';
+import { command } from './format.ts';
+import { Icon } from './icons.tsx';
+import { commandWords } from './input.ts';
+import { allows } from './rules.ts';
+import type { Container, Ticket } from './types.ts';
+
+/** Consoles that may be open at the same time. */
+const MOST = 8;
+
+/** A page that can be shown says so within this time, in milliseconds. */
+const READY_WITHIN = 6000;
+
+interface Console {
+  key: number;
+  container: string;
+  label: string;
+  /** With the ticket in the fragment. It works once. */
+  url: string;
+  exec?: string;
+}
+
+/** What the frame's page says about its session. */
+type State = 'opening' | 'ready' | 'live' | 'ended' | 'hidden';
+
+/** Asks for a ticket to a container's console or to an exec. */
+async function ticket({ store }: Desk, container: Container, exec?: string): Promise<string> {
+  const body = exec === undefined ? {} : { exec_id: exec };
+  return (await store.api.post<Ticket>(`/v1/containers/${container.uuid}/console_ticket`, body)).url;
+}
+
+async function openShell(desk: Desk, container: Container, typed: string): Promise<Pick<Console, 'label' | 'url' | 'exec'>> {
+  const list = commandWords(typed);
+  const { uuid, name } = container;
+  const body = { command: list.length === 0 ? ['/bin/sh'] : list, interactive: true, tty: true };
+  const { exec_id: exec, proxy_url: address } = await desk.store.api.post<{ exec_id: string; proxy_url: string | null }>(`/v1/containers/${uuid}/execute`, body);
+  const label = command(body.command);
+  return { label, exec, url: pageOf(address, `${name}: ${label}`) ?? (await ticket(desk, container, exec)) };
+}
+
+/** All open consoles. Those of `container` are shown, and the others stay open. */
+export function Consoles({ container }: { container: Container | undefined }) {
+  const desk = useDesk();
+  const [open, setOpen] = useState<Console[]>([]);
+  const [shown, setShown] = useState<Record<string, number[]>>({});
+  const [states, setStates] = useState<Record<number, State>>({});
+  const [error, setError] = useState<string>();
+  const [typed, setTyped] = useState('/bin/sh');
+  const [isBusy, setBusy] = useState(false);
+  const last = useRef(0);
+  useEffect(() => setError(undefined), [container?.uuid]);
+
+  const add = async (begin: () => Promise<Pick<Console, 'label' | 'url' | 'exec'>>) => {
+    if (container === undefined) return;
+    setBusy(true);
+    setError(undefined);
+    try {
+      const added: Console = { key: ++last.current, container: container.uuid, ...(await begin()) };
+      setOpen((all) => [...all, added]);
+      show(added);
+    } catch (failure) {
+      setError(words(failure));
+    }
+    setBusy(false);
+  };
+  const show = ({ key, container: owner }: Console) =>
+    setShown((all) => {
+      const before = all[owner] ?? [];
+      return { ...all, [owner]: before.includes(key) ? before : before.length === 2 ? [before[0] as number, key] : [key] };
+    });
+  const close = ({ key, container: owner }: Console) => {
+    const rest = open.filter((other) => other.key !== key);
+    const kept = (shown[owner] ?? []).filter((other) => other !== key);
+    const next = rest.filter((other) => other.container === owner).at(-1);
+    setOpen(rest);
+    setShown({ ...shown, [owner]: kept.length > 0 || next === undefined ? kept : [next.key] });
+  };
+  const own = open.filter((one) => one.container === container?.uuid);
+  const visible = container === undefined ? [] : (shown[container.uuid] ?? []);
+  const split = () => {
+    if (container === undefined) return;
+    const other = own.filter(({ key }) => !visible.includes(key)).at(-1);
+    const [first] = visible;
+    if (first === undefined) return;
+    setShown({ ...shown, [container.uuid]: visible.length === 2 || other === undefined ? [first] : [first, other.key] });
+  };
+  const isFull = open.length >= MOST;
+  return (
+    <section class="consoles" hidden={container === undefined} aria-label="Consoles">
+      {container !== undefined && (
+        <div class="consoles-bar">
+          <div class="console-tabs" role="group" aria-label="Open consoles">
+            {own.map((one) => (
+              <span key={one.key} class="console-tab" data-shown={visible.includes(one.key)}>
+                <button type="button" aria-pressed={visible.includes(one.key)} onClick={() => show(one)}>
+                  <span class="mark" data-state={states[one.key] ?? 'opening'} aria-hidden="true" />
+                  {one.label}
+                  {states[one.key] === 'ended' && <span class="sub">ended</span>}
+                </button>
+                <button type="button" class="icon small" aria-label={`Close ${one.label}`} title="Close" onClick={() => close(one)}>
+                  <Icon name="close" />
+                </button>
+              </span>
+            ))}
+          </div>
+          <div class="spacer" />
+          {own.length > 1 && (
+            <button type="button" class="toggle" aria-pressed={visible.length === 2} onClick={split}>
+              Split
+            </button>
+          )}
+          <button
+            type="button"
+            class="button"
+            disabled={isBusy || isFull || !allows(container.status, 'attach')}
+            onClick={() => void add(async () => ({ label: 'Main process', url: await ticket(desk, container) }))}
+          >
+            <Icon name="terminal" />
+            Attach
+          </button>
+          <form
+            class="shell"
+            onSubmit={(event) => {
+              event.preventDefault();
+              void add(() => openShell(desk, container, typed));
+            }}
+          >
+            <input type="text" class="mono" aria-label="Command to run" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} spellcheck={false} autocomplete="off" autocapitalize="off" />
+            <button type="submit" class="button primary" disabled={isBusy || isFull || !allows(container.status, 'execute')}>
+              <Icon name="add" />
+              Run
+            </button>
+          </form>
+        </div>
+      )}
+      {container !== undefined && error !== undefined && <Failure text={`The console cannot be opened: ${error}`} />}
+      {container !== undefined && own.length === 0 && error === undefined && <NoConsole container={container} />}
+      <div class="panes" data-count={visible.length} hidden={own.length === 0}>
+        {open.map((one) => (
+          <Pane
+            key={one.key}
+            console={one}
+            isShown={visible.includes(one.key)}
+            report={(state) => setStates((all) => ({ ...all, [one.key]: state }))}
+          />
+        ))}
+      </div>
+    </section>
+  );
+}
+
+function NoConsole({ container }: { container: Container }) {
+  const runs = allows(container.status, 'execute');
+  return (
+    <div class="empty">
+      <Icon name="terminal" />
+      <h2>No console is open</h2>
+      <p>
+        {runs
+          ? 'Run a shell or another command beside the main process, or attach to the main process itself.'
+          : allows(container.status, 'attach')
+            ? 'The container has not been started. Attach to it to see everything that it prints.'
+            : `The container is ${container.status.toLowerCase()}. Consoles open while it runs.`}
+      </p>
+    </div>
+  );
+}
+
+function Pane({ console: one, isShown, report }: { console: Console; isShown: boolean; report: (state: State) => void }) {
+  const frame = useRef<HTMLIFrameElement>(null);
+  const [state, setState] = useState<State>('opening');
+  const change = (next: State) => {
+    setState(next);
+    report(next);
+  };
+  useEffect(() => {
+    const timer = window.setTimeout(() => change('hidden'), READY_WITHIN);
+    const heard = (event: MessageEvent<unknown>) => {
+      if (event.source !== frame.current?.contentWindow || event.origin !== new URL(one.url).origin) return;
+      const { zun, state: told } = (event.data ?? {}) as { zun?: unknown; state?: unknown };
+      if (zun !== 'console' || (told !== 'ready' && told !== 'live' && told !== 'ended')) return;
+      window.clearTimeout(timer);
+      change(told);
+    };
+    window.addEventListener('message', heard);
+    return () => {
+      window.clearTimeout(timer);
+      window.removeEventListener('message', heard);
+    };
+  }, []);
+  return (
+    <div class="pane" hidden={!isShown}>
+      {state === 'hidden' ? (
+        <Elsewhere console={one} />
+      ) : (
+        <iframe
+          ref={frame}
+          src={one.url}
+          title={`Console: ${one.label}`}
+          allow="clipboard-read; clipboard-write"
+          referrerpolicy="no-referrer"
+          sandbox="allow-scripts allow-same-origin allow-popups allow-popups-to-escape-sandbox allow-modals allow-downloads"
+        />
+      )}
+    </div>
+  );
+}
+
+/** Shown if the browser does not show the host's page within this one. */
+function Elsewhere({ console: one }: { console: Console }) {
+  const desk = useDesk();
+  const [error, setError] = useState<string>();
+  const container = desk.store.containers.get(one.container);
+  const open = async () => {
+    if (container === undefined) return;
+    try {
+      window.open(await ticket(desk, container, one.exec), '_blank', 'noopener,noreferrer');
+    } catch (failure) {
+      setError(words(failure));
+    }
+  };
+  return (
+    <div class="empty elsewhere">
+      <Icon name="external" />
+      <h2>This console opens in a tab of its own</h2>
+      <p>
+        The page of its host, <code>{new URL(one.url).host}</code>, cannot be shown here. Either it does not allow it, or this browser does not trust its certificate.
+      </p>
+      <button type="button" class="button primary" onClick={() => void open()}>
+        <Icon name="external" />
+        Open in a new tab
+      </button>
+      {error !== undefined && <Failure text={error} />}
+      <p class="hint">
+        Operators: add <code>{location.origin}</code> to <code>origins</code> in the section <code>[public]</code> of zun-console’s settings.
+      </p>
+    </div>
+  );
+}
