@@ -4,6 +4,7 @@ mod action;
 mod arguments;
 mod availability_zone;
 mod completion;
+mod console_page;
 mod container;
 mod context;
 mod docker_users;
@@ -162,6 +163,7 @@ enum Verb {
     Update(container::update::Update),
     Attach(container::attach::Attach),
     Exec(container::exec::Exec),
+    Console(console_page::Console),
     Wait(container::wait::Wait),
     Why(container::why::Why),
     Sessions(sessions::Sessions),
@@ -213,6 +215,7 @@ impl Verb {
             | Self::Update(_)
             | Self::Wait(_)
             | Self::Why(_)
+            | Self::Console(_)
             | Self::Sessions(_)
             | Self::Share(_)
             | Self::Grants(_)
@@ -263,6 +266,7 @@ impl Verb {
             Self::Exec(verb) => verb.run(context).await,
             Self::Wait(verb) => verb.run(context).await,
             Self::Why(verb) => Box::pin(verb.run(context)).await,
+            Self::Console(verb) => verb.run(context).await,
             Self::Sessions(verb) => verb.run(context).await,
             Self::Share(verb) => verb.run(context).await,
             Self::Grants(verb) => verb.run(context).await,

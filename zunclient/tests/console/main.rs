@@ -26,3 +26,4 @@ mod run;
 mod screens;
 mod statuses;
 mod waits;
+mod web_page;
