@@ -1,11 +1,12 @@
 #!/bin/bash
 # Builds and tests the pages for browsers, in web/. The next build of zun-console and zun-api contains what is in web/dist.
 #
-#   web.sh build       build the pages, or say why they cannot be built: the programs work without them
-#   web.sh check       check the types
-#   web.sh test        build, and test the pages in Debian's Chromium
-#   web.sh test-gate   test them with the gate that ZUN_TEST_WEB describes, as a test of the gate does
-#   web.sh pictures    write the pictures of docs/web-console.md
+#   web.sh build          build the pages, or say why they cannot be built: the programs work without them
+#   web.sh check          check the types
+#   web.sh test           build, and test the pages in Debian's Chromium
+#   web.sh test-gate      test the web console with the gate that ZUN_TEST_WEB describes, as a test of the gate does
+#   web.sh test-service   test the dashboard with the service that ZUN_TEST_WEB describes, as a test of the CLI does
+#   web.sh pictures       write the pictures of docs/web-console.md
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT/web"
@@ -53,11 +54,15 @@ case ${1:-} in
     must_install
     run_tests gate
     ;;
+  test-service)
+    must_install
+    run_tests service
+    ;;
   pictures)
     "$ROOT/deploy/packages.sh" test
     must_install
     build_pages
     run_tests pictures
     ;;
-  *) sed -n '4,8s/^# *//p' "$0" >&2; exit 2 ;;
+  *) sed -n '4,9s/^# *//p' "$0" >&2; exit 2 ;;
 esac

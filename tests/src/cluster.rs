@@ -342,7 +342,10 @@ impl Cluster {
             }
         };
         let gate = match self.front {
-            Front::Gate => Some(Gate::start(&name, &directory, (&engine.socket(), &files)).await),
+            Front::Gate => {
+                let files = (&*engine.socket(), &files);
+                Some(Gate::start(&name, &directory, files, &self.endpoint(0)).await)
+            }
             Front::Direct | Front::Proxy | Front::Ipv6 | Front::Tunnel | Front::IdleTimeout(_) => {
                 None
             }

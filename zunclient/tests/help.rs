@@ -2,12 +2,13 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 45] = [
+const VERBS: [&str; 46] = [
     "action",
     "attach",
     "availability-zone",
     "commit",
     "completion",
+    "console",
     "cp",
     "create",
     "delete",

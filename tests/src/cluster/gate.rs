@@ -21,11 +21,12 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Starts a gate for this engine, with its certificate.
+    /// Starts a gate for this engine, with its certificate. Pages of `origin` may show its page.
     pub(super) async fn start(
         host: &HostName,
         directory: &Path,
         (engine, files): (&Path, &CertificateFiles),
+        origin: &str,
     ) -> Self {
         let address = free_address();
         let CertificateFiles { ca, certificate, key } = files;
@@ -35,7 +36,8 @@ impl Gate {
         let text = format!(
             "host = '{host}'\nlisten = '{address}'\ncontrol_socket = '{}'\n[docker]\nsocket = '{}'\n\
              [tls]\nca = '{ca}'\ncertificate = '{certificate}'\nkey = '{key}'\n\
-             [public]\nname = 'localhost'\nport = {}\ncertificate = '{certificate}'\nkey = '{key}'\n",
+             [public]\nname = 'localhost'\nport = {}\ncertificate = '{certificate}'\nkey = '{key}'\n\
+             origins = ['{origin}']\n",
             control.display(),
             engine.display(),
             proxy.address().port(),

@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::time::timeout;
 use zun_tests::cluster::{Cluster, Front};
+use zun_tests::documents::root;
 use zun_tests::eventually::eventually;
 use zun_tests::recorder;
 use zun_tests::zun_cli::ZunCli;
@@ -49,8 +52,26 @@ async fn c53_a_revoked_session_is_closed_with_the_reason() {
     assert!(term.transcript().contains(said), "{}", term.transcript());
     assert_eq!(list(&zun, &["grants", "list"]), Vec::<Value>::new());
     assert_eq!(zun.field("shared", "status"), "Running");
+    let link = zun.must(&["console", "--print", "shared"]);
+    assert!(link.starts_with("https://localhost:") && link.contains("/console#ticket="), "{link}");
+    the_dashboard_works_in_chromium(&cluster).await;
     zun.must(&["delete", "--force", "shared"]);
     cluster.stop().await;
+}
+
+/// Runs `web/tests/service` with the container `shared`, which has a shell.
+async fn the_dashboard_works_in_chromium(cluster: &Cluster) {
+    let zun = cluster.zun();
+    let gate = format!("https://localhost:{}", cluster.gate().address().port());
+    let token = zun.variable("OS_TOKEN");
+    let place = json!({"origin": cluster.endpoint(0), "gate": gate, "token": token});
+    let mut tests = Command::new(root().join("deploy/web.sh"));
+    // The environment, because every user of the machine can read command lines.
+    tests.arg("test-service").env("ZUN_TEST_WEB", place.to_string()).kill_on_drop(true);
+    let output = timeout(Duration::from_mins(3), tests.output()).await;
+    let output = output.expect("in time").expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -90,7 +90,7 @@ export function Consoles({ container }: { container: Container | undefined }) {
     if (first === undefined) return;
     setShown({ ...shown, [container.uuid]: visible.length === 2 || other === undefined ? [first] : [first, other.key] });
   };
-  const isFull = open.length >= MOST;
+  const isFull = open.filter(({ key }) => states[key] !== 'ended').length >= MOST;
   return (
     <section class="consoles" hidden={container === undefined} aria-label="Consoles">
       {container !== undefined && (

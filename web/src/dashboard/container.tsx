@@ -32,6 +32,12 @@ export function ContainerPage({ id, tab }: { id: string; tab: string }) {
   const [error, setError] = useState<string>();
   useTitle(container?.name ?? 'Container');
   useEffect(() => {
+    store.viewed = container?.uuid;
+    return () => {
+      store.viewed = undefined;
+    };
+  }, [container?.uuid]);
+  useEffect(() => {
     if (container !== undefined) return;
     // It may be of another project, which the list does not show.
     store.api.get<Container>(`/v1/containers/${encodeURIComponent(id)}`).then(

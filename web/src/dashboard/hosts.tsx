@@ -76,7 +76,7 @@ function List({ hosts }: { hosts: Host[] }) {
               <div class="status" data-tone={host.state === 'up' ? 'good' : host.state === 'recovering' ? 'warn' : 'bad'}>
                 <span class="mark" aria-hidden="true" />
                 <span class="status-words">
-                  <span>{host.state}</span>
+                  <span class="state-name">{host.state}</span>
                   {host.state_reason !== null && <span class="reason">{host.state_reason}</span>}
                 </span>
               </div>

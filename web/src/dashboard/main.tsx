@@ -81,7 +81,11 @@ function Workplace({ session, leave }: { session: Session; leave: (isExpired: bo
       () => setSeesHosts(true),
       (error: unknown) => error instanceof ApiError || console.error(error),
     );
-    return () => store.close();
+    return () => {
+      // A late answer must not end the next session.
+      store.api.onExpired = () => {};
+      store.close();
+    };
   }, []);
   const desk: Desk = useMemo(
     () => ({ store, seesHosts, ask: setQuestion, say: (text, isError = false) => setNotice({ text, isError }) }),

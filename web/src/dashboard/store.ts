@@ -12,7 +12,7 @@ const MOST_PAGES = 5;
 const REFRESH = 30_000;
 
 /** How often containers with an operation in progress are read again: its steps are no events. */
-const TASKS = 700;
+const TASKS = 1000;
 
 /** The pauses between attempts to connect again. */
 const FIRST_PAUSE = 200;
@@ -38,6 +38,9 @@ export class Store {
   #stop = new AbortController();
   #wanted = new Set<string>();
   #isReading = false;
+  #isRefreshing = false;
+  /** The container that the user looks at. The list may not have it, if it is of another project. */
+  viewed: string | undefined;
   #timers: number[] = [];
 
   constructor(api: Api) {
@@ -84,6 +87,13 @@ export class Store {
 
   /** Reads all containers. */
   async refresh(): Promise<void> {
+    if (this.#isRefreshing) return;
+    this.#isRefreshing = true;
+    await this.#readAll();
+    this.#isRefreshing = false;
+  }
+
+  async #readAll(): Promise<void> {
     const all = new Map<string, Container>();
     const forAll = this.#allProjects;
     try {
@@ -95,7 +105,12 @@ export class Store {
         for (const container of page.containers) all.set(container.uuid, container);
         marker = page.next === null ? undefined : (new URL(page.next, location.origin).searchParams.get('marker') ?? undefined);
       } while (marker !== undefined && ++pages < MOST_PAGES);
-      if (forAll !== this.#allProjects) return;
+      if (forAll !== this.#allProjects) return await this.#readAll();
+      const viewed = this.viewed === undefined ? undefined : this.containers.get(this.viewed);
+      if (viewed !== undefined && !all.has(viewed.uuid)) {
+        all.set(viewed.uuid, viewed);
+        this.reread(viewed.uuid);
+      }
       this.isPartial = marker !== undefined;
       this.error = undefined;
       this.isLoaded = true;

@@ -358,8 +358,20 @@ test('administrators see the hosts and what is left on them, and others do not',
   await host.getByText('6.5 of 8').waitFor();
   await page.getByText('no heartbeat').waitFor();
   await page.getByRole('link', { name: 'Containers' }).click();
+  const red = api.add('of-another-project', { project_id: 'red' });
   await page.getByRole('switch', { name: 'All projects' }).check();
+  await page.getByRole('link', { name: 'of-another-project' }).click();
+  await page.getByRole('heading', { name: 'of-another-project' }).waitFor();
+  // The list does not have it, and the page keeps it.
+  await page.goto(`${api.origin}/ui#/containers/${red.uuid}`);
+  await page.reload();
+  await page.getByRole('heading', { name: 'of-another-project' }).waitFor();
   await live(page);
+  const list = page.waitForResponse((response) => response.url().includes('/v1/containers?'));
+  api.cut();
+  await list;
+  await live(page);
+  await page.getByRole('heading', { name: 'of-another-project' }).waitFor();
 });
 
 test('a container that is gone says so', async () => {

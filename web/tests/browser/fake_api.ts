@@ -177,7 +177,10 @@ export class FakeApi {
     if (method !== 'GET') this.changes.push([method, url.pathname + url.search, body].filter((part) => part !== '').join(' '));
     if (id === undefined) {
       if (method === 'POST') this.#json(response, 202, this.#create(JSON.parse(body) as Partial<Container>));
-      else this.#json(response, 200, { containers: this.containers, next: null });
+      else {
+        const sees = ({ project_id: project }: Container) => project === 'blue' || url.searchParams.has('all_projects');
+        this.#json(response, 200, { containers: this.containers.filter(sees), next: null });
+      }
       return;
     }
     const container = this.containers.find(({ uuid, name }) => uuid === id || name === id);

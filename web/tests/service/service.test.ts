@@ -1,0 +1,70 @@
+// The dashboard with a real zun-api, agent, engine and console gate. A test of the CLI starts them, and the container
+// `shared` with a shell.
+
+import { strict as assert } from 'node:assert';
+import { after, before, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { eventually, launch, watched, type Watched } from '../browser/browser.ts';
+
+const { origin, gate, token } = JSON.parse(process.env['ZUN_TEST_WEB'] ?? '{}') as { origin: string; gate: string; token: string };
+
+let browser: Browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+
+/** Signs in. The gate's certificate is of a CA that the browser does not know. */
+async function enter(): Promise<Watched> {
+  const opened = await watched(browser, origin, { ignoreHTTPSErrors: true }, [gate]);
+  const answer = await opened.page.goto(`${origin}/ui`);
+  assert.equal(answer?.status(), 200, await answer?.text());
+  await opened.page.getByLabel('Token').fill(token);
+  await opened.page.keyboard.press('Enter');
+  await opened.page.locator('[data-link=live]').waitFor();
+  return opened;
+}
+
+const row = (page: Page, name: string) => page.getByRole('row').filter({ has: page.getByRole('link', { name, exact: true }) });
+
+test('a container is created, seen, used, stopped and deleted in the browser', { timeout: 120_000 }, async () => {
+  const { context, page, faults } = await enter();
+  await row(page, 'shared').getByText('Running').waitFor();
+
+  await page.getByRole('button', { name: 'New container' }).click();
+  await page.getByLabel('Image').fill('cirros');
+  await page.getByLabel('Name').fill('from-the-browser');
+  await page.getByLabel('Command').fill(`sh -c 'echo it says this; exec sleep 600'`);
+  await page.getByLabel('Memory in MiB').fill('32');
+  await page.getByRole('button', { name: 'Create and start' }).click();
+  await row(page, 'from-the-browser').getByText('Running').waitFor();
+
+  await page.getByRole('link', { name: 'from-the-browser' }).click();
+  await page.getByRole('img', { name: /^Memory: [\d.]+ MiB of 32 MiB/ }).waitFor();
+  await page.getByRole('link', { name: 'Logs' }).click();
+  await page.getByRole('log').getByText('it says this').waitFor();
+  await page.getByRole('link', { name: 'Consoles' }).click();
+  await page.getByRole('button', { name: 'Run' }).click();
+  const shell = page.frameLocator('iframe');
+  await shell.locator('#dot[data-state=live]').waitFor();
+  await shell.locator('.xterm-screen').click();
+  await page.keyboard.type('echo $((6 * 7)) is the answer\n');
+  await eventually('the shell answers', async () => (await shell.locator('.xterm-rows').innerText()).includes('42 is the answer'));
+  await page.getByRole('button', { name: 'Attach' }).click();
+  await eventually('both consoles are live', async () => (await page.locator('.console-tab .mark[data-state=live]').count()) === 2);
+
+  await page.getByRole('link', { name: 'History' }).click();
+  await page.getByRole('row').filter({ hasText: 'create' }).getByText('Done').first().waitFor();
+  await page.getByRole('link', { name: 'Hosts' }).click();
+  await page.getByRole('row').nth(1).getByText('up', { exact: true }).waitFor();
+
+  await page.getByRole('link', { name: 'Containers' }).click();
+  await page.getByRole('button', { name: 'Stop from-the-browser' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click();
+  await row(page, 'from-the-browser').getByText('Stopped').waitFor();
+  await page.getByRole('button', { name: 'Delete from-the-browser' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('link', { name: 'from-the-browser' }).waitFor({ state: 'detached' });
+  await context.close();
+  assert.deepEqual(faults, []);
+});
