@@ -234,6 +234,23 @@ test('endless output: ctrl-c works within 300 ms, and the memory stays small', a
   await close(web);
 });
 
+test('over a slow network, a viewer that is behind gets the newest screen, and typing works', { skip: !isLong }, async () => {
+  const web = await openLive(shell());
+  const { page, context } = web;
+  const session = await context.newCDPSession(page);
+  await session.send('Network.enable');
+  const slow = { offline: false, latency: 150, downloadThroughput: 96 << 10, uploadThroughput: 16 << 10 };
+  await session.send('Network.emulateNetworkConditions', slow);
+  const begun = Date.now();
+  // 14 MB, which would take two and a half minutes.
+  await type(page, 'seq 2000000');
+  await eventually('the end is shown', async () => /2000000\s+\$\s*$/.test(await screenText(page)), 90);
+  console.log(`the end was shown after ${Math.round((Date.now() - begun) / 1000)} s`);
+  await type(page, 'echo ty""ped');
+  await shows(page, 'typed');
+  await close(web);
+});
+
 test('the page is there within a second, and asks nobody else', async () => {
   const web = await openLive(shell());
   const painted = await web.page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0);
