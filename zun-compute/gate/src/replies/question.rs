@@ -44,7 +44,10 @@ impl Question {
         match sequence {
             Sequence::Csi(csi) => Self::asked_by_control(csi),
             Sequence::Escape { intermediates: [], last: b'Z' } => Some(Self::Attributes(None)),
-            Sequence::Osc(content) if content.ends_with(b"?") => Some(Self::Osc(number(content))),
+            // A title may end with a question mark too.
+            Sequence::Osc(content) if content.ends_with(b"?") && !is_title(content) => {
+                Some(Self::Osc(number(content)))
+            }
             Sequence::Dcs(content) if content.starts_with(b"$q") => Some(Self::Setting),
             Sequence::Dcs(content) if content.starts_with(b"+q") => Some(Self::Capability),
             Sequence::Other => Some(Self::Picture),
@@ -100,6 +103,11 @@ impl Question {
             _ => None,
         }
     }
+}
+
+/// Whether a title is set.
+fn is_title(content: &[u8]) -> bool {
+    [b"0;", b"1;", b"2;"].iter().any(|start| content.starts_with(*start))
 }
 
 /// The number at the beginning of an OSC.
