@@ -1,13 +1,13 @@
 //! Sessions at the hosts' console gates, and the grants that opened them or may do so.
 //!
 //! Nothing of this is in the database: only the gates know which sessions there are, so zun-api asks the hosts of the
-//! caller's containers, all at once. Hosts that do not answer in time are named.
+//! caller's containers, many at once. Hosts that do not answer in time are named.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use zun_common::api::v1::session::{AliveGrant, GrantList, RevokedGrant, Session, SessionList};
 use zun_common::gate_control::{GateAttachment, GateTicket};
 use zun_common::grant::Mode;
@@ -18,6 +18,9 @@ use zun_common::rpc::console::{
 
 use super::{App, AppError, Caller};
 use crate::db::container;
+
+/// How many hosts are asked at the same time.
+const HOSTS_AT_ONCE: usize = 32;
 
 /// What the hosts have answered.
 struct Found {
@@ -105,7 +108,9 @@ impl App {
             (host, answer)
         };
         let mut found = Found { names, answers: Vec::new(), silent: Vec::new() };
-        for (host, answer) in join_all(by_host.into_iter().map(ask)).await {
+        let answers: Vec<_> =
+            stream::iter(by_host).map(ask).buffer_unordered(HOSTS_AT_ONCE).collect().await;
+        for (host, answer) in answers {
             match answer {
                 Ok(answer) => found.answers.push((host, answer)),
                 Err(error) => found.silent.push((host, error)),

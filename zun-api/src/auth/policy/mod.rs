@@ -51,6 +51,8 @@ macro_rules! permissions {
 permissions!(
     /// Everything but listing and showing containers: also their output, files and processes.
     UseContainers = "container:use", Member;
+    /// Links to consoles, which let in whoever has them.
+    ShareConsole = "container:share", Member;
     /// Images of containers, which fill the disk of a host.
     Commit = "container:commit", Member;
     SeeAllProjects = "container:get_all_all_projects", Admin;

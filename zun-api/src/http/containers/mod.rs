@@ -218,6 +218,7 @@ pub(super) const ROUTES: &[Route] = &[
         "Issue a ticket: a link that opens a console without a certificate",
         to!(ticket::console_ticket),
     )
+    .only(Permission::ShareConsole)
     .reads::<NewTicket>()
     .returns::<ConsoleTicket>(),
     Route::post(
