@@ -253,7 +253,6 @@ fn what_only_docker_has_is_answered_with_what_to_do_instead() {
         (&["pull", "cirros"], "use `zun image pull`"),
         (&["rmi", "cirros"], "use `zun image delete`"),
         (&["container", "ls"], "use `zun list`"),
-        (&["run", "-P", "cirros"], "name the ports with `--publish`"),
         (&["run", "--link", "a", "cirros"], "`zun network` find each other"),
         (&["create", "--cpuset-cpus=1", "cirros"], "use `--cpu`:"),
         (&["login", "-p", "x"], "use --password-stdin"),
@@ -297,7 +296,7 @@ fn a_wrong_command_line_is_one_line_with_exit_code_2_or_125() {
     for (arguments, code) in [
         (&["run", "--bogus", "cirros"][..], 125),
         (&["run"], 125),
-        (&["attach"], 125),
+        (&["attach"], 1),
         (&["exec", "test"], 125),
         (&["run", "-t", "-T", "cirros"], 125),
         (&["run", "--memory", "much", "cirros"], 125),
@@ -314,9 +313,12 @@ fn a_wrong_command_line_is_one_line_with_exit_code_2_or_125() {
 
 #[test]
 fn an_unreachable_service_is_one_line_with_exit_code_1_or_125() {
-    for (verb, code) in
-        [(&["run", "cirros"][..], 125), (&["list"], 1), (&["start", "-a", "x"], 125)]
-    {
+    for (verb, code) in [
+        (&["run", "cirros"][..], 125),
+        (&["list"], 1),
+        (&["start", "-a", "x"], 1),
+        (&["exec", "x", "true"], 1),
+    ] {
         let shown = Command::new(env!("CARGO_BIN_EXE_zun"))
             .args(verb)
             .env_clear()

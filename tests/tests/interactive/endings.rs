@@ -61,7 +61,7 @@ fn c04_a_run_that_fails_exits_with_127_126_or_125_and_one_line() {
 fn exit_codes_are_those_of_docker() {
     let zun = ZunCli::shared();
     let socket = format!("unix://{}", zun.engine_socket().display());
-    for words in [
+    let runs = [
         &["cirros", "/no/such"][..],
         &["cirros", "no-such-command"],
         &["cirros", "/etc"],
@@ -72,8 +72,15 @@ fn exit_codes_are_those_of_docker() {
         &["--no-such-flag", "cirros"],
         &["cirros", "sh", "-c", "exit 7"],
         &["cirros", "sh", "-c", "sh -c 'kill -9 $$'"],
-    ] {
-        let words = [&["run", "--rm"], words].concat();
+    ];
+    let runs = runs.into_iter().map(|words| [&["run", "--rm"], words].concat());
+    let others = [
+        vec!["exec", "no-such-container", "true"],
+        vec!["attach", "no-such-container"],
+        vec!["start", "-a", "no-such-container"],
+        vec!["exec", "--no-such-flag", "no-such-container", "true"],
+    ];
+    for words in runs.chain(others) {
         let docker = Command::new("docker").args(["-H", &socket]).args(&words).output();
         let docker = docker.expect("docker runs");
         let finished = zun.run(&words);
@@ -161,9 +168,9 @@ fn c04_a_container_that_docker_cannot_start_is_in_error_with_the_reason() {
     let zun = ZunCli::shared();
     let name = zun.name("c04-error");
     zun.must(&["create", "-u", "nobody-such", "--name", name.as_str(), "cirros", "true"]);
-    for (verb, code) in [(&["start"][..], 1), (&["start", "-a"], 125), (&["start"], 1)] {
+    for verb in [&["start"][..], &["start", "-a"], &["start"]] {
         let finished = zun.run(&[verb, &[name.as_str()]].concat());
-        assert_eq!((finished.code, finished.stderr.lines().count()), (code, 1), "{finished:?}");
+        assert_eq!((finished.code, finished.stderr.lines().count()), (1, 1), "{finished:?}");
         assert!(finished.stderr.contains("unable to find user nobody-such"), "{finished:?}");
         assert_eq!(zun.field(name.as_str(), "status"), "Error");
         let reason = zun.field(name.as_str(), "status_reason");

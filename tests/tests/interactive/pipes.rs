@@ -178,7 +178,7 @@ fn output_that_cannot_be_written_is_an_error_with_its_reason() {
         (&["logs", "-t", name], 1),
         (&["cp", &inside, "-"], 1),
         (&["export", name], 1),
-        (&["exec", name, "echo", "hi"], 125),
+        (&["exec", name, "echo", "hi"], 1),
         (&["run", "--rm", "cirros", "sh", "-c", "echo hi; sleep 1"], 125),
         (&["diff", name, "-o", "json"], 1),
         (&["top", name], 1),

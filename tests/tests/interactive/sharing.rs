@@ -95,7 +95,7 @@ async fn a_user_comes_back_to_a_command_after_its_client_was_killed() {
     again.types("exit 3\r");
     assert_eq!(again.exit(), 3);
     let refused = zun.run(&["attach", "--session", "99-no"]);
-    assert_eq!(refused.code, 125);
+    assert_eq!(refused.code, 1);
     assert!(
         refused.stderr.contains("no session has an ID that begins with `99-no`"),
         "{refused:?}"

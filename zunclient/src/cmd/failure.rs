@@ -19,22 +19,24 @@ pub struct Failure {
     pub message: Option<String>,
     /// The exit code; `None` means the usual one of the verb.
     pub exit: Option<Exit>,
+    /// Whether the connection to a host failed, and not a request to the service.
+    pub of_console: bool,
 }
 
 impl Failure {
     /// Creates a failure with the usual exit code of the verb.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: Some(message.into()), exit: None }
+        Self { message: Some(message.into()), exit: None, of_console: false }
     }
 
     /// Creates a failure with this exit code.
     pub fn with_exit(message: impl Into<String>, exit: Exit) -> Self {
-        Self { message: Some(message.into()), exit: Some(exit) }
+        Self { message: Some(message.into()), exit: Some(exit), of_console: false }
     }
 
     /// Creates a failure without a message, for a signal or a closed pipe.
     pub const fn silent(exit: Exit) -> Self {
-        Self { message: None, exit: Some(exit) }
+        Self { message: None, exit: Some(exit), of_console: false }
     }
 
     /// Adds what to do next, before the ID of the request.
@@ -87,7 +89,7 @@ impl From<ApiError> for Failure {
 
 impl From<ConsoleError> for Failure {
     fn from(error: ConsoleError) -> Self {
-        Self::new(chain(&error))
+        Self { of_console: true, ..Self::new(chain(&error)) }
     }
 }
 

@@ -185,12 +185,16 @@ enum Verb {
 }
 
 impl Verb {
-    /// Returns the exit code for a failure of zun itself. Verbs that exit with the command's own code use 125 for it.
-    const fn exit_when_failed(&self) -> Exit {
+    /// Returns the exit code for a failure that has no code of its own: 125 of `run`, and 1 of the others, as in docker.
+    /// A session that failed, which docker does not know, ends with 125.
+    const fn exit_when_failed(&self, of_console: bool) -> Exit {
         match self {
-            Self::Run(_) | Self::Attach(_) | Self::Exec(_) => Exit::ZUN_FAILED,
-            Self::Start(start) => start.exit_when_failed(),
-            Self::Create(_)
+            Self::Run(_) => Exit::ZUN_FAILED,
+            Self::Attach(_) | Self::Exec(_) | Self::Start(_) if of_console => Exit::ZUN_FAILED,
+            Self::Attach(_)
+            | Self::Exec(_)
+            | Self::Start(_)
+            | Self::Create(_)
             | Self::Stop(_)
             | Self::Restart(_)
             | Self::Rebuild(_)
@@ -304,7 +308,8 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
 }
 
 fn execute(cli: Cli) -> Exit {
-    let usual = cli.verb.exit_when_failed();
+    let usual = cli.verb.exit_when_failed(false);
+    let of_console = cli.verb.exit_when_failed(true);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => {
@@ -331,7 +336,7 @@ fn execute(cli: Cli) -> Exit {
         if let Some(message) = failure.message {
             out::notice(&message);
         }
-        failure.exit.unwrap_or(usual)
+        failure.exit.unwrap_or(if failure.of_console { of_console } else { usual })
     })
 }
 

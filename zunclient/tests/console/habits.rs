@@ -157,7 +157,7 @@ async fn a_command_on_a_stopped_container_says_to_start_it_first() {
     })
     .await;
     let (code, _, message) = piped(&service, &["exec", "web", "true"]).await;
-    assert_eq!(code, Some(125));
+    assert_eq!(code, Some(1));
     let expected = "zun: Cannot execute container web in Stopped state; \
                     start it first: zun start web (request req-fake)\n";
     assert_eq!(message, expected);

@@ -325,7 +325,7 @@ async fn a_stop_with_a_signal_sends_it_and_kills_only_what_goes_on() {
 async fn an_attach_without_a_name_says_if_there_is_no_session_to_come_back_to() {
     let service = service().await;
     let (code, _, message) = piped(&service, &["attach"]).await;
-    assert_eq!(code, Some(125));
+    assert_eq!(code, Some(1));
     let expected =
         "zun: there is no session to come back to; name a container (`zun list` shows them)\n";
     assert_eq!(message, expected);

@@ -6,6 +6,7 @@ use clap::Args;
 use zun_common::grant;
 use zun_common::status::Status;
 
+use super::ending::Unfinished;
 use super::goal::{Goal, reach};
 use super::session::{ConsoleFlags, OnOpen, Session, next_run};
 use super::starting::{self, unless_ended};
@@ -22,7 +23,8 @@ Examples:
   zun start -a -i test   Start it and connect this terminal
 
 Exit status: with -a or -i, the exit code of the container's command, 0 after
-detaching, 125 if zun failed. Otherwise 0, or 1 if any container did not start.")]
+detaching, 125 if the session was lost. Otherwise 0, or 1 if any container did
+not start.")]
 pub(in crate::cmd) struct Start {
     /// Names or UUIDs of the containers (only one with -a or -i)
     #[arg(required = true, value_name = "CONTAINER")]
@@ -38,10 +40,6 @@ pub(in crate::cmd) struct Start {
 }
 
 impl Start {
-    pub(in crate::cmd) const fn exit_when_failed(&self) -> Exit {
-        if self.attach || self.interactive { Exit::ZUN_FAILED } else { Exit::FAILED }
-    }
-
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         if self.attach || self.interactive {
             return self.attached(context).await;
@@ -86,6 +84,12 @@ impl Start {
             (true, false) => OnOpen::Redraw,
             (true, true) => OnOpen::Nothing,
         };
-        Ok(session.hold(opened, begin, &mut signals).await?)
+        session.hold(opened, begin, &mut signals).await.map_err(|unfinished| match unfinished {
+            // As in docker: only `run` tells why a command cannot be started by its exit code.
+            Unfinished::NeverBegan(failure) => {
+                Failure { exit: failure.exit.map(|_code| Exit::FAILED), ..failure }
+            }
+            Unfinished::Later(failure) => failure,
+        })
     }
 }

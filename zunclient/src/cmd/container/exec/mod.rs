@@ -39,8 +39,8 @@ cannot do that if it is killed with SIGKILL or if its machine goes down.
 Detaching never kills the command.
 
 Exit status: the exit code of the command (128+N if signal N killed it), 0
-after detaching, 125 if zun failed, 126 if the command is not executable, 127
-if it was not found."
+after detaching, 126 if the command is not executable, 127 if it was not found,
+1 if zun could not run it, 125 if the session was lost."
 )]
 pub(in crate::cmd) struct Exec {
     /// Container, then the command and its arguments (zun's options go before the container)
