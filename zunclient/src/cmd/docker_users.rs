@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 const PAGE: &str = include_str!("../../../docs/docker-users.md");
 
 /// Docker's short forms of options that zun refuses.
-const SHORT: [(&str, &str); 2] = [("-P", "--publish-all"), ("-a", "--attach")];
+const SHORT: [(&str, &str); 1] = [("-a", "--attach")];
 
 /// Returns the advice for a wrong command line, if it would be a right one of Docker's.
 pub(super) fn advice(verbs: &[&str], error: &Error) -> Option<String> {
