@@ -1,9 +1,10 @@
 // The ticket comes in the fragment of the page's address, which browsers do not send. It leaves the address at once. The
-// tab keeps what a reload needs to continue the session.
+// tab keeps what a reload needs to continue the session. Several consoles of a host can be frames of one tab, and then share
+// its session storage: the name of the frame keeps them apart.
 
 import type { Resume } from '../pty/hello.ts';
 
-const KEY = 'zun.console';
+const KEY = window.name === '' ? 'zun.console' : `zun.console.${window.name}`;
 
 /** Base64url, as tickets are. */
 const TICKET = /^[A-Za-z0-9_-]{1,512}$/;

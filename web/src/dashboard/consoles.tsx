@@ -201,11 +201,12 @@ function Pane({ console: one, isShown, report }: { console: Console; isShown: bo
       ) : (
         <iframe
           ref={frame}
+          name={`console-${one.key}`}
           src={one.url}
           title={`Console: ${one.label}`}
           allow="clipboard-read; clipboard-write"
           referrerpolicy="no-referrer"
-          sandbox="allow-scripts allow-same-origin allow-popups allow-popups-to-escape-sandbox allow-modals allow-downloads"
+          sandbox="allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox allow-modals allow-downloads"
         />
       )}
     </div>

@@ -318,12 +318,39 @@ test('consoles open beside each other, and stay open while the user looks elsewh
   await page.keyboard.type('still here');
   await eventually('it is typed', () => shell.typed === 'still here');
   assert.deepEqual([main.hellos.length, shell.hellos.length], [1, 1]);
+  await page.evaluate(() => navigator.clipboard.writeText('cd /\nls\n'));
+  await page.keyboard.press('Control+Shift+V');
+  await page.frameLocator('iframe[title*="exec ash"]').getByRole('button', { name: 'Paste', exact: true }).click();
+  await eventually('both lines are pasted', () => shell.typed === 'still herecd /\rls\r');
 
   shell.exit(0);
   await page.locator('.console-tab').filter({ hasText: 'exec ash' }).getByText('ended').waitFor();
   await page.getByRole('button', { name: /^Close sh -c/ }).click();
   await page.getByRole('button', { name: 'Close Main process' }).click();
   await page.getByText('No console is open').waitFor();
+});
+
+test('consoles of the same host keep their sessions apart when their frames are loaded again', async () => {
+  const web = fill(api);
+  gates = [await FakeGate.start()];
+  const [gate] = gates as [FakeGate];
+  gate.ancestors = api.origin;
+  const page = await enter({}, `#/containers/${web.uuid}/consoles`);
+  for (const number of [1, 2]) {
+    api.ticketUrl = gate.link(`ticket${number}`);
+    gate.hello = { session: `s${number}`, token: `t${number}` };
+    await page.getByRole('button', { name: 'Attach' }).click();
+    await page.frameLocator('iframe:visible').locator('#dot[data-state=live]').waitFor();
+  }
+  const frames = page.frames().filter((frame) => frame.url().startsWith(gate.origin));
+  assert.equal(frames.length, 2);
+  for (const [index, frame] of frames.entries()) {
+    gate.hello = {};
+    await frame.evaluate(() => location.reload()).catch(() => {});
+    await eventually('it is loaded again', () => gate.hellos.length === 3 + index);
+    const { session, token } = gate.hellos.at(-1)?.resume ?? {};
+    assert.deepEqual([session, token], [`s${index + 1}`, `t${index + 1}`]);
+  }
 });
 
 test('a console that cannot be shown opens in a tab of its own, and a host without a gate says so', async () => {
