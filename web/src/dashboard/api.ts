@@ -10,9 +10,13 @@ const LIMIT = 30_000;
 export class ApiError extends Error {
   readonly status: number;
 
-  constructor(status: number, message: string) {
+  /** How long the service asks to wait before the next attempt, in milliseconds; 0 if it does not say. */
+  readonly retryAfter: number;
+
+  constructor(status: number, message: string, retryAfter = 0) {
     super(message);
     this.status = status;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -20,16 +24,34 @@ export class ApiError extends Error {
 export type Strategy = 'token' | 'keystone';
 
 export class Api {
-  readonly #token: string | undefined;
-  /** Called when the service does not accept the token any more. */
-  onExpired: () => void = () => {};
+  #token: string | undefined;
+  #isExpired = false;
+  /** Requests that wait until the user has signed in again. */
+  #waiting: (() => void)[] = [];
+  /**
+   * Called once when the service does not accept the token any more. Requests that read then wait for `renew`. Without it,
+   * they fail.
+   */
+  onExpired: ((strategy: Strategy) => void) | undefined;
 
   /** Without a token, the service must accept every caller. */
   constructor(token: string | undefined) {
     this.#token = token;
   }
 
-  get headers(): Record<string, string> {
+  /** Goes on with another token. */
+  renew(token: string | undefined): void {
+    this.#token = token;
+    this.#isExpired = false;
+    for (const proceed of this.#waiting.splice(0)) proceed();
+  }
+
+  /** Waits as long as the service does not accept the token. */
+  async renewed(): Promise<void> {
+    if (this.#isExpired) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  get #headers(): Record<string, string> {
     return {
       'OpenStack-API-Version': VERSION,
       ...(this.#token !== undefined && { 'X-Auth-Token': this.#token }),
@@ -48,10 +70,26 @@ export class Api {
     return this.#json('DELETE', path);
   }
 
-  /** Returns text as it is. */
-  async text(path: string): Promise<string> {
+  /** Returns text as it is, and whether the service has left out its beginning. */
+  async text(path: string): Promise<{ text: string; isCut: boolean }> {
     const answer = await this.#request('GET', path, undefined, { Accept: 'application/octet-stream' });
-    return answer.text();
+    return { text: await answer.text(), isCut: answer.headers.get('X-Zun-Logs-Cut') === 'true' };
+  }
+
+  /** Sends a request with the token. A refusal is an answer too, but a read whose token has expired is sent again. */
+  async send(method: string, path: string, request: RequestInit = {}): Promise<Response> {
+    for (;;) {
+      await this.renewed();
+      const token = this.#token;
+      const answer = await send(path, { ...request, method, headers: { ...this.#headers, ...(request.headers as Record<string, string>) } });
+      if (answer.status !== 401 || this.onExpired === undefined) return answer;
+      // The token may have been replaced meanwhile.
+      if (token === this.#token && !this.#isExpired) {
+        this.#isExpired = true;
+        this.onExpired(strategyOf(answer));
+      }
+      if (method !== 'GET') return answer;
+    }
   }
 
   async #json<T>(method: string, path: string, body?: object): Promise<T> {
@@ -60,20 +98,23 @@ export class Api {
   }
 
   async #request(method: string, path: string, body?: object, more: Record<string, string> = {}): Promise<Response> {
-    const headers = { ...this.headers, ...more, ...(body !== undefined && { 'Content-Type': 'application/json' }) };
-    const answer = await send(path, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
+    const headers = { ...more, ...(body !== undefined && { 'Content-Type': 'application/json' }) };
+    const answer = await this.send(method, path, { headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
     if (answer.ok) return answer;
-    if (answer.status === 401) this.onExpired();
     throw await refusal(answer);
   }
 }
 
 /** Returns how callers authenticate; `undefined` if the service accepts every caller. */
 export async function strategy(): Promise<Strategy | undefined> {
-  const answer = await send('/v1/containers?limit=1', { headers: new Api(undefined).headers });
+  const answer = await send('/v1/containers?limit=1', { headers: { 'OpenStack-API-Version': VERSION } });
   if (answer.ok) return undefined;
   if (answer.status !== 401) throw await refusal(answer);
-  return /^Keystone /i.test(answer.headers.get('WWW-Authenticate') ?? '') ? 'keystone' : 'token';
+  return strategyOf(answer);
+}
+
+function strategyOf(refused: Response): Strategy {
+  return /^Keystone /i.test(refused.headers.get('WWW-Authenticate') ?? '') ? 'keystone' : 'token';
 }
 
 export interface Credentials {
@@ -106,7 +147,9 @@ async function send(path: string, request: RequestInit): Promise<Response> {
 /** Reads the error of an answer. */
 export async function refusal(answer: Response): Promise<ApiError> {
   const body = (await answer.json().catch(() => undefined)) as { errors?: { detail?: string }[] } | undefined;
-  return new ApiError(answer.status, body?.errors?.[0]?.detail ?? `The service answered with status ${answer.status}.`);
+  const seconds = Number(answer.headers.get('Retry-After') ?? 0);
+  const retryAfter = seconds > 0 ? seconds * 1000 : 0;
+  return new ApiError(answer.status, body?.errors?.[0]?.detail ?? `The service answered with status ${answer.status}.`, retryAfter);
 }
 
 /** The words of any error. */

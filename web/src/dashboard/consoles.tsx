@@ -217,7 +217,7 @@ function Pane({ console: one, isShown, report }: { console: Console; isShown: bo
 function Elsewhere({ console: one }: { console: Console }) {
   const desk = useDesk();
   const [error, setError] = useState<string>();
-  const container = desk.store.containers.get(one.container);
+  const container = desk.store.find(one.container);
   const open = async () => {
     if (container === undefined) return;
     try {

@@ -1,7 +1,7 @@
 // One container.
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { Actions } from './actions.tsx';
 import { words } from './api.ts';
 import { Loading } from './containers.tsx';
@@ -28,23 +28,17 @@ export function ContainerPage({ id, tab }: { id: string; tab: string }) {
   const { store } = useDesk();
   useStore(store);
   const now = useNow(5000);
-  const container = store.containers.get(id) ?? [...store.containers.values()].find(({ name }) => name === id);
+  const container = store.find(id);
+  const wasThere = useRef(false);
+  wasThere.current ||= container !== undefined;
   const [error, setError] = useState<string>();
   useTitle(container?.name ?? 'Container');
+  const isMissing = container === undefined;
   useEffect(() => {
-    store.viewed = container?.uuid;
-    return () => {
-      store.viewed = undefined;
-    };
-  }, [container?.uuid]);
-  useEffect(() => {
-    if (container !== undefined) return;
     // It may be of another project, which the list does not show.
-    store.api.get<Container>(`/v1/containers/${encodeURIComponent(id)}`).then(
-      (found) => store.put(found),
-      (failure: unknown) => setError(words(failure)),
-    );
-  }, [id]);
+    if (isMissing) store.look(id).catch((failure: unknown) => setError(words(failure)));
+  }, [isMissing]);
+  useEffect(() => () => store.leave(), []);
   if (container === undefined) {
     return (
       <>
@@ -52,7 +46,7 @@ export function ContainerPage({ id, tab }: { id: string; tab: string }) {
         <h1 tabIndex={-1} class={store.isLoaded ? '' : 'unseen'}>
           {store.isLoaded ? 'This container is gone' : 'Container'}
         </h1>
-        {error === undefined && !store.isLoaded ? <Loading /> : <p class="note">{error ?? 'It was deleted.'}</p>}
+        {error === undefined && !store.isLoaded ? <Loading /> : <p class="note">{wasThere.current || error === undefined ? 'It was deleted.' : error}</p>}
       </>
     );
   }

@@ -40,7 +40,7 @@ function useLines(container: Container): { log: LogLines; version: number; isLoa
       try {
         if (document.visibilityState === 'visible' && allows(now, 'logs')) {
           const part = log.since === undefined ? `tail=${FIRST}` : `since=${log.since}`;
-          const text = await store.api.text(`/v1/containers/${uuid}/logs?timestamps=true&${part}`);
+          const { text } = await store.api.text(`/v1/containers/${uuid}/logs?timestamps=true&${part}`);
           if (isOver) return;
           if (log.take(text)) setVersion((count) => count + 1);
           setError(undefined);

@@ -14,34 +14,34 @@ import { type Route, useRoute, useStore } from './hooks.ts';
 import { Hosts } from './hosts.tsx';
 import { Icon } from './icons.tsx';
 import { forget, keep, kept } from './kept.ts';
-import { Logo, type Session, SignIn } from './sign_in.tsx';
+import { Logo, type Session, SignIn, SignInAgain } from './sign_in.tsx';
 import { Store } from './store.ts';
 
-/** What the page knows about the user. */
+/** What the page knows about the user. `visit` counts the users who have signed in one after another. */
 type State =
   | { step: 'asking' }
   | { step: 'unreachable'; error: string }
-  | { step: 'signing-in'; strategy: Strategy; isExpired: boolean }
-  | { step: 'in'; session: Session };
+  | { step: 'signing-in'; strategy: Strategy }
+  | { step: 'in'; session: Session; visit: number };
 
 function Page() {
   const [state, setState] = useState<State>({ step: 'asking' });
-  const begin = (isExpired: boolean) => {
-    const session = isExpired ? undefined : kept();
+  const begin = () => {
+    const session = kept();
     if (session !== undefined) {
-      setState({ step: 'in', session });
+      setState({ step: 'in', session, visit: 0 });
       return;
     }
     askStrategy().then(
-      (strategy) => setState(strategy === undefined ? { step: 'in', session: {} } : { step: 'signing-in', strategy, isExpired }),
+      (strategy) => setState(strategy === undefined ? { step: 'in', session: {}, visit: 0 } : { step: 'signing-in', strategy }),
       (error: unknown) => setState({ step: 'unreachable', error: words(error) }),
     );
   };
-  useEffect(() => begin(false), []);
-  const leave = (isExpired: boolean) => {
+  useEffect(begin, []);
+  const leave = () => {
     forget();
     setState({ step: 'asking' });
-    begin(isExpired);
+    begin();
   };
   switch (state.step) {
     case 'asking':
@@ -52,41 +52,61 @@ function Page() {
           <div class="panel">
             <Logo />
             <h1>Zun cannot be reached</h1>
-            <Failure text={state.error} retry={() => begin(false)} />
+            <Failure text={state.error} retry={begin} />
           </div>
         </main>
       );
     case 'signing-in': {
       const done = (session: Session) => {
         keep(session);
-        setState({ step: 'in', session });
+        setState({ step: 'in', session, visit: 0 });
       };
-      return <SignIn strategy={state.strategy} isExpired={state.isExpired} done={done} />;
+      return <SignIn strategy={state.strategy} done={done} />;
     }
-    case 'in':
-      return <Workplace key={state.session.token} session={state.session} leave={leave} />;
+    case 'in': {
+      // Another user must not find the consoles of the one before.
+      const renew = (session: Session) => {
+        keep(session);
+        setState({ step: 'in', session, visit: session.user === state.session.user ? state.visit : state.visit + 1 });
+      };
+      return <Workplace key={state.visit} session={state.session} renew={renew} leave={leave} />;
+    }
   }
 }
 
-/** The page of a user who has signed in. */
-function Workplace({ session, leave }: { session: Session; leave: (isExpired: boolean) => void }) {
+/** The page of a user who has signed in. It stays when the token is replaced, and so do open consoles. */
+function Workplace({ session, renew, leave }: { session: Session; renew: (session: Session) => void; leave: () => void }) {
   const store = useMemo(() => new Store(new Api(session.token)), []);
+  const [expired, setExpired] = useState<Strategy>();
   const [seesHosts, setSeesHosts] = useState(false);
   const [question, setQuestion] = useState<Question>();
   const [notice, setNotice] = useState<Notice>();
   useEffect(() => {
-    store.api.onExpired = () => leave(true);
+    store.api.onExpired = (strategy) => {
+      forget();
+      setExpired(strategy);
+    };
     store.start();
-    store.api.get('/v1/hosts?limit=1').then(
-      () => setSeesHosts(true),
-      (error: unknown) => error instanceof ApiError || console.error(error),
-    );
     return () => {
       // A late answer must not end the next session.
-      store.api.onExpired = () => {};
+      store.api.onExpired = undefined;
       store.close();
     };
   }, []);
+  useEffect(() => {
+    store.api.get('/v1/hosts?limit=1').then(
+      () => setSeesHosts(true),
+      (error: unknown) => {
+        if (!(error instanceof ApiError)) console.error(error);
+        else if (error.status === 403) setSeesHosts(false);
+      },
+    );
+  }, [session.token]);
+  const signedIn = (next: Session) => {
+    setExpired(undefined);
+    if (next.user === session.user) store.api.renew(next.token);
+    renew(next);
+  };
   const desk: Desk = useMemo(
     () => ({ store, seesHosts, ask: setQuestion, say: (text, isError = false) => setNotice({ text, isError }) }),
     [seesHosts],
@@ -96,10 +116,11 @@ function Workplace({ session, leave }: { session: Session; leave: (isExpired: bo
       <a class="skip" href="#main" onClick={skip}>
         Skip to the content
       </a>
-      <Bar store={store} session={session} seesHosts={seesHosts} leave={() => leave(false)} />
+      <Bar store={store} session={session} seesHosts={seesHosts} leave={leave} />
       <Main />
       {question && <Confirm question={question} close={() => setQuestion(undefined)} />}
       <Notices notice={notice} close={() => setNotice(undefined)} />
+      {expired && <SignInAgain strategy={expired} done={signedIn} leave={leave} />}
     </DeskContext.Provider>
   );
 }
@@ -123,7 +144,7 @@ function Main() {
   }, [view]);
   const { store } = useDesk();
   useStore(store);
-  const consolesOf = route.page === 'container' && route.tab === 'consoles' ? store.containers.get(route.id) : undefined;
+  const consolesOf = route.page === 'container' && route.tab === 'consoles' ? store.find(route.id) : undefined;
   return (
     <main id="main">
       <View route={route} />

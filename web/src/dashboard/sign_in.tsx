@@ -1,6 +1,6 @@
 // The form with which users sign in.
 
-import { useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Api, ApiError, signIn, type Strategy, words } from './api.ts';
 import { Failure } from './dialog.tsx';
 import { useTitle } from './hooks.ts';
@@ -13,11 +13,39 @@ export interface Session {
   user?: string;
 }
 
-export function SignIn({ strategy, isExpired, done }: { strategy: Strategy; isExpired: boolean; done: (session: Session) => void }) {
+interface Asked {
+  strategy: Strategy;
+  done: (session: Session) => void;
+}
+
+/** The page of a user who has not signed in. */
+export function SignIn(asked: Asked) {
+  useTitle('Sign in');
+  return (
+    <main class="sign-in">
+      <SignInForm {...asked} />
+    </main>
+  );
+}
+
+/** Asks again above what the user was doing, which stays as it is. */
+export function SignInAgain({ leave, ...asked }: Asked & { leave: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  // Without a token there is nothing to go back to, so the browser's ways to close a dialog do not.
+  const open = () => dialog.current?.open === false && dialog.current.showModal();
+  useLayoutEffect(() => void open(), []);
+  return (
+    <dialog ref={dialog} class="sign-in-again" aria-labelledby="sign-in-title" onCancel={(event) => event.preventDefault()} onClose={open}>
+      <SignInForm {...asked} leave={leave} />
+    </dialog>
+  );
+}
+
+/** With `leave`, the user has been signed in before. */
+function SignInForm({ strategy, done, leave }: Asked & { leave?: () => void }) {
   const [withToken, setWithToken] = useState(strategy === 'token');
   const [error, setError] = useState<string>();
   const [isBusy, setBusy] = useState(false);
-  useTitle('Sign in');
   const submit = async (event: Event) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
@@ -35,27 +63,30 @@ export function SignIn({ strategy, isExpired, done }: { strategy: Strategy; isEx
     }
   };
   return (
-    <main class="sign-in">
-      <form class="panel" onSubmit={submit} aria-labelledby="sign-in-title">
-        <Logo />
-        <h1 id="sign-in-title">Sign in to Zun</h1>
-        {isExpired && error === undefined && (
-          <p class="note" role="status">
-            Your sign-in has expired. Sign in again to continue where you were.
-          </p>
-        )}
-        {error !== undefined && <Failure text={error} />}
-        {withToken ? <TokenField /> : <PasswordFields />}
-        <button type="submit" class="button primary large" disabled={isBusy}>
-          {isBusy ? 'Signing in…' : 'Sign in'}
+    <form class="panel" onSubmit={submit} aria-labelledby="sign-in-title">
+      <Logo />
+      <h1 id="sign-in-title">Sign in to Zun</h1>
+      {leave !== undefined && error === undefined && (
+        <p class="note" role="status">
+          Your sign-in has expired. Sign in again to continue where you were.
+        </p>
+      )}
+      {error !== undefined && <Failure text={error} />}
+      {withToken ? <TokenField /> : <PasswordFields />}
+      <button type="submit" class="button primary large" disabled={isBusy}>
+        {isBusy ? 'Signing in…' : 'Sign in'}
+      </button>
+      {strategy === 'keystone' && (
+        <button type="button" class="link" onClick={() => setWithToken(!withToken)}>
+          {withToken ? 'Use a user name and password' : 'Use a token'}
         </button>
-        {strategy === 'keystone' && (
-          <button type="button" class="link" onClick={() => setWithToken(!withToken)}>
-            {withToken ? 'Use a user name and password' : 'Use a token'}
-          </button>
-        )}
-      </form>
-    </main>
+      )}
+      {leave !== undefined && (
+        <button type="button" class="link" onClick={leave}>
+          Sign out, and close all consoles
+        </button>
+      )}
+    </form>
   );
 }
 

@@ -14,9 +14,19 @@ const REFRESH = 30_000;
 /** How often containers with an operation in progress are read again: its steps are no events. */
 const TASKS = 1000;
 
+/** How many of them are read one by one. For the others the list is read, at most this often. */
+const MOST_TASKS = 8;
+const TASKS_IN_LIST = 10_000;
+
 /** The pauses between attempts to connect again. */
 const FIRST_PAUSE = 200;
 const LONGEST_PAUSE = 5000;
+
+/** A longer pause that the service asks for is followed up to here. */
+const LONGEST_WAIT = 60_000;
+
+/** A stream that lasted less counts as a failed attempt. */
+const STABLE = 10_000;
 
 /** The service sends something every 15 seconds. */
 const SILENCE = 40_000;
@@ -36,11 +46,17 @@ export class Store {
   #listeners = new Set<() => void>();
   #events = new Set<(event: Event) => void>();
   #stop = new AbortController();
+  #lastId = '';
   #wanted = new Set<string>();
   #isReading = false;
   #isRefreshing = false;
-  /** The container that the user looks at. The list may not have it, if it is of another project. */
-  viewed: string | undefined;
+  #refreshedAt = 0;
+  #asleepSince = 0;
+  /** The containers that have changed, or are gone, since the list was asked for. They are newer than it. */
+  #newer = new Set<string>();
+  /** What the user looks at, a UUID or a name, if the list does not have it, such as if it is of another project. */
+  #sought: string | undefined;
+  #foreign: Container | undefined;
   #timers: number[] = [];
 
   constructor(api: Api) {
@@ -48,6 +64,28 @@ export class Store {
   }
 
   start(): void {
+    document.addEventListener('visibilitychange', this.#wakeOrSleep);
+    if (document.visibilityState === 'hidden') this.#sleep();
+    else this.#wake();
+  }
+
+  close(): void {
+    document.removeEventListener('visibilitychange', this.#wakeOrSleep);
+    this.#sleep();
+    this.#wanted.clear();
+    this.#listeners.clear();
+  }
+
+  /** Streams are few, so a tab that nobody sees has none. */
+  #wakeOrSleep = (): void => {
+    if (document.visibilityState === 'hidden') this.#sleep();
+    else if (this.#stop.signal.aborted) this.#wake();
+  };
+
+  #wake(): void {
+    this.#stop = new AbortController();
+    // After a long time, the list is less than the events.
+    if (Date.now() - this.#asleepSince > REFRESH) this.#lastId = '';
     void this.refresh();
     void this.#follow(this.#stop);
     this.#timers = [
@@ -56,10 +94,11 @@ export class Store {
     ];
   }
 
-  close(): void {
+  #sleep(): void {
     this.#stop.abort();
+    this.#asleepSince = Date.now();
     for (const timer of this.#timers) window.clearInterval(timer);
-    this.#listeners.clear();
+    this.#setLink('connecting');
   }
 
   subscribe(listener: () => void): () => void {
@@ -79,16 +118,41 @@ export class Store {
 
   set allProjects(all: boolean) {
     this.#allProjects = all;
-    this.#stop.abort();
-    this.#stop = new AbortController();
-    void this.#follow(this.#stop);
-    void this.refresh();
+    // What was noted is of the other list, and so are the positions of its events.
+    this.#wanted.clear();
+    this.#lastId = '';
+    this.#sleep();
+    this.#wake();
+  }
+
+  /** The container with this UUID or name. */
+  find(ident: string): Container | undefined {
+    const listed = this.containers.get(ident);
+    if (listed !== undefined) return listed;
+    const foreign = this.#foreign;
+    if (foreign?.uuid === ident || foreign?.name === ident) return foreign;
+    return [...this.containers.values()].find(({ name }) => name === ident);
+  }
+
+  /** Reads a container that the list does not have, and keeps it until `leave`. */
+  async look(ident: string): Promise<void> {
+    this.#sought = ident;
+    const found = await this.api.get<Container>(`/v1/containers/${encodeURIComponent(ident)}`);
+    if (this.#sought !== ident) return;
+    this.#foreign = found;
+    this.#changed();
+  }
+
+  leave(): void {
+    this.#sought = undefined;
+    this.#foreign = undefined;
   }
 
   /** Reads all containers. */
   async refresh(): Promise<void> {
     if (this.#isRefreshing) return;
     this.#isRefreshing = true;
+    this.#refreshedAt = Date.now();
     await this.#readAll();
     this.#isRefreshing = false;
   }
@@ -96,6 +160,7 @@ export class Store {
   async #readAll(): Promise<void> {
     const all = new Map<string, Container>();
     const forAll = this.#allProjects;
+    this.#newer.clear();
     try {
       let marker: string | undefined;
       let pages = 0;
@@ -106,11 +171,14 @@ export class Store {
         marker = page.next === null ? undefined : (new URL(page.next, location.origin).searchParams.get('marker') ?? undefined);
       } while (marker !== undefined && ++pages < MOST_PAGES);
       if (forAll !== this.#allProjects) return await this.#readAll();
-      const viewed = this.viewed === undefined ? undefined : this.containers.get(this.viewed);
-      if (viewed !== undefined && !all.has(viewed.uuid)) {
-        all.set(viewed.uuid, viewed);
-        this.reread(viewed.uuid);
+      for (const id of this.#newer) {
+        const newer = this.containers.get(id);
+        if (newer === undefined) all.delete(id);
+        else all.set(id, newer);
       }
+      const foreign = this.#foreign?.uuid;
+      if (foreign !== undefined && all.has(foreign)) this.#foreign = undefined;
+      else if (foreign !== undefined) this.reread(foreign);
       this.isPartial = marker !== undefined;
       this.error = undefined;
       this.isLoaded = true;
@@ -127,9 +195,18 @@ export class Store {
     void this.#read();
   }
 
-  /** Takes a container that the service has just returned. */
+  /** Takes a container of the list that the service has just returned. */
   put(container: Container): void {
+    this.#newer.add(container.uuid);
     this.#show(new Map(this.containers).set(container.uuid, container));
+  }
+
+  #remove(id: string): void {
+    this.#newer.add(id);
+    if (this.#foreign?.uuid === id) this.#foreign = undefined;
+    const rest = new Map(this.containers);
+    rest.delete(id);
+    this.#show(rest);
   }
 
   /** Requests for containers one after another: many events at once must not become many requests at once. */
@@ -144,59 +221,62 @@ export class Store {
   }
 
   async #readOne(id: string): Promise<void> {
+    const forAll = this.#allProjects;
     try {
-      this.put(await this.api.get<Container>(`/v1/containers/${id}`));
+      const container = await this.api.get<Container>(`/v1/containers/${id}`);
+      if (this.#foreign?.uuid === id) {
+        this.#foreign = container;
+        this.#changed();
+      } else if (forAll === this.#allProjects) this.put(container);
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 404) return;
-      const rest = new Map(this.containers);
-      rest.delete(id);
-      this.#show(rest);
+      if (error instanceof ApiError && error.status === 404) this.#remove(id);
     }
   }
 
   #pollTasks(): void {
-    if (document.visibilityState === 'hidden') return;
-    const busy = [...this.containers.values()].filter((container) => task(container) !== undefined);
-    // Many at once are read with the list.
-    if (busy.length > 8) void this.refresh();
-    else for (const { uuid } of busy) this.reread(uuid);
+    const busy = [...this.containers.values(), ...(this.#foreign === undefined ? [] : [this.#foreign])].filter((container) => task(container) !== undefined);
+    // What the user looks at comes first.
+    busy.sort((one, other) => Number(this.#isSought(other)) - Number(this.#isSought(one)));
+    for (const { uuid } of busy.slice(0, MOST_TASKS)) this.reread(uuid);
+    if (busy.length > MOST_TASKS && Date.now() - this.#refreshedAt >= TASKS_IN_LIST) void this.refresh();
+  }
+
+  #isSought({ uuid, name }: Container): boolean {
+    return this.#sought === uuid || this.#sought === name;
   }
 
   async #follow(stop: AbortController): Promise<void> {
     let pause = FIRST_PAUSE;
-    let lastId = '';
     while (!stop.signal.aborted) {
-      const reader = new EventReader();
-      reader.lastId = lastId;
+      await this.api.renewed();
+      let openedAt: number | undefined;
+      let wait = 0;
       try {
-        await this.#stream(reader, stop.signal, () => (pause = FIRST_PAUSE));
+        await this.#stream(stop.signal, () => (openedAt = Date.now()));
       } catch (error) {
-        if (error instanceof ApiError && error.status === 401) {
-          this.api.onExpired();
-          return;
-        }
+        if (error instanceof ApiError) wait = Math.min(error.retryAfter, LONGEST_WAIT);
       }
       if (stop.signal.aborted) return;
-      lastId = reader.lastId;
       // Whether the service is there at all is said at once.
-      if (this.link === 'live') void this.refresh();
       this.#setLink('away');
-      await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)));
+      if (openedAt !== undefined && Date.now() - openedAt >= STABLE) pause = FIRST_PAUSE;
+      await new Promise((resolve) => setTimeout(resolve, Math.max(wait, pause * (0.5 + Math.random() / 2))));
       pause = Math.min(pause * 2, LONGEST_PAUSE);
     }
   }
 
   /** Reads events until the stream ends. */
-  async #stream(reader: EventReader, stop: AbortSignal, opened: () => void): Promise<void> {
+  async #stream(stop: AbortSignal, opened: () => void): Promise<void> {
+    const reader = new EventReader();
+    reader.lastId = this.#lastId;
     const ends = new AbortController();
     const end = () => ends.abort();
     stop.addEventListener('abort', end);
     const query = new URLSearchParams({ filters: '{"type":["container"]}', ...(this.#allProjects && { all_projects: 'true' }) });
-    const headers = { ...this.api.headers, ...(reader.lastId !== '' && { 'Last-Event-ID': reader.lastId }) };
+    const headers: Record<string, string> = reader.lastId === '' ? {} : { 'Last-Event-ID': reader.lastId };
     let timer = window.setTimeout(end, SILENCE);
     try {
-      const request: RequestInit = { headers, cache: 'no-store', credentials: 'omit', signal: ends.signal };
-      const answer = await fetch(`/v1/events?${query}`, request);
+      const answer = await this.api.send('GET', `/v1/events?${query}`, { headers, signal: ends.signal });
       if (!answer.ok || answer.body === null) throw await refusal(answer);
       opened();
       const wasAway = this.link === 'away';
@@ -207,6 +287,7 @@ export class Store {
         window.clearTimeout(timer);
         timer = window.setTimeout(end, SILENCE);
         for (const event of reader.feed(part.value)) if (event.type === 'message') this.#event(event.data);
+        if (!stop.aborted) this.#lastId = reader.lastId;
       }
     } finally {
       window.clearTimeout(timer);

@@ -109,17 +109,41 @@ test('a service without authentication asks for nothing', async () => {
   assert.equal(await page.getByRole('button', { name: 'Sign out' }).count(), 0);
 });
 
-test('an expired sign-in asks again, and continues where the user was', async () => {
+test('an expired sign-in asks again, and continues where the user was, with its consoles', async () => {
   const web = fill(api);
-  const page = await enter({}, `#/containers/${web.uuid}`);
-  await page.getByRole('heading', { name: 'web' }).waitFor();
+  gates = [await FakeGate.start()];
+  const [gate] = gates as [FakeGate];
+  gate.ancestors = api.origin;
+  api.ticketUrl = gate.link();
+  const page = await enter({}, `#/containers/${web.uuid}/consoles`);
+  await page.getByRole('button', { name: 'Attach' }).click();
+  await page.frameLocator('iframe').locator('#dot[data-state=live]').waitFor();
   api.isExpired = true;
   api.cut();
-  await page.getByText('Your sign-in has expired').waitFor();
-  api.isExpired = false;
-  await page.getByLabel('Token').fill(TOKEN);
+  const dialog = page.getByRole('dialog', { name: 'Sign in to Zun' });
+  await dialog.getByText('Your sign-in has expired').waitFor();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  await dialog.getByLabel('Token').fill('wrong');
   await page.keyboard.press('Enter');
-  await page.getByRole('heading', { name: 'web' }).waitFor();
+  await dialog.getByRole('alert').getByText('does not accept this token').waitFor();
+  api.isExpired = false;
+  await dialog.getByLabel('Token').fill(TOKEN);
+  await page.keyboard.press('Enter');
+  await dialog.waitFor({ state: 'detached' });
+  await live(page);
+  await page.frameLocator('iframe').locator('.xterm-screen').click();
+  await page.keyboard.type('still here');
+  await eventually('it is typed', () => gate.typed === 'still here');
+  assert.equal(gate.hellos.length, 1);
+  api.change('web', { status: 'Stopped', exit_code: 3 }, 'die');
+  await page.getByText('exit code 3').waitFor();
+  api.isExpired = true;
+  api.cut();
+  await dialog.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('main').getByLabel('Token').waitFor();
+  assert.equal(await page.locator('iframe').count(), 0);
 });
 
 test('what happens elsewhere appears by itself, also after a break', async () => {
@@ -137,6 +161,69 @@ test('what happens elsewhere appears by itself, also after a break', async () =>
   api.isDown = false;
   await live(page);
   await page.getByRole('link', { name: 'fresh' }).waitFor({ state: 'detached' });
+});
+
+test('streams that end at once are asked for less and less often, and a wish to wait is followed', async () => {
+  fill(api);
+  const page = await enter();
+  api.streamPause = 1;
+  api.shortStreams = 2;
+  api.cut();
+  await eventually('a stream that stays', () => api.asked.length === 5 && api.streams === 1);
+  await live(page);
+  const [, refused = 0, first = 0, , last = 0] = api.asked.map(({ at }) => at);
+  assert.ok(first - refused >= 990, `${first - refused} ms`);
+  // The pauses are now 800 and 1600 ms, of which at most a half is left out.
+  assert.ok(last - first >= 1190, `${last - first} ms`);
+});
+
+test('a tab that nobody sees asks for nothing, and catches up when it is seen', async () => {
+  fill(api);
+  const page = await enter();
+  await page.getByRole('link', { name: 'db' }).waitFor();
+  const see = (state: 'hidden' | 'visible') =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, 'visibilityState', { value, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, state);
+  await see('hidden');
+  await eventually('there is no stream', () => api.streams === 0);
+  const { lists } = api;
+  api.change('db', { status: 'Stopped', exit_code: 3 }, 'die');
+  await see('visible');
+  await row(page, 'db').getByText('exit code 3').waitFor();
+  await live(page);
+  assert.deepEqual([api.lists, api.asked.length, api.asked.at(-1)?.lastId], [lists + 1, 2, '1.1']);
+  // Containers with an operation in progress are read one by one, and the list seldom.
+  for (let number = 1; number <= 20; number++) api.add(`busy-${number}`, { task_state: 'container_stopping' });
+  const before = api.lists;
+  api.cut();
+  await page.getByRole('link', { name: 'busy-20' }).waitFor();
+  const { reads } = api;
+  await eventually('some are read', () => api.reads >= reads + 16);
+  assert.equal(api.lists, before + 1);
+});
+
+test('a list that is older than an event takes nothing back', async () => {
+  fill(api);
+  const page = await enter();
+  await page.getByRole('link', { name: 'report' }).waitFor();
+  let answer = () => {};
+  api.held = new Promise((resolve) => (answer = resolve));
+  api.add('only-in-the-list');
+  const { lists } = api;
+  api.cut();
+  await eventually('the list is asked for', () => api.lists === lists + 1);
+  await live(page);
+  api.change('db', { status: 'Stopped', exit_code: 3 }, 'die');
+  api.event(api.add('fresh'), 'create');
+  const [report] = api.containers.splice(api.containers.findIndex(({ name }) => name === 'report'), 1);
+  if (report !== undefined) api.event(report, 'destroy');
+  const facts = async () => [await row(page, 'db').getByText('exit code 3').count(), await page.getByRole('link', { name: 'fresh' }).count(), await page.getByRole('link', { name: 'report' }).count()].join();
+  await eventually('the events are shown', async () => (await facts()) === '1,1,0');
+  answer();
+  await page.getByRole('link', { name: 'only-in-the-list' }).waitFor();
+  assert.equal(await facts(), '1,1,0');
 });
 
 test('containers are started, stopped, restarted and deleted, and what cannot be undone is asked first', async () => {
@@ -399,6 +486,9 @@ test('administrators see the hosts and what is left on them, and others do not',
   await list;
   await live(page);
   await page.getByRole('heading', { name: 'of-another-project' }).waitFor();
+  await page.getByRole('link', { name: 'Containers', exact: true }).first().click();
+  await page.getByRole('link', { name: 'db' }).waitFor();
+  assert.equal(await page.getByRole('link', { name: 'of-another-project' }).count(), 0);
 });
 
 test('a container that is gone says so', async () => {
@@ -493,6 +583,10 @@ for (const colorScheme of ['dark', 'light'] as const) {
     await page.getByLabel('Search the output').fill('favicon');
     await page.locator('mark.current').waitFor();
     await check('the output');
+    api.isExpired = true;
+    api.cut();
+    await page.getByRole('dialog').waitFor();
+    await check('an expired sign-in');
   });
 }
 

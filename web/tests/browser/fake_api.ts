@@ -40,6 +40,18 @@ export class FakeApi {
   output = '';
   /** What `console_ticket` answers. */
   ticketUrl: string | undefined;
+  /** The streams of events that were asked for: when, and the id of the newest event that the page has. */
+  readonly asked: { at: number; lastId: string }[] = [];
+  /** How many of the next streams end at once. */
+  shortStreams = 0;
+  /** The next stream is refused, with a wish to wait for so many seconds. */
+  streamPause: number | undefined;
+  /** The lists that were read. */
+  lists = 0;
+  /** The reads of single containers. */
+  reads = 0;
+  /** Lists are answered when this is done, with what there was when they were asked for. */
+  held: Promise<void> = Promise.resolve();
   #server: Server;
   #streams = new Set<ServerResponse>();
   #position = 1;
@@ -140,7 +152,7 @@ export class FakeApi {
     if (url.pathname === '/ui/sign_in') this.#signIn(JSON.parse(body) as Record<string, string>, response);
     else if (url.pathname.startsWith('/ui')) serve({ page: 'dashboard', path: '/ui', policy: POLICY }, request, response);
     else if (!this.#knows(request)) this.#refuse(response, 401, 'The request you have made requires authentication.');
-    else if (url.pathname === '/v1/events') this.#stream(response);
+    else if (url.pathname === '/v1/events') this.#stream(request, response);
     else this.#serve(request.method ?? 'GET', url, body, response);
   }
 
@@ -154,9 +166,21 @@ export class FakeApi {
     else this.#refuse(response, 401, 'Keystone does not accept this user, password or project. Check them, and their domains.');
   }
 
-  #stream(response: ServerResponse): void {
+  #stream(request: IncomingMessage, response: ServerResponse): void {
+    this.asked.push({ at: Date.now(), lastId: String(request.headers['last-event-id'] ?? '') });
+    if (this.streamPause !== undefined) {
+      response.setHeader('Retry-After', this.streamPause);
+      this.streamPause = undefined;
+      this.#refuse(response, 503, 'Too many clients follow events.');
+      return;
+    }
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.write(': alive\nid: 1.0\n\n');
+    response.write(`: alive\nid: 1.${this.#position}\n\n`);
+    if (this.shortStreams > 0) {
+      this.shortStreams--;
+      response.end();
+      return;
+    }
     this.#streams.add(response);
     response.on('close', () => this.#streams.delete(response));
   }
@@ -179,7 +203,9 @@ export class FakeApi {
       if (method === 'POST') this.#json(response, 202, this.#create(JSON.parse(body) as Partial<Container>));
       else {
         const sees = ({ project_id: project }: Container) => project === 'blue' || url.searchParams.has('all_projects');
-        this.#json(response, 200, { containers: this.containers.filter(sees), next: null });
+        const answer = structuredClone({ containers: this.containers.filter(sees), next: null });
+        this.lists++;
+        void this.held.then(() => this.#json(response, 200, answer));
       }
       return;
     }
@@ -208,6 +234,7 @@ export class FakeApi {
     };
     switch (verb) {
       case undefined:
+        this.reads++;
         return this.#json(response, 200, container);
       case 'start':
       case 'reboot':
