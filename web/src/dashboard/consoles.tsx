@@ -29,6 +29,9 @@ interface Console {
 /** What the frame's page says about its session. */
 type State = 'opening' | 'ready' | 'live' | 'ended' | 'hidden';
 
+/** The words for a state. The usual one is not said. */
+const STATES: Record<State, string> = { opening: 'opening', ready: 'connecting', live: 'connected', ended: 'ended', hidden: 'not shown' };
+
 /** Asks for a ticket to a container's console or to an exec. */
 async function ticket({ store }: Desk, container: Container, exec?: string): Promise<string> {
   const body = exec === undefined ? {} : { exec_id: exec };
@@ -44,8 +47,11 @@ async function openShell(desk: Desk, container: Container, typed: string): Promi
   return { label, exec, url: pageOf(address, `${name}: ${label}`) ?? (await ticket(desk, container, exec)) };
 }
 
-/** All open consoles. Those of `container` are shown, and the others stay open. */
-export function Consoles({ container }: { container: Container | undefined }) {
+/**
+ * All open consoles. Those of the container with the UUID `owner` are shown, and the others stay open. `container` is
+ * absent if it is gone.
+ */
+export function Consoles({ owner, container }: { owner: string | undefined; container: Container | undefined }) {
   const desk = useDesk();
   const [open, setOpen] = useState<Console[]>([]);
   const [shown, setShown] = useState<Record<string, number[]>>({});
@@ -54,7 +60,12 @@ export function Consoles({ container }: { container: Container | undefined }) {
   const [typed, setTyped] = useState('/bin/sh');
   const [isBusy, setBusy] = useState(false);
   const last = useRef(0);
-  useEffect(() => setError(undefined), [container?.uuid]);
+  useEffect(() => setError(undefined), [owner]);
+  useEffect(() => {
+    // What is left of a container that is gone is there until the user has left it.
+    const isLeft = (one: Console) => one.container !== owner && !desk.store.containers.has(one.container) && (states[one.key] === 'ended' || states[one.key] === 'hidden');
+    if (open.some(isLeft)) setOpen(open.filter((one) => !isLeft(one)));
+  });
 
   const add = async (begin: () => Promise<Pick<Console, 'label' | 'url' | 'exec'>>) => {
     if (container === undefined) return;
@@ -69,31 +80,31 @@ export function Consoles({ container }: { container: Container | undefined }) {
     }
     setBusy(false);
   };
-  const show = ({ key, container: owner }: Console) =>
+  const show = ({ key, container: of }: Console) =>
     setShown((all) => {
-      const before = all[owner] ?? [];
-      return { ...all, [owner]: before.includes(key) ? before : before.length === 2 ? [before[0] as number, key] : [key] };
+      const before = all[of] ?? [];
+      return { ...all, [of]: before.includes(key) ? before : before.length === 2 ? [before[0] as number, key] : [key] };
     });
-  const close = ({ key, container: owner }: Console) => {
+  const close = ({ key, container: of }: Console) => {
     const rest = open.filter((other) => other.key !== key);
-    const kept = (shown[owner] ?? []).filter((other) => other !== key);
-    const next = rest.filter((other) => other.container === owner).at(-1);
+    const kept = (shown[of] ?? []).filter((other) => other !== key);
+    const next = rest.filter((other) => other.container === of).at(-1);
     setOpen(rest);
-    setShown({ ...shown, [owner]: kept.length > 0 || next === undefined ? kept : [next.key] });
+    setShown({ ...shown, [of]: kept.length > 0 || next === undefined ? kept : [next.key] });
   };
-  const own = open.filter((one) => one.container === container?.uuid);
-  const visible = container === undefined ? [] : (shown[container.uuid] ?? []);
+  const own = open.filter((one) => one.container === owner);
+  const visible = owner === undefined ? [] : (shown[owner] ?? []);
   const split = () => {
-    if (container === undefined) return;
+    if (owner === undefined) return;
     const other = own.filter(({ key }) => !visible.includes(key)).at(-1);
     const [first] = visible;
     if (first === undefined) return;
-    setShown({ ...shown, [container.uuid]: visible.length === 2 || other === undefined ? [first] : [first, other.key] });
+    setShown({ ...shown, [owner]: visible.length === 2 || other === undefined ? [first] : [first, other.key] });
   };
   const isFull = open.filter(({ key }) => states[key] !== 'ended').length >= MOST;
   return (
-    <section class="consoles" hidden={container === undefined} aria-label="Consoles">
-      {container !== undefined && (
+    <section class="consoles" hidden={container === undefined && own.length === 0} aria-label="Consoles">
+      {(container !== undefined || own.length > 0) && (
         <div class="consoles-bar">
           <div class="console-tabs" role="group" aria-label="Open consoles">
             {own.map((one) => (
@@ -101,7 +112,7 @@ export function Consoles({ container }: { container: Container | undefined }) {
                 <button type="button" aria-pressed={visible.includes(one.key)} onClick={() => show(one)}>
                   <span class="mark" data-state={states[one.key] ?? 'opening'} aria-hidden="true" />
                   {one.label}
-                  {states[one.key] === 'ended' && <span class="sub">ended</span>}
+                  {states[one.key] !== 'live' && <span class="sub">{STATES[states[one.key] ?? 'opening']}</span>}
                 </button>
                 <button type="button" class="icon small" aria-label={`Close ${one.label}`} title="Close" onClick={() => close(one)}>
                   <Icon name="close" />
@@ -115,28 +126,32 @@ export function Consoles({ container }: { container: Container | undefined }) {
               Split
             </button>
           )}
-          <button
-            type="button"
-            class="button"
-            disabled={isBusy || isFull || !allows(container.status, 'attach')}
-            onClick={() => void add(async () => ({ label: 'Main process', url: await ticket(desk, container) }))}
-          >
-            <Icon name="terminal" />
-            Attach
-          </button>
-          <form
-            class="shell"
-            onSubmit={(event) => {
-              event.preventDefault();
-              void add(() => openShell(desk, container, typed));
-            }}
-          >
-            <input type="text" class="mono" aria-label="Command to run" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} spellcheck={false} autocomplete="off" autocapitalize="off" />
-            <button type="submit" class="button primary" disabled={isBusy || isFull || !allows(container.status, 'execute')}>
-              <Icon name="add" />
-              Run
-            </button>
-          </form>
+          {container !== undefined && (
+            <>
+              <button
+                type="button"
+                class="button"
+                disabled={isBusy || isFull || !allows(container.status, 'attach')}
+                onClick={() => void add(async () => ({ label: 'Main process', url: await ticket(desk, container) }))}
+              >
+                <Icon name="terminal" />
+                Attach
+              </button>
+              <form
+                class="shell"
+                onSubmit={(event) => {
+                  event.preventDefault();
+                  void add(() => openShell(desk, container, typed));
+                }}
+              >
+                <input type="text" class="mono" aria-label="Command to run" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} spellcheck={false} autocomplete="off" autocapitalize="off" />
+                <button type="submit" class="button primary" disabled={isBusy || isFull || !allows(container.status, 'execute')}>
+                  <Icon name="add" />
+                  Run
+                </button>
+              </form>
+            </>
+          )}
         </div>
       )}
       {container !== undefined && error !== undefined && <Failure text={`The console cannot be opened: ${error}`} />}
@@ -220,9 +235,19 @@ function Elsewhere({ console: one }: { console: Console }) {
   const container = desk.store.find(one.container);
   const open = async () => {
     if (container === undefined) return;
+    setError(undefined);
+    // Browsers open tabs during a click, and not after an answer.
+    const tab = window.open('', '_blank');
+    if (tab === null) {
+      setError('The browser does not open tabs for this page. Allow pop-ups, and try again.');
+      return;
+    }
     try {
-      window.open(await ticket(desk, container, one.exec), '_blank', 'noopener,noreferrer');
+      const address = await ticket(desk, container, one.exec);
+      tab.opener = null;
+      tab.location.replace(address);
     } catch (failure) {
+      tab.close();
       setError(words(failure));
     }
   };

@@ -22,11 +22,14 @@ export function useNow(step: number): number {
 
 export type Route = { page: 'containers' } | { page: 'hosts' } | { page: 'container'; id: string; tab: string };
 
+/** UUIDs and names of containers. Others, such as `..`, could lead requests elsewhere. */
+const IDENT = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+
 /** The page that the address names. */
 export function readRoute(hash: string): Route {
   const [page, id, tab] = hash.replace(/^#\/?/, '').split('/');
   if (page === 'hosts') return { page: 'hosts' };
-  if (page === 'containers' && id !== undefined && id !== '') return { page: 'container', id: decodeURIComponent(id), tab: tab ?? '' };
+  if (page === 'containers' && id !== undefined && IDENT.test(id)) return { page: 'container', id, tab: tab ?? '' };
   return { page: 'containers' };
 }
 

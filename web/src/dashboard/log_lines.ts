@@ -10,7 +10,11 @@ export interface LogLine {
   /** Such as `2026-11-30T02:27:27.123456789Z`; empty if the line has none. */
   time: string;
   text: string;
+  /** Whether it stands for output that is missing. */
+  isGap?: boolean;
 }
+
+export const GAP = 'Output is missing here.';
 
 /** Control sequences of terminals, and other characters that are not shown. */
 const CONTROLS = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|[\x00-\x08\x0b-\x1f\x7f]/g;
@@ -34,11 +38,15 @@ export class LogLines {
     return this.#newest === '' ? undefined : Math.floor(Date.parse(this.#newest) / 1000) - OVERLAP;
   }
 
-  /** Takes an answer with times. Returns whether there are new lines. */
-  take(answer: string): boolean {
+  /** Takes an answer with times, whose beginning the service may have left out. Returns whether there are new lines. */
+  take(answer: string, isCut = false): boolean {
     const before = this.#next;
     const counts = new Map<string, number>();
-    for (const line of answer.split('\n')) {
+    // The first line of what is left is a part of one.
+    const lines = (isCut ? answer.slice(answer.indexOf('\n') + 1) : answer).split('\n');
+    // Without a line that is known, there may be others before.
+    if (isCut && !this.#known.has(lines[0] ?? '')) this.lines.push({ number: this.#next++, time: '', text: '', isGap: true });
+    for (const line of lines) {
       if (line === '') continue;
       const count = (counts.get(line) ?? 0) + 1;
       counts.set(line, count);

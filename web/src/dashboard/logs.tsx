@@ -3,16 +3,19 @@
 import { Fragment } from 'preact';
 import { memo } from './memo.ts';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { words } from './api.ts';
+import { ApiError, words } from './api.ts';
 import { useDesk } from './context.ts';
 import { Failure } from './dialog.tsx';
 import { Icon } from './icons.tsx';
-import { LogLines, type LogLine, matches } from './log_lines.ts';
+import { GAP, LogLines, type LogLine, matches } from './log_lines.ts';
 import { allows } from './rules.ts';
 import type { Container } from './types.ts';
 
 /** How often the service is asked for new lines, in milliseconds. */
 const INTERVAL = 1000;
+
+/** After failures it is asked less and less often, down to this. */
+const LONGEST_INTERVAL = 30_000;
 
 /** Lines that are read at first. */
 const FIRST = 2000;
@@ -35,21 +38,27 @@ function useLines(container: Container): { log: LogLines; version: number; isLoa
   useEffect(() => {
     let timer: number | undefined;
     let isOver = false;
+    let interval = INTERVAL;
     const read = async () => {
       const { uuid, status: now } = status.current;
       try {
         if (document.visibilityState === 'visible' && allows(now, 'logs')) {
           const part = log.since === undefined ? `tail=${FIRST}` : `since=${log.since}`;
-          const { text } = await store.api.text(`/v1/containers/${uuid}/logs?timestamps=true&${part}`);
+          const { text, isCut } = await store.api.text(`/v1/containers/${uuid}/logs?timestamps=true&${part}`);
           if (isOver) return;
-          if (log.take(text)) setVersion((count) => count + 1);
+          if (log.take(text, isCut)) setVersion((count) => count + 1);
           setError(undefined);
+          interval = INTERVAL;
         }
         setLoaded(true);
       } catch (failure) {
+        if (isOver) return;
         setError(words(failure));
+        // Whoever may not read the output may not do so later.
+        if (failure instanceof ApiError && failure.status === 403) return;
+        interval = Math.min(interval * 2, LONGEST_INTERVAL);
       }
-      if (!isOver) timer = window.setTimeout(() => void read(), INTERVAL);
+      if (!isOver) timer = window.setTimeout(() => void read(), interval);
     };
     void read();
     return () => {
@@ -174,6 +183,7 @@ function Toggle({ label, isOn, set }: { label: string; isOn: boolean; set: (isOn
 
 /** A line is drawn once, unless the search changes. */
 const Line = memo(function Line({ line, wanted, marked, stamps }: { line: LogLine; wanted: string; marked: number; stamps: boolean }) {
+  if (line.isGap === true) return <div class="line gap">{GAP}</div>;
   return (
     <div class="line">
       {stamps && <time dateTime={line.time}>{line.time.slice(0, 23).replace('T', ' ')}</time>}
@@ -203,7 +213,7 @@ function find(lines: readonly LogLine[], wanted: string): Match[] {
 
 /** Saves the lines that are there as a file. */
 function download(container: Container, log: LogLines): void {
-  const text = log.lines.map((line) => `${line.time} ${line.text}\n`).join('');
+  const text = log.lines.map((line) => (line.isGap === true ? `[${GAP}]\n` : `${line.time} ${line.text}\n`)).join('');
   const link = document.createElement('a');
   link.href = URL.createObjectURL(new Blob([text], { type: 'text/plain' }));
   link.download = `${container.name}.log`;

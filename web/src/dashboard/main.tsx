@@ -3,7 +3,7 @@
 import '../shared/base.css';
 import './style.css';
 import { render } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Api, ApiError, strategy as askStrategy, type Strategy, words } from './api.ts';
 import { ContainerPage } from './container.tsx';
 import { Consoles } from './consoles.tsx';
@@ -144,11 +144,16 @@ function Main() {
   }, [view]);
   const { store } = useDesk();
   useStore(store);
-  const consolesOf = route.page === 'container' && route.tab === 'consoles' ? store.find(route.id) : undefined;
+  const found = route.page === 'container' ? store.find(route.id) : undefined;
+  // The UUID of a container that is gone is known only from before, if the address has its name.
+  const last = useRef<{ id: string; uuid: string } | undefined>(undefined);
+  if (route.page === 'container' && found !== undefined) last.current = { id: route.id, uuid: found.uuid };
+  const isConsoles = route.page === 'container' && route.tab === 'consoles';
+  const owner = isConsoles ? (found?.uuid ?? (last.current?.id === route.id ? last.current.uuid : route.id)) : undefined;
   return (
     <main id="main">
       <View route={route} />
-      <Consoles container={consolesOf} />
+      <Consoles owner={owner} container={isConsoles ? found : undefined} />
     </main>
   );
 }

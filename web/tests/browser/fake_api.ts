@@ -38,6 +38,12 @@ export class FakeApi {
   readonly changes: string[] = [];
   /** The output of all containers, with times. */
   output = '';
+  /** What is left of the first line if the service leaves out the beginning of the output. */
+  cutLine: string | undefined;
+  /** Why the output is refused. */
+  outputRefusal: { status: number; text: string } | undefined;
+  /** How often the output was asked for. */
+  outputReads = 0;
   /** What `console_ticket` answers. */
   ticketUrl: string | undefined;
   /** The streams of events that were asked for: when, and the id of the newest event that the page has. */
@@ -242,9 +248,12 @@ export class FakeApi {
       case 'stop':
         return become('Stopped');
       case 'logs': {
+        this.outputReads++;
+        if (this.outputRefusal !== undefined) return this.#refuse(response, this.outputRefusal.status, this.outputRefusal.text);
+        if (this.cutLine !== undefined) response.setHeader('x-zun-logs-cut', 'true');
         const since = Number(url.searchParams.get('since') ?? 0) * 1000;
         const lines = this.output.split('\n').filter((line) => line !== '' && Date.parse(line.slice(0, 30)) >= since);
-        response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(lines.map((line) => `${line}\n`).join(''));
+        response.writeHead(200, { 'content-type': 'application/octet-stream' }).end([...(this.cutLine === undefined ? [] : [this.cutLine]), ...lines].map((line) => `${line}\n`).join(''));
         return;
       }
       case 'container_actions':

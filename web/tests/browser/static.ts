@@ -30,5 +30,6 @@ export function serve({ page, path, policy }: Site, request: IncomingMessage, re
     return;
   }
   const type = TYPES[extname(file)] ?? 'application/octet-stream';
-  response.writeHead(200, { 'content-type': type, 'content-security-policy': policy }).end(readFileSync(file));
+  const headers = { 'content-type': type, 'content-security-policy': policy, 'referrer-policy': 'no-referrer', 'cross-origin-opener-policy': 'same-origin' };
+  response.writeHead(200, headers).end(readFileSync(file));
 }

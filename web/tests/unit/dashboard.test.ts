@@ -67,6 +67,16 @@ test('lines of output are taken once, however often they come', () => {
   assert.equal(log.dropped, 5);
 });
 
+test('a gap is marked where lines may be missing, and nowhere else', () => {
+  const log = new LogLines();
+  const line = (second: number, text: string) => `2026-11-30T02:00:${String(second).padStart(2, '0')}.000000001Z ${text}\n`;
+  log.take(line(1, 'a') + line(2, 'b'));
+  log.take(`${line(1, 'a').slice(9)}${line(2, 'b')}${line(3, 'c')}`, true);
+  log.take(`part\n${line(5, 'd')}`, true);
+  log.take(`part\n${line(5, 'd')}`, true);
+  assert.deepEqual(log.lines.map(({ text, isGap }) => (isGap === true ? '...' : text)), ['a', 'b', 'c', '...', 'd']);
+});
+
 test('rates are differences of counters, and there are none after a restart', () => {
   const stats = (bytes: number) => ({ 'CPU %': 50, 'MEM USAGE(MiB)': 10, 'MEM LIMIT(MiB)': 64, 'MEM %': 15, 'BLOCK I/O(B)': '0/0', 'NET I/O(B)': `${bytes}/0`, PIDS: 1 });
   let samples: Sample[] = append([], stats(1000), 0);
