@@ -2,10 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
 
 use crate::fake::service::{ID, Service, ServiceRequest};
 
@@ -31,22 +34,33 @@ impl Desktop {
         std::fs::read_to_string(self.directory.path().join(name)).unwrap_or_default()
     }
 
-    /// Runs `zun` on this desktop. Returns its exit code, stdout and stderr.
-    async fn zun(&self, service: &Service, words: &[&str]) -> (Option<i32>, String, String) {
-        let ended = Command::new(env!("CARGO_BIN_EXE_zun"))
+    /// Starts `zun` on this desktop, with an environment variable.
+    fn start(&self, service: &Service, words: &[&str], variable: (&str, &str)) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_zun"))
             .args(words)
             .env_clear()
             .env("OS_ENDPOINT", format!("http://127.0.0.1:{}/v1", service.port))
-            .env("DISPLAY", ":7")
+            .env("HOME", self.directory.path())
+            .env(variable.0, variable.1)
             .env("PATH", self.directory.path())
             .current_dir(self.directory.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
-            .output()
-            .await
-            .expect("the binary runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        (ended.status.code(), text(ended.stdout), text(ended.stderr))
+            .spawn()
+            .expect("the binary runs")
     }
+
+    /// Runs `zun` on this desktop. Returns its exit code, stdout and stderr.
+    async fn zun(&self, service: &Service, words: &[&str]) -> (Option<i32>, String, String) {
+        ended(self.start(service, words, ("DISPLAY", ":7"))).await
+    }
+}
+
+async fn ended(zun: Child) -> (Option<i32>, String, String) {
+    let ended = zun.wait_with_output().await.expect("the binary ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (ended.status.code(), text(ended.stdout), text(ended.stderr))
 }
 
 /// A service that issues a ticket, which is used once the browser has written the file `done`.
@@ -68,7 +82,8 @@ fn answer(ask: &ServiceRequest, done: &Path) -> Value {
         "id": "ticket-1", "container": ID, "container_name": "test", "host": "compute1", "mode": "rw",
         "sessions": sessions, "uses": (sessions == 0).then_some(1),
     });
-    json!({ "grants": [grant], "silent_hosts": [] })
+    // A host of other containers is down.
+    json!({ "grants": [grant], "silent_hosts": ["compute2"] })
 }
 
 #[tokio::test]
@@ -105,4 +120,40 @@ async fn without_a_browser_and_with_print_the_link_is_printed() {
     let (code, shown, errors) = desktop.zun(&service, &["console", "test"]).await;
     assert_eq!((code, shown), (Some(0), format!("{URL}\n")));
     assert!(errors.starts_with("zun: cannot start xdg-open: "), "{errors}");
+}
+
+#[tokio::test]
+async fn a_browser_that_fails_does_not_keep_the_link_and_a_variable_alone_is_no_desktop() {
+    let desktop = Desktop::with_browser("exit 3");
+    let service = service(&desktop).await;
+    let (code, shown, errors) = desktop.zun(&service, &["console", "test"]).await;
+    assert_eq!((code, shown), (Some(0), format!("{URL}\n")));
+    let expected = "zun: xdg-open failed (exit status: 3); open the link yourself\n";
+    assert_eq!(errors, expected);
+
+    let zun = desktop.start(&service, &["console", "test"], ("BROWSER", "lynx"));
+    assert_eq!(ended(zun).await, (Some(0), format!("{URL}\n"), String::new()));
+}
+
+#[tokio::test]
+async fn a_browser_that_opens_nothing_gets_a_printed_link_and_an_interrupt_removes_the_file() {
+    let desktop = Desktop::with_browser("echo \"$1\" >argv");
+    // A browser from Snap cannot read other directories.
+    std::fs::create_dir(desktop.directory.path().join("snap")).expect("a directory");
+    let mut zun = desktop.start(&service(&desktop).await, &["console", "test"], ("DISPLAY", ":7"));
+    let stdout = zun.stdout.as_mut().expect("a pipe");
+    let mut link = vec![0; URL.len()];
+    stdout.read_exact(&mut link).await.expect("the link");
+    assert_eq!(link, URL.as_bytes());
+    let file = desktop.read("argv");
+    let file = Path::new(file.trim());
+    assert_eq!(file.parent(), Some(desktop.directory.path()));
+    assert!(file.exists(), "the browser may still read {}", file.display());
+
+    let pid = zun.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("a process");
+    rustix::process::kill_process(pid, Signal::INT).expect("it runs");
+    let (code, _, errors) = ended(zun).await;
+    assert_eq!(code, Some(130), "{errors}");
+    assert!(errors.contains("waiting for the browser"), "{errors}");
+    assert!(!file.exists(), "{} is removed", file.display());
 }

@@ -1,10 +1,11 @@
 //! Starts the browser of this desktop.
 
 use std::io::{self, Write as _};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 
 use tempfile::NamedTempFile;
+use tokio::process::{Child, Command};
 
 /// The program that opens files in the browser.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +18,8 @@ impl Opener {
             return Some(Self("open"));
         }
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let has_desktop = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].into_iter().any(is_set);
+        // `BROWSER` alone may name a program for this terminal, or one on another machine.
+        let has_desktop = ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(is_set);
         has_desktop.then_some(Self("xdg-open"))
     }
 
@@ -25,14 +27,25 @@ impl Opener {
         self.0
     }
 
-    /// Opens a file. Returns once the program has handed it over, or has failed to.
-    pub(super) fn open(self, file: &Path) -> io::Result<()> {
+    /// Starts to open a file. The program outlives this process if it stays in the foreground.
+    pub(super) fn open(self, file: &Path) -> io::Result<Browser> {
         let mut command = Command::new(self.0);
         let command = command.arg(file).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.stderr(Stdio::null()).spawn()?;
-        // Some browsers stay in the foreground, so nobody waits for the end. zun ends soon.
-        drop(child);
-        Ok(())
+        command.stderr(Stdio::null()).spawn().map(Browser)
+    }
+}
+
+/// The program that was started.
+#[derive(Debug)]
+pub(super) struct Browser(Child);
+
+impl Browser {
+    /// Returns the program's status if it fails. Waits forever if it succeeds.
+    pub(super) async fn failed(&mut self) -> ExitStatus {
+        match self.0.wait().await {
+            Ok(status) if !status.success() => status,
+            Ok(_) | Err(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -42,9 +55,11 @@ pub(super) struct Redirect(NamedTempFile);
 
 impl Redirect {
     pub(super) fn write(link: &str) -> io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
         // The file has mode 0600.
-        let mut file =
-            tempfile::Builder::new().prefix("zun-console-").suffix(".html").tempfile()?;
+        let builder = builder.prefix("zun-console-").suffix(".html");
+        let at_home = home_with_snaps().and_then(|home| builder.tempfile_in(home).ok());
+        let mut file = at_home.map_or_else(|| builder.tempfile(), Ok)?;
         file.write_all(page(link).as_bytes())?;
         file.flush()?;
         Ok(Self(file))
@@ -53,6 +68,13 @@ impl Redirect {
     pub(super) fn path(&self) -> &Path {
         self.0.path()
     }
+}
+
+/// The home directory of a user of Snap packages. Browsers from Snap, such as Ubuntu's Firefox, have a `/tmp` of their own,
+/// and can read only files that are not hidden.
+fn home_with_snaps() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from)?;
+    home.join("snap").is_dir().then_some(home)
 }
 
 fn page(link: &str) -> String {

@@ -1,24 +1,28 @@
 //! `zun console`: a container's console in the browser.
 
 mod browser;
+mod watch;
 
 use std::time::Duration;
 
 use clap::Args;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use zun_common::api::v1::console::ConsoleTicket;
 
 use self::browser::{Opener, Redirect};
+use self::watch::{Link, Watch};
 use super::{Context, Failure};
 use crate::api::TicketRequest;
 use crate::exit::Exit;
 use crate::out;
+use crate::tty::signals::Signals;
 
 /// How long the link opens the console.
 const LIFE: Duration = Duration::from_mins(1);
-/// How long zun waits for the browser.
-const PATIENCE: Duration = Duration::from_mins(1);
-const PAUSE: Duration = Duration::from_millis(250);
+/// How long zun waits for the browser: less than `LIFE`, because a ticket that has expired looks like a used one.
+const PATIENCE: Duration = Duration::from_secs(55);
+/// How long zun waits before it also prints the link.
+const HINT: Duration = Duration::from_secs(5);
 
 /// Open a container's console in the browser
 #[derive(Debug, Args)]
@@ -29,7 +33,8 @@ Examples:
 
 The link works once, within a minute. It needs no account, so keep it secret;
 `zun share` prints links for others. Without a desktop, such as over SSH, zun
-prints the link.")]
+prints the link. It also does so if the browser fails, or does not open the
+console within 5 seconds.")]
 pub(super) struct Console {
     /// Name or UUID of the container
     container: String,
@@ -54,42 +59,79 @@ impl Console {
         };
         let ticket = context.api.console_ticket(&self.container, &ask).await?;
         let opener = if self.print { None } else { Opener::of_this_desktop() };
-        let Some(opener) = opener else {
-            context.printer.value(&ticket, || ticket.url.clone())?;
-            return Ok(Exit::OK);
-        };
-        // Every user of the machine can read command lines, so the browser gets the name of a file with the link.
-        let redirect = Redirect::write(&ticket.url).map_err(|cause| {
-            Failure::new(format!("cannot write a file for the browser: {cause}; use --print"))
-        })?;
-        if let Err(cause) = opener.open(redirect.path()) {
-            out::notice(&format!("cannot start {}: {cause}", opener.program()));
-            context.printer.value(&ticket, || ticket.url.clone())?;
-            return Ok(Exit::OK);
-        }
-        if is_used(context, &ticket).await {
-            Ok(Exit::OK)
-        } else {
-            let seconds = PATIENCE.as_secs();
-            Err(Failure::new(format!(
-                "the browser did not open the console within {seconds} s; use `zun console --print {}`, and open the link yourself",
-                self.container
-            )))
+        match opener {
+            Some(opener) => {
+                Opening { context, ticket, container: self.container }.run(opener).await
+            }
+            None => print(context, &ticket).map(|()| Exit::OK),
         }
     }
 }
 
-/// Waits until the ticket has opened a session. The file with the link is needed until then.
-async fn is_used(context: &Context, ticket: &ConsoleTicket) -> bool {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        sleep(PAUSE).await;
-        let Ok(list) = context.api.grants().await else { continue };
-        let own = list.grants.iter().find(|grant| grant.id == ticket.id);
-        let is_waiting = own.is_some_and(|grant| grant.sessions == 0 && grant.uses.is_some());
-        if !is_waiting && list.silent_hosts.is_empty() {
-            return true;
+fn print(context: &Context, ticket: &ConsoleTicket) -> Result<(), Failure> {
+    Ok(context.printer.value(ticket, || ticket.url.clone())?)
+}
+
+/// A link that the browser opens.
+struct Opening<'a> {
+    context: &'a Context,
+    ticket: ConsoleTicket,
+    container: String,
+}
+
+impl Opening<'_> {
+    /// Starts the browser, and waits until the link is used. The file with the link is needed until then.
+    async fn run(&self, opener: Opener) -> Result<Exit, Failure> {
+        // Caught, so that no signal leaves the file behind.
+        let mut signals = Signals::catch()?;
+        // Every user of the machine can read command lines, so the browser gets the name of a file with the link.
+        let redirect = Redirect::write(&self.ticket.url).map_err(|cause| {
+            Failure::new(format!("cannot write a file for the browser: {cause}; use --print"))
+        })?;
+        let program = opener.program();
+        let mut browser = match opener.open(redirect.path()) {
+            Ok(browser) => browser,
+            Err(cause) => return self.print_instead(&format!("cannot start {program}: {cause}")),
+        };
+        let mut watch = Watch::new(&self.ticket.id);
+        tokio::select! {
+            () = watch.until_used(async || self.context.api.grants().await.ok()) => return Ok(Exit::OK),
+            status = browser.failed() => {
+                let why = format!("{program} failed ({status}); open the link yourself");
+                return self.print_instead(&why);
+            }
+            number = signals.ended() => return Err(Failure::silent(Exit(number.exit_code()))),
+            hinted = self.hint() => hinted?,
+        }
+        self.not_seen(watch.link())
+    }
+
+    fn print_instead(&self, why: &str) -> Result<Exit, Failure> {
+        out::notice(why);
+        print(self.context, &self.ticket).map(|()| Exit::OK)
+    }
+
+    /// Prints the link if the browser is slow. Returns when zun waits no longer.
+    async fn hint(&self) -> Result<(), Failure> {
+        sleep(HINT).await;
+        out::notice("waiting for the browser; if it shows no console, open the link yourself");
+        print(self.context, &self.ticket)?;
+        sleep(PATIENCE.saturating_sub(HINT)).await;
+        Ok(())
+    }
+
+    fn not_seen(&self, link: Link) -> Result<Exit, Failure> {
+        let again = format!("`zun console --print {}` prints another link", self.container);
+        match link {
+            Link::Used => Ok(Exit::OK),
+            Link::Unused => {
+                let seconds = PATIENCE.as_secs();
+                Err(Failure::new(format!("nobody opened the console within {seconds} s; {again}")))
+            }
+            Link::Unknown => {
+                out::notice(&format!("zun cannot tell whether the console is open; {again}"));
+                Ok(Exit::OK)
+            }
         }
     }
-    false
 }
