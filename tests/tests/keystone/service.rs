@@ -168,6 +168,11 @@ async fn a_password_of_keystone_signs_in_to_the_dashboard_and_nothing_of_it_is_r
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{field}");
         assert!(!answer.body.to_string().contains(wrong), "{answer:?}");
     }
+    // The service user: wrong passwords would lock it out.
+    for user in ["zun", " ZUN "] {
+        let own = json!({"user": user, "password": "zun", "project": "service"});
+        assert_eq!(sign_in(&own).await.status, StatusCode::UNAUTHORIZED, "{user}");
+    }
     body["password"] = json!("p".repeat(256));
     let answer = sign_in(&body).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);

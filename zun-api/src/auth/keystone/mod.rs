@@ -2,7 +2,10 @@
 
 mod cache;
 mod client;
+mod user_name;
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{AuthError, Identity, Refusal};
@@ -30,7 +33,10 @@ pub(crate) struct Keystone {
     client: Client,
     cache: Cache,
     challenge: String,
+    service_user: String,
     sign_ins: Semaphore,
+    /// The names of the users who sign in at this moment.
+    names: Mutex<BTreeSet<String>>,
 }
 
 impl Keystone {
@@ -46,8 +52,10 @@ impl Keystone {
         let challenge = format!("Keystone uri=\"{public}\"");
         let client = Client::new(url, settings, password.trim_end_matches('\n'))?;
         let cache = Cache::new(Duration::from_secs(settings.cache));
+        let service_user = settings.user.clone();
         let sign_ins = Semaphore::new(SIGN_INS);
-        Ok(Self { client, cache, challenge, sign_ins })
+        let names = Mutex::default();
+        Ok(Self { client, cache, challenge, service_user, sign_ins, names })
     }
 
     /// The value of the header `WWW-Authenticate` for a request without a valid token.
@@ -55,15 +63,41 @@ impl Keystone {
         &self.challenge
     }
 
-    /// Exchanges a password for a token.
+    /// Exchanges a password for a token. Keystone is asked about each user once at a time, and never about the service
+    /// user: Keystone may lock out users after wrong passwords, and then zun-api could validate no token.
     pub(super) async fn sign_in(&self, credentials: &Credentials) -> Result<SignedIn, Refusal> {
+        if user_name::may_match(&credentials.user, &self.service_user) {
+            return Err(Refusal::WrongCredentials);
+        }
         let _permit = self.sign_ins.try_acquire().map_err(|_full| Refusal::TooManySignIns)?;
+        let _turn = Turn::of(&self.names, &credentials.user).ok_or(Refusal::TooManySignIns)?;
         self.client.sign_in(credentials).await?.ok_or(Refusal::WrongCredentials)
     }
 
     /// Returns the owner of the token, or `None` if the token is not valid.
     pub(super) async fn identify(&self, token: &str) -> Result<Option<Owner>, KeystoneError> {
         self.cache.get(token, || self.client.validate(token)).await
+    }
+}
+
+/// A user's turn to sign in. It ends when this is dropped.
+struct Turn<'a> {
+    names: &'a Mutex<BTreeSet<String>>,
+    name: String,
+}
+
+impl<'a> Turn<'a> {
+    /// Returns `None` while a user of this name signs in.
+    fn of(names: &'a Mutex<BTreeSet<String>>, user: &str) -> Option<Self> {
+        let name = user_name::folded(user);
+        let is_first = names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        is_first.then_some(Self { names, name })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 
@@ -86,6 +120,18 @@ fn require_secure(url: &url::Url, insecure: bool) -> Result<(), AuthError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_signs_in_once_at_a_time() {
+        let names = Mutex::default();
+        let first = Turn::of(&names, "ann");
+        assert!(first.is_some());
+        assert!(Turn::of(&names, " Ann ").is_none());
+        assert!(Turn::of(&names, "bob").is_some());
+        drop(first);
+        assert!(Turn::of(&names, "ann").is_some());
+        assert!(names.lock().unwrap().is_empty());
+    }
 
     #[test]
     fn plain_http_to_another_machine_requires_the_setting_insecure() {
