@@ -18,6 +18,7 @@ use zun_common::units::{Mebibytes, Resources};
 
 use crate::app::containers::{Deletion, Exec, Ident, ListQuery, NewContainer, Rebuild, Update};
 use crate::app::{App, AppError, Caller, IdempotencyKey};
+use crate::auth::Site;
 use crate::db::container::{Filter, Page, Record, SortKey};
 use crate::db::{Conn, Db, snapshot};
 use crate::http::status_and_code;
@@ -230,7 +231,7 @@ impl Process {
     }
 
     async fn caller(&self, key: Option<&str>) -> Result<Caller, AppError> {
-        let identifying = self.app.authenticator.identify(None).await;
+        let identifying = self.app.authenticator.identify(None, Site::default()).await;
         let identity = identifying.map_err(|_refusal| AppError::Unauthenticated)?;
         let values: Vec<&[u8]> = key.map(str::as_bytes).into_iter().collect();
         let key = IdempotencyKey::read(&values)?;

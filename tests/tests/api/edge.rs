@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use zun_api::settings::Strategy;
 
 use crate::support::{ADMIN, ANN, Api, send};
 
@@ -272,8 +273,18 @@ async fn the_dashboard_is_served_unless_it_is_switched_off() {
     assert_eq!(api.get("", "/ui/nothing").await.status, 404);
     assert_eq!(api.post("", "/ui", Value::Null).await.status, 405);
     let sign_in = json!({"user": "ann", "password": "secret", "project": "web"});
-    api.post("", "/ui/sign_in", sign_in).await.expect(404);
+    api.post("", "/ui/sign_in", sign_in.clone()).await.expect(404);
 
-    let off = Api::start_with(|settings| settings.http.ui = false).await;
-    assert_eq!(off.get("", "/ui").await.refusal(), "404 container.not-found Not Found");
+    let password = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(&password, "secret").expect("a password");
+    let off = Api::start_with(|settings| {
+        settings.http.ui = false;
+        settings.auth.strategy = Strategy::Keystone;
+        settings.auth.keystone.url = Some("http://127.0.0.1:9/v3".parse().expect("a URL"));
+        settings.auth.keystone.password_file = Some(password.path().to_owned());
+    })
+    .await;
+    let refusal = "404 container.not-found Not Found";
+    assert_eq!(off.get("", "/ui").await.refusal(), refusal);
+    assert_eq!(off.post("", "/ui/sign_in", sign_in).await.refusal(), refusal);
 }

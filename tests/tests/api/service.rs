@@ -10,7 +10,7 @@ use zun_common::chain;
 use zun_common::shutdown::Tasks;
 use zun_common::status::Status;
 
-use crate::support::{ANN, Api};
+use crate::support::{ANN, Api, send};
 
 #[tokio::test]
 async fn an_open_wait_is_answered_when_the_service_stops() {
@@ -19,7 +19,7 @@ async fn an_open_wait_is_answered_when_the_service_stops() {
     let id = api.create(ANN, json!({"image": "cirros"})).await;
     let path = format!("/v1/containers/{id}?wait_for=Running&timeout=60");
     let request = api.request(reqwest::Method::GET, ANN, &path);
-    let waiting = crate::support::send(request);
+    let waiting = send(request);
     let (answer, ()) = tokio::join!(waiting, async {
         api.until_metric("zun_api_requests_waiting", 1.0).await;
         api.begin_to_stop();
@@ -72,9 +72,16 @@ async fn invalid_settings_are_named() {
 }
 
 #[tokio::test]
-async fn without_authentication_every_local_client_is_an_administrator() {
+async fn without_authentication_every_local_client_is_an_administrator_and_no_page_of_another_site()
+{
     let api = Api::start_with(|settings| settings.auth.strategy = Strategy::None).await;
     api.get("whatever", "/v1/hosts").await.expect(200);
+    for (header, value) in [("host", "evil.example"), ("origin", "https://evil.example")] {
+        let request = api.request(reqwest::Method::GET, "", "/v1/hosts").header(header, value);
+        let refusal = send(request).await.refusal();
+        assert!(refusal.starts_with("403 container.foreign-site The header "), "{refusal}");
+        assert!(refusal.contains(value) && refusal.contains("http.public_endpoint"), "{refusal}");
+    }
 }
 
 #[tokio::test]

@@ -84,6 +84,15 @@ pub(crate) enum AppError {
         "Keystone does not accept this user, password or project. Check them, and their domains."
     )]
     WrongCredentials,
+    #[error(
+        "The header {header} is '{value}', which is another site. With auth.strategy `none`, zun-api serves only its own pages at loopback addresses. Use 127.0.0.1 or localhost; behind a proxy, set http.public_endpoint."
+    )]
+    ForeignSite {
+        /// The header.
+        header: &'static str,
+        /// Its value.
+        value: String,
+    },
     #[error("The token is not for a project. Request a token for a project and try again.")]
     NoProject,
     #[error("The identity service does not answer; try again in a second.")]
@@ -282,6 +291,7 @@ impl From<Refusal> for AppError {
             Refusal::WrongCredentials => Self::WrongCredentials,
             Refusal::TooManySignIns => Self::TooManyRequests,
             Refusal::NoPasswords => Self::RouteNotFound,
+            Refusal::ForeignSite { header, value } => Self::ForeignSite { header, value },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod keystone;
 mod policy;
+mod site;
 mod token;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use zun_common::id::{ProjectId, UserId};
 pub(crate) use keystone::{Credentials, Keystone, KeystoneError, Owner, SignedIn};
 pub(crate) use policy::Permission;
 pub use policy::Policy;
+pub(crate) use site::Site;
 pub(crate) use token::TokenFile;
 
 use crate::private_file::PrivateFileError;
@@ -123,6 +125,14 @@ pub(crate) enum Refusal {
     /// The strategy has no passwords.
     #[error("the strategy has no passwords")]
     NoPasswords,
+    /// The strategy has no tokens, and the request may be from a page of another site.
+    #[error("the header `{header}` names another site")]
+    ForeignSite {
+        /// The header.
+        header: &'static str,
+        /// Its value.
+        value: String,
+    },
 }
 
 /// The authentication strategy.
@@ -132,7 +142,14 @@ pub(crate) enum Authenticator {
     /// By a token of Keystone.
     Keystone(Box<Keystone>),
     /// Every caller has this identity.
-    Anonymous(Identity),
+    Anonymous(Anonymous),
+}
+
+/// The identity of every caller.
+pub(crate) struct Anonymous {
+    identity: Identity,
+    /// The setting `http.public_endpoint`.
+    public: Option<String>,
 }
 
 impl Authenticator {
@@ -153,9 +170,16 @@ impl Authenticator {
     }
 
     /// Returns the identity of the token's owner.
-    pub(crate) async fn identify(&self, token: Option<&str>) -> Result<Identity, Refusal> {
+    pub(crate) async fn identify(
+        &self,
+        token: Option<&str>,
+        site: Site<'_>,
+    ) -> Result<Identity, Refusal> {
         match self {
-            Self::Anonymous(identity) => Ok(identity.clone()),
+            Self::Anonymous(Anonymous { identity, public }) => {
+                site.require_own(public.as_deref())?;
+                Ok(identity.clone())
+            }
             Self::Token(file) => {
                 token.and_then(|token| file.identify(token)).ok_or(Refusal::NoValidToken)
             }
@@ -186,15 +210,16 @@ impl Authenticator {
     }
 }
 
-fn anonymous_admin(settings: &HttpSettings) -> Result<Identity, AuthError> {
+fn anonymous_admin(settings: &HttpSettings) -> Result<Anonymous, AuthError> {
     if !settings.listen.ip().is_loopback() {
         return Err(AuthError::NotLoopback(settings.listen));
     }
-    Ok(Identity {
+    let identity = Identity {
         user: "admin".parse().expect("a valid user"),
         project: "admin".parse().expect("a valid project"),
         roles: vec!["admin".to_owned()],
-    })
+    };
+    Ok(Anonymous { identity, public: settings.public_endpoint.clone() })
 }
 
 #[cfg(test)]

@@ -87,6 +87,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         AppError::Forbidden(_) | AppError::NoProject => {
             new(Http::FORBIDDEN, "container.policy-not-authorized")
         }
+        AppError::ForeignSite { .. } => new(Http::FORBIDDEN, "container.foreign-site"),
         AppError::NotServed(refusal) => not_served(refusal),
         AppError::RouteNotFound
         | AppError::ContainerNotFound(_)

@@ -6,8 +6,9 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
 };
+use actix_web::http::uri::Authority;
 use actix_web::web::{BytesMut, Data, Query};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use chrono::Utc;
@@ -26,6 +27,7 @@ use super::routes;
 use super::view::ViewContext;
 use crate::app::containers::Ident;
 use crate::app::{App, AppError, Caller, IdempotencyKey};
+use crate::auth::Site;
 
 /// Builds the input of a handler from the query and the body.
 pub(super) trait FromFields: Sized + 'static {
@@ -161,7 +163,7 @@ impl FromRequest for Caller {
 async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
     let token = token(request.headers());
     let app = app(request)?;
-    let identity = app.authenticator.identify(token).await?;
+    let identity = app.authenticator.identify(token, site(request)).await?;
     let context = {
         let mut extensions = request.extensions_mut();
         let info = extensions.get::<RequestInfo>();
@@ -211,6 +213,18 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, AppE
     let values = request.headers().get_all(IdempotencyKey::HEADER);
     let values: Vec<&[u8]> = values.map(HeaderValue::as_bytes).collect();
     Ok(IdempotencyKey::read(&values)?)
+}
+
+fn site(request: &HttpRequest) -> Site<'_> {
+    let text = |name: HeaderName| request.headers().get(name).map(text_of);
+    // Requests of HTTP/2 have the authority instead of `Host`.
+    let authority = || request.uri().authority().map(Authority::as_str);
+    Site { host: text(HOST).or_else(authority), origin: text(ORIGIN) }
+}
+
+/// The value of a header. What is not text is not the name of a site.
+fn text_of(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or("?")
 }
 
 /// Reads the token from OpenStack's header or from `Authorization`.
