@@ -20,7 +20,7 @@ use crate::gate_control::GateControl;
 use crate::health::AgentHealth;
 use crate::ledger_position::PositionFile;
 use crate::metrics::Metrics;
-use crate::report::{Conclusion, Observation, Reports};
+use crate::report::{Conclusion, Observation, Reports, Ticket};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 use crate::strays::Strays;
 use crate::worker::Pulls;
@@ -85,11 +85,43 @@ impl Host {
     ) -> Result<Option<ContainerInfo>, DriverError> {
         let ticket = self.reports.ticket();
         let observation = observation(self.inspect(container).await)?;
+        Ok(self.report(ticket, container, observation))
+    }
+
+    /// Inspects the container that a rebuild has set aside, and reports it as the container: the new one does not exist
+    /// yet. `None` if there is none, which is not reported.
+    pub(crate) async fn inspect_and_report_aside(
+        &self,
+        container: ContainerId,
+    ) -> Result<Option<ContainerInfo>, DriverError> {
+        let ticket = self.reports.ticket();
+        let observation = observation(self.inspect_aside(container).await)?;
+        match observation {
+            Observation::Found(_) => Ok(self.report(ticket, container, observation)),
+            Observation::Missing => Ok(None),
+        }
+    }
+
+    /// Inspects the container that a rebuild has set aside, with a deadline, without reporting it.
+    pub(crate) async fn inspect_aside(
+        &self,
+        container: ContainerId,
+    ) -> Result<ContainerInfo, DriverError> {
+        let inspecting = self.driver.inspect_aside(container);
+        within(INSPECT_TIMEOUT, "inspect the old container", inspecting).await
+    }
+
+    fn report(
+        &self,
+        ticket: Ticket,
+        container: ContainerId,
+        observation: Observation,
+    ) -> Option<ContainerInfo> {
         let info = observation.info().cloned();
         if self.reports.observe(ticket, container, observation) == Conclusion::NeedsReconcile {
             self.mark_for_reconcile(container);
         }
-        Ok(info)
+        info
     }
 
     /// All metrics in the `OpenMetrics` text format.

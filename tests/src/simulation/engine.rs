@@ -228,6 +228,19 @@ impl Lifecycle for Engine {
         call!(self, container, nothing, |fake| fake.set_aside(container, &engine)).await
     }
 
+    async fn stop_aside(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<Change, DriverError> {
+        call!(self, container, nothing, |fake| fake.stop_aside(container, grace)).await
+    }
+
+    async fn start_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let what = |change: &Change| matches!(change, Change::Done).then_some(What::Started);
+        call!(self, container, what, |fake| fake.start_aside(container)).await
+    }
+
     async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
         call!(self, container, nothing, |fake| fake.restore_aside(container)).await
     }
@@ -242,6 +255,10 @@ impl Lifecycle for Engine {
 impl Inspect for Engine {
     async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
         call!(self, container, nothing, |fake| fake.inspect(container)).await
+    }
+
+    async fn inspect_aside(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
+        call!(self, container, nothing, |fake| fake.inspect_aside(container)).await
     }
 
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {

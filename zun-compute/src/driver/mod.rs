@@ -259,13 +259,21 @@ pub trait Lifecycle: Send + Sync {
     -> Result<(), DriverError>;
     /// Removes a container; with `force` even if it is running.
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError>;
-    /// Renames the container with this engine's id, so that it is no container of Zun's and another one can take its
-    /// place. Fails if another one is set aside.
+    /// Renames the container with this engine's id, even if it is running, so that it is no container of Zun's and
+    /// another one can take its place. Fails if another one is set aside.
     async fn set_aside(
         &self,
         container: ContainerId,
         engine: &EngineId,
     ) -> Result<Change, DriverError>;
+    /// Stops the container that is set aside, as [`stop`](Self::stop) does.
+    async fn stop_aside(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<Change, DriverError>;
+    /// Starts the container that is set aside.
+    async fn start_aside(&self, container: ContainerId) -> Result<Change, DriverError>;
     /// Gives the container that is set aside its name back. Fails if another one has the name.
     async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError>;
     /// Removes the container that is set aside with its anonymous volumes, even if it is running.
@@ -277,6 +285,8 @@ pub trait Lifecycle: Send + Sync {
 pub trait Inspect: Send + Sync {
     /// Inspects one container.
     async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
+    /// Inspects the container that is set aside. Fails with [`DriverError::NoContainer`] if there is none.
+    async fn inspect_aside(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
     /// Lists all containers of Zun with their state. A container whose inspection fails or is late is in doubt, and does
     /// not fail the listing. Fails only if the engine does not list its containers at all.
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError>;

@@ -120,19 +120,11 @@ async fn kill(host: &Host, container: ContainerId, signal: &str) -> Result<(), D
 
 async fn stop(work: &Work<'_>, grace: Option<Duration>) -> Result<(), DriverError> {
     work.begin(TaskState::Stopping);
-    stop_quietly(work, grace).await
-}
-
-/// Stops the container without a task of its own.
-pub(super) async fn stop_quietly(
-    work: &Work<'_>,
-    grace: Option<Duration>,
-) -> Result<(), DriverError> {
     let stopping = work.host.driver.stop(work.container(), grace);
     within(with_grace(work.host, grace), "stop the container", stopping).await.map(done)
 }
 
-fn with_grace(host: &Host, grace: Option<Duration>) -> Duration {
+pub(super) fn with_grace(host: &Host, grace: Option<Duration>) -> Duration {
     host.engine_timeout().saturating_add(grace.unwrap_or(DEFAULT_GRACE))
 }
 

@@ -21,7 +21,7 @@ mod work;
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -206,7 +206,7 @@ impl Workers {
             superseded: &superseded,
             state: &state,
             place,
-            replaces_running: OnceLock::new(),
+            replaces_running: Mutex::default(),
             has_replaced: AtomicBool::new(false),
         };
         let began = Instant::now();

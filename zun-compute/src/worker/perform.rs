@@ -147,12 +147,12 @@ enum Attempt {
 }
 
 async fn attempt(work: &Work<'_>) -> Result<Attempt, DriverError> {
-    if let Change::Rebuild { was_running, .. } = work.operation.change
+    if let Change::Rebuild { .. } = work.operation.change
         && !work.is_half_done()
         && is_past_limit(work)
     {
         let seen = observation(work.host.inspect(work.container()).await)?;
-        if !rebuild::may_have_begun(work, was_running, seen.info()) {
+        if !rebuild::may_have_begun(work, seen.info()) {
             return Ok(Attempt::TooLate);
         }
     }
@@ -243,8 +243,8 @@ const fn is_repeated(change: &Change, error: &DriverError) -> bool {
     }
 }
 
-/// The failure that the container's state shows, unless a rebuild has changed nothing; `None` if the container is simply gone, because that is reported
-/// anyway.
+/// The failure that the container's state shows, unless a rebuild has changed nothing; `None` if the container is simply
+/// gone, because that is reported anyway.
 fn failure(change: &Change, error: &DriverError) -> Option<Failure> {
     let creates = matches!(change, Change::Create { .. });
     let starts = creates

@@ -2,13 +2,15 @@
 //! an agent that receives the operation again knows how far it has come.
 //!
 //! ```text
-//!  pull ──> stop, if it runs ──> set the old one aside ──> create the new one ──> remove the old one ──> start, if the
-//!    │            │                        │                       │                                     old one ran
-//!    └────────────┴────────────────────────┴───────────────────────┴── refused: the old one gets its name back, and
-//!                                                                      starts again if it ran
+//!  pull ──> set the old one aside ──> stop it, if it runs ──> create the new one ──> start it, if ──> remove the old
+//!    │                │                       │                       │              the old one ran      one
+//!    └────────────────┴───────────────────────┴───────────────────────┴── refused: the old one starts again if it ran,
+//!                                                                         and gets its name back
 //! ```
 //! The old one keeps its anonymous volumes until it is removed. It is set aside by another name in the engine, by which
-//! it is no container of Zun's: nobody else finds it, and it causes no reports.
+//! it is no container of Zun's: nobody else finds it, and it causes no reports. It is stopped and started again only
+//! under that name. So if it has its own name, its state is its own doing: an agent that finds a job that has ended
+//! does not run it again.
 
 use std::sync::atomic::Ordering;
 
@@ -19,7 +21,7 @@ use zun_common::status::TaskState;
 use super::work::Work;
 use super::{create, existing};
 use crate::driver::{ContainerInfo, DriverError};
-use crate::host::within;
+use crate::host::{observation, within};
 
 /// How often the new container may turn out to be another one. The engine may carry out a call late that an earlier agent
 /// made.
@@ -40,14 +42,9 @@ pub(super) async fn rebuild(
     }
 }
 
-/// Whether the container shows that an earlier agent has begun, or may have begun, to replace it. One that was running
-/// and is not any more may have been stopped for that.
-pub(super) fn may_have_begun(
-    work: &Work<'_>,
-    was_running: bool,
-    seen: Option<&ContainerInfo>,
-) -> bool {
-    seen.is_none_or(|seen| is_new(work, seen) || (was_running && !existing::is_running(seen)))
+/// Whether the container shows that an earlier agent has begun to replace it.
+pub(super) fn may_have_begun(work: &Work<'_>, seen: Option<&ContainerInfo>) -> bool {
+    seen.is_none_or(|seen| is_new(work, seen))
 }
 
 async fn replace(
@@ -55,36 +52,52 @@ async fn replace(
     (spec, was_running): (&ContainerSpec, bool),
     seen: Option<&ContainerInfo>,
 ) -> Result<(), DriverError> {
-    let host = work.host;
+    let (host, container) = (work.host, work.container());
     work.begin(TaskState::Rebuilding);
     let spec = ContainerSpec { rebuild: Some(work.operation.id), ..spec.clone() };
     let mut current = seen.cloned();
     for _ in 0..MAX_ATTEMPTS {
         if let Some(new) = current.as_ref().filter(|seen| is_new(work, seen)) {
             work.has_replaced.store(true, Ordering::Relaxed);
-            remove_old(work).await?;
-            let start = work.replaces_running.get().copied().unwrap_or(was_running);
-            return create::complete(work, (&spec, start), Some(new)).await;
+            let start = work.replaces_running().unwrap_or(was_running);
+            let completed = create::complete(work, (&spec, start), Some(new)).await;
+            return finish(work, completed).await;
         }
         if !work.is_half_done() {
             provide_image(work, &spec, current.as_ref()).await?;
             work.begin(TaskState::Rebuilding);
+            // It may have ended during the pull.
+            current = host.inspect_and_report(container).await?;
         }
-        // What the row says may be out of date. If an earlier agent has stopped the container, only the row knows.
-        let is_running = current.as_ref().map(existing::is_running);
-        work.replaces_running.get_or_init(|| match is_running {
-            Some(is_running) if !work.operation.again => is_running,
-            Some(is_running) => was_running || is_running,
-            None => was_running,
-        });
-        if let Some(old) = &current {
-            set_aside(work, &spec, old).await?;
+        if current.as_ref().is_none_or(|seen| !is_new(work, seen)) {
+            set_aside(work, was_running, current.as_ref()).await?;
+            stop_aside(work, &spec).await?;
+            create::create_in_engine(work, &spec).await?;
+            current = host.inspect_and_report(container).await?;
         }
-        create::create_in_engine(work, &spec).await?;
-        current = host.inspect_and_report(work.container()).await?;
     }
     let words = "the engine has created another container of this name".to_owned();
     Err(DriverError::Conflict { words })
+}
+
+/// Removes the old container after the new one is complete, or cannot be completed. The new one does not depend on that:
+/// what is left is removed later.
+async fn finish(work: &Work<'_>, completed: Result<(), DriverError>) -> Result<(), DriverError> {
+    if completed.as_ref().is_err_and(is_transient) {
+        return completed;
+    }
+    match remove_old(work).await {
+        Err(error @ DriverError::Down { .. }) if completed.is_ok() => Err(error),
+        Err(error) => {
+            let container = work.container();
+            tracing::warn!(
+                container.id = %container, error = %chain(&error),
+                "cannot remove the old container that the rebuild of {container} has replaced"
+            );
+            completed
+        }
+        Ok(()) => completed,
+    }
 }
 
 /// Checks and pulls what the new container needs, while the old one goes on.
@@ -104,29 +117,51 @@ async fn provide_image(
     }
 }
 
-/// Stops the old container and sets it aside. It is named by the engine's id: a late call must not hit the new one.
+/// Sets the old container aside, unless that is done. It is named by the engine's id: a late call must not hit the new
+/// one.
 async fn set_aside(
     work: &Work<'_>,
-    spec: &ContainerSpec,
-    old: &ContainerInfo,
+    was_running: bool,
+    old: Option<&ContainerInfo>,
 ) -> Result<(), DriverError> {
     let (host, container) = (work.host, work.container());
-    if existing::is_running(old) {
-        let grace = existing::seconds(spec.options.stop_timeout);
-        match existing::stop_quietly(work, grace).await {
-            Ok(()) | Err(DriverError::NoContainer(_)) => {}
-            Err(error) => return Err(error),
-        }
-        // Reports how its last run ended.
-        host.inspect_and_report(container).await?;
+    let aside = observation(host.inspect_aside(container).await)?;
+    let Some(old) = old else {
+        // If an earlier agent has stopped it, only the row knows that it ran.
+        let is_running = aside.info().is_some_and(existing::is_running);
+        let ran = work.replaces_running().unwrap_or(was_running || is_running);
+        work.begin_to_replace(ran);
+        return Ok(());
+    };
+    work.begin_to_replace(existing::is_running(old));
+    match aside.info() {
+        // A call that an earlier agent made was late.
+        Some(aside) if aside.engine == old.engine => return Ok(()),
+        // An earlier rebuild has left it.
+        Some(_) => remove_old(work).await?,
+        None => {}
     }
-    // An earlier rebuild may have left one.
-    remove_old(work).await?;
     let setting_aside = host.driver.set_aside(container, &old.engine);
     match within(host.engine_timeout(), "rename the old container", setting_aside).await {
         Ok(_) | Err(DriverError::NoContainer(_)) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Stops the container that is set aside, if there is one and it runs, and reports how its last run ended.
+async fn stop_aside(work: &Work<'_>, spec: &ContainerSpec) -> Result<(), DriverError> {
+    let (host, container) = (work.host, work.container());
+    let seen = host.inspect_and_report_aside(container).await?;
+    if !seen.as_ref().is_some_and(existing::is_running) {
+        return Ok(());
+    }
+    let grace = existing::seconds(spec.options.stop_timeout);
+    let stopping = host.driver.stop_aside(container, grace);
+    match within(existing::with_grace(host, grace), "stop the container", stopping).await {
+        Ok(_) | Err(DriverError::NoContainer(_)) => {}
+        Err(error) => return Err(error),
+    }
+    host.inspect_and_report_aside(container).await.map(drop)
 }
 
 /// Removes the container that is set aside.
@@ -136,7 +171,7 @@ pub(super) async fn remove_old(work: &Work<'_>) -> Result<(), DriverError> {
     within(host.engine_timeout(), "remove the old container", removing).await.map(drop)
 }
 
-/// Gives the old container its name back, and starts it again if it ran. Returns the error of the rebuild: the refusal,
+/// Starts the old container again if it ran, and gives it its name back. Returns the error of the rebuild: the refusal,
 /// or a transient one, after which the rebuild is attempted again.
 async fn take_back(work: &Work<'_>, was_running: bool, refusal: DriverError) -> DriverError {
     match restore(work, was_running).await {
@@ -156,19 +191,24 @@ async fn restore(work: &Work<'_>, was_running: bool) -> Result<(), DriverError> 
     if !work.is_half_done() && !work.operation.again {
         return Ok(());
     }
-    let mut seen = host.inspect_and_report(container).await?;
-    if seen.is_none() {
-        let restoring = host.driver.restore_aside(container);
-        within(limit, "rename the old container", restoring).await?;
-        seen = host.inspect_and_report(container).await?;
+    if host.inspect_and_report(container).await?.is_some() {
+        return Ok(());
     }
-    let ran = work.replaces_running.get().copied().unwrap_or(was_running);
-    match seen {
-        Some(old) if ran && !is_new(work, &old) && !existing::is_running(&old) => {
-            within(limit, "start the old container", host.driver.start(container)).await.map(drop)
+    let ran = work.replaces_running().unwrap_or(was_running);
+    let started = match observation(host.inspect_aside(container).await)?.info() {
+        Some(old) if ran && !existing::is_running(old) => {
+            let starting = host.driver.start_aside(container);
+            within(limit, "start the old container", starting).await.map(drop)
         }
         Some(_) | None => Ok(()),
+    };
+    if started.as_ref().is_err_and(is_transient) {
+        return started;
     }
+    let restoring = host.driver.restore_aside(container);
+    within(limit, "rename the old container", restoring).await?;
+    host.inspect_and_report(container).await?;
+    started
 }
 
 fn is_new(work: &Work<'_>, seen: &ContainerInfo) -> bool {

@@ -1,7 +1,7 @@
 //! An operation at work, and what its steps need.
 
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ pub(super) struct Work<'a> {
     pub(super) state: &'a watch::Sender<State>,
     pub(super) place: Place,
     /// A rebuild has begun to replace the container, so it must be finished, and whether the container ran.
-    pub(super) replaces_running: OnceLock<bool>,
+    pub(super) replaces_running: Mutex<Option<bool>>,
     /// The new container of a rebuild exists.
     pub(super) has_replaced: AtomicBool,
 }
@@ -44,7 +44,18 @@ impl Work<'_> {
 
     /// Whether it has changed the engine in part.
     pub(super) fn is_half_done(&self) -> bool {
-        self.replaces_running.get().is_some()
+        self.replaces_running().is_some()
+    }
+
+    /// Whether the container ran that a rebuild has begun to replace; `None` if this agent has begun none.
+    pub(super) fn replaces_running(&self) -> Option<bool> {
+        *self.replaces_running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A rebuild begins to replace the container.
+    pub(super) fn begin_to_replace(&self, is_running: bool) {
+        let mut replaces = self.replaces_running.lock().unwrap_or_else(PoisonError::into_inner);
+        *replaces = Some(is_running);
     }
 
     /// Waits until the agent is registered. Returns whether it still has the epoch in which it received the operation.

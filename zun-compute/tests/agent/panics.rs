@@ -63,6 +63,12 @@ impl Lifecycle for Defective {
     async fn set_aside(&self, id: ContainerId, engine: &EngineId) -> Outcome<Change> {
         self.0.set_aside(id, engine).await
     }
+    async fn stop_aside(&self, id: ContainerId, grace: Option<Duration>) -> Outcome<Change> {
+        self.0.stop_aside(id, grace).await
+    }
+    async fn start_aside(&self, id: ContainerId) -> Outcome<Change> {
+        self.0.start_aside(id).await
+    }
     async fn restore_aside(&self, id: ContainerId) -> Outcome<Change> {
         self.0.restore_aside(id).await
     }
@@ -75,6 +81,9 @@ impl Lifecycle for Defective {
 impl Inspect for Defective {
     async fn inspect(&self, id: ContainerId) -> Outcome<ContainerInfo> {
         self.0.inspect(id).await
+    }
+    async fn inspect_aside(&self, id: ContainerId) -> Outcome<ContainerInfo> {
+        self.0.inspect_aside(id).await
     }
     async fn list(&self) -> Outcome<Vec<ListedContainer>> {
         self.0.list().await

@@ -12,12 +12,13 @@ use zun_compute::driver::{DriverError, Inspect as _, Lifecycle as _};
 use crate::world::{World, create};
 
 /// The calls to the engine, after the pull.
-const STEPS: [Operation; 5] = [
-    Operation::Stop,
+const STEPS: [Operation; 6] = [
+    Operation::InspectAside,
     Operation::SetAside,
+    Operation::StopAside,
     Operation::Create,
-    Operation::RemoveAside,
     Operation::Start,
+    Operation::RemoveAside,
 ];
 
 fn rebuild(world: &World, container: ContainerId, was_running: bool) -> Change {
@@ -71,7 +72,7 @@ async fn a_stopped_container_is_replaced_and_not_started_even_if_its_row_says_ru
     let call = world.controller.accept(container, rebuild(&world, container, true));
     world.call(&call).await.expect("an answer");
     succeeds(&world, &call, Status::Created).await;
-    assert_eq!((world.count(Operation::Start), world.count(Operation::Stop)), (0, 0));
+    assert_eq!((world.count(Operation::Start), world.count(Operation::StopAside)), (0, 0));
 }
 
 #[tokio::test]
@@ -93,7 +94,7 @@ async fn a_container_whose_new_image_cannot_be_pulled_goes_on_as_it_was() {
     let after = world.controller.until(container, Status::Running).await;
     assert_eq!((after.status_reason, after.task_state), (None, None));
     assert_eq!(after.engine, former.engine);
-    assert_eq!((world.count(Operation::Stop), world.count(Operation::SetAside)), (0, 0));
+    assert_eq!((world.count(Operation::StopAside), world.count(Operation::SetAside)), (0, 0));
 }
 
 /// Waits for the failure of a step after the pull, and checks that the container is as before.
@@ -115,8 +116,9 @@ async fn is_as_before(world: &World, call: &PerformOperation, (engine, words): (
 #[tokio::test]
 async fn a_container_whose_replacement_is_refused_runs_again_as_it_was() {
     let refused = [
-        (Operation::Stop, "stop the container"),
+        (Operation::InspectAside, "inspect the old container"),
         (Operation::SetAside, "rename the old container"),
+        (Operation::StopAside, "stop the container"),
         (Operation::Create, "create the container"),
     ];
     for (operation, doing) in refused {
@@ -133,7 +135,7 @@ async fn a_container_whose_replacement_is_refused_runs_again_as_it_was() {
 }
 
 /// The calls by which a refused container gets its place back.
-const STEPS_BACK: [Operation; 2] = [Operation::RestoreAside, Operation::Start];
+const STEPS_BACK: [Operation; 2] = [Operation::StartAside, Operation::RestoreAside];
 const REFUSAL: &str = "cannot create the container: full";
 
 /// Refuses the next creations, and returns the engine's id of the running container.
@@ -173,6 +175,93 @@ async fn a_refused_container_runs_again_even_if_the_agent_dies_meanwhile() {
         let _next = world.agent().await;
         is_as_before(&world, &call, (engine, REFUSAL)).await;
     }
+}
+
+/// A rebuild of a container to an image that must be pulled, which does not work.
+fn rebuild_that_pulls(world: &World, container: ContainerId) -> Change {
+    let Change::Rebuild { mut spec, was_running } = rebuild(world, container, true) else {
+        unreachable!()
+    };
+    "nowhere".clone_into(&mut spec.image);
+    Change::Rebuild { spec, was_running }
+}
+
+/// Checks that a job that has ended with 0 has had one run, and is as it ended.
+async fn is_not_run_again(world: &World, container: ContainerId) {
+    let is_over =
+        |report: &ContainerReport| report.task_state.is_none() && report.status == Status::Stopped;
+    let after = world.controller.until_report(container, is_over).await;
+    assert_eq!((after.exit_code, after.status_reason), (Some(0), None));
+    assert_eq!((world.count(Operation::Start), world.count(Operation::StartAside)), (1, 0));
+    assert_eq!(world.containers().await, 1);
+    assert!(!world.engine.has_aside(container));
+}
+
+#[tokio::test]
+async fn a_job_that_ends_while_no_agent_is_there_is_not_run_again_by_a_rebuild_that_is_refused() {
+    let world = World::new().await;
+    let first = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    assert!(first.stop().await);
+    let change = rebuild_that_pulls(&world, container);
+    let call = dies_at(&world, Operation::ImagePull, (container, change)).await;
+    assert!(world.engine.exit(container, 0));
+    let _next = world.agent().await;
+    let outcome = world.controller.outcome(call.operation.id).await;
+    assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+    is_not_run_again(&world, container).await;
+}
+
+#[tokio::test]
+async fn a_job_that_ends_during_the_pull_is_not_run_again_by_a_rebuild_that_is_refused() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    world.engine.offer_image("nowhere", Vec::new());
+    let stall = world.engine.stall(Operation::ImagePull);
+    let change = rebuild_that_pulls(&world, container);
+    refuse_creations(&world, container);
+    let call = world.controller.accept(container, change);
+    world.until_begun(&call, Operation::ImagePull).await;
+    assert!(world.engine.exit(container, 0));
+    world.until_engine_shows(container, Status::Stopped).await;
+    drop(stall);
+    let outcome = world.controller.outcome(call.operation.id).await;
+    assert_eq!(outcome, Outcome::Failed(Problem::new(Code::Engine, REFUSAL)));
+    is_not_run_again(&world, container).await;
+}
+
+#[tokio::test]
+async fn a_job_that_has_ended_before_its_rebuild_goes_on_is_replaced_and_not_started() {
+    let world = World::new().await;
+    let first = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let change = rebuild(&world, container, true);
+    assert!(first.stop().await);
+    let call = dies_at(&world, Operation::SetAside, (container, change)).await;
+    assert!(world.engine.exit(container, 0));
+    let _next = world.agent().await;
+    succeeds(&world, &call, Status::Created).await;
+    assert_eq!((world.count(Operation::Start), world.count(Operation::StartAside)), (1, 0));
+}
+
+#[tokio::test]
+async fn a_new_container_runs_even_if_the_old_one_cannot_be_removed_and_the_next_rebuild_does_it() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let words = "device or resource busy".to_owned();
+    let refusal = DriverError::Engine { doing: "remove the container", words };
+    world.engine.fail_next(Operation::RemoveAside, refusal);
+    let call = world.controller.accept(container, rebuild(&world, container, true));
+    world.call(&call).await.expect("an answer");
+    assert_eq!(world.controller.outcome(call.operation.id).await, Outcome::Succeeded);
+    let report = world.controller.until(container, Status::Running).await;
+    assert_eq!(report.status_reason, None);
+    assert!(world.engine.has_aside(container), "its removal was refused");
+    let call = world.controller.accept(container, rebuild(&world, container, true));
+    world.call(&call).await.expect("an answer");
+    succeeds(&world, &call, Status::Running).await;
 }
 
 /// Begins a rebuild with an agent that is killed while it makes this call, which has no effect.
@@ -220,15 +309,16 @@ async fn a_new_container_that_cannot_be_started_is_in_error_and_another_rebuild_
 
 #[tokio::test]
 async fn a_rebuild_that_no_agent_has_begun_is_not_carried_out_after_its_time_limit() {
-    for (stopped, expected) in [(false, Outcome::Expired), (true, Outcome::Succeeded)] {
+    for (begun, expected) in [(false, Outcome::Expired), (true, Outcome::Succeeded)] {
         let world = World::new().await;
         let first = world.agent().await;
         let container = world.running(&["/bin/sh"]).await;
         let change = rebuild(&world, container, true);
         assert!(first.stop().await);
-        if stopped {
+        if begun {
             // As an agent does that dies afterwards.
-            world.engine.stop(container, None).await.expect("stopped");
+            let engine = world.engine.inspect(container).await.expect("it").engine;
+            world.engine.set_aside(container, &engine).await.expect("set aside");
         }
         let call = world.controller.accept(container, change);
         let limit = chrono::Utc::now() - chrono::TimeDelta::days(2);
@@ -238,7 +328,7 @@ async fn a_rebuild_that_no_agent_has_begun_is_not_carried_out_after_its_time_lim
         let status = world.controller.until(container, Status::Running).await.status;
         assert_eq!(status, Status::Running);
         let image = world.engine.spec(container).expect("a container").image;
-        assert_eq!(image == "busybox", stopped);
+        assert_eq!(image == "busybox", begun);
     }
 }
 

@@ -16,6 +16,7 @@ use zun_common::status::Status;
 
 use super::deadline::{QUICK, within};
 use super::errors::RequestFailure;
+use super::lifecycle::aside_name;
 use super::{Api, DockerDriver, LABEL_CONTAINER, from_docker};
 use crate::driver::listing::{Limits, inspect_each};
 use crate::driver::{
@@ -35,17 +36,11 @@ const LISTING: Limits =
 #[async_trait]
 impl Inspect for DockerDriver {
     async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
-        let api = self.api().await?;
-        let name = container.engine_name();
-        let inspecting = api.docker.inspect_container(&name, None::<InspectContainerOptions>);
-        let shown = within(QUICK, inspecting)
-            .await
-            .map_err(|failure| failure.about_container("inspect the container", container))?;
-        let mut seen = from_docker::seen(container, shown)?;
-        if let (Some(KILLED), Some(end)) = (seen.exit_code, seen.finished_at) {
-            seen.oom_killed |= self.oom_events.explain(&seen.engine, (seen.started_at, end));
-        }
-        Ok(seen)
+        self.inspect_named((container, &container.engine_name())).await
+    }
+
+    async fn inspect_aside(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
+        self.inspect_named((container, &aside_name(container))).await
     }
 
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {
@@ -95,6 +90,23 @@ impl Inspect for DockerDriver {
 }
 
 impl DockerDriver {
+    /// Inspects a container by its name in Docker.
+    async fn inspect_named(
+        &self,
+        (container, name): (ContainerId, &str),
+    ) -> Result<ContainerInfo, DriverError> {
+        let api = self.api().await?;
+        let inspecting = api.docker.inspect_container(name, None::<InspectContainerOptions>);
+        let shown = within(QUICK, inspecting)
+            .await
+            .map_err(|failure| failure.about_container("inspect the container", container))?;
+        let mut seen = from_docker::seen(container, shown)?;
+        if let (Some(KILLED), Some(end)) = (seen.exit_code, seen.finished_at) {
+            seen.oom_killed |= self.oom_events.explain(&seen.engine, (seen.started_at, end));
+        }
+        Ok(seen)
+    }
+
     /// Lists the containers of Zun: those whose label and name match.
     async fn ours(&self) -> Result<Vec<Listed>, DriverError> {
         let Api { version, .. } = self.api().await?;

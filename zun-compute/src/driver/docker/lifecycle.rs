@@ -71,11 +71,7 @@ impl Lifecycle for DockerDriver {
     }
 
     async fn start(&self, container: ContainerId) -> Result<Change, DriverError> {
-        let api = self.api().await?;
-        let name = container.engine_name();
-        let start = api.docker.start_container(&name, None::<StartContainerOptions>);
-        change(within(SLOW, start).await)
-            .map_err(|failure| failure.about_start("start the container", container))
+        start(&self.api().await?, (container, &container.engine_name())).await
     }
 
     async fn stop(
@@ -83,12 +79,7 @@ impl Lifecycle for DockerDriver {
         container: ContainerId,
         grace: Option<Duration>,
     ) -> Result<Change, DriverError> {
-        let api = self.api().await?;
-        let name = container.engine_name();
-        let options = StopContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
-        let stop = api.docker.stop_container(&name, Some(options));
-        change(within(stop_timeout(grace), stop).await)
-            .map_err(|failure| failure.about_container("stop the container", container))
+        stop(&self.api().await?, (container, &container.engine_name()), grace).await
     }
 
     async fn restart(
@@ -172,6 +163,18 @@ impl Lifecycle for DockerDriver {
             .map_err(|failure| failure.about_container("rename the old container", container))
     }
 
+    async fn stop_aside(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<Change, DriverError> {
+        stop(&self.api().await?, (container, &aside_name(container)), grace).await
+    }
+
+    async fn start_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+        start(&self.api().await?, (container, &aside_name(container))).await
+    }
+
     async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
         let options = RenameContainerOptions { name: container.engine_name() };
         let api = self.api().await?;
@@ -188,8 +191,27 @@ impl Lifecycle for DockerDriver {
 }
 
 /// The name of a container that a rebuild has set aside.
-fn aside_name(container: ContainerId) -> String {
+pub(super) fn aside_name(container: ContainerId) -> String {
     format!("{}.old", container.engine_name())
+}
+
+/// Starts a container by its name in Docker.
+async fn start(api: &Api, (container, name): (ContainerId, &str)) -> Result<Change, DriverError> {
+    let start = api.docker.start_container(name, None::<StartContainerOptions>);
+    change(within(SLOW, start).await)
+        .map_err(|failure| failure.about_start("start the container", container))
+}
+
+/// Stops a container by its name in Docker.
+async fn stop(
+    api: &Api,
+    (container, name): (ContainerId, &str),
+    grace: Option<Duration>,
+) -> Result<Change, DriverError> {
+    let options = StopContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
+    let stop = api.docker.stop_container(name, Some(options));
+    change(within(stop_timeout(grace), stop).await)
+        .map_err(|failure| failure.about_container("stop the container", container))
 }
 
 /// Removes a container, by Docker's id or name.

@@ -29,6 +29,14 @@ impl Inspect for FakeDriver {
         self.shared.faults.perform(Operation::Inspect, Some(container), work).await
     }
 
+    async fn inspect_aside(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
+        let work = async {
+            let mut state = self.shared.state();
+            state.aside_record(container).map(|record| record.seen(container))
+        };
+        self.shared.faults.perform(Operation::InspectAside, Some(container), work).await
+    }
+
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {
         let work = async {
             let containers = {

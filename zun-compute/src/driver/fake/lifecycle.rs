@@ -9,14 +9,18 @@ use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::Status;
 use zun_common::units::Resources;
 
+use super::FakeDriver;
 use super::faults::Operation;
 use super::record::{ContainerRecord, Control, Process};
+use super::shared::{self, State};
 use super::signal::Signal;
-use super::{FakeDriver, shared};
 use crate::driver::docker::to_docker;
 use crate::driver::{Change, DriverError, EngineEvent, EngineEventKind, Lifecycle};
 
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Finds a container under its own name, or set aside.
+type Find = fn(&mut State, ContainerId) -> Result<&mut ContainerRecord, DriverError>;
 
 #[async_trait]
 impl Lifecycle for FakeDriver {
@@ -48,7 +52,7 @@ impl Lifecycle for FakeDriver {
         container: ContainerId,
         grace: Option<Duration>,
     ) -> Result<Change, DriverError> {
-        let work = self.stop_container(container, grace);
+        let work = self.stop_container((container, State::record), grace);
         self.shared.faults.perform(Operation::Stop, Some(container), work).await
     }
 
@@ -58,7 +62,7 @@ impl Lifecycle for FakeDriver {
         grace: Option<Duration>,
     ) -> Result<(), DriverError> {
         let work = async {
-            self.stop_container(container, grace).await?;
+            self.stop_container((container, State::record), grace).await?;
             self.shared.launch(container).map(|_started| ())
         };
         self.shared.faults.perform(Operation::Restart, Some(container), work).await
@@ -67,10 +71,10 @@ impl Lifecycle for FakeDriver {
     async fn kill(&self, container: ContainerId, signal: &str) -> Result<(), DriverError> {
         let work = async {
             let signal = Signal::parse(signal)?;
-            if self.stopped_between_runs(container)? {
+            if self.stopped_between_runs((container, State::record))? {
                 return Ok(());
             }
-            match self.signal(container, signal)? {
+            match self.signal((container, State::record), signal)? {
                 Some(_process) => Ok(()),
                 None => Err(conflict(&format!("Container {container} is not running"))),
             }
@@ -116,6 +120,26 @@ impl Lifecycle for FakeDriver {
         self.shared.faults.perform(Operation::SetAside, Some(container), work).await
     }
 
+    async fn stop_aside(
+        &self,
+        container: ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<Change, DriverError> {
+        let work = self.stop_container((container, State::aside_record), grace);
+        self.shared.faults.perform(Operation::StopAside, Some(container), work).await
+    }
+
+    async fn start_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+        let work = async {
+            let status = self.shared.state().aside_record(container)?.status;
+            if matches!(status, Status::Running | Status::Restarting) {
+                return Ok(Change::Already);
+            }
+            self.shared.launch_aside(container)
+        };
+        self.shared.faults.perform(Operation::StartAside, Some(container), work).await
+    }
+
     async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
         let work = async {
             let restored = self.shared.state().restore_aside(container)?;
@@ -159,11 +183,11 @@ impl FakeDriver {
     /// Sends a running process a signal, which also unpauses it. `None` if no process is running.
     fn signal(
         &self,
-        container: ContainerId,
+        (container, record): (ContainerId, Find),
         signal: Signal,
     ) -> Result<Option<Process>, DriverError> {
         let mut state = self.shared.state();
-        let record = state.record(container)?;
+        let record = record(&mut state, container)?;
         let Some(process) = record.process.clone() else { return Ok(None) };
         record.stopped_by_user |= signal.exit_code().is_some();
         record.status = Status::Running;
@@ -176,9 +200,12 @@ impl FakeDriver {
     }
 
     /// Stops a container that waits for its restart. Returns whether it did wait.
-    fn stopped_between_runs(&self, container: ContainerId) -> Result<bool, DriverError> {
+    fn stopped_between_runs(
+        &self,
+        (container, record): (ContainerId, Find),
+    ) -> Result<bool, DriverError> {
         let mut state = self.shared.state();
-        let record = state.record(container)?;
+        let record = record(&mut state, container)?;
         let restarts = record.status == Status::Restarting;
         if restarts {
             record.status = Status::Stopped;
@@ -188,21 +215,23 @@ impl FakeDriver {
 
     async fn stop_container(
         &self,
-        container: ContainerId,
+        (container, record): (ContainerId, Find),
         grace: Option<Duration>,
     ) -> Result<Change, DriverError> {
-        if self.stopped_between_runs(container)? {
+        if self.stopped_between_runs((container, record))? {
             return Ok(Change::Done);
         }
         let signal = {
             let mut state = self.shared.state();
-            let record = state.record(container)?;
+            let record = record(&mut state, container)?;
             match record.spec.stop_signal.as_deref() {
                 Some(name) => Signal::parse(name)?,
                 None => Signal::TERM,
             }
         };
-        let Some(process) = self.signal(container, signal)? else { return Ok(Change::Already) };
+        let Some(process) = self.signal((container, record), signal)? else {
+            return Ok(Change::Already);
+        };
         let grace = grace.unwrap_or(DEFAULT_GRACE);
         if tokio::time::timeout(grace, process.exit_code()).await.is_err() {
             if process.control.send(Control::Signal(Signal::KILL)).is_err() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use zun_common::environment;
 use zun_common::id::ContainerId;
@@ -11,7 +12,7 @@ use zun_common::status::Status;
 
 use super::process;
 use super::record::{ContainerRecord, Process};
-use super::shared::Shared;
+use super::shared::{Shared, State};
 use super::shell::{NotRunnable, program};
 use crate::driver::{Change, DriverError, EngineEventKind};
 
@@ -22,14 +23,15 @@ impl Shared {
     /// Records the exit of a process, and then restarts or stops its container.
     pub(super) fn ended(self: &Arc<Self>, container: ContainerId, run: u64, code: i64) {
         let mut state = self.state();
-        let Ok(record) = state.record(container) else { return };
+        let Some(record) = state.record_of_run((container, run)) else { return };
         let Some(process) = record.process.take_if(|process| process.run == run) else { return };
         record.exit_code = Some(code);
         record.finished_at = Some(environment::now());
         let again = should_restart(record, code);
         record.status = if again { Status::Restarting } else { Status::Stopped };
+        let engine = record.engine.clone();
         drop(state);
-        self.emit_exit(container, code);
+        self.emit_exit((container, &engine), code);
         process.ended.send_replace(Some(code));
         if again {
             self.restart_soon(container);
@@ -51,10 +53,28 @@ impl Shared {
 
     /// Starts a container's process.
     pub(super) fn launch(self: &Arc<Self>, container: ContainerId) -> Result<Change, DriverError> {
+        let launched = self.launch_in(container, State::record)?;
+        self.emit(container, EngineEventKind::Started);
+        Ok(launched)
+    }
+
+    /// Starts the process of the container that is set aside, which causes no event.
+    pub(super) fn launch_aside(
+        self: &Arc<Self>,
+        container: ContainerId,
+    ) -> Result<Change, DriverError> {
+        self.launch_in(container, State::aside_record)
+    }
+
+    fn launch_in(
+        self: &Arc<Self>,
+        container: ContainerId,
+        record: fn(&mut State, ContainerId) -> Result<&mut ContainerRecord, DriverError>,
+    ) -> Result<Change, DriverError> {
         let mut state = self.state();
         state.runs += 1;
         let run = state.runs;
-        let record = state.record(container)?;
+        let record = record(&mut state, container)?;
         let steps = match program(&record.words(), &record.shell_context()) {
             Ok(steps) => steps,
             Err(NotRunnable { code, words }) => {
@@ -73,8 +93,8 @@ impl Shared {
         record.raw_started = Some(format!("run {run}"));
         record.finished_at = None;
         drop(state);
-        self.emit(container, EngineEventKind::Started);
         let engine = Arc::downgrade(self);
+        let _here = self.runtime.as_ref().map(Handle::enter);
         self.tasks.spawn(async move {
             let code = process.perform(&engine, steps).await;
             // Without an event if the engine was dropped.

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use zun_common::environment::{self, random_uuid};
 use zun_common::grant::ApiVersion;
@@ -37,6 +38,9 @@ pub(super) struct Shared {
     events: Mutex<broadcast::Sender<EngineEvent>>,
     pub(super) faults: Faults,
     pub(super) tasks: Tasks,
+    /// The runtime of the processes, which outlive an agent with a runtime of its own. `None` if the engine was made
+    /// outside of a runtime.
+    pub(super) runtime: Option<Handle>,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,7 @@ impl Default for Shared {
             events: Mutex::new(broadcast::Sender::new(EVENTS_HELD)),
             faults: Faults::default(),
             tasks: Tasks::new(),
+            runtime: Handle::try_current().ok(),
         }
     }
 }
@@ -117,6 +122,25 @@ impl State {
         self.containers.get_mut(&container).ok_or(DriverError::NoContainer(container))
     }
 
+    pub(super) fn aside_record(
+        &mut self,
+        container: ContainerId,
+    ) -> Result<&mut ContainerRecord, DriverError> {
+        self.aside.get_mut(&container).ok_or(DriverError::NoContainer(container))
+    }
+
+    /// The container of this run, which may have been set aside since.
+    pub(super) fn record_of_run(
+        &mut self,
+        (container, run): (ContainerId, u64),
+    ) -> Option<&mut ContainerRecord> {
+        let records = [self.containers.get_mut(&container), self.aside.get_mut(&container)];
+        let has_run = |record: &&mut ContainerRecord| {
+            record.process.as_ref().is_some_and(|process| process.run == run)
+        };
+        records.into_iter().flatten().find(has_run)
+    }
+
     pub(super) fn exec(&mut self, exec: &ExecId) -> Result<&mut ExecRecord, DriverError> {
         self.execs.get_mut(exec).ok_or_else(|| DriverError::NoExec(exec.clone()))
     }
@@ -145,10 +169,10 @@ impl Shared {
         }
     }
 
-    /// Emits the event of an exit.
-    pub(super) fn emit_exit(&self, container: ContainerId, code: i64) {
-        let engine = self.state().containers.get(&container).map(|record| record.engine.clone());
-        if let Some(engine) = engine {
+    /// Emits the event of an exit, unless the container is set aside.
+    pub(super) fn emit_exit(&self, (container, engine): (ContainerId, &EngineId), code: i64) {
+        let named = self.state().containers.get(&container).map(|record| record.engine.clone());
+        if let Some(engine) = named.filter(|named| named == engine) {
             let exit = Some(ProcessExit { code, at: environment::now() });
             let what = EngineEventKind::Changed;
             self.emit_event(EngineEvent { container, engine, what, exit });
