@@ -108,6 +108,12 @@ impl EngineOptions {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether it asks for the ports of the image, or for more ports, which agents have known since
+    /// [`PUBLISH_ALL_PROTOCOL`](crate::rpc::operation::PUBLISH_ALL_PROTOCOL).
+    pub const fn asks_for_ports(&self) -> bool {
+        self.publish_all || !self.expose.is_empty()
+    }
 }
 
 /// A resource limit of each process. -1 is unlimited.

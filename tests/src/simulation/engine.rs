@@ -261,6 +261,10 @@ impl Inspect for Engine {
         call!(self, container, nothing, |fake| fake.inspect_aside(container)).await
     }
 
+    async fn list_aside(&self) -> Result<Vec<ContainerId>, DriverError> {
+        self.call((None, nothing), |fake| Box::pin(async move { fake.list_aside().await })).await
+    }
+
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {
         self.call((None, nothing), |fake| Box::pin(async move { fake.list().await })).await
     }

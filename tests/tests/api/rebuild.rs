@@ -152,11 +152,28 @@ async fn a_rebuild_is_refused_with_the_reason_and_changes_nothing() {
 async fn an_older_agent_is_not_asked_for_a_rebuild() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
-    let id = api.container(&agent, "web", Status::Running).await;
-    agent.speak(4);
-    agent.register().await;
-    agent.heartbeat(|_| {}).await.expect("accepted");
-    let answer = api.post(ANN, &format!("/v1/containers/{id}/rebuild"), Value::Null).await;
-    assert!(answer.refusal().contains("upgrade zun-compute"), "{}", answer.text);
-    answer.expect(501);
+    api.container(&agent, "web", Status::Running).await;
+    for (name, options) in
+        [("all", json!({"publish_all": true})), ("more", json!({"expose": ["80"]}))]
+    {
+        let id = api
+            .create(ANN, json!({"image": "cirros", "name": name, "engine_options": options}))
+            .await;
+        agent.receives_about("container.create", id).await;
+        agent.report(id, Status::Running, |_| {}).await;
+        api.until(id, Status::Running).await;
+    }
+    // Version 5 knows rebuilds, and would leave out these options.
+    for (protocol, names) in [(4, ["web"].as_slice()), (5, &["all", "more"])] {
+        agent.speak(protocol);
+        agent.register().await;
+        agent.heartbeat(|_| {}).await.expect("accepted");
+        for name in names {
+            let path = format!("/v1/containers/{name}/rebuild");
+            let answer = api.post(ANN, &path, Value::Null).await;
+            assert!(answer.refusal().contains("upgrade zun-compute"), "{name}: {}", answer.text);
+            answer.expect(501);
+        }
+    }
+    api.post(ANN, "/v1/containers/web/rebuild", Value::Null).await.expect(202);
 }

@@ -287,6 +287,8 @@ pub trait Inspect: Send + Sync {
     async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
     /// Inspects the container that is set aside. Fails with [`DriverError::NoContainer`] if there is none.
     async fn inspect_aside(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
+    /// Lists the containers that are set aside.
+    async fn list_aside(&self) -> Result<Vec<ContainerId>, DriverError>;
     /// Lists all containers of Zun with their state. A container whose inspection fails or is late is in doubt, and does
     /// not fail the listing. Fails only if the engine does not list its containers at all.
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError>;

@@ -8,10 +8,14 @@ use super::within_deadline;
 use crate::driver::DriverError;
 use crate::host::Host;
 
-/// Removes a container that is a stray and has the label of the cluster.
+/// Removes a container that is a stray and has the label of the cluster, and what a rebuild of it has set aside.
 pub(super) async fn remove(host: &Host, call: RemoveStray) -> Result<Done, Problem> {
     let RemoveStray { cluster, container } = call;
-    let info = match host.inspect(container).await {
+    let seen = match host.inspect(container).await {
+        Err(DriverError::NoContainer(_)) => host.inspect_aside(container).await,
+        seen => seen,
+    };
+    let info = match seen {
         Ok(info) => info,
         Err(DriverError::NoContainer(_)) => {
             host.strays.removed(container);

@@ -93,7 +93,9 @@ impl Round<'_> {
         let steps = plan(&assigned.containers, &listed);
         let ours: HashSet<ContainerId> =
             assigned.containers.iter().map(|one| one.container).collect();
-        host.strays.set(self.strays(ticket, &listed, &ours));
+        let aside = self.aside(&listed, &ours).await?;
+        let strays = listed.iter().filter_map(ListedContainer::info).chain(&aside);
+        host.strays.set(self.strays(ticket, strays, &ours));
         let present: HashSet<ContainerId> = listed.iter().map(ListedContainer::container).collect();
         tracing::info!(
             host.name = %host.name, assigned = ours.len(), found = present.len(), "reconciling"
@@ -124,11 +126,38 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// The containers that a rebuild has set aside, if zun-api does not know them and there is none of their own name: an
+    /// agent has died, and zun-api has lost the rebuild and the container. The removal of another stray includes them.
+    async fn aside(
+        &self,
+        listed: &[ListedContainer],
+        known: &HashSet<ContainerId>,
+    ) -> Result<Vec<ContainerInfo>, DriverError> {
+        let host = self.host;
+        let listing = host.driver.list_aside();
+        let aside = within(LIST_TIMEOUT, "list the containers", listing).await?;
+        let listed: HashSet<ContainerId> = listed.iter().map(ListedContainer::container).collect();
+        let mut found = Vec::new();
+        for container in aside.into_iter().filter(|one| !known.contains(one)) {
+            if listed.contains(&container) {
+                continue;
+            }
+            match host.inspect_aside(container).await {
+                Ok(info) => found.push(info),
+                Err(DriverError::NoContainer(_)) => {}
+                Err(error) => {
+                    tracing::warn!(container.id = %container, error = %chain(&error), "cannot inspect what a rebuild of container {container} has set aside");
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// The containers of this cluster that zun-api, which was asked at `asked`, does not know.
-    fn strays(
+    fn strays<'a>(
         &self,
         asked: Ticket,
-        listed: &[ListedContainer],
+        found: impl Iterator<Item = &'a ContainerInfo>,
         known: &HashSet<ContainerId>,
     ) -> Vec<StrayContainer> {
         let Some(cluster) = self.host.cluster() else { return Vec::new() };
@@ -136,7 +165,7 @@ impl Round<'_> {
             self.workers.is_busy(container)
                 || self.host.reports.create_was_requested_since(asked, container)
         };
-        let strays = listed.iter().filter_map(ListedContainer::info).filter(|info| {
+        let strays = found.filter(|info| {
             info.cluster.as_ref() == Some(&cluster)
                 && !known.contains(&info.container)
                 && !is_newer(info.container)

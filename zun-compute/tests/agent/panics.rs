@@ -85,6 +85,9 @@ impl Inspect for Defective {
     async fn inspect_aside(&self, id: ContainerId) -> Outcome<ContainerInfo> {
         self.0.inspect_aside(id).await
     }
+    async fn list_aside(&self) -> Outcome<Vec<ContainerId>> {
+        self.0.list_aside().await
+    }
     async fn list(&self) -> Outcome<Vec<ListedContainer>> {
         self.0.list().await
     }

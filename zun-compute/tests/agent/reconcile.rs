@@ -124,17 +124,31 @@ async fn only_strays_with_the_label_of_this_cluster_are_counted_and_removed() {
     for one in [&own, &others, &unlabelled] {
         world.engine.create(one.container, &one.spec).await.expect("made");
     }
+    // Two that rebuilds have set aside, whose agent has died before it created the new ones.
+    let aside = [Some("cluster"), Some("another")].map(|cluster| {
+        let mut one = create(&["/bin/sh"]);
+        one.spec.cluster = cluster.map(|id| id.parse().expect("an id"));
+        one
+    });
+    for one in &aside {
+        let (engine, _) = world.engine.create(one.container, &one.spec).await.expect("made");
+        world.engine.set_aside(one.container, &engine).await.expect("set aside");
+    }
+    let [old, others_old] = aside.map(|one| one.container);
     let _agent = world.agent().await;
     let has_strays = |beat: &Heartbeat| beat.strays.as_ref().is_some_and(|all| !all.is_empty());
     let strays = world.controller.until_heartbeat(has_strays).await.strays.expect("strays");
     let ids: Vec<_> = strays.iter().map(|one| one.container).collect();
-    assert_eq!(ids, [own.container]);
+    assert_eq!(ids, [own.container, old]);
     let remove = |container| RemoveStray { cluster: "cluster".parse().expect("an id"), container };
-    for one in [&others, &unlabelled] {
-        assert_eq!(world.refusal(&remove(one.container)).await.code, Code::Conflict);
+    for one in [others.container, unlabelled.container, others_old] {
+        assert_eq!(world.refusal(&remove(one)).await.code, Code::Conflict);
     }
-    world.call(&remove(own.container)).await.expect("removed");
+    for one in [own.container, old] {
+        world.call(&remove(one)).await.expect("removed");
+    }
     assert_eq!(world.containers().await, 2);
+    assert_eq!([old, others_old].map(|one| world.engine.has_aside(one)), [false, true]);
     world.controller.until_heartbeat(|beat| beat.strays == Some(Vec::new())).await;
 }
 

@@ -87,7 +87,7 @@ impl NewContainer {
             && self.runtime.is_none()
             && self.ports.is_empty()
             && !self.privileged;
-        if self.options.publish_all || !self.options.expose.is_empty() {
+        if self.options.asks_for_ports() {
             PUBLISH_ALL_PROTOCOL
         } else if self.needs_resources_protocol() {
             RESOURCES_PROTOCOL

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::timeout;
 use zun_common::id::{ContainerId, HostName};
-use zun_common::rpc::operation::{Change, REBUILD_PROTOCOL};
+use zun_common::rpc::operation::{Change, PUBLISH_ALL_PROTOCOL, REBUILD_PROTOCOL};
 use zun_common::status::{Action, Status};
 
 use super::files::check_image;
@@ -128,8 +128,11 @@ fn check(
             "another operation on it is open; try again when `zun action list` shows its outcome";
         return Ok(Err(AppError::CannotRebuild { id, why }));
     }
+    // An older agent would leave the options out.
+    let protocol =
+        if record.spec.options.asks_for_ports() { PUBLISH_ALL_PROTOCOL } else { REBUILD_PROTOCOL };
     Ok(match host::by_name(conn, host)? {
-        Some(host) => hosts::require_protocol(&host, REBUILD_PROTOCOL),
+        Some(host) => hosts::require_protocol(&host, protocol),
         None => Err(AppError::HostNotFound(host.to_string())),
     })
 }

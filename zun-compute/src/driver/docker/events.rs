@@ -46,12 +46,12 @@ impl DockerDriver {
         };
         let events = lines.filter_map(move |message| {
             let oom_at = message.as_ref().and_then(oom_time);
+            if let Some(engine) = message.as_ref().and_then(destroyed) {
+                forget(&oom_events, &engine);
+            }
             let event = message.and_then(event);
             if let (Some(EngineEvent { engine, .. }), Some(at)) = (&event, oom_at) {
                 oom_events.note(engine.clone(), at);
-            }
-            if let Some(EngineEvent { engine, what: EngineEventKind::Removed, .. }) = &event {
-                forget(&oom_events, engine);
             }
             std::future::ready(event)
         });
@@ -112,6 +112,14 @@ fn event(message: EventMessage) -> Option<EngineEvent> {
     let code = attributes.get("exitCode").and_then(|code| code.parse().ok());
     let exit = code.filter(|_| action == "die").map(|code| ProcessExit { code, at });
     Some(EngineEvent { container, engine: actor.id?.parse().ok()?, what, exit })
+}
+
+/// The container whose removal this is, whatever its name: a rebuild removes the old one by another name. All events are
+/// about containers with Zun's label.
+fn destroyed(message: &EventMessage) -> Option<EngineId> {
+    let is_removal = message.action.as_deref().and_then(what) == Some(EngineEventKind::Removed);
+    let id = message.actor.as_ref().filter(|_| is_removal)?.id.as_ref()?;
+    id.parse().ok()
 }
 
 /// The time of an out-of-memory event; `None` for other events.
@@ -176,6 +184,22 @@ mod tests {
         let at = DateTime::from_timestamp_nanos(1_500_000_000);
         assert_eq!(exit("die"), Some(ProcessExit { code: 137, at }));
         assert_eq!(exit("start"), None);
+    }
+
+    #[test]
+    fn what_is_kept_about_a_container_is_forgotten_when_it_is_removed_by_any_name() {
+        let (id, engine) = (ContainerId::random(), "ab".repeat(32));
+        let line = |action: &str| {
+            format!(
+                r#"{{"Action":"{action}","Actor":{{"ID":"{engine}",
+                    "Attributes":{{"zun.container":"{id}","name":"{}.old"}}}}}}"#,
+                id.engine_name()
+            )
+        };
+        let message = |action| read(line(action).as_bytes()).expect("an event");
+        assert_eq!(destroyed(&message("destroy")), engine.parse().ok());
+        assert_eq!(destroyed(&message("die")), None);
+        assert!(event(message("destroy")).is_none(), "it is no container of Zun's");
     }
 
     #[test]

@@ -44,14 +44,19 @@ impl Inspect for DockerDriver {
     }
 
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {
-        let containers = self.ours().await?;
+        let containers = self.listed(ContainerId::engine_name).await?;
         let containers = containers.into_iter().map(|one| (one.container, one.engine)).collect();
         Ok(inspect_each(containers, LISTING, |container| self.inspect(container)).await)
     }
 
     async fn statuses(&self) -> Result<Vec<(ContainerId, Option<Status>)>, DriverError> {
-        let containers = self.ours().await?;
+        let containers = self.listed(ContainerId::engine_name).await?;
         Ok(containers.into_iter().map(|one| (one.container, one.status)).collect())
+    }
+
+    async fn list_aside(&self) -> Result<Vec<ContainerId>, DriverError> {
+        let containers = self.listed(aside_name).await?;
+        Ok(containers.into_iter().map(|one| one.container).collect())
     }
 
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError> {
@@ -107,14 +112,14 @@ impl DockerDriver {
         Ok(seen)
     }
 
-    /// Lists the containers of Zun: those whose label and name match.
-    async fn ours(&self) -> Result<Vec<Listed>, DriverError> {
+    /// Lists the containers whose label and name match.
+    async fn listed(&self, name: fn(ContainerId) -> String) -> Result<Vec<Listed>, DriverError> {
         let Api { version, .. } = self.api().await?;
         let path = format!("/v{version}/containers/json?all=true&filters={FILTERS}");
         let shown: Vec<Value> = within(QUICK, self.wire.get_json(&path, LARGEST_LIST))
             .await
             .map_err(|failure| failure.about("list the containers"))?;
-        Ok(shown.iter().filter_map(listed).collect())
+        Ok(shown.iter().filter_map(|shown| listed(shown, name)).collect())
     }
 }
 
@@ -127,12 +132,14 @@ struct Listed {
 }
 
 /// Reads the ids and the status of a container from a list. It reads no other field, so a field that it does not know
-/// fails no listing. `None` if the container is not Zun's.
-fn listed(shown: &Value) -> Option<Listed> {
+/// fails no listing. `None` if the container is not Zun's: if it does not have the name that belongs to its label.
+fn listed(shown: &Value, name: fn(ContainerId) -> String) -> Option<Listed> {
     let container: ContainerId =
         shown.get("Labels")?.get(LABEL_CONTAINER)?.as_str()?.parse().ok()?;
-    let named =
-        |name: &Value| name.as_str().and_then(ContainerId::from_engine_name) == Some(container);
+    let expected = name(container);
+    let named = |name: &Value| {
+        name.as_str().map(|name| name.strip_prefix('/').unwrap_or(name)) == Some(&expected)
+    };
     let engine = shown.get("Id").and_then(Value::as_str);
     let names = shown.get("Names")?.as_array()?;
     let engine = from_docker::engine_id(engine).ok();
@@ -170,18 +177,23 @@ mod tests {
 
     #[test]
     fn a_listed_container_is_recognised_whatever_its_other_fields_are() {
+        let ours = |shown: &Value| listed(shown, ContainerId::engine_name);
         let container = ContainerId::random();
         let (name, engine) = (format!("/{}", container.engine_name()), "ab".repeat(32));
         let labels = serde_json::json!({ LABEL_CONTAINER: container.to_string() });
         let entry = |name: &str, id: Value| serde_json::json!({ "Id": id, "Names": [name], "Labels": labels, "State": "new", "Ports": 7 });
         let expected = Listed { container, engine: engine.parse().ok(), status: None };
-        assert_eq!(listed(&entry(&name, engine.clone().into())), Some(expected));
+        assert_eq!(ours(&entry(&name, engine.clone().into())), Some(expected));
         let expected = Listed { container, engine: None, status: None };
-        assert_eq!(listed(&entry(&name, Value::Null)), Some(expected));
+        assert_eq!(ours(&entry(&name, Value::Null)), Some(expected));
         let mut running = entry(&name, Value::Null);
         running["State"] = "running".into();
-        assert_eq!(listed(&running).and_then(|one| one.status), Some(Status::Running));
-        assert_eq!(listed(&entry("/forged", engine.into())), None);
-        assert_eq!(listed(&serde_json::json!({ "Names": [name], "Labels": null })), None);
+        assert_eq!(ours(&running).and_then(|one| one.status), Some(Status::Running));
+        assert_eq!(ours(&entry("/forged", engine.into())), None);
+        let old = entry(&format!("{name}.old"), Value::Null);
+        assert_eq!(ours(&old), None);
+        let aside = listed(&old, aside_name);
+        assert_eq!(aside.map(|one| one.container), Some(container));
+        assert_eq!(ours(&serde_json::json!({ "Names": [name], "Labels": null })), None);
     }
 }

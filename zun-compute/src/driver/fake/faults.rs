@@ -29,6 +29,7 @@ pub enum Operation {
     RemoveAside,
     Inspect,
     InspectAside,
+    ListAside,
     List,
     Statuses,
     Wait,

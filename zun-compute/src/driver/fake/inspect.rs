@@ -37,6 +37,11 @@ impl Inspect for FakeDriver {
         self.shared.faults.perform(Operation::InspectAside, Some(container), work).await
     }
 
+    async fn list_aside(&self) -> Result<Vec<ContainerId>, DriverError> {
+        let work = async { Ok(self.shared.state().aside.keys().copied().collect()) };
+        self.shared.faults.perform(Operation::ListAside, None, work).await
+    }
+
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {
         let work = async {
             let containers = {
