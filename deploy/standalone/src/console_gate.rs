@@ -128,6 +128,13 @@ impl ConsoleGate {
     }
 }
 
+impl Drop for ConsoleGate {
+    fn drop(&mut self) {
+        // The service may fail to start after the gate has.
+        self.tasks.cancel();
+    }
+}
+
 impl Supervised {
     async fn ready(&mut self) -> Result<(), Failure> {
         loop {
@@ -220,7 +227,8 @@ fn spawn(settings: &Settings, holder: &Holder) -> io::Result<Child> {
         set("LOG__FILTER", log.as_ref());
         // If a service manager watches this process, it does not watch that one.
         command.env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
-        command.stdout(std::process::Stdio::null());
+        // Ctrl-C in this process's terminal must not end it: this process does, in its order.
+        command.stdout(std::process::Stdio::null()).process_group(0);
     })
 }
 
@@ -233,5 +241,56 @@ fn allow_many_files() {
         warn!(
             "cannot raise the limit of open files: the console gate may have too few for many sessions"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rustix::process::{Pid, getpgid};
+
+    use super::*;
+
+    fn settings(directory: &Path, program: &str) -> Settings {
+        let path = |name: &str| directory.join(name);
+        Settings {
+            program: program.into(),
+            host: "here".parse().expect("a name"),
+            engine: path("docker.sock"),
+            files: CertificateFiles { ca: path("ca"), certificate: path("cert"), key: path("key") },
+            notify: path("notify"),
+            control: path("control"),
+            store: path("store"),
+            log: "info".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn ctrl_c_in_the_terminal_of_the_service_does_not_reach_the_gate() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let settings = settings(directory.path(), "/bin/true");
+        let holder = Holder::at(settings.store.clone()).expect("a holder");
+        let mut child = spawn(&settings, &holder).expect("started");
+        let id = i32::try_from(child.id().expect("it was not waited for")).expect("a number");
+        let group = getpgid(Pid::from_raw(id)).expect("a group");
+        assert_eq!(Some(group), Pid::from_raw(id));
+        child.wait().await.expect("ended");
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_an_error_that_says_where_it_belongs() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let missing = directory.path().join("missing");
+        let settings = settings(directory.path(), missing.to_str().expect("UTF-8"));
+        let failed = ConsoleGate::start(settings).await.err().expect("it cannot be started");
+        assert!(failed.to_string().contains("--console"), "{failed}");
+    }
+
+    #[test]
+    fn the_gate_ends_with_what_has_started_it() {
+        let (address, tasks) = ("127.0.0.1:1".parse().expect("an address"), Tasks::new());
+        drop(ConsoleGate { address, tasks: tasks.clone() });
+        assert!(tasks.is_cancelled());
     }
 }

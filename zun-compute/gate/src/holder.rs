@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use command_fds::{CommandFdExt as _, FdMapping};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::fs::{Access, access};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
@@ -51,8 +52,13 @@ impl Holder {
         &self.path
     }
 
-    /// Starts the program with all descriptors. It ends when its stdin, which is a pipe, ends.
+    /// Starts the program with all descriptors. It ends when its stdin, which is a pipe, ends. Fails if there is no such
+    /// program.
     pub fn start(&self, program: &Path, set_up: impl FnOnce(&mut Command)) -> io::Result<Child> {
+        // The shell below starts in any case. It searches a name without a directory.
+        if program.components().count() > 1 {
+            access(program, Access::EXEC_OK)?;
+        }
         let mut command = Command::new("/bin/sh");
         command.args(["-c", EXECUTE, "zun-console"]).arg(program).arg("--until-stdin-ends");
         command.env("NOTIFY_SOCKET", &self.path).stdin(Stdio::piped()).kill_on_drop(true);
@@ -124,17 +130,29 @@ impl Drop for Holder {
 }
 
 fn receive(socket: &UnixDatagram) -> io::Result<(String, Vec<OwnedFd>)> {
-    let mut bytes = [0; LONGEST];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_AT_ONCE))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
+    receive_with(socket, &mut space)
+}
+
+/// Fails if not all descriptors of the message could be received: some of a session's are of no use.
+fn receive_with(
+    socket: &UnixDatagram,
+    space: &mut [MaybeUninit<u8>],
+) -> io::Result<(String, Vec<OwnedFd>)> {
+    let mut bytes = [0; LONGEST];
+    let mut control = RecvAncillaryBuffer::new(space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags)?.bytes;
+    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags)?;
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        let words = "descriptors are missing: this process may have too many open files";
+        return Err(io::Error::other(words));
+    }
     let descriptors = control.drain().flat_map(|message| match message {
         RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
         RecvAncillaryMessage::ScmCredentials(_) | _ => Vec::new(),
     });
     let descriptors = descriptors.collect();
-    let message = String::from_utf8_lossy(bytes.get(..received).unwrap_or_default());
+    let message = String::from_utf8_lossy(bytes.get(..received.bytes).unwrap_or_default());
     Ok((message.into_owned(), descriptors))
 }
 
@@ -174,5 +192,32 @@ mod tests {
         assert!(child.wait().await.expect("ended").success());
         let written = std::fs::read_to_string(&out).expect("written");
         assert_eq!(written, "3 s1:s1:s3 /proc/self/fd/3 /proc/self/fd/5\n");
+    }
+
+    #[tokio::test]
+    async fn a_message_of_which_descriptors_are_missing_is_not_kept_as_if_it_was_complete() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let holder = Holder::at(directory.path().join("notify")).expect("a socket");
+        let store = DescriptorStore::at(holder.path()).expect("a store");
+        let file = memory_file("a").expect("a file");
+        let all = [file.as_fd(); 16];
+        store.keep("s1", &all);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        assert!(receive_with(&holder.socket, &mut space).is_err());
+        store.keep("s1", &all);
+        assert_eq!(receive(&holder.socket).expect("complete").1.len(), all.len());
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_missing_or_cannot_be_executed_is_not_started() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let holder = Holder::at(directory.path().join("notify")).expect("a socket");
+        let start = |program: &Path| holder.start(program, |_| {}).map(drop);
+        let missing = start(&directory.path().join("missing")).expect_err("not started");
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let text = directory.path().join("text");
+        std::fs::write(&text, "text").expect("written");
+        let denied = start(&text).expect_err("not started");
+        assert_eq!(denied.kind(), io::ErrorKind::PermissionDenied);
     }
 }

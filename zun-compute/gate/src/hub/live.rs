@@ -184,6 +184,16 @@ impl Live {
         .await;
     }
 
+    /// Waits until the client of a connection has no more access.
+    pub async fn revoked(&self, id: ConnectionId) {
+        self.until(
+            |session, _| {
+                if session.is_revoked(id) { Found::This(()) } else { Found::Nothing(None) }
+            },
+        )
+        .await;
+    }
+
     /// A connection has ended.
     pub fn disconnect(&self, id: ConnectionId, left: Left) {
         self.change(|session, now| session.disconnect(id, left, now));

@@ -76,7 +76,8 @@ impl Saved {
         let State { target, run, inodes, session } = serde_json::from_slice(record.state())?;
         let clients = session.clients().map(|(grant, writes)| (grant.to_owned(), writes)).collect();
         let progress = Progress::read(&record.progress());
-        let (streams, files) = Streams::restored(&inodes, &mut descriptors, limits.memory.clone())?;
+        let taken = (progress.taken().offset, limits.memory.clone());
+        let (streams, files) = Streams::restored(&inodes, &mut descriptors, taken)?;
         let (passed, now) = (streams.input.position(), Instant::now());
         let session = Session::restored((session, progress), limits, files, passed, now);
         let (name, store) = (session_name(number), Arc::clone(store));

@@ -51,11 +51,11 @@ impl Streams {
         Ok(Self { stream, output: Output::begin(early, memory)?, input })
     }
 
-    /// Finds those of a former gate among its descriptors.
+    /// Finds those of a former gate among its descriptors. `taken` is how much of the output is in the rings.
     pub(super) fn restored(
         inodes: &Inodes,
         descriptors: &mut Vec<OwnedFd>,
-        memory: Memory,
+        (taken, memory): (u64, Memory),
     ) -> io::Result<(Self, Files)> {
         let Inodes { stream, output, input, rings, spilled } = *inodes;
         let mut file = |inode| take(descriptors, inode).map(File::from);
@@ -70,7 +70,7 @@ impl Streams {
         stream.set_nonblocking(true)?;
         let streams = Self {
             stream: UnixStream::from_std(stream)?,
-            output: Output::restored((pipe, journal), memory)?,
+            output: Output::restored((pipe, journal), taken, memory)?,
             input: Input::restored(input_pipe, spool.try_clone()?)?,
         };
         Ok((streams, Files { stdout, stderr, spool, spilled }))

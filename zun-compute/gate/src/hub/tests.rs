@@ -392,6 +392,21 @@ fn a_session_goes_on_with_a_notice_when_the_engine_has_restarted_and_so_does_it_
 }
 
 #[test]
+fn output_that_is_in_the_ring_uses_no_other_memory_after_a_restart() {
+    let mut world = World::new(true);
+    for _ in 0..8 {
+        world.process_prints(60_000);
+        world.settle();
+    }
+    assert_eq!(world.received.len(), 480_000);
+    let used = |world: &World| world.run(async |hub| hub.gauges().memory);
+    let before = used(&world);
+    world.kill();
+    let after = used(&world);
+    assert!(after <= before, "{after} instead of {before}");
+}
+
+#[test]
 fn the_clients_of_a_killed_gate_are_known_and_those_that_left_before_are_not() {
     let mut world = World::new(true);
     world.kill();

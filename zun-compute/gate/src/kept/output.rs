@@ -32,14 +32,15 @@ impl Output {
     pub fn begin(early: &[u8], memory: Memory) -> io::Result<Self> {
         let mut journal = memory_file("journal")?;
         journal.write_all(early)?;
-        Self::restored((one_pipe()?, journal), memory)
+        Self::restored((one_pipe()?, journal), 0, memory)
     }
 
-    /// Continues the journal of a former process.
-    pub fn restored((pipe, journal): (File, File), memory: Memory) -> io::Result<Self> {
+    /// Continues the journal of a former process. Everything before `taken` is in the rings.
+    pub fn restored((pipe, journal): (File, File), taken: u64, memory: Memory) -> io::Result<Self> {
         let end = tell(&journal)?;
         let left = usize::try_from(ioctl_fionread(&pipe)?).map_err(io::Error::other)?;
         let mut output = Self { pipe, journal, end, freed: 0, charge: Charge::on(memory) };
+        output.free(taken);
         output.settle(left)?;
         Ok(output)
     }

@@ -140,9 +140,17 @@ impl Ring {
     }
 
     /// Nobody reads at present: what does not fit is dropped.
-    pub fn nobody_reads(&mut self) {
+    pub const fn nobody_reads(&mut self) {
         if matches!(self.needed, Needed::From(_)) {
             self.needed = Needed::Nothing;
+        }
+        self.nothing_follows();
+    }
+
+    /// Keeps no more room for bytes that are about to arrive.
+    pub const fn nothing_follows(&mut self) {
+        if let Some(spill) = &mut self.spill {
+            spill.promise(0);
         }
     }
 
@@ -152,9 +160,7 @@ impl Ring {
     /// If no reader is behind, there always is: a process must not stop because of other sessions.
     pub fn reserve(&mut self, more: usize, floor: u64) -> bool {
         self.needed = Needed::From(floor);
-        if let Some(spill) = &mut self.spill {
-            spill.promise(0);
-        }
+        self.nothing_follows();
         let behind = self.end.saturating_sub(floor.max(self.start));
         let Some(needed) = usize::try_from(behind).ok().and_then(|kept| kept.checked_add(more))
         else {
@@ -170,7 +176,7 @@ impl Ring {
         // All that is kept counts, also what nobody needs any more: it is contiguous.
         let kept = usize::try_from(self.end - self.start).unwrap_or(usize::MAX);
         let spilled = kept.saturating_add(more).saturating_sub(self.capacity);
-        let least = needed - self.capacity;
+        let least = needed.saturating_sub(self.capacity);
         let is_spilled = self.spill.as_mut().is_some_and(|spill| {
             let promised = [spilled, least].into_iter().find(|bytes| spill.reserve(*bytes));
             spill.promise(promised.unwrap_or_default());

@@ -162,8 +162,33 @@ fn what_a_slow_reader_needs_is_moved_to_disk_and_the_rest_is_dropped() {
     }
     assert_eq!(ring.places().start, ring.places().memory_start);
     assert_eq!(space.left(), 64 << 20, "what the reader has got takes no space");
+    let end = ring.end();
+    while ring.places().start == ring.places().memory_start {
+        assert!(ring.reserve(60_000, end), "there is space");
+        ring.push(&numbered(0, 60_000));
+        ring.free();
+    }
+    assert!(ring.reserve(60_000, end), "there is space");
+    ring.nobody_reads();
+    ring.push(&numbered(0, 256 << 10));
+    ring.free();
+    assert_eq!(
+        space.left(),
+        64 << 20,
+        "what was promised to a reader that has left takes no space"
+    );
     drop(ring);
     assert_eq!(space.left(), 64 << 20);
+}
+
+#[test]
+fn space_that_is_not_enough_is_left_for_others() {
+    let space = Memory::of(2 << 20);
+    let mut spill = Spill::new(tempfile::tempfile().expect("a file"), 64 << 20, space.clone());
+    assert!(!spill.reserve((2 << 20) + 1));
+    assert_eq!(space.left(), 2 << 20);
+    assert!(spill.reserve(2 << 20));
+    assert_eq!(space.left(), 0);
 }
 
 #[test]

@@ -24,8 +24,10 @@ use crate::session::Left;
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How long a close may take to be sent.
 pub(super) const SEND_CLOSE: Duration = Duration::from_secs(2);
-/// The same for a client that may have no more access. With [`CUT`], it is gone within a second.
+/// The same for a client that may have no more access.
 const SHORT_GOODBYE: Duration = Duration::from_millis(400);
+/// How long such a client may be connected in all, whatever it still has to be sent.
+const GONE: Duration = Duration::from_millis(900);
 /// How long what is just being sent may take when the connection is to be closed.
 const CUT: Duration = Duration::from_millis(500);
 /// The buffers of a websocket, in bytes.
@@ -48,7 +50,8 @@ impl Link {
 
     /// Serves the connection until one of the sides ends it.
     pub(super) async fn serve(mut self, socket: Socket) {
-        self.left = self.relay(socket).await;
+        let relayed = unless_revoked(&self.connected, self.relay(socket)).await;
+        self.left = relayed.unwrap_or(Left::Lost);
     }
 
     async fn relay(&self, socket: Socket) -> Left {
@@ -145,6 +148,21 @@ pub(super) async fn unless_closed(
     }
 }
 
+/// Serves a connection until that is done, or `None` if its client had to be gone before.
+pub(super) async fn unless_revoked<T>(
+    Connected { live, id }: &Connected,
+    serving: impl Future<Output = T>,
+) -> Option<T> {
+    let gone = async {
+        live.revoked(*id).await;
+        tokio::time::sleep(GONE).await;
+    };
+    tokio::select! {
+        served = serving => Some(served),
+        () = gone => None,
+    }
+}
+
 /// Sends a close to a client that may not take it.
 pub(super) async fn send_close(
     sink: &mut SplitSink<Socket, Message>,
@@ -208,8 +226,14 @@ mod tests {
         let stuck = unless_closed(&connected, std::future::pending());
         let mut stuck = std::pin::pin!(stuck);
         assert!(timeout(Duration::from_mins(1), &mut stuck).await.is_err(), "it may be slow");
+        // As if each step took as long as it may.
+        let served = unless_revoked(&connected, std::future::pending::<()>());
+        let mut served = std::pin::pin!(served);
+        assert!(timeout(Duration::from_mins(1), &mut served).await.is_err(), "it has access");
         assert_eq!(hub.revoke("g1"), 1);
-        assert!(timeout(Duration::from_millis(600), stuck).await.expect("cut off").is_err());
-        assert!(CUT + SHORT_GOODBYE < Duration::from_secs(1));
+        let cut = timeout(Duration::from_millis(600), stuck);
+        let (cut, gone) = tokio::join!(cut, timeout(Duration::from_millis(950), served));
+        assert!(cut.expect("cut off").is_err());
+        assert_eq!(gone.expect("gone"), None);
     }
 }

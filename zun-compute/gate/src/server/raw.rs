@@ -19,7 +19,7 @@ use zun_common::pty::{
 };
 
 use super::attached::Attached;
-use super::link::{SEND_CLOSE, Socket, goodbye, send_close, unless_closed};
+use super::link::{SEND_CLOSE, Socket, goodbye, send_close, unless_closed, unless_revoked};
 use super::utf8::Utf8Stream;
 use crate::hub::{Connected, ToDo};
 use crate::session::Left;
@@ -73,6 +73,10 @@ impl RawLink {
 
     /// Serves the connection until one of the sides ends it.
     pub(super) async fn serve(self, socket: Socket) {
+        unless_revoked(&self.connected, self.relay(socket)).await;
+    }
+
+    async fn relay(&self, socket: Socket) {
         let (sink, stream) = socket.split();
         let (accepted, acknowledged) = watch::channel(0);
         let mut receiving = std::pin::pin!(self.receive(stream, acknowledged));

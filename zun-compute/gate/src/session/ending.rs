@@ -10,6 +10,8 @@ impl Session {
         ending.zun.stdout_bytes = self.stdout.end();
         ending.zun.stderr_bytes = self.stderr.end();
         self.process.running = false;
+        self.stdout.nothing_follows();
+        self.stderr.nothing_follows();
         self.ending.get_or_insert(ending);
     }
 }

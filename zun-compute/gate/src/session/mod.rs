@@ -227,6 +227,11 @@ impl Session {
         self.connections.get(&id).is_none_or(|connection| connection.close.is_some())
     }
 
+    /// Whether a connection is to be closed because its client has no more access.
+    pub fn is_revoked(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(|one| one.close == Some(close::REVOKED))
+    }
+
     /// Closes all connections, also later ones, so that their clients come back to another gate.
     pub fn restart(&mut self) {
         self.restarting = true;

@@ -187,6 +187,11 @@ impl Progress {
         numbers
     }
 
+    /// The place up to which the engine's output is in the rings.
+    pub const fn taken(&self) -> Taken {
+        self.taken
+    }
+
     /// Reads what [`Progress::numbers`] returned. What is missing counts as zero.
     pub fn read(numbers: &[u64]) -> Self {
         let at = |index: usize| numbers.get(index).copied().unwrap_or_default();
@@ -243,6 +248,8 @@ impl Session {
     pub fn progress(&self) -> Progress {
         let attachments = self.attachments.iter();
         let (spooled, end) = self.input.spooled();
+        // On a terminal, the end of one client's input is not that of the others.
+        let end = end.filter(|_| !self.process.tty);
         Progress {
             taken: self.taken,
             stdout: self.stdout.places(),
@@ -282,6 +289,8 @@ impl Session {
         } = record;
         let Progress { taken, stdout, stderr, running, spooled, end, input_closed, .. } = progress;
         process.running = ending.is_none() && (process.running || running);
+        // Former versions have recorded it also on a terminal.
+        let end = end.filter(|_| !process.tty);
         let [of_stdout, of_stderr] = files.spills(&limits.spill);
         let ring = |file, places, spill| {
             Ring::restored(file, places, limits.ring, limits.memory.clone()).with_spill(spill)

@@ -45,6 +45,21 @@ fn the_end_of_stdin_is_not_forgotten() {
 }
 
 #[test]
+fn on_a_terminal_the_end_of_one_clients_input_leaves_what_others_type() {
+    let (mut session, now) = (session(true), Instant::now());
+    let first = join(&mut session, hello(), now);
+    let second = join(&mut session, hello(), now);
+    first.types(&mut session, b"first", now);
+    session.receive(first.id, Frame::StdinEnd, now);
+    second.types(&mut session, b" second", now);
+    let mut session = again(session, 2, now);
+    let second = second.again(&mut session, second.resume(0, 0), now);
+    second.types(&mut session, b" third", now);
+    assert_eq!(engine_reads(&mut session, now), (b"rst second third".to_vec(), false));
+    assert!(first.again(&mut session, first.resume(0, 0), now).hello.stdin_ended);
+}
+
+#[test]
 fn a_wrong_key_or_token_is_refused_as_before() {
     let (mut session, now) = (session(true), Instant::now());
     let client = join(&mut session, hello(), now);
