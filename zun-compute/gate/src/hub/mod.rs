@@ -24,6 +24,7 @@ pub use live::{Live, ToDo};
 
 use crate::engine::{Engine, EngineError, Target, exit_again};
 use crate::kept::{DescriptorStore, Inherited, session_name};
+use crate::rights::Rights;
 use crate::session::{ConnectionId, JoinRefused, KeyHash, Limits};
 use crate::stats::{Gauges, Limit, Stats};
 use opening::Opening;
@@ -57,6 +58,9 @@ pub enum ConnectError {
     /// The engine cannot open the stream.
     #[error("cannot open the stream")]
     Engine(#[from] EngineError),
+    /// The client's grant was revoked while its session was being opened.
+    #[error("the grant was revoked")]
+    Revoked,
     /// There are no random numbers for a token.
     #[error("cannot create a token")]
     NoRandomness,
@@ -104,6 +108,8 @@ pub struct Hub {
 struct Sessions {
     last: u64,
     live: BTreeMap<u64, Arc<Live>>,
+    /// How many sessions are about to be added.
+    begun: usize,
     /// Of each target whose session is being opened, so that there is only one.
     opening: HashMap<Target, Opening>,
 }
@@ -183,17 +189,19 @@ impl Hub {
             .is_some_and(|live| live.look(|session| session.knows(key, resume)))
     }
 
-    /// Connects a client to a target: to the session that it resumes, to the present one, or to a new one.
+    /// Connects a client to a target: to the session that it resumes, to the present one, or to a new one. Starts nothing
+    /// for a grant that is revoked meanwhile, as `rights` knows.
     pub async fn connect(
         self: &Arc<Self>,
         target: &Target,
         client: Client,
+        rights: &Arc<Rights>,
     ) -> Result<Connected, ConnectError> {
         if let Some(resume) = &client.hello.resume {
             self.find(resume).filter(|live| live.target() == target).ok_or(JoinRefused::Unknown)?;
             return self.resume(client.key, &client.hello);
         }
-        opening::connect(self, target, client).await
+        opening::connect(self, target, client, rights).await
     }
 
     /// Whether sessions go on after a restart.

@@ -16,6 +16,7 @@ use super::saved::Saved;
 use super::streams::Streams;
 use super::{Client, ConnectError, Connected, Hub};
 use crate::engine::{Opened, Target};
+use crate::rights::Rights;
 use crate::session::{ConnectionId, Files, Join, JoinRefused, Left, Session, Token};
 use crate::stats::Limit;
 
@@ -35,6 +36,8 @@ struct Turn {
     hub: Arc<Hub>,
     target: Target,
     gate: Arc<AsyncMutex<()>>,
+    /// Where it is known whether the client's grant was revoked meanwhile.
+    rights: Arc<Rights>,
 }
 
 /// A connection on its way to its client, which may be gone.
@@ -45,8 +48,9 @@ pub(super) async fn connect(
     hub: &Arc<Hub>,
     target: &Target,
     client: Client,
+    rights: &Arc<Rights>,
 ) -> Result<Connected, ConnectError> {
-    let turn = Turn::take(hub, target).ok_or_else(|| refused(hub, Limit::Openings))?;
+    let turn = Turn::take(hub, target, rights).map_err(|limit| refused(hub, limit))?;
     let (sender, mut connected) = oneshot::channel();
     hub.tasks.spawn(turn.connect(client, sender));
     match (&mut connected).await {
@@ -57,17 +61,23 @@ pub(super) async fn connect(
 }
 
 impl Turn {
-    fn take(hub: &Arc<Hub>, target: &Target) -> Option<Self> {
+    fn take(hub: &Arc<Hub>, target: &Target, rights: &Arc<Rights>) -> Result<Self, Limit> {
         let mut sessions = hub.sessions();
         let waiting: usize = sessions.opening.values().map(|opening| opening.tasks).sum();
         if waiting >= MOST {
-            return None;
+            return Err(Limit::Openings);
+        }
+        // One more than will get in: the client of the task that holds the gate may be gone, and be back already.
+        let of_target = sessions.opening.get(target).map_or(0, |opening| opening.tasks);
+        if of_target > hub.limits.attachments {
+            return Err(Limit::Attachments);
         }
         let opening = sessions.opening.entry(target.clone()).or_default();
         opening.tasks += 1;
         let gate = Arc::clone(&opening.gate);
         drop(sessions);
-        Some(Self { hub: Arc::clone(hub), target: target.clone(), gate })
+        let (hub, rights) = (Arc::clone(hub), Arc::clone(rights));
+        Ok(Self { hub, target: target.clone(), gate, rights })
     }
 
     async fn connect(
@@ -76,7 +86,11 @@ impl Turn {
         mut sender: oneshot::Sender<Result<Handed, ConnectError>>,
     ) {
         let Some(_gate) = self.wait(&mut sender).await else { return };
+        let grant = client.grant.clone();
         let connected = self.join_or_open(client).await;
+        if self.is_revoked(&grant) {
+            self.hub.revoke(&grant);
+        }
         // If the client is gone, its attachment waits for it as after a lost link.
         drop(sender.send(connected.map(|connected| Handed(Some(connected)))));
     }
@@ -90,6 +104,10 @@ impl Turn {
             () = sender.closed() => None,
             gate = Arc::clone(&self.gate).lock_owned() => Some(gate),
         }
+    }
+
+    fn is_revoked(&self, grant: &str) -> bool {
+        self.rights.is_revoked(grant, Instant::now())
     }
 
     async fn join_or_open(&self, client: Client) -> Result<Connected, ConnectError> {
@@ -106,10 +124,11 @@ impl Turn {
 
     async fn open(&self, client: Client) -> Result<Connected, ConnectError> {
         let Self { hub, target, .. } = self;
-        if hub.count() >= hub.most {
-            return Err(refused(hub, Limit::Sessions));
-        }
+        let _place = Place::take(hub).ok_or_else(|| refused(hub, Limit::Sessions))?;
         let inspected = hub.engine.inspect(target).await?;
+        if self.is_revoked(&client.grant) {
+            return Err(ConnectError::Revoked);
+        }
         let size = client.hello.size.filter(|_| client.may_write);
         let number = hub.next_number();
         let join = Joining::of(number, client)?;
@@ -147,6 +166,27 @@ impl Drop for Turn {
                 sessions.opening.remove(&self.target);
             }
         }
+    }
+}
+
+/// A place among the sessions, for one that is being opened.
+struct Place<'a>(&'a Hub);
+
+impl<'a> Place<'a> {
+    /// Takes a place, unless all are taken.
+    fn take(hub: &'a Hub) -> Option<Self> {
+        let mut sessions = hub.sessions();
+        let is_free = sessions.live.len() + sessions.begun < hub.most;
+        sessions.begun += usize::from(is_free);
+        drop(sessions);
+        is_free.then(|| Self(hub))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut sessions = self.0.sessions();
+        sessions.begun = sessions.begun.saturating_sub(1);
     }
 }
 
@@ -290,9 +330,9 @@ mod tests {
 
         /// A client begins to connect, and goes away. Until the exec is started, it does not know of its session.
         fn leave(&self) {
-            let target = target();
+            let (target, rights) = (target(), Arc::default());
             let connected = self.run(async |hub| {
-                let connecting = hub.connect(&target, client());
+                let connecting = hub.connect(&target, client(), &rights);
                 timeout(Duration::from_millis(20), connecting).await
             });
             if let Ok(Ok(Connected { live, id })) = connected {
@@ -305,7 +345,8 @@ mod tests {
             self.fake.hold(&target(), None);
             self.run(async |hub| {
                 opened(hub).await;
-                let connected = hub.connect(&target(), client()).await.expect("it is held");
+                let connected =
+                    hub.connect(&target(), client(), &Arc::default()).await.expect("it is held");
                 let stream = self.fake.take_stream(&target()).expect("a stream");
                 let mut stream = stream.into_std().expect("a stream");
                 stream.write_all(b"\x01\0\0\0\0\0\0\x05hello").expect("written");
@@ -366,13 +407,62 @@ mod tests {
         let world = World::new(OpeningStep::Inspect);
         for _ in 0..MOST + 8 {
             world.run(async |hub| {
-                let target = target();
-                let connecting = hub.connect(&target, client());
+                let (target, rights) = (target(), Arc::default());
+                let connecting = hub.connect(&target, client(), &rights);
                 drop(timeout(Duration::from_micros(1), connecting).await);
                 tokio::task::yield_now().await;
             });
         }
         world.check();
+    }
+
+    #[test]
+    fn a_grant_that_is_revoked_while_its_exec_is_opened_starts_nothing() {
+        let world = World::new(OpeningStep::Inspect);
+        world.run(async |hub| {
+            let (target, rights) = (target(), Arc::<Rights>::default());
+            let connecting = hub.connect(&target, client(), &rights);
+            let revoking = async {
+                rights.revoke("g1", Instant::now()).expect("there is room");
+                world.fake.hold(&target, None);
+            };
+            let (connected, ()) = tokio::join!(connecting, revoking);
+            assert!(matches!(connected, Err(ConnectError::Revoked)), "{connected:?}");
+        });
+        assert!(world.fake.take_stream(&target()).is_none(), "it was started");
+    }
+
+    #[test]
+    fn sessions_that_are_being_opened_count_and_one_target_leaves_room_for_others() {
+        let world = World::new(OpeningStep::Inspect);
+        let other = |number: usize| Target::Exec(format!("{number:064x}").parse().expect("an id"));
+        let targets: Vec<_> = (1..=8).map(other).chain([target(), target(), target()]).collect();
+        for target in &targets {
+            let kind = SessionKind::Exec;
+            let process = Process { kind, tty: false, stdin: true, running: false };
+            world.fake.add(target.clone(), process);
+            world.fake.hold(target, Some(OpeningStep::Inspect));
+        }
+        let connected = world.run(async |hub| {
+            let rights = Arc::default();
+            let all = targets.iter().map(|target| hub.connect(target, client(), &rights));
+            let release = async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                targets.iter().for_each(|target| world.fake.hold(target, None));
+            };
+            tokio::join!(futures_util::future::join_all(all), release).0
+        });
+        let (first, last) = connected.split_at(8);
+        assert!(first.iter().all(Result::is_ok));
+        let limits: Vec<_> = last
+            .iter()
+            .map(|refused| match refused {
+                Err(ConnectError::Limit(limit)) => Some(*limit),
+                Ok(_) | Err(_) => None,
+            })
+            .collect();
+        let [sessions, attachments] = [Limit::Sessions, Limit::Attachments].map(Some);
+        assert_eq!(limits, [sessions, sessions, attachments]);
     }
 
     #[test]
@@ -384,7 +474,8 @@ mod tests {
         world.fake.fail_start(&target(), exit);
         world.fake.hold(&target(), None);
         world.run(async |hub| {
-            let connected = hub.connect(&target(), client()).await.expect("it is held");
+            let connected =
+                hub.connect(&target(), client(), &Arc::default()).await.expect("it is held");
             until(&connected, is_failed_start).await;
         });
     }

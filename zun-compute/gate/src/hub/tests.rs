@@ -190,7 +190,7 @@ impl World {
         };
         let (grant, key) = ("g1".to_owned(), KeyHash::of(b"key"));
         let client = Client { grant, key, may_write: true, hello };
-        let connected = self.run(async |hub| hub.connect(&target(), client).await);
+        let connected = self.run(async |hub| hub.connect(&target(), client, &Arc::default()).await);
         self.connected = Some(connected.expect("connected"));
         self.take_messages();
         let hello = self.hello.as_ref().expect("a hello");

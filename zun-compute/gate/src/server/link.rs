@@ -222,7 +222,7 @@ mod tests {
         let hub = Hub::new(Arc::new(fake), (limits, 8), tasks, Arc::default());
         let (grant, key) = ("g1".to_owned(), KeyHash::of(b"key"));
         let client = Client { grant, key, may_write: true, hello: ClientHello::default() };
-        let connected = hub.connect(&target, client).await.expect("connected");
+        let connected = hub.connect(&target, client, &Arc::default()).await.expect("connected");
         let stuck = unless_closed(&connected, std::future::pending());
         let mut stuck = std::pin::pin!(stuck);
         assert!(timeout(Duration::from_mins(1), &mut stuck).await.is_err(), "it may be slow");

@@ -230,13 +230,16 @@ impl Server {
         kind: Kind,
     ) -> Result<Next, StatusCode> {
         let grant = client.grant.clone();
-        let connected = self.hub.connect(target, client).await;
+        let connected = self.hub.connect(target, client, &self.rights).await;
         if self.rights.is_revoked(&grant, Instant::now()) {
             // It was revoked meanwhile.
             self.hub.revoke(&grant);
         }
         if let Err(error) = &connected
-            && !matches!(error, ConnectError::Refused(_) | ConnectError::Limit(_))
+            && !matches!(
+                error,
+                ConnectError::Refused(_) | ConnectError::Limit(_) | ConnectError::Revoked
+            )
         {
             warn!(grant.id = %grant, %target, error = %chain(error), "cannot open a session");
         }
@@ -290,6 +293,7 @@ impl Shown {
 
 fn status(error: &ConnectError) -> StatusCode {
     match error {
+        ConnectError::Revoked => StatusCode::FORBIDDEN,
         ConnectError::Engine(EngineError::NotFound(_)) => StatusCode::NOT_FOUND,
         ConnectError::Engine(EngineError::Conflict { .. } | EngineError::Restarted(_)) => {
             StatusCode::CONFLICT
