@@ -113,10 +113,14 @@ impl Http {
             http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let tasks = self.tasks.clone();
         self.tasks.spawn(async move {
+            // Docker may have started an exec already, so its answer is still taken. The caller waits no longer than `QUICK`.
+            let stopped = async {
+                if hijacks { std::future::pending().await } else { tasks.cancelled().await }
+            };
             tokio::select! {
                 // The caller sees the error in its answer.
                 ended = connection.with_upgrades() => drop(ended),
-                () = tasks.cancelled() => {}
+                () = stopped => {}
             }
         });
         let response = sender.send_request(build(call, hijacks)?).await.map_err(broken)?;
@@ -160,5 +164,39 @@ async fn refused(call: &Call<'_>, status: StatusCode, response: Response<Incomin
         (StatusCode::NOT_FOUND, Some(target)) => EngineError::NotFound(target.clone()),
         (StatusCode::CONFLICT, _) => EngineError::Conflict { doing: call.doing, words },
         _ => EngineError::Failed { doing: call.doing, words },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_stream_of_an_exec_that_docker_has_started_is_taken_also_while_the_gate_stops() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("docker.sock");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let tasks = Tasks::new();
+        let http = Http::new(path, tasks.clone());
+        let target = Target::Exec("ab".repeat(32).parse().expect("an id"));
+        let call = Call::post("start the exec", "/start".to_owned(), &target);
+        let docker = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).await.expect("a request") > 0);
+            tasks.cancel();
+            for _ in 0..16 {
+                tokio::task::yield_now().await;
+            }
+            let answer = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.expect("written");
+            stream
+        };
+        let (hijacked, _docker) = tokio::join!(http.hijack(&call), docker);
+        assert!(hijacked.is_ok(), "{hijacked:?}");
+        assert!(tasks.finish(QUICK).await, "the connection is the caller's now");
     }
 }
