@@ -340,6 +340,12 @@ mod tests {
             }
         }
 
+        fn release(&self, targets: &[Target]) {
+            for target in targets {
+                self.fake.hold(target, None);
+            }
+        }
+
         /// The next client gets all that the exec prints.
         fn check(&self) {
             self.fake.hold(&target(), None);
@@ -448,7 +454,7 @@ mod tests {
             let all = targets.iter().map(|target| hub.connect(target, client(), &rights));
             let release = async {
                 tokio::time::sleep(Duration::from_millis(1)).await;
-                targets.iter().for_each(|target| world.fake.hold(target, None));
+                world.release(&targets);
             };
             tokio::join!(futures_util::future::join_all(all), release).0
         });

@@ -114,13 +114,10 @@ impl Http {
         let tasks = self.tasks.clone();
         self.tasks.spawn(async move {
             // Docker may have started an exec already, so its answer is still taken. The caller waits no longer than `QUICK`.
-            let stopped = async {
-                if hijacks { std::future::pending().await } else { tasks.cancelled().await }
-            };
             tokio::select! {
                 // The caller sees the error in its answer.
                 ended = connection.with_upgrades() => drop(ended),
-                () = stopped => {}
+                () = tasks.cancelled(), if !hijacks => {}
             }
         });
         let response = sender.send_request(build(call, hijacks)?).await.map_err(broken)?;
@@ -188,9 +185,7 @@ mod tests {
             let mut request = [0; 1024];
             assert!(stream.read(&mut request).await.expect("a request") > 0);
             tasks.cancel();
-            for _ in 0..16 {
-                tokio::task::yield_now().await;
-            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
             let answer = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
             stream.write_all(answer.as_bytes()).await.expect("written");
             stream
