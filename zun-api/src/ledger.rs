@@ -35,7 +35,7 @@ pub(crate) async fn maintain(app: Arc<App>, tasks: Tasks) {
         match outcome {
             Ok(()) => failing = false,
             Err(error) if !failing => {
-                tracing::warn!(error = %chain(&error), "cannot maintain the ledger");
+                tracing::warn!(error = %chain(&error), "cannot expire operations or purge old rows and events; will retry");
                 failing = true;
             }
             Err(_still) => {}

@@ -97,6 +97,10 @@ impl From<ContainerPort> for String {
 /// The largest number of published ports of a container.
 pub const MOST_PUBLISHED: usize = 1024;
 
+/// The largest number of ports of a container that `publish_all` adds. Nothing claims them, and the host needs such
+/// ports for connections of its own.
+pub const MOST_PUBLISHED_ALL: usize = 64;
+
 /// A port of a container on an address of its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]

@@ -120,7 +120,7 @@ async fn a_call_to_a_host_that_left_fails_at_once_and_names_it() {
     let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
     assert_eq!(
         answer.refusal(),
-        "503 container.host-not-up Host h1 is down: its agent has shut down"
+        "503 container.host-not-up Host h1 is not available: its agent has shut down"
     );
 }
 
@@ -144,7 +144,11 @@ async fn a_host_without_heartbeats_is_down() {
     agent.heartbeat(|heartbeat| heartbeat.interval = 0).await.expect("accepted");
     api.until_service("h1", "down").await;
     let answer = api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await;
-    assert!(answer.refusal().contains("Host h1 is down: no heartbeat for"), "{}", answer.text);
+    assert!(
+        answer.refusal().contains("Host h1 is not available: no heartbeat for"),
+        "{}",
+        answer.text
+    );
 }
 
 #[tokio::test]

@@ -76,6 +76,8 @@ async fn a_second_agent_of_a_host_is_refused_until_the_first_has_gone() {
             "{reason}"
         );
     }
+    let id = api.container(&first, "test", Status::Running).await;
+    api.post(ANN, &format!("/v1/containers/{id}/stop"), Value::Null).await.expect(202);
     first.register_again().await.expect("it is the same agent");
     first.heartbeat(|beat| beat.leaving = true).await.expect("it shuts down");
     let second = agent("h1", "engine of h1", &identity("a boot"));

@@ -54,7 +54,10 @@ async fn a_host_that_knows_more_than_the_database_carries_out_nothing_until_it_i
     assert_eq!(api.get(ANN, &path).await.json()["status"], "Stopped");
     // Only a removal is accepted, and held.
     let refusal = api.post(ANN, &format!("{path}/start"), Value::Null).await.refusal();
-    assert!(refusal.starts_with("503 container.host-not-up Host h1 is down: "), "{refusal}");
+    assert!(
+        refusal.starts_with("503 container.host-not-up Host h1 is not available: "),
+        "{refusal}"
+    );
     api.delete(ANN, &format!("/v1/containers/{deleted}?stop=true")).await.expect(204);
     assert_eq!(open(&agent).await, []);
     assert!(!has_received(&agent, "container.remove"));

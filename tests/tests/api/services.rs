@@ -61,7 +61,7 @@ async fn a_forced_down_host_counts_as_down_whatever_it_reports() {
     let stop = format!("/v1/containers/{id}/stop");
     let refusal = api.post(ANN, &stop, Value::Null).await.refusal();
     assert!(
-        refusal.contains("Host h1 is down: an administrator has marked it as down"),
+        refusal.contains("Host h1 is not available: an administrator has marked it as down"),
         "{refusal}"
     );
     let path = "/v1/services/force_down?host=h1&binary=zun-compute&forced_down=False";

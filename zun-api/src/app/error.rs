@@ -205,7 +205,7 @@ pub(crate) enum AppError {
     NotScheduled { action: Action, id: ContainerId },
     #[error("The host does not have enough free resources for these limits. {0}")]
     InsufficientResources(String),
-    #[error("Host {host} is down: {why}")]
+    #[error("Host {host} is not available: {why}")]
     HostDown { host: HostName, why: String },
     #[error(
         "Invalid input for field 'protocols'. It must contain the supported console protocol '{0}'."

@@ -48,7 +48,11 @@ impl App {
         let read = move |conn: &mut Conn| Ok((host::by_name(conn, &wanted)?, now(conn)?));
         let (known, now) = self.db.read(read).await?;
         let trouble = match known {
-            Some(host) => trouble(&host, host.liveness(now)),
+            Some(host) => match host.liveness(now) {
+                // A refused rival is shown in `state_reason`; the host itself carries out everything.
+                Liveness::Up if !host.is_recovering() => None,
+                liveness => trouble(&host, liveness),
+            },
             None => Some("its agent has never reported".to_owned()),
         };
         match trouble {

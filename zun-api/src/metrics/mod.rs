@@ -146,7 +146,7 @@ impl Metrics {
         for (name, help, gauge) in [
             (
                 "removals_given_up",
-                "Open removals during which five agents have ended",
+                "Open removals during which the host's agent has ended five times",
                 &self.removals_given_up,
             ),
             ("requests_open", "Requests in progress", &self.open),

@@ -97,7 +97,7 @@ impl StateMetrics {
         );
         registry.register(
             "strays",
-            "Containers on hosts that the database does not know",
+            "Stray containers: of this cluster on hosts, but not in the database",
             self.strays.clone(),
         );
         registry.register(

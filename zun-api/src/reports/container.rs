@@ -81,7 +81,7 @@ fn check_subject(call: &ReportContainer) -> Result<(), Problem> {
         return Ok(());
     }
     let words = format!(
-        "a report about container {} on host `{}` may not be in a message about container {} on host `{}`",
+        "the report is about container {} on host `{}`, but its message is about container {} on host `{}`",
         report.container, report.host, call.container, call.host
     );
     Err(Problem::new(Code::Forbidden, words))

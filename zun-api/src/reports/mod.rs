@@ -85,8 +85,8 @@ async fn register(
             if is_recovering {
                 tracing::error!(
                     host.name = %host,
-                    "the database is older than the operations that host {host} knows: it carries out nothing until an \
-                     administrator confirms with `zun host recover {host}`"
+                    "the database was restored from a copy that is older than what host {host} has carried out: the host \
+                     carries out no operations until an administrator runs `zun host recover {host}`"
                 );
             }
             Ok(registered)
@@ -112,10 +112,10 @@ async fn beat(app: Arc<App>, beat: Beat, incoming: Incoming) -> Result<OpenOpera
         Beaten::Older => {
             tracing::error!(
                 host.name = %host,
-                "the database is older than the operations that host {host} knows: its agent must register again"
+                "the database was restored from a copy that is older than what host {host} has carried out: its agent must register again"
             );
             let words = format!(
-                "the database is older than the operations that host `{host}` knows; register again"
+                "the database was restored from a copy that is older than what host `{host}` has carried out; register again"
             );
             return Err(Problem::new(Code::StaleEpoch, words));
         }

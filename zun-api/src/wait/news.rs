@@ -64,7 +64,7 @@ fn receive(hub: &Hub, body: &[u8]) {
             hub.read_again(&runs);
         }
         Err(error) => {
-            tracing::warn!(error = %chain(&error), "cannot read the news of another zun-api");
+            tracing::warn!(error = %chain(&error), "cannot read a change notification of another zun-api");
         }
     }
 }
@@ -77,7 +77,9 @@ async fn send(mut waiting: mpsc::Receiver<Change>, sender: &mpsc::Sender<Bytes>)
         match serde_json::to_vec(&batch) {
             // If the bus takes none, the others find out without it.
             Ok(body) => drop(sender.try_send(Bytes::from(body))),
-            Err(error) => tracing::warn!(error = %chain(&error), "cannot encode news"),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "cannot encode a change notification")
+            }
         }
         batch.clear();
         tokio::time::sleep(PAUSE).await;

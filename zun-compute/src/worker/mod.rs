@@ -111,7 +111,7 @@ impl Workers {
                 Ok(Submitted::Closed(ended)) => {
                     tracing::warn!(
                         container.id = %container, operation.id = %ended.operation,
-                        "zun-api lists operation {} as open, which had an outcome: its database is an older copy",
+                        "zun-api lists operation {} as open, but this host has already ended it: zun-api's database was restored from an older copy",
                         ended.operation
                     );
                     self.host.reports.add_outcome(container, ended);

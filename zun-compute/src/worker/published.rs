@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use zun_common::ports::{ContainerPort, MOST_PUBLISHED, PublishedPort};
+use zun_common::ports::{ContainerPort, MOST_PUBLISHED_ALL, PublishedPort};
 use zun_common::rpc::container::ContainerSpec;
 
 use super::work::Work;
@@ -35,10 +35,10 @@ fn with_others(
     for port in chosen {
         exposed.remove(&port.inside());
     }
-    let number = chosen.len() + exposed.len();
-    if number > MOST_PUBLISHED {
+    let number = exposed.len();
+    if number > MOST_PUBLISHED_ALL {
         let words = format!(
-            "the container would publish {number} ports, and may publish {MOST_PUBLISHED}: name the ports that you need with `--publish`"
+            "`--publish-all` would publish {number} ports, and may publish {MOST_PUBLISHED_ALL}: name the ports that you need with `--publish`"
         );
         return Err(DriverError::Invalid { words });
     }
@@ -80,8 +80,8 @@ mod tests {
     fn an_image_with_too_many_ports_is_refused() {
         let port = |port| ContainerPort { port, protocol: zun_common::ports::Protocol::Tcp };
         let own = IpAddr::from([127, 0, 0, 1]);
-        assert!(with_others(&[], (1..=1024).map(port).collect(), own).is_ok());
-        let refusal = with_others(&[], (1..=1025).map(port).collect(), own).expect_err("too many");
-        assert!(refusal.to_string().contains("1025 ports"), "{refusal}");
+        assert!(with_others(&[], (1..=64).map(port).collect(), own).is_ok());
+        let refusal = with_others(&[], (1..=65).map(port).collect(), own).expect_err("too many");
+        assert!(refusal.to_string().contains("65 ports"), "{refusal}");
     }
 }

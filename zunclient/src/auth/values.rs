@@ -15,7 +15,7 @@ pub(crate) struct Values(BTreeMap<String, String>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloudError {
     /// There is no file.
-    #[error("cannot find clouds.yaml, in which cloud `{cloud}` should be; looked in {looked}")]
+    #[error("cannot find a clouds.yaml for cloud `{cloud}`; looked in {looked}")]
     NoFile {
         /// The cloud.
         cloud: String,

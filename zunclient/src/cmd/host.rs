@@ -44,7 +44,8 @@ Examples:
 
 States:
   up          Its agent sends heartbeats; zun service list shows disabled hosts
-  down        Its agent sends no heartbeats
+  down        Its agent sends no heartbeats, has shut down, or was forced
+              down (zun service force-down)
   recovering  The database was restored from a copy that is older than what the
               host has carried out: see zun host recover --help")]
 struct List {

@@ -109,7 +109,7 @@ impl EscapeScanner {
         let escape = self.escape.map(char::from).unwrap_or_default();
         let detach = if self.detach.is_empty() { "" } else { ", like the detach keys" };
         format!(
-            "{escape}?\r\nSequences at the start of a line:\r\n {escape}.  leave; the process keeps running{detach}\r\n \
+            "{escape}?\r\nSequences at the start of a line:\r\n {escape}.  disconnect{detach}; the process keeps running\r\n \
              {escape}?  show this help\r\n"
         )
     }

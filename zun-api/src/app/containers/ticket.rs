@@ -12,7 +12,7 @@ use zun_common::rpc::console::{ConsoleTicket as Issued, IssueTicket};
 use zun_common::status::Action;
 
 use super::{Ident, Placed};
-use crate::app::{App, AppError, Caller};
+use crate::app::{App, AppError, Caller, Permission};
 use crate::db::container::Record;
 
 /// A request for a ticket.
@@ -45,6 +45,8 @@ impl App {
         ident: &Ident,
         request: NewTicket,
     ) -> Result<ConsoleTicket, AppError> {
+        // The route needs the permission to share, which does not contain this one.
+        caller.require(Permission::UseContainers)?;
         let action = if request.exec.is_some() { Action::Execute } else { Action::Attach };
         let placed = self.require_ready(caller, ident, action).await?;
         self.issue_ticket(caller, (&placed.record, &placed.host), request).await

@@ -74,8 +74,8 @@ pub(crate) fn by_name(conn: &mut Conn, scope: &Scope, name: &str) -> Result<Vec<
 /// The length of Docker's ids.
 const LONGEST_ENGINE_ID: usize = 64;
 
-/// At most `limit` containers whose id, or the id that their engine gave them, begins with this text; none if no id can
-/// begin so.
+/// At most `limit` containers whose id, or the id that their engine gave them, begins with this text, those with the id
+/// first; none if no id can begin so.
 pub(crate) fn by_id_beginning(
     conn: &mut Conn,
     scope: &Scope,
@@ -86,12 +86,19 @@ pub(crate) fn by_id_beginning(
     if text.is_empty() || text.len() > LONGEST_ENGINE_ID || !text.bytes().all(is_digit) {
         return Ok(Vec::new());
     }
-    // Ranges of the indexes on the ids: `g` comes after every character of an id.
+    // Ranges of the indexes on the ids: `g` comes after every character of an id. SQLite would use none of them for both
+    // ranges in one query.
     let (from, beyond) = (text.to_owned(), format!("{text}g"));
-    let by_own = dsl::uuid.ge(from.clone()).and(dsl::uuid.lt(beyond.clone()));
-    let by_engines = dsl::engine_id.ge(from).and(dsl::engine_id.lt(beyond));
-    let found = scoped(scope).filter(by_own.nullable().or(by_engines));
-    read(found.order(dsl::uuid).limit(i64::try_from(limit).unwrap_or(i64::MAX)), conn)
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let own = dsl::uuid.ge(from.clone()).and(dsl::uuid.lt(beyond.clone()));
+    let mut found = read(scoped(scope).filter(own).order(dsl::uuid).limit(most), conn)?;
+    let engines = dsl::engine_id.ge(from).and(dsl::engine_id.lt(beyond));
+    for record in read(scoped(scope).filter(engines).order(dsl::engine_id).limit(most), conn)? {
+        if found.len() < limit && found.iter().all(|other| other.id != record.id) {
+            found.push(record);
+        }
+    }
+    Ok(found)
 }
 
 /// The number of containers that are not deleted, by status.

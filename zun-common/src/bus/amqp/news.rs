@@ -61,10 +61,10 @@ impl Exchange {
             match self.exchange_over(&connection).await {
                 Ok(()) => return,
                 Err(cause) if connection.status().connected() => {
-                    tracing::warn!(error = %chain(&cause), "cannot exchange news with the other zun-api services; will retry");
+                    tracing::warn!(error = %chain(&cause), "cannot exchange change notifications with the other zun-api services; will retry");
                 }
                 Err(cause) => {
-                    tracing::debug!(error = %chain(&cause), "stopped exchanging news: the connection was lost");
+                    tracing::debug!(error = %chain(&cause), "stopped exchanging change notifications: the connection was lost");
                 }
             }
             drop(connection);

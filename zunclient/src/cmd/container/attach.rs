@@ -28,7 +28,7 @@ If the container has not started yet, or is between two runs, zun waits until it
 starts.
 
 Exit status: the exit code of the container's command, 0 after detaching, 1 if
-zun could not attach, 125 if the session was lost.")]
+zun failed, 125 if the session was lost.")]
 pub(in crate::cmd) struct Attach {
     /// Name or UUID of the container (default the one whose session you left last)
     container: Option<String>,

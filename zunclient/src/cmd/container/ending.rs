@@ -152,7 +152,10 @@ pub(super) async fn without_exit_code(
             Err(Unfinished::Later(restarted(name, code.unwrap_or_default())))
         }
         (_, Some(code), None) => exited(name, code, Some(run)),
-        (_, Some(code), Some(why)) => Err(Unfinished::Later(link_lost(name, code, &why))),
+        (_, Some(code), Some(why)) => {
+            let next = format!("`zun logs {name}` shows it, unless the container was removed");
+            Err(Unfinished::Later(link_lost(name, code, &why).advise(&next)))
+        }
         (_, None, _) => {
             Err(failed(format!("the console of {name} ended{lost}; its exit code is not known")))
         }
@@ -171,7 +174,7 @@ async fn still_open((api, container, name): (&Client, &str, &str), lost: &str) -
             format!("{name} was removed{lost}; its exit code is not known")
         }
         Ok(Err(error)) => format!("{unknown}: {}", zun_common::chain(&error)),
-        Err(_elapsed) => unknown,
+        Err(_elapsed) => format!("{unknown}; `zun show {name}` shows whether it still runs"),
     }
 }
 

@@ -50,7 +50,7 @@ fn host(placement: &Placement) -> String {
     let why = match placement.fitting {
         1 => "the only one that fits".to_owned(),
         fitting if prefers_image(placement) => {
-            format!("the {which} loaded of {fitting} that fit, but for the image")
+            format!("preferred because it has the image ({fitting} fit)")
         }
         fitting => format!("the {which} loaded of {fitting} that fit"),
     };

@@ -149,8 +149,9 @@ pub(super) async fn reach(
         if left.is_zero() {
             let status = now.status;
             return Err(Failure::new(format!(
-                "its status is still {status} after {} s",
-                within.as_secs()
+                "its status is still {status} after {} s; `zun action list {}` shows whether the host has carried it out",
+                within.as_secs(),
+                was.name
             )));
         }
         last = Some(now);

@@ -269,7 +269,8 @@ impl Session<'_> {
                 Err(Unfinished::NeverBegan(Failure::with_exit(message, Exit::of_process(code))))
             }
             Ended::ExitedLinkLost(code, why) => {
-                Err(Unfinished::Later(ending::link_lost(name, code, &why)))
+                let next = format!("`zun logs {name}` shows it, unless the container was removed");
+                Err(Unfinished::Later(ending::link_lost(name, code, &why).advise(&next)))
             }
             Ended::Closed(closing) => {
                 let next = format!("come back with `zun attach {name}`");

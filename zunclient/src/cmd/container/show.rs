@@ -69,7 +69,7 @@ impl Shown {
 /// Describes a run in one line.
 pub(super) fn summary(run: &Run) -> String {
     let began = run.started_at.map(|at| format!("since {}", seconds(at)));
-    let Some(reason) = run.reason else { return began.unwrap_or_else(|| "begins".to_owned()) };
+    let Some(reason) = run.reason else { return began.unwrap_or_else(|| "starting".to_owned()) };
     let code = run.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
     let times = match (run.started_at, run.finished_at) {
         (Some(began), Some(ended)) if began.date() == ended.date() => {
@@ -80,7 +80,11 @@ pub(super) fn summary(run: &Run) -> String {
         (_, None) => String::new(),
     };
     let message = run.message.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
-    format!("{}{code}{times}{message}", reason.as_str().replace('_', " "))
+    let reason = match reason.as_str() {
+        "unseen" => "end not observed".to_owned(),
+        other => other.replace('_', " "),
+    };
+    format!("{reason}{code}{times}{message}")
 }
 
 fn seconds(time: NaiveDateTime) -> String {

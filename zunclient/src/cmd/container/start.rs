@@ -22,9 +22,9 @@ Examples:
   zun start web1 web2
   zun start -a -i test   Start it and connect this terminal
 
-Exit status: with -a or -i, the exit code of the container's command, 0 after
-detaching, 125 if the session was lost. Otherwise 0, or 1 if any container did
-not start.")]
+Exit status: 0, or 1 if any container did not start. With -a or -i: the exit
+code of the container's command, 0 after detaching, 1 if the container did not
+start or zun could not attach, 125 if the session was lost.")]
 pub(in crate::cmd) struct Start {
     /// Names or UUIDs of the containers (only one with -a or -i)
     #[arg(required = true, value_name = "CONTAINER")]

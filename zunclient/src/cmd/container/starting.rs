@@ -57,7 +57,9 @@ pub(super) async fn create(
                 _again = signals.ended() => false,
             };
             if !answered {
-                out::notice("the service has not answered yet; it may still create the container");
+                out::notice(
+                    "the service has not answered yet; it may still create the container; check with `zun list`",
+                );
             }
             Err(ended)
         }

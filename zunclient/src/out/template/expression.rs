@@ -99,7 +99,7 @@ impl Pipeline {
         depth: usize,
     ) -> Result<(Self, Option<Vec<String>>), String> {
         if depth > DEEPEST {
-            return Err("the template has too many `(` in each other".to_owned());
+            return Err("the template has `(` that are nested too deeply".to_owned());
         }
         let mut calls = Vec::new();
         let mut words = Vec::new();

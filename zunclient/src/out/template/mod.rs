@@ -158,7 +158,7 @@ fn block(
     depth: usize,
 ) -> Result<Block, String> {
     if depth > DEEPEST {
-        return Err("the template has too many blocks in each other".to_owned());
+        return Err("the template has blocks that are nested too deeply".to_owned());
     }
     let (variables, over) = match text.split_once(":=") {
         Some((names, over)) => (variables(names)?, over),

@@ -62,5 +62,5 @@ fn quoted(quote: char, rest: &str) -> Result<(Token, &str), String> {
             None => break,
         }
     }
-    Err(format!("the template has an unterminated text {quote}{rest}"))
+    Err(format!("the template has an unterminated string {quote}{rest}"))
 }

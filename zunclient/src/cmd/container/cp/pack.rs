@@ -123,7 +123,7 @@ impl Content {
         if declared == 0 && read == LENGTH_CHECK {
             read += (&mut file).take(MAX_UNDECLARED).read_to_end(&mut first)? as u64;
             if read > MAX_UNDECLARED {
-                let message = "its size is not known, and it is larger than 64 MiB";
+                let message = "it reports a size of 0, but has more than 64 MiB";
                 return Err(io::Error::other(message));
             }
         }

@@ -40,7 +40,7 @@ Detaching never kills the command.
 
 Exit status: the exit code of the command (128+N if signal N killed it), 0
 after detaching, 126 if the command is not executable, 127 if it was not found,
-1 if zun could not run it, 125 if the session was lost."
+1 if zun failed, 125 if the session was lost."
 )]
 pub(in crate::cmd) struct Exec {
     /// Container, then the command and its arguments (zun's options go before the container)

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::super::starting::is_away;
 use crate::api::{Client, EventQuery, EventStream, Streamed};
@@ -58,10 +58,14 @@ pub(super) async fn follow(api: &Client, all_projects: bool, changes: &Changes) 
     loop {
         match api.events(&query, None).await {
             Ok(stream) => {
-                pause = FIRST_PAUSE;
+                let begun = Instant::now();
                 changes.set(Source::Events);
                 read(stream, changes).await;
                 changes.set(Source::Lost);
+                // A stream that ends at once is no reason to connect faster.
+                if begun.elapsed() > LONGEST_PAUSE {
+                    pause = FIRST_PAUSE;
+                }
             }
             Err(error) if is_away(&error) || matches!(error.status(), Some(429 | 503)) => {}
             Err(error) => {

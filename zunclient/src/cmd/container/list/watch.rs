@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::out::{self, Live, Printer, clean};
 use crate::tty::signals::Signals;
 
-/// Events that come together lead to one request.
+/// Events that come together lead to one request, and there is at most one each [`OFTEN`].
 const TOGETHER: Duration = Duration::from_millis(200);
 /// How often the list is read without events, and while an operation is in progress: its steps are no events.
 const OFTEN: Duration = Duration::from_secs(1);
@@ -147,7 +147,7 @@ async fn is_due(changes: &Changes, (read, often): (Instant, bool), ticks: bool) 
     tokio::select! {
         biased;
         () = changes.wait() => {
-            sleep(TOGETHER).await;
+            sleep_until((Instant::now() + TOGETHER).max(read + OFTEN)).await;
             true
         }
         () = sleep_until(due) => true,
@@ -168,22 +168,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_list_is_read_after_an_event_and_seldom_without_one() {
         let changes = Changes::default();
-        let waited = async |often: bool| {
+        let waited_since = async |read: Instant, often: bool| {
             let begun = Instant::now();
-            assert!(is_due(&changes, (begun, often), false).await);
+            assert!(is_due(&changes, (read, often), false).await);
             begun.elapsed()
         };
+        let waited = async |often: bool| waited_since(Instant::now(), often).await;
         assert_eq!(waited(false).await, OFTEN, "no stream of events yet");
         changes.set(Source::Events);
-        assert_eq!(waited(false).await, TOGETHER, "something may have changed before");
+        assert_eq!(waited(false).await, OFTEN, "something may have changed before");
         assert_eq!(waited(false).await, SELDOM);
         assert_eq!(waited(true).await, OFTEN, "an operation is in progress");
         changes.set(Source::Events);
         changes.set(Source::Events);
-        assert_eq!(waited(false).await, TOGETHER);
+        let long_ago = Instant::now();
+        sleep(OFTEN).await;
+        assert_eq!(waited_since(long_ago, false).await, TOGETHER);
         assert_eq!(waited(false).await, SELDOM, "two events are one read");
         changes.set(Source::None("refused".to_owned()));
-        assert_eq!(waited(false).await, TOGETHER);
+        assert_eq!(waited(false).await, OFTEN);
         assert_eq!(waited(false).await, OFTEN);
         let begun = Instant::now();
         assert!(!is_due(&changes, (begun + SELDOM, false), true).await, "a tick");
