@@ -48,11 +48,12 @@ impl App {
         let read = move |conn: &mut Conn| Ok((host::by_name(conn, &wanted)?, now(conn)?));
         let (known, now) = self.db.read(read).await?;
         let trouble = match known {
-            Some(host) => match host.liveness(now) {
+            Some(host) => {
+                let liveness = host.liveness(now);
                 // A refused rival is shown in `state_reason`; the host itself carries out everything.
-                Liveness::Up if !host.is_recovering() => None,
-                liveness => trouble(&host, liveness),
-            },
+                let works = liveness == Liveness::Up && !host.is_recovering();
+                if works { None } else { trouble(&host, liveness) }
+            }
             None => Some("its agent has never reported".to_owned()),
         };
         match trouble {

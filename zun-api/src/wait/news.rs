@@ -78,7 +78,7 @@ async fn send(mut waiting: mpsc::Receiver<Change>, sender: &mpsc::Sender<Bytes>)
             // If the bus takes none, the others find out without it.
             Ok(body) => drop(sender.try_send(Bytes::from(body))),
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "cannot encode a change notification")
+                tracing::warn!(error = %chain(&error), "cannot encode a change notification");
             }
         }
         batch.clear();
