@@ -81,15 +81,15 @@ fn c24_an_impossible_attach_fails_at_once_with_a_clear_error() {
     zun.must(&["run", "-d", "--name", name.as_str(), "cirros", "sleep", "600"]);
     zun.must(&["pause", name.as_str()]);
     let paused = zun.run(&["attach", name.as_str()]);
-    assert_eq!(paused.code, 125, "{paused:?}");
+    assert_eq!(paused.code, 1, "{paused:?}");
     assert!(paused.stderr.contains("in Paused state"), "{paused:?}");
     zun.must(&["unpause", name.as_str()]);
     zun.must(&["stop", "-t", "0", name.as_str()]);
     let stopped = zun.run(&["attach", name.as_str()]);
-    assert_eq!(stopped.code, 125, "{stopped:?}");
+    assert_eq!(stopped.code, 1, "{stopped:?}");
     assert!(stopped.stderr.contains("in Stopped state"), "{stopped:?}");
     let missing = zun.run(&["attach", "no-such-container"]);
-    assert_eq!(missing.code, 125, "{missing:?}");
+    assert_eq!(missing.code, 1, "{missing:?}");
     assert!(missing.stderr.contains("no-such-container"), "{missing:?}");
 }
 

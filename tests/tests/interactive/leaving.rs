@@ -99,6 +99,6 @@ fn an_attach_without_a_name_comes_back_to_the_last_session_that_was_left() {
     assert_eq!(term.exit(), 5);
     // It has ended, so there is nothing to come back to.
     let ended = zun.run(&["attach"]);
-    assert_eq!(ended.code, 125, "{ended:?}");
+    assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stderr.contains("there is no session to come back to"), "{ended:?}");
 }
