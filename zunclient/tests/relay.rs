@@ -371,7 +371,7 @@ async fn the_user_asks_for_the_escapes_and_leaves_while_the_link_is_away() {
         test.prints.send(away).await.expect("somebody reads");
         test.types(b"x\r~?").await;
         let help = shown(&mut test).await;
-        assert!(help.contains("~.  leave"), "{help:?}");
+        assert!(help.contains("~.  disconnect"), "{help:?}");
         test.types(b"~.").await;
     };
     let (ended, ()) = tokio::join!(session, play);

@@ -220,7 +220,7 @@ async fn a_user_leaves_while_the_link_is_away_and_comes_back() {
     again.types("echo ba''ck\r");
     again.shows("back");
     again.types("~?");
-    again.shows("~.  leave");
+    again.shows("~.  disconnect");
     again.types("exit 4\r");
     assert_eq!(again.exit(), 4);
     zun.must(&["delete", "--force", "left"]);

@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(typed, Typed { send: b"ls\r".to_vec(), leave: None, help: true });
         assert!(!scanner("", "~").feed(b"x~?").help);
         assert!(!scanner("", "none").feed(b"~?").help);
-        assert!(scanner("", "#").help().contains("#.  leave"));
+        assert!(scanner("", "#").help().contains("#.  disconnect"));
     }
 
     #[test]

@@ -384,7 +384,7 @@ mod tests {
             assert!(rule.contains(words), "{template}: {rule}");
         }
         let deep = "{{if .Tty}}".repeat(40);
-        assert!(rendered(&deep).expect_err("deep").contains("too many"));
+        assert!(rendered(&deep).expect_err("deep").contains("too deeply"));
         let deep = format!("{{{{{}.Name}}}}", "(".repeat(4000));
         assert!(rendered(&deep).is_err());
     }
