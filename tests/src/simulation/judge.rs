@@ -239,7 +239,8 @@ pub fn deeds(cluster: &Cluster, snapshot: &Snapshot, execs: &[Attempt]) -> Vec<S
                     usize::MAX
                 }
             }
-            What::Started => operations.filter(|row| starts(row)).count(),
+            // A rebuild that was taken back has started the old container again, and may be carried out again afterwards.
+            What::Started => operations.filter(|row| starts(row)).count() + rebuilds(&container),
             What::Signalled(signal) => {
                 written.insert(format!("{container} {signal}"), count);
                 operations.filter(|row| row.kind == "kill").count()
