@@ -226,7 +226,8 @@ pub fn deeds(cluster: &Cluster, snapshot: &Snapshot, execs: &[Attempt]) -> Vec<S
         let most = match &what {
             // Docker may create a deleted container late, which is then removed again.
             What::Created | What::Removed if was_deleted(&container) || was_restored => usize::MAX,
-            What::Started if was_restored => usize::MAX,
+            // One that vanished before its creation was reported is created, and started, again.
+            What::Started if was_restored || vanished.contains(&container) => usize::MAX,
             What::Created | What::Removed | What::Vanished => 1 + rebuilds(&container),
             What::Executed(token) => {
                 ran.insert(token.clone(), count);
