@@ -68,7 +68,7 @@ fn write_operation(page: &mut String, document: &Value, (line, operation): (&str
     facts.extend(permission.map(|permission| format!("Permission: `{permission}`")));
     for (status, answer) in members(&operation["responses"]) {
         if status != "default" {
-            facts.push(format!("Answer: {status}{}", answer_of(answer)));
+            facts.push(format!("Response: {status}{}", answer_of(answer)));
         }
     }
     for fact in facts {

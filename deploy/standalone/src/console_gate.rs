@@ -176,7 +176,7 @@ impl Supervised {
         let status = loop {
             tokio::select! {
                 handled = self.holder.handle() => if let Err(error) = handled {
-                    warn!(%error, "cannot keep what the console gate stores: its next restart may end sessions");
+                    warn!(%error, "cannot store the descriptors of the console gate's sessions: its next restart may end them");
                     sleep(SOCKET_PAUSE).await;
                 },
                 ended = self.child.wait() => break ended,

@@ -10,7 +10,7 @@ use zun_compute::driver::{ContainerInfo, Inspect as _};
 
 use super::client::SIGNALS;
 use super::cluster::Cluster;
-use super::engine::What;
+use super::engine::{Effect, What};
 use crate::history::{Attempt, Outcome, at_most_once};
 
 /// The containers of all engines, with the number of their host.
@@ -220,14 +220,13 @@ pub fn deeds(cluster: &Cluster, snapshot: &Snapshot, execs: &[Attempt]) -> Vec<S
     let was_restored = cluster.restores() > 0;
     let mut found = Vec::new();
     let (mut written, mut ran) = (BTreeMap::new(), BTreeMap::new());
-    for ((container, what), count) in did {
+    for ((container, what), count) in did.clone() {
         let of = |row: &&OperationRow| row.container == container;
         let operations = snapshot.operations.iter().filter(of);
         let most = match &what {
             // Docker may create a deleted container late, which is then removed again.
             What::Created | What::Removed if was_deleted(&container) || was_restored => usize::MAX,
-            // One that vanished before its creation was reported is created, and started, again.
-            What::Started if was_restored || vanished.contains(&container) => usize::MAX,
+            What::Started if was_restored => usize::MAX,
             What::Created | What::Removed | What::Vanished => 1 + rebuilds(&container),
             What::Executed(token) => {
                 ran.insert(token.clone(), count);
@@ -240,15 +239,27 @@ pub fn deeds(cluster: &Cluster, snapshot: &Snapshot, execs: &[Attempt]) -> Vec<S
                     usize::MAX
                 }
             }
-            // A rebuild that was taken back has started the old container again, and may be carried out again afterwards.
-            What::Started => operations.filter(|row| starts(row)).count() + rebuilds(&container),
+            What::Started => {
+                // One that vanished before its creation was reported is created and started again.
+                let created = did.get(&(container.clone(), What::Created)).copied();
+                let created = created.filter(|_| vanished.contains(&container)).unwrap_or(0);
+                let again = created.saturating_sub(1 + rebuilds(&container));
+                operations.filter(|row| starts(row)).count() + again
+            }
             What::Signalled(signal) => {
                 written.insert(format!("{container} {signal}"), count);
                 operations.filter(|row| row.kind == "kill").count()
             }
         };
         if count > most {
-            found.push(format!("{container}: {count} times {what:?}, at most {most}"));
+            let of = |effect: &Effect| effect.container.to_string() == container;
+            let all = cluster.hosts().iter().flat_map(|host| host.engine.effects()).filter(of);
+            let order: Vec<_> =
+                all.map(|effect| format!("{:?} {:?}", effect.at, effect.what)).collect();
+            found.push(format!(
+                "{container}: {count} times {what:?}, at most {most}: {}",
+                order.join(", ")
+            ));
         }
     }
     if !was_restored {

@@ -309,7 +309,10 @@ async fn without_a_host_the_container_is_in_error_with_the_reason_of_each_filter
     let answer = api.post(ANN, PATH, body.clone()).await.expect(202).json();
     assert_eq!(answer["status"], json!("Error"));
     assert_eq!(answer["status_reason"], json!("There are not enough hosts available."));
-    assert_eq!(answer["status_detail"], json!("No host has ever connected."));
+    assert_eq!(
+        answer["status_detail"],
+        json!("No host has registered yet: start zun-compute on one.")
+    );
 
     let small = api.agent("small").await;
     small

@@ -170,7 +170,7 @@ async fn what_may_have_been_done_once_is_unknown_when_the_container_is_removed()
         let message = |index: usize| actions["containerActions"][index]["message"].clone();
         [message(1), message(2)]
     };
-    let superseded = json!("The removal was requested.");
+    let superseded = json!("Canceled, because a removal was requested.");
     let unknown = json!("The host did not report the outcome. It may have been carried out.");
     assert_eq!(messages().await, [superseded.clone(), unknown]);
     let outcome = OperationOutcome::new(killing, Outcome::Succeeded);

@@ -105,6 +105,11 @@ async fn a_rebuild_is_answered_when_the_container_is_shown_as_rebuilding() {
     assert_eq!(shown["status"], json!("Rebuilding"));
     let refused = api.post(ANN, "/v1/containers/web/stop", Value::Null).await.refusal();
     assert!(refused.ends_with(&format!("Cannot stop container {id} in Rebuilding state")));
+    // Its host has it under another name while it stops.
+    agent
+        .refuse("container.logs", Problem::new(Code::NotFound, format!("No such container: {id}")));
+    let logs = api.get(ANN, "/v1/containers/web/logs").await.refusal();
+    assert!(logs.ends_with(&format!("Cannot logs container {id} in Rebuilding state")), "{logs}");
     api.delete(ANN, "/v1/containers/web?stop=true").await.expect(204);
 }
 

@@ -162,5 +162,5 @@ async fn what_its_host_has_removed_is_not_created_again_by_an_operation_that_is_
     let path = format!("/v1/containers/{id}/container_actions");
     let actions = api.get(ANN, &path).await.expect(200).json();
     let message = &actions["containerActions"][0]["message"];
-    assert_eq!(*message, json!("The removal was requested."));
+    assert_eq!(*message, json!("Canceled, because a removal was requested."));
 }

@@ -280,7 +280,7 @@ async fn a_host_has_only_so_many_networks_beside_those_with_a_subnet() {
     assert_eq!(create(ADMIN, "sealed").await["status"], json!("Creating"));
     let refused = create(ANN, "two").await;
     assert_eq!(refused["status"], json!("Error"));
-    let detail = "0 of 1 hosts fit: 1 with as many networks as a host may have.";
+    let detail = "0 of 1 hosts fit: 1 at the limit of networks (scheduler.networks).";
     assert_eq!(refused["status_detail"], json!(detail));
     let _second = api.agent("h2").await;
     let placed = create(ANN, "two").await;

@@ -51,7 +51,7 @@ fn a_published_port_leads_to_the_container_also_after_a_restart() {
     let taken =
         zun.run(&["run", "--rm", "-p", &format!("{}:90", address.port()), "cirros", "true"]);
     assert_eq!(taken.code, 125, "{taken:?}");
-    assert!(taken.stderr.contains("without these ports free"), "{taken:?}");
+    assert!(taken.stderr.contains("with a requested port in use"), "{taken:?}");
     let missing = zun.run(&["port", name.as_str(), "81"]);
     assert_eq!(missing.code, 1, "{missing:?}");
 }

@@ -26,7 +26,7 @@ const STOP: Choice = {
   act: (desk, container) =>
     desk.ask({
       title: `Stop ${container.name}?`,
-      text: 'Its process gets SIGTERM, and is killed if it has not ended after 10 seconds. You can start it again.',
+      text: 'Its process gets its stop signal, and SIGKILL if it has not ended within its stop timeout (10 seconds by default). You can start it again.',
       verb: 'Stop',
       isDangerous: false,
       act: () => send(desk, container, 'stop'),

@@ -113,7 +113,7 @@ const REASONS: Record<string, string> = {
   removed: 'Container removed',
   restarted: 'Restarted',
   host_lost: 'Host lost',
-  unseen: 'Nobody saw the end',
+  unseen: 'End not observed',
   not_started: 'Could not start',
 };
 

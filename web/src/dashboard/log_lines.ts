@@ -42,7 +42,7 @@ export class LogLines {
   take(answer: string, isCut = false): boolean {
     const before = this.#next;
     const counts = new Map<string, number>();
-    // The first line of what is left is a part of one.
+    // The first of the remaining lines is incomplete.
     const lines = (isCut ? answer.slice(answer.indexOf('\n') + 1) : answer).split('\n');
     // Without a line that is known, there may be others before.
     if (isCut && !this.#known.has(lines[0] ?? '')) this.lines.push({ number: this.#next++, time: '', text: '', isGap: true });

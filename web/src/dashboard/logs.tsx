@@ -161,7 +161,7 @@ export function Logs({ container }: { container: Container }) {
         {lines.slice(first).map((line) => (
           <Line key={line.number} line={line} wanted={wanted} marked={marked !== undefined && lines[marked.line] === line ? marked.at : -1} stamps={stamps} />
         ))}
-        {isLoaded && lines.length === 0 && <p class="no-output">{allows(container.status, 'logs') ? 'There is no output yet.' : 'There is no output before the container is created.'}</p>}
+        {isLoaded && lines.length === 0 && <p class="no-output">{allows(container.status, 'logs') ? 'There is no output yet.' : container.status === 'Creating' ? 'There is no output before the container is created.' : 'The output is not available in this status.'}</p>}
       </div>
       {!isFollowing && lines.length > 0 && (
         <button type="button" class="to-newest" onClick={() => setFollowing(true)}>

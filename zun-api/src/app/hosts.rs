@@ -82,9 +82,8 @@ fn sum(one: Resources, other: Resources) -> Resources {
 pub(crate) fn trouble(host: &Record, liveness: Liveness) -> Option<String> {
     match liveness {
         Liveness::Up if host.is_recovering() => Some(format!(
-            "the database is older than the operations that its agent knows, so it was restored from an older copy. The \
-             host reports its containers, and carries out nothing until an administrator confirms with `zun host recover \
-             {}`",
+            "zun-api's database was restored from a copy that is older than what this host has carried out. The host \
+             reports its containers, but carries out no operations until an administrator runs `zun host recover {}`",
             host.name
         )),
         Liveness::Up => host.recent_refusal().map(refused),

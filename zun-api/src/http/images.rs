@@ -35,7 +35,7 @@ pub(super) const ROUTES: &[Route] = &[
         .returns::<Image>(),
     Route::delete("/v1/images/{id}", "Remove an image from its host", to!(delete))
         .only(Permission::DeleteImage),
-    Route::get("/v1/images/{name}/search", "Search Docker's registry", to!(search))
+    Route::get("/v1/images/{name}/search", "Search Docker Hub", to!(search))
         .only(Permission::SearchImages)
         .reads::<Search>()
         .returns::<Vec<FoundImage>>(),

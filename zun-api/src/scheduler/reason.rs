@@ -59,11 +59,11 @@ impl FilterReason {
             Self::Labels => (6, "without the requested labels"),
             Self::Affinity => (7, "without the containers of the affinity hints"),
             Self::AntiAffinity => (8, "with containers of the anti-affinity hints"),
-            Self::Ports => (9, "without these ports free"),
+            Self::Ports => (9, "with a requested port in use"),
             Self::PortAddress => (10, "that do not publish ports on this address"),
             Self::Volume => (11, "without the requested volume, which another host has"),
             Self::Network => (12, "without the requested network, which another host has"),
-            Self::Networks => (13, "with as many networks as a host may have"),
+            Self::Networks => (13, "at the limit of networks (scheduler.networks)"),
             Self::Cpus(_) => (14, "without enough free CPUs"),
             Self::Memory(_) => (15, "without enough free memory"),
             Self::Disk(_) => (16, "without enough free disk"),
@@ -129,7 +129,7 @@ impl NoValidHost {
 impl fmt::Display for NoValidHost {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.reasons.is_empty() {
-            return out.write_str("No host has ever connected.");
+            return out.write_str("No host has registered yet: start zun-compute on one.");
         }
         let mut counts: BTreeMap<(usize, &str), usize> = BTreeMap::new();
         for (_host, reason) in &self.reasons {

@@ -104,7 +104,7 @@ fn each_filter_gives_its_reason() {
     ];
     let refusal = select_host(&plain(resources(1000, 512)), &hosts, &EXACT).unwrap_err();
     insta::assert_snapshot!(refusal, @"0 of 6 hosts fit: 1 down, 1 disabled, 1 without a running Docker, 1 without enough free CPUs, 2 without enough free memory.");
-    insta::assert_snapshot!(select_host(&plain(none), &[], &EXACT).unwrap_err(), @"No host has ever connected.");
+    insta::assert_snapshot!(select_host(&plain(none), &[], &EXACT).unwrap_err(), @"No host has registered yet: start zun-compute on one.");
 }
 
 #[test]

@@ -80,8 +80,8 @@ async fn replace(
     Err(DriverError::Conflict { words })
 }
 
-/// Removes the old container after the new one is complete, or cannot be completed. The new one does not depend on that:
-/// what is left is removed later.
+/// Removes the old container after the new one is complete, or cannot be completed. If Docker refuses that, the next
+/// rebuild or the deletion of the container removes it.
 async fn finish(work: &Work<'_>, completed: Result<(), DriverError>) -> Result<(), DriverError> {
     if completed.as_ref().is_err_and(is_transient) {
         return completed;
@@ -180,7 +180,10 @@ async fn take_back(work: &Work<'_>, was_running: bool, refusal: DriverError) -> 
         Err(error) => {
             // The container is not as before, which its state shows as after a failed start.
             work.begin(TaskState::Starting);
-            let words = format!("{refusal}; and it does not run again: {}", chain(&error));
+            let words = format!(
+                "{refusal}; the old container could not be started again either: {}",
+                chain(&error)
+            );
             DriverError::Engine { doing: "rebuild the container", words }
         }
     }

@@ -6,7 +6,7 @@ use zun_common::rpc::container::LocateData;
 use zun_common::status::Action;
 
 use super::console::ConsoleTarget;
-use super::{Ident, Placed};
+use super::{Ident, Placed, if_rebuilding};
 use crate::app::{App, AppError, Caller};
 
 impl App {
@@ -26,7 +26,8 @@ impl App {
         let Placed { record, host } = self.require_ready(caller, ident, action).await?;
         self.require_ca()?;
         let located =
-            self.call_agent(caller, &host, &LocateData { container: record.id, action }).await?;
+            self.call_agent(caller, &host, &LocateData { container: record.id, action }).await;
+        let located = located.map_err(|error| if_rebuilding(error, &record, action))?;
         let console_target = ConsoleTarget {
             grant: Grant { host, target: Target::Data { id: located.engine, data } },
             listener: located.listener,

@@ -27,9 +27,10 @@ mod wait;
 
 use std::str::FromStr;
 
+use zun_common::bus::CallError;
 use zun_common::id::{ContainerId, HostName};
-use zun_common::rpc::Call;
-use zun_common::status::Action;
+use zun_common::rpc::{Call, Code};
+use zun_common::status::{Action, Status};
 
 pub(crate) use attach::Attach;
 pub(crate) use attachments::{MountRequest, NetworkRequest, SourceRequest};
@@ -129,6 +130,19 @@ impl App {
             .await
             .map_err(|cause| AppError::Agent { host: host.clone(), cause })
     }
+}
+
+/// Replaces an agent's "no such container" about a container that is being rebuilt, which the host has under another name
+/// for a moment.
+fn if_rebuilding(error: AppError, record: &Record, action: Action) -> AppError {
+    let is_missing = matches!(
+        &error,
+        AppError::Agent { cause: CallError::Refused { problem, .. }, .. } if problem.code == Code::NotFound
+    );
+    if is_missing && record.status == Status::Rebuilding {
+        return AppError::WrongStatus { action, id: record.id, status: record.status };
+    }
+    error
 }
 
 /// The most things that an error names.

@@ -7,7 +7,7 @@ use zun_common::rpc::container::{
 use zun_common::status::Action;
 use zun_common::units::TerminalSize;
 
-use super::{Ident, Placed};
+use super::{Ident, Placed, if_rebuilding};
 use crate::app::{App, AppError, Caller};
 
 impl App {
@@ -19,7 +19,9 @@ impl App {
         request: LogRequest,
     ) -> Result<Logs, AppError> {
         let Placed { record, host } = self.require_ready(caller, ident, Action::Logs).await?;
-        self.call_agent(caller, &host, &ReadLogs { container: record.id, request }).await
+        let logs =
+            self.call_agent(caller, &host, &ReadLogs { container: record.id, request }).await;
+        logs.map_err(|error| if_rebuilding(error, &record, Action::Logs))
     }
 
     /// Returns the processes in the container.

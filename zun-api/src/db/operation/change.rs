@@ -300,7 +300,7 @@ pub(super) fn name_run(
 /// Ends the open operations of a container because it is removed. What an agent has received may have been done; of what
 /// has an effect each time, that matters.
 pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), DbError> {
-    let words = "The removal was requested.";
+    let words = "Canceled, because a removal was requested.";
     let outcome = Outcome::Failed(Problem::new(Code::Conflict, words));
     let at = now(conn)?;
     let open = dsl::container.eq(container.to_string()).and(dsl::outcome.is_null());

@@ -58,8 +58,9 @@ pub(crate) fn end_epoch(
         .filter(dsl::deaths.ge(MAX_DEATHS).and(dsl::kind.ne_all(Kind::LASTING)))
         .select(Row::as_select())
         .load(conn)?;
-    let words =
-        format!("{MAX_DEATHS} agents of the host ended while they carried out this operation.");
+    let words = format!(
+        "The agent of the host ended {MAX_DEATHS} times while it carried out this operation."
+    );
     let outcome = Outcome::Failed(Problem::new(Code::Internal, words));
     for row in exhausted {
         settle(conn, row.id()?, &outcome)?;

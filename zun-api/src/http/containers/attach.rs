@@ -24,7 +24,11 @@ impl FromFields for Attach {
             Kind::Word(&["rw", "ro"]),
             "Whether the client wants to type; `rw` if absent",
         ),
-        boolean_field(BEFORE_START, "Whether the client starts the container next").in_query(),
+        boolean_field(
+            BEFORE_START,
+            "Whether the client will start the container after it has attached",
+        )
+        .in_query(),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ContainerId, HostName};
 
-/// The answer to `GET /v1/sessions`.
+/// Response of `GET /v1/sessions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionList {
     /// The sessions, the oldest first.
@@ -51,7 +51,7 @@ pub struct Session {
     pub stderr_bytes: u64,
 }
 
-/// The answer to `GET /v1/grants`.
+/// Response of `GET /v1/grants`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GrantList {
     /// Tickets that can be used, and grants and tickets that have sessions.
@@ -90,7 +90,7 @@ pub struct AliveGrant {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// The answer to `DELETE /v1/grants/{id}`.
+/// Response of `DELETE /v1/grants/{id}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RevokedGrant {
     /// How many sessions were ended.

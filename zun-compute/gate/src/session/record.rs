@@ -259,7 +259,7 @@ impl Session {
             end,
             input_closed: !self.input.is_open(),
             attachments: attachments
-                // What is held is in no file. It was not acknowledged, so the client sends it again.
+                // Held input is in no file. It was not acknowledged, so the client sends it again.
                 .map(|(id, one)| {
                     (id.0, one.stdin.received - one.replies.held() as u64, one.stdin.ended)
                 })

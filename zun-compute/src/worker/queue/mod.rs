@@ -278,5 +278,5 @@ impl Queues {
 
 /// The outcome of an operation that the removal of its subject superseded.
 pub(super) fn superseded() -> Outcome {
-    Outcome::Failed(Problem::new(Code::Conflict, "The removal was requested."))
+    Outcome::Failed(Problem::new(Code::Conflict, "Canceled, because a removal was requested."))
 }
