@@ -32,7 +32,9 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{
+    ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+};
 
 use crate::exit::Exit;
 use crate::out::{self, Format, Unprinted};
@@ -300,7 +302,8 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     if let Some(directory) = manual::asked(arguments) {
         return manual::write(command, directory).into();
     }
-    let parsed = arguments::parse(&command, arguments);
+    let colours = if out::stdout_has_colours() { ColorChoice::Always } else { ColorChoice::Never };
+    let parsed = arguments::parse(&command.color(colours), arguments);
     match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => execute(cli).into(),
         Err(error) => report_usage_error(&error, arguments).into(),

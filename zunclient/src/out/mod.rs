@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use format::Format;
 pub use live::Live;
 pub(crate) use near::nearest;
+pub(crate) use print::stdout_has_colours;
 pub use print::{Printer, Unprinted};
 pub use table::{Cell, Column, Table};
 pub use template::Template;

@@ -58,18 +58,28 @@ enum Stdout {
     Coloured,
 }
 
+impl Stdout {
+    fn of_process() -> Self {
+        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match (std::io::stdout().is_terminal(), super::is_dumb(), is_plain) {
+            (false, _, _) => Self::Pipe,
+            (true, true, _) => Self::Dumb,
+            (true, false, true) => Self::Plain,
+            (true, false, false) => Self::Coloured,
+        }
+    }
+}
+
+/// Whether stdout is a terminal with colours. Decided here for all output, since clap's own rule is another: if `CI` is
+/// set, it colours dumb terminals too.
+pub(crate) fn stdout_has_colours() -> bool {
+    Stdout::of_process() == Stdout::Coloured
+}
+
 impl Printer {
     /// For this process.
     pub fn new(format: Format) -> Self {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let is_plain = set("NO_COLOR").is_some();
-        let stdout = match (std::io::stdout().is_terminal(), super::is_dumb(), is_plain) {
-            (false, _, _) => Stdout::Pipe,
-            (true, true, _) => Stdout::Dumb,
-            (true, false, true) => Stdout::Plain,
-            (true, false, false) => Stdout::Coloured,
-        };
-        Self { format, columns: Vec::new(), shortens: true, stdout }
+        Self { format, columns: Vec::new(), shortens: true, stdout: Stdout::of_process() }
     }
 
     /// Returns a printer that also shows the columns for wide tables.

@@ -115,8 +115,13 @@ async fn help_and_errors_fit_each_terminal_and_are_the_same_in_a_pipe() {
 #[tokio::test]
 async fn a_terminal_gets_colours_unless_it_is_dumb_or_they_are_unwanted() {
     let service = service().await;
-    for words in [&["show", "web"][..], &["why", "web"]] {
-        for (term, coloured) in [("xterm", true), ("xterm NO_COLOR=1", false), ("dumb", false)] {
+    for words in [&["show", "web"][..], &["why", "web"], &["list", "--help"]] {
+        for (term, coloured) in [
+            ("xterm CI=true", true),
+            ("xterm CI=true NO_COLOR=1", false),
+            ("dumb CI=true", false),
+            ("dumb CLICOLOR_FORCE=1", false),
+        ] {
             let mut terminal = terminal(&service, words, (24, 80), term);
             let end = move || (terminal.exit(), terminal.transcript());
             let (_, text) = tokio::task::spawn_blocking(end).await.expect("it ends");
