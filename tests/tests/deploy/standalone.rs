@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use zun_tests::keystone::Keystone;
 
 use super::machine::{Machine, marks, printed, succeed, taken_address, test_engine};
 
@@ -85,6 +86,25 @@ fn a_port_in_use_is_named_and_nothing_is_left() {
     let message = printed(&output);
     assert!(message.contains(&format!("cannot listen on {address}")), "{message}");
     assert_eq!(machine.processes(), Vec::<String>::new());
+}
+
+#[test]
+fn an_existing_keystone_authenticates_its_callers() {
+    let (machine, keystone) = (Machine::new(), Keystone::shared());
+    let password = tempfile::NamedTempFile::new().expect("a file of mode 0600");
+    std::fs::write(password.path(), "zun").expect("written");
+    let mut command = machine.standalone("up");
+    command.arg("--keystone").arg(keystone.url());
+    succeed(command.arg("--keystone-password-file").arg(password.path()));
+    let environment = std::fs::read_to_string(machine.env_file()).expect("the file");
+    assert!(!environment.contains("OS_TOKEN"), "{environment}");
+    let openrc = keystone.openrc.display();
+    let listed = machine.shell(&format!(". '{openrc}'; zun host list -f name"));
+    assert!(listed.status.success(), "{}", printed(&listed));
+    assert!(!listed.stdout.is_empty(), "the host is registered");
+    let refused = machine.shell("unset OS_AUTH_URL; OS_AUTH_TYPE=none zun list");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(printed(&refused).contains("401"), "{}", printed(&refused));
 }
 
 #[test]

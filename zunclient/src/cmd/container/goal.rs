@@ -1,40 +1,13 @@
-//! The states that commands such as `zun start` wait for. One table says which statuses reach a state and which
-//! rule it out, so no command waits for a state that it cannot reach.
+//! How commands such as `zun start` wait for a state of the container.
 
 use std::time::{Duration, Instant};
 
 use zun_common::api::v1::container::Container;
-use zun_common::status::Status;
+use zun_common::status::{Goal, GoalState, Status};
 
 use super::starting::{is_away, is_news, why};
 use crate::api::{Absence, ApiError, Client};
 use crate::cmd::Failure;
-
-/// The state of a container that a command waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Goal {
-    /// The host has created the container.
-    Created,
-    /// A new run of its process has begun.
-    Started,
-    /// The run has ended, and the restart policy starts no other.
-    Stopped,
-    /// Its processes are paused.
-    Paused,
-    /// Its processes are no longer paused.
-    Unpaused,
-}
-
-/// Whether a goal is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GoalState {
-    /// The goal is reached.
-    Reached,
-    /// The goal can no longer be reached.
-    Unreachable,
-    /// The goal may still be reached.
-    Pending,
-}
 
 /// How long one request waits for a change.
 pub(super) const POLL_TIMEOUT: Duration = Duration::from_secs(25);
@@ -57,45 +30,14 @@ pub(super) fn stop_timeout(grace: Option<u32>) -> Duration {
     Duration::from_secs(u64::from(grace.unwrap_or(DEFAULT_GRACE))).saturating_add(COMMAND_TIMEOUT)
 }
 
-impl Goal {
-    /// Returns what a status means for the goal, without regard to the status before.
-    pub(super) const fn state_in(self, status: Status) -> GoalState {
-        use GoalState::{Pending as P, Reached as R, Unreachable as U};
-        let [created, started, stopped, paused, unpaused] = match status {
-            Status::Creating | Status::Rebuilding | Status::Unknown => [P, P, P, P, P],
-            Status::Created => [R, P, R, U, U],
-            Status::Running => [R, R, P, P, R],
-            Status::Paused => [R, R, P, R, P],
-            Status::Restarting => [R, R, P, U, R],
-            Status::Stopped => [R, R, R, U, R],
-            Status::Deleting => [P, R, P, U, U],
-            Status::Deleted => [U, R, R, U, U],
-            Status::Dead | Status::Error => [U, U, R, U, U],
-        };
-        match self {
-            Self::Created => created,
-            Self::Started => started,
-            Self::Stopped => stopped,
-            Self::Paused => paused,
-            Self::Unpaused => unpaused,
-        }
-    }
-
-    /// Returns the statuses that end the wait.
-    pub(super) fn decisive(self) -> Vec<Status> {
-        let decides = |status: &Status| self.state_in(*status) != GoalState::Pending;
-        Status::ALL.iter().copied().filter(decides).collect()
-    }
-
-    /// Returns what `now` means for the goal. `was` is the container before the command: a status that it
-    /// already had then does not count.
-    pub(super) fn state_after(self, now: &Container, was: &Container) -> GoalState {
-        let is_old = now.status == was.status && !is_news(now, was);
-        match (self, self.state_in(now.status)) {
-            (_, GoalState::Reached | GoalState::Unreachable) if is_old => GoalState::Pending,
-            (Self::Started, GoalState::Reached) => state_of_start(now, was),
-            (_, state) => state,
-        }
+/// Returns what `now` means for a goal. `was` is the container before the command: a status that it already had then
+/// does not count.
+pub(super) fn state_after(goal: Goal, now: &Container, was: &Container) -> GoalState {
+    let is_old = now.status == was.status && !is_news(now, was);
+    match (goal, goal.state_in(now.status)) {
+        (_, GoalState::Reached | GoalState::Unreachable) if is_old => GoalState::Pending,
+        (Goal::Started, GoalState::Reached) => state_of_start(now, was),
+        (_, state) => state,
     }
 }
 
@@ -141,7 +83,7 @@ pub(super) async fn reach(
             Err(error) => return Err(error.into()),
         };
         absence = Absence::default();
-        match goal.state_after(&now, was) {
+        match state_after(goal, &now, was) {
             GoalState::Reached => return Ok(now),
             GoalState::Pending if !is_refused(&now, was) => {}
             GoalState::Unreachable | GoalState::Pending => return Err(why(&now)),
@@ -187,42 +129,6 @@ mod tests {
 
     use super::*;
 
-    const GOALS: [Goal; 5] =
-        [Goal::Created, Goal::Started, Goal::Stopped, Goal::Paused, Goal::Unpaused];
-
-    fn row(status: Status) -> String {
-        let mut row = format!("{status:<11}");
-        for goal in GOALS {
-            row.push_str(match goal.state_in(status) {
-                GoalState::Reached => " reached ",
-                GoalState::Unreachable => " never   ",
-                GoalState::Pending => " -       ",
-            });
-        }
-        format!("{}\n", row.trim_end())
-    }
-
-    #[test]
-    fn what_each_status_means_for_each_goal() {
-        let grid: String = Status::ALL.iter().map(|status| row(*status)).collect();
-        let header = "            created  started  stopped  paused   unpaused";
-        insta::assert_snapshot!(format!("{header}\n{grid}"), @r"
-                    created  started  stopped  paused   unpaused
-        Creating    -        -        -        -        -
-        Created     reached  -        reached  never    never
-        Running     reached  reached  -        -        reached
-        Stopped     reached  reached  reached  never    reached
-        Paused      reached  reached  -        reached  -
-        Restarting  reached  reached  -        never    reached
-        Rebuilding  -        -        -        -        -
-        Deleting    -        reached  -        never    never
-        Deleted     never    reached  reached  never    never
-        Dead        never    never    reached  never    never
-        Error       never    never    reached  never    never
-        Unknown     -        -        -        -        -
-        ");
-    }
-
     /// A container that was updated at this second, and whose newest run has this number and began at that second.
     fn container(status: Status, updated: u32, started: Option<u32>) -> Container {
         let at = |second: u32| {
@@ -255,7 +161,7 @@ mod tests {
             (Status::Error, 1, GoalState::Unreachable),
         ] {
             let now = container(status, 10, Some(started));
-            assert_eq!(Goal::Started.state_after(&now, &was), state, "{status} since {started}");
+            assert_eq!(state_after(Goal::Started, &now, &was), state, "{status} since {started}");
         }
     }
 
@@ -263,16 +169,16 @@ mod tests {
     fn a_stop_that_completes_does_not_count_as_the_start_that_follows() {
         let was = container(Status::Stopped, 9, Some(1));
         let stopped = container(Status::Stopped, 10, Some(1));
-        assert_eq!(Goal::Started.state_after(&stopped, &was), GoalState::Pending);
+        assert_eq!(state_after(Goal::Started, &stopped, &was), GoalState::Pending);
         let ran = container(Status::Stopped, 11, Some(2));
-        assert_eq!(Goal::Started.state_after(&ran, &was), GoalState::Reached);
+        assert_eq!(state_after(Goal::Started, &ran, &was), GoalState::Reached);
     }
 
     #[test]
     fn a_status_from_before_the_command_does_not_end_the_wait() {
         let was = container(Status::Error, 9, Some(1));
-        assert_eq!(Goal::Paused.state_after(&was, &was), GoalState::Pending);
+        assert_eq!(state_after(Goal::Paused, &was, &was), GoalState::Pending);
         let now = container(Status::Error, 10, Some(1));
-        assert_eq!(Goal::Paused.state_after(&now, &was), GoalState::Unreachable);
+        assert_eq!(state_after(Goal::Paused, &now, &was), GoalState::Unreachable);
     }
 }

@@ -1,8 +1,9 @@
 //! `zun pause`
 
 use clap::Args;
+use zun_common::status::Goal;
 
-use super::goal::{COMMAND_TIMEOUT, Goal, reach};
+use super::goal::{COMMAND_TIMEOUT, reach};
 use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;

@@ -1,9 +1,9 @@
 //! `zun restart`
 
 use clap::Args;
-use zun_common::status::Action;
+use zun_common::status::{Action, Goal};
 
-use super::goal::{Goal, reach, stop_timeout};
+use super::goal::{reach, stop_timeout};
 use super::stop::ends;
 use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};

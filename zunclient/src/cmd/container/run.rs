@@ -7,11 +7,12 @@ use clap::Args;
 use serde_json::json;
 use zun_common::api::v1::container::Container;
 use zun_common::grant;
+use zun_common::status::Goal;
 
 use super::container_flags::{COMMON_OPTIONS, ContainerFlags};
 use super::ending::Unfinished;
 use super::explain::explain;
-use super::goal::{Goal, reach};
+use super::goal::reach;
 use super::session::{ConsoleFlags, OnOpen, Session, own_size};
 use super::starting::{self, Progress, created, unless_ended};
 use crate::cmd::{Context, Failure};

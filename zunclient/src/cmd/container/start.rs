@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 use zun_common::grant;
-use zun_common::status::Status;
+use zun_common::status::{Goal, Status};
 
 use super::ending::Unfinished;
-use super::goal::{Goal, reach};
+use super::goal::reach;
 use super::session::{ConsoleFlags, OnOpen, Session, next_run};
 use super::starting::{self, unless_ended};
 use crate::cmd::for_each::for_each;

@@ -9,10 +9,10 @@ use tokio::time::{sleep, timeout};
 use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint};
 use zun_common::api::v1::container::{Container, CreateContainer};
 use zun_common::docker_errors::exit_code_of_start;
-use zun_common::status::{Status, TaskState};
+use zun_common::status::{Goal, GoalState, Status, TaskState};
 
 use super::ending::exit_code;
-use super::goal::{Goal, GoalState, POLL_TIMEOUT};
+use super::goal::POLL_TIMEOUT;
 use crate::api::{Absence, ApiError, Client, Delete};
 use crate::cmd::Failure;
 use crate::cmd::pull_progress::PullProgress;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::timeout;
 use zun_common::api::v1::container::Container;
-use zun_common::status::Status;
+use zun_common::status::{Goal, Status};
 
-use super::goal::{DEFAULT_GRACE, Goal, reach, stop_timeout};
+use super::goal::{DEFAULT_GRACE, reach, stop_timeout};
 use crate::api::Client;
 use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};

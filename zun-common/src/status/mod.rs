@@ -4,10 +4,14 @@
 //! client attaches before it starts the container, so that it misses no output. It also allows `kill` and `stop` on a
 //! paused or restarting container, as Docker does.
 
+mod goal;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::goal::{Goal, GoalState};
 
 /// Generates an enum with one text for each variant, for the wire and the database.
 macro_rules! named_enum {
