@@ -1,5 +1,7 @@
-//! Pages of long lists over pages of short ones: each sort key, filter and place, on both databases.
+//! Pages of long lists over pages of short ones, on both databases: each sort key, each filter in the default order, and
+//! each filter with each other sort key. Of each, the first page, one in the middle and the last one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use diesel::Connection as _;
@@ -17,8 +19,7 @@ use crate::server::{Database, Kind, Servers};
 pub const ROWS: &[&str] = &["page-"];
 
 /// The last part of a row's name, and the filter.
-const FILTERS: [(&str, &str); 8] = [
-    ("all", ""),
+const FILTERS: [(&str, &str); 7] = [
     ("running", "&status=Running"),
     ("error", "&status=Error"),
     ("image", "&image=image4"),
@@ -28,9 +29,15 @@ const FILTERS: [(&str, &str); 8] = [
     ("auto-remove", "&auto_remove=true"),
 ];
 
-/// The sort keys of the API, and their columns.
-const KEYS: [(&str, &str); 9] = [
-    ("id", "id"),
+/// The last part of the name of the row for all sort keys without a filter.
+const ORDERS: &str = "orders";
+/// The last part of the name of the row for all filters with all sort keys but the default.
+const COMBINED: &str = "combined";
+
+/// The default sort key of the API, and its column.
+const DEFAULT: (&str, &str) = ("id", "id");
+/// The other sort keys of the API, and their columns.
+const OTHERS: [(&str, &str); 8] = [
     ("uuid", "uuid"),
     ("name", "name"),
     ("image", "image"),
@@ -57,7 +64,7 @@ struct List {
     length: usize,
 }
 
-/// The slowest page of a filter.
+/// The slowest page of a row.
 struct Worst {
     figure: Figure,
     at: String,
@@ -66,9 +73,8 @@ struct Worst {
 /// Measures both databases.
 pub fn measure(run: &Run) {
     for (kind, name) in [(Kind::Sqlite, "sqlite"), (Kind::Postgres, "postgres")] {
-        let wanted = |prefix: &str| {
-            FILTERS.iter().any(|(filter, _)| run.wants(&format!("{prefix}-{name}-{filter}")))
-        };
+        let wanted =
+            |prefix: &str| names().any(|last| run.wants(&format!("{prefix}-{name}-{last}")));
         let long = wanted("page-1m");
         if !long && !wanted("page") {
             continue;
@@ -116,30 +122,39 @@ impl List {
     }
 }
 
-/// Compares the pages of two lists, and records the worst page of each filter. The short list's pages have no filter.
+/// The last parts of the names of the rows.
+fn names() -> impl Iterator<Item = &'static str> {
+    FILTERS.iter().map(|(name, _)| *name).chain([ORDERS, COMBINED])
+}
+
+/// Compares the pages of two lists, and records the slowest page of each row. The short list's pages have no filter.
 fn compare(run: &Run, (short, long): (&mut List, &mut List), prefix: &str) {
-    let wanted = FILTERS.iter().filter(|(name, _)| run.wants(&format!("{prefix}-{name}")));
-    let mut wanted: Vec<_> = wanted.map(|it| (*it, None::<Worst>)).collect();
-    for (key, column) in KEYS {
+    let mut worst: BTreeMap<&str, Worst> = BTreeMap::new();
+    for (key, column) in [DEFAULT].into_iter().chain(OTHERS) {
         let places = short.places(column).into_iter().zip(long.places(column));
         for (place, (near, far)) in ["first", "middle", "last"].into_iter().zip(places) {
             let path = |rest: &str| format!("/v1/containers?limit={PAGE}&sort_key={key}{rest}");
             let base = path(&near);
-            for ((_, filter), worst) in &mut wanted {
+            for (name, filter) in FILTERS.into_iter().chain([(ORDERS, "")]) {
+                let is_combined = name != ORDERS && key != DEFAULT.0;
+                let row = if is_combined { COMBINED } else { name };
+                if !run.wants(&format!("{prefix}-{row}")) {
+                    continue;
+                }
                 let page = path(&format!("{far}{filter}"));
                 let mut near = Page { client: &mut short.client, path: &base };
                 let mut far = Page { client: &mut long.client, path: &page };
                 let figure = pair(run, &mut far, &mut near);
-                if worst.as_ref().is_none_or(|worst| worst.figure.value < figure.value) {
-                    let at = format!("slowest: {place} page by {key}");
-                    *worst = Some(Worst { figure, at });
+                if worst.get(row).is_none_or(|worst| worst.figure.value < figure.value) {
+                    let of = if is_combined { format!(", filter {name}") } else { String::new() };
+                    let at = format!("slowest: {place} page by {key}{of}");
+                    worst.insert(row, Worst { figure, at });
                 }
             }
         }
     }
-    for ((name, _), worst) in wanted {
-        let Worst { figure, at } = worst.expect("there are pages");
-        run.record(&format!("{prefix}-{name}"), figure.with_note(at));
+    for (row, Worst { figure, at }) in worst {
+        run.record(&format!("{prefix}-{row}"), figure.with_note(at));
     }
 }
 

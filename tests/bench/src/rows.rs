@@ -136,7 +136,7 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Pages of 100 of 100,000 containers, over pages of 100 of 1,000",
         rows: &[
-            row("page-sqlite-all", "SQLite, no filter", Unit::Ratio).at_most(1.2),
+            row("page-sqlite-orders", "SQLite, each sort key, no filter", Unit::Ratio).at_most(1.2),
             row(
                 "page-sqlite-running",
                 "SQLite, status Running (80 % of the containers)",
@@ -149,7 +149,13 @@ pub const GROUPS: &[Group] = &[
             row("page-sqlite-memory", "SQLite, memory (25 %)", Unit::Ratio).at_most(1.2),
             row("page-sqlite-host", "SQLite, host (10 %)", Unit::Ratio).at_most(1.2),
             row("page-sqlite-auto-remove", "SQLite, auto_remove (33 %)", Unit::Ratio).at_most(1.2),
-            row("page-postgres-all", "PostgreSQL, no filter", Unit::Ratio).at_most(1.2),
+            row(
+                "page-sqlite-combined",
+                "SQLite, each filter with each other sort key",
+                Unit::Ratio,
+            ),
+            row("page-postgres-orders", "PostgreSQL, each sort key, no filter", Unit::Ratio)
+                .at_most(1.2),
             row(
                 "page-postgres-running",
                 "PostgreSQL, status Running (80 % of the containers)",
@@ -164,12 +170,18 @@ pub const GROUPS: &[Group] = &[
             row("page-postgres-host", "PostgreSQL, host (10 %)", Unit::Ratio).at_most(1.2),
             row("page-postgres-auto-remove", "PostgreSQL, auto_remove (33 %)", Unit::Ratio)
                 .at_most(1.2),
+            row(
+                "page-postgres-combined",
+                "PostgreSQL, each filter with each other sort key",
+                Unit::Ratio,
+            ),
         ],
     },
     Group {
         title: "Pages of 100 of 1,000,000 containers, over pages of 100 of 1,000",
         rows: &[
-            row("page-1m-sqlite-all", "SQLite, no filter", Unit::Ratio).at_most(1.2),
+            row("page-1m-sqlite-orders", "SQLite, each sort key, no filter", Unit::Ratio)
+                .at_most(1.2),
             row(
                 "page-1m-sqlite-running",
                 "SQLite, status Running (80 % of the containers)",
@@ -183,7 +195,13 @@ pub const GROUPS: &[Group] = &[
             row("page-1m-sqlite-host", "SQLite, host (10 %)", Unit::Ratio).at_most(1.2),
             row("page-1m-sqlite-auto-remove", "SQLite, auto_remove (33 %)", Unit::Ratio)
                 .at_most(1.2),
-            row("page-1m-postgres-all", "PostgreSQL, no filter", Unit::Ratio).at_most(1.2),
+            row(
+                "page-1m-sqlite-combined",
+                "SQLite, each filter with each other sort key",
+                Unit::Ratio,
+            ),
+            row("page-1m-postgres-orders", "PostgreSQL, each sort key, no filter", Unit::Ratio)
+                .at_most(1.2),
             row(
                 "page-1m-postgres-running",
                 "PostgreSQL, status Running (80 % of the containers)",
@@ -198,6 +216,11 @@ pub const GROUPS: &[Group] = &[
             row("page-1m-postgres-host", "PostgreSQL, host (10 %)", Unit::Ratio).at_most(1.2),
             row("page-1m-postgres-auto-remove", "PostgreSQL, auto_remove (33 %)", Unit::Ratio)
                 .at_most(1.2),
+            row(
+                "page-1m-postgres-combined",
+                "PostgreSQL, each filter with each other sort key",
+                Unit::Ratio,
+            ),
         ],
     },
     Group {

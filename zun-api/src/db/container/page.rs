@@ -5,7 +5,7 @@
 //!
 //! SQLite has no statistics of the values, and takes the index of the order even if the filter matches few rows. Then it
 //! reads the whole list to fill a page. So zun-api finds out whether there are few, and hides the order's index from it
-//! with a unary `+`.
+//! with a unary `+`. The default order needs none of this: each filter has an index with it.
 
 use std::sync::Arc;
 
@@ -104,8 +104,25 @@ impl<'a> Storable<'a> {
 
     /// Whether one of its columns has an index.
     const fn has_index(&self) -> bool {
-        let Filter { image, status, host, memory, .. } = self.0;
-        image.is_some() || status.is_some() || host.is_some() || memory.is_some()
+        // A name has an index of its own, and matches at most one container of a project.
+        let Filter {
+            name: _,
+            image,
+            status,
+            task_state,
+            host,
+            project: _,
+            user,
+            memory,
+            auto_remove,
+        } = self.0;
+        image.is_some()
+            || status.is_some()
+            || task_state.is_some()
+            || host.is_some()
+            || user.is_some()
+            || memory.is_some()
+            || auto_remove.is_some()
     }
 }
 
@@ -158,7 +175,8 @@ fn keys(
     page: &Page,
 ) -> Result<Option<Keys>, DbError> {
     let all = || narrowed(scoped(scope), filter);
-    let search = if filter.has_index() && matches_few(conn, all())? {
+    let is_default = page.key == SortKey::Id;
+    let search = if !is_default && filter.has_index() && matches_few(conn, all())? {
         Search::ByFilter
     } else {
         Search::InOrder
