@@ -7,7 +7,7 @@
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-run: ## Build and start everything, run `zun run -i --name test cirros /bin/sh`, then stop and remove everything
+run: ## Build, start the service, run `zun run -i --name test cirros /bin/sh`, then stop what it started
 	@deploy/run.sh
 
 up: ## Start the standalone service in the background, then: source target/zun.env
@@ -33,7 +33,7 @@ bench: ## Measure the release builds against docker, and write target/bench.json
 	@deploy/packages.sh test
 	@deploy/bench.sh
 
-chaos: ## Kill and freeze all services at random under load, then check that every accepted request was done, once
+chaos: ## Kill and freeze all services at random under load, then check that every accepted request was carried out exactly once
 	@deploy/packages.sh test
 	@deploy/chaos.sh
 
@@ -59,11 +59,11 @@ test-testbed: ## Run the tests of the testbed (run make testbed-up first)
 testbed-down: ## Remove the testbed
 	@deploy/testbed/down.sh
 
-conditions: ## Test the interactive conditions on the installed engine and on the one of Debian 13; write docs/conditions.md
+conditions: ## Run the tests of interactive sessions on the installed engine and on Debian 13's; write docs/conditions.md
 	@deploy/packages.sh test
 	@deploy/conditions.sh
 
-docs: ## Build the documents as a site in target/book
+docs: ## Build the documentation site in target/book
 	@deploy/docs.sh
 
 picture: ## Record a session and write docs/session-light.svg and docs/session-dark.svg for README
@@ -74,7 +74,7 @@ web: ## Build the pages for browsers into web/dist; the next build of zun-consol
 	@deploy/packages.sh web
 	@deploy/web.sh build
 
-web-pictures: ## Write pictures of the pages' states into target/web-pictures, and those of docs/web-console.md
+web-pictures: ## Take screenshots of the web pages into target/web-pictures, and update those of docs/web-console.md
 	@deploy/web.sh pictures
 
 check: fmt scripts types machete deny clippy doc ## Check format, scripts, types, dependencies, licences, lints and documentation

@@ -42,5 +42,5 @@ broken=$(
     done 2>&1
   done
 )
-[ -z "$broken" ] || fail "links of the site lead nowhere: $broken"
+[ -z "$broken" ] || fail "broken links in the site: $broken"
 say "wrote $TARGET/book/index.html"

@@ -1,12 +1,13 @@
 #!/bin/bash
 # Builds and tests the pages for browsers, in web/. The next build of zun-console and zun-api contains what is in web/dist.
 #
-#   web.sh build          build the pages, or say why they cannot be built: the programs work without them
+#   web.sh build          build the pages; without npm or its packages, print a notice and exit with 0: the programs
+#                         work without the pages
 #   web.sh check          check the types
 #   web.sh test           build, and test the pages in Debian's Chromium
 #   web.sh test-gate      test the web console with the gate that ZUN_TEST_WEB describes, as a test of the gate does
 #   web.sh test-service   test the dashboard with the service that ZUN_TEST_WEB describes, as a test of the CLI does
-#   web.sh pictures       write the pictures of docs/web-console.md
+#   web.sh pictures       take the screenshots of docs/web-console.md
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT/web"
@@ -64,5 +65,5 @@ case ${1:-} in
     build_pages
     run_tests pictures
     ;;
-  *) sed -n '4,9s/^# *//p' "$0" >&2; exit 2 ;;
+  *) sed -n '4,10s/^# *//p' "$0" >&2; exit 2 ;;
 esac

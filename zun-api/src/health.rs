@@ -51,8 +51,8 @@ impl HealthMonitor {
         let bus = self.bus.transport().is_serving();
         let responds = matches!(timeout(RESPONSE_TIMEOUT, self.responds()).await, Ok(Ok(true)));
         let status = match (responds, bus) {
-            (true, true) => format!("serves on {}", self.address),
-            (true, false) => format!("serves on {}; the bus is not connected", self.address),
+            (true, true) => format!("listening on {}", self.address),
+            (true, false) => format!("listening on {}; the bus is not connected", self.address),
             (false, _) => "zun-api or its database does not answer".to_owned(),
         };
         Health { ready: responds && bus, alive: responds, status }

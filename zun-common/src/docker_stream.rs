@@ -67,15 +67,15 @@ impl Demultiplexer {
         Ok(Some(Part { stream, data, begins, ends: missing == 0 }))
     }
 
-    /// Goes on where another demultiplexer was ([`Demultiplexer::place`]).
+    /// Resumes at another demultiplexer's place ([`Demultiplexer::place`]).
     pub fn within(frame: Option<(Stream, usize)>) -> Self {
         let frame = frame.filter(|(_, missing)| *missing > 0);
         let frame = frame.map(|(stream, missing)| Frame { stream, missing, begins: false });
         Self { unread: BytesMut::new(), frame }
     }
 
-    /// Returns how many bytes of the connection are not in a part yet, and the frame that has begun, with the number of
-    /// bytes that it misses after its last part.
+    /// Returns the state to resume from: the number of buffered bytes, and the incomplete frame with the number of bytes
+    /// it still needs.
     pub fn place(&self) -> (usize, Option<(Stream, usize)>) {
         (self.unread.len(), self.frame.map(|frame| (frame.stream, frame.missing)))
     }

@@ -97,7 +97,7 @@ pub struct EngineOptions {
     /// Whether each port that the image or `expose` names is published, on a free port of the host at each start.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub publish_all: bool,
-    /// Ports that the container listens on beside the image's, such as `80/tcp`.
+    /// Ports to expose in addition to those of the image, such as `80/tcp`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "messages", schemars(with = "Vec<String>"))]
     pub expose: Vec<ContainerPort>,
@@ -109,8 +109,7 @@ impl EngineOptions {
         *self == Self::default()
     }
 
-    /// Whether it asks for the ports of the image, or for more ports, which agents have known since
-    /// [`PUBLISH_ALL_PROTOCOL`](crate::rpc::operation::PUBLISH_ALL_PROTOCOL).
+    /// Whether it sets `publish_all` or `expose`, which agents support since [`PUBLISH_ALL_PROTOCOL`](crate::rpc::operation::PUBLISH_ALL_PROTOCOL).
     pub const fn asks_for_ports(&self) -> bool {
         self.publish_all || !self.expose.is_empty()
     }
@@ -144,7 +143,7 @@ pub struct Device {
 pub enum Gpus {
     /// All of them.
     All,
-    /// So many, which the engine chooses.
+    /// This many, chosen by the engine.
     Count(u32),
     /// Those with these indexes or UUIDs.
     Devices(Vec<String>),
@@ -201,7 +200,7 @@ impl From<Gpus> for String {
     }
 }
 
-/// A command that finds out whether the container works. Without a field, the image's or the engine's value holds.
+/// A health check. Absent fields have the image's value, or else the engine's default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Healthcheck {

@@ -180,7 +180,7 @@ uuid_id!(
     OperationId, "operation id"
 );
 uuid_id!(
-    /// The id of an image that was pulled by request.
+    /// The id of an image that was pulled through the API.
     ImageId, "image id"
 );
 uuid_id!(
@@ -188,11 +188,11 @@ uuid_id!(
     ResourceId, "resource id"
 );
 uuid_id!(
-    /// The id of a project's login to a registry of images.
+    /// The id of a project's login to an image registry.
     RegistryId, "registry id"
 );
 
-/// Generates the conversions of an id from and to that of a subject of the ledger.
+/// Generates the conversions between this id and the subject id of an operation.
 macro_rules! subject {
     ($name:ident) => {
         impl $name {
@@ -225,7 +225,7 @@ impl ContainerId {
     }
 }
 
-/// A period in which one agent drives a host. zun-api assigns the next one each time an agent registers, and refuses
+/// A period in which one agent manages a host. zun-api assigns the next one each time an agent registers, and refuses
 /// messages of earlier ones.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,

@@ -1,5 +1,5 @@
-//! A page for browsers that is part of a program, and its files: which answer a request gets. The programs turn it into
-//! one of their HTTP library.
+//! A web page embedded in a program. Decides the answer to each request; the program converts it to its HTTP library's
+//! type.
 
 /// The file that is the page.
 const DOCUMENT: &str = "index.html";

@@ -28,8 +28,8 @@ impl ResourceKind {
         }
     }
 
-    /// Returns the resource's name in the engine. It has the id, so resources of two projects are never the same one,
-    /// whatever their names are.
+    /// Returns the resource's name in the engine. It has the id, so resources of two projects are never the same one, even
+    /// if they have the same name.
     pub fn engine_name(self, id: ResourceId) -> String {
         format!("zun-{}-{id}", self.as_str())
     }
@@ -111,7 +111,7 @@ pub struct NetworkOptions {
     /// Its addresses, such as `10.5.0.0/24`; the engine's choice if `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet: Option<String>,
-    /// Whether its containers reach nothing outside it.
+    /// Whether its containers are cut off from everything outside the network (Docker: internal).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub internal: bool,
 }

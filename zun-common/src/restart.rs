@@ -21,7 +21,7 @@ pub enum Restart {
     },
 }
 
-/// A [`RestartPolicy`] that means nothing.
+/// A [`RestartPolicy`] that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the restart policy `{name}` with the count `{count}` is not valid: it must be `no`, `always`, `unless-stopped` or, \

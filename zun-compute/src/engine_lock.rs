@@ -27,7 +27,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 pub enum LockError {
     /// Another agent has locked it.
     #[error(
-        "another zun-compute on this machine drives this Docker engine: it holds the lock {}. Stop that one \
+        "another zun-compute on this machine manages this Docker engine: it holds the lock {}. Stop that one \
          (`fuser {}` shows its process), or set `docker.socket` to another engine",
         .0.display(),
         .0.display()
@@ -44,7 +44,7 @@ pub enum LockError {
     },
 }
 
-/// The lock of the engine that the agent drives.
+/// The lock of the engine that the agent manages.
 #[derive(Debug)]
 pub(crate) struct EngineLock {
     directory: PathBuf,

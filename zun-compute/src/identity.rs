@@ -1,5 +1,6 @@
-//! Which agent this is: a number in the state directory, and the boot of the machine. By it zun-api tells a restarted agent
-//! from another one with the same host name, or on the same engine, that does not share the state directory.
+//! Which agent this is: an ID in the state directory, and the machine's boot ID. zun-api uses it to distinguish a
+//! restarted agent from another one with the same host name, or on the same engine, that does not share the state
+//! directory.
 
 use std::io;
 use std::path::Path;

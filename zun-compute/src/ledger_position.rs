@@ -2,7 +2,8 @@
 //! registers and at each heartbeat, and so notices that the database was restored from an older copy.
 //!
 //! The file is written at most once a second, and never while an operation waits for it. After a crash, it may lag
-//! behind by a second. It never runs ahead: a number that the database has not given would hold a healthy host.
+//! behind by a second. It never runs ahead: with a number that the database has not assigned, a healthy host would
+//! count as recovering.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The agent of a compute host: it drives Docker, answers calls over the bus and reports the state of containers.
+//! The agent of a compute host: it manages Docker's containers, answers calls over the bus and reports the state of containers.
 //!
 //! ```text
 //!  bus ──operations──> rpc, control ──> worker (per container) ──> driver ──> engine

@@ -30,7 +30,7 @@ const SOCKET_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The program cannot be started.
-    #[error("cannot start `{}`: it belongs in the directory of zun-standalone, or name it with --console", program.display())]
+    #[error("cannot start `{}`: put it in the directory of zun-standalone, or pass its path with --console", program.display())]
     Start {
         /// The program.
         program: PathBuf,
@@ -160,7 +160,7 @@ impl Supervised {
                 () = tasks.cancelled() => return self.end().await,
                 ended = self.ended() => ended,
             };
-            warn!("the console gate ended ({ended}): it is started again, and its sessions go on");
+            warn!("zun-console exited ({ended}): starting it again; its sessions continue");
             while let Err(error) = self.restart() {
                 warn!(%error, "cannot start the console gate again: trying again");
                 tokio::select! {

@@ -54,7 +54,7 @@ fn figures(results: &Results) -> String {
     for group in GROUPS {
         let _ok = write!(
             text,
-            "\n### {}\n\n| row | what | goal | today | zun | peer | note |\n|---|---|---|---|---|---|---|\n",
+            "\n### {}\n\n| row | what | goal | today | zun | baseline | note |\n|---|---|---|---|---|---|---|\n",
             group.title
         );
         for row in group.rows {

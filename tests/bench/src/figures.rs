@@ -27,7 +27,7 @@ pub struct Figure {
     pub value: f64,
     /// What Zun's samples were.
     pub zun: Summary,
-    /// What those of its peer were.
+    /// What those of its baseline were.
     pub peer: Option<Summary>,
     /// A remark.
     pub note: Option<String>,

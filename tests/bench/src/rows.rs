@@ -28,7 +28,7 @@ pub struct Group {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// Zun's time over that of its peer.
+    /// Zun's time over that of its baseline.
     Ratio,
     /// Round trips over the network.
     RoundTrips,

@@ -48,7 +48,8 @@ async fn a_large_archive_is_refused_with_the_way_to_copy_it() {
     let path = "/v1/containers/test/put_archive?path=/tmp";
     let put = |size: usize| api.post(ANN, path, json!({"data": STANDARD.encode(vec![0; size])}));
     put(4 << 20).await.expect(200);
-    let words = "The archive is larger than 4 MiB. Copy it with `zun cp`, which does so directly.";
+    let words =
+        "The archive is larger than 4 MiB. Use `zun cp`, which connects to the host directly.";
     let refused = put((4 << 20) + 1).await.refusal();
     assert_eq!(refused, format!("413 container.body-too-large {words}"));
     agent.refuse("container.get_archive", Problem::new(Code::TooLarge, words));

@@ -76,7 +76,7 @@ async fn a_volume_and_a_network_belong_to_a_project() {
 async fn networks_of_neutron_are_refused_in_words() {
     let api = Api::start().await;
     let refused = api.post(ANN, "/v1/networks", json!({"name": "aa", "neutron_net_id": "x"})).await;
-    assert!(refused.refusal().starts_with("501 container.not-offered Networks of Neutron"));
+    assert!(refused.refusal().starts_with("501 container.not-offered Neutron networks"));
     let refused = api.post(ANN, CONTAINERS, with(&json!({"nets": [{"network": "nothing"}]}))).await;
     let words = "404 container.network-not-found Network nothing could not be found.";
     assert_eq!(refused.refusal(), words);

@@ -180,7 +180,7 @@ fn engine_socket() -> PathBuf {
     address.strip_prefix("unix://").expect("it begins with unix://").into()
 }
 
-/// Returns settings with the files of TLS in this directory, and a free port.
+/// Returns settings with the TLS files in this directory, and a free port.
 pub(super) fn settings(directory: &Path, ca: &CertificateAuthority) -> Settings {
     let write = |name: &str, text: &str| {
         let file = directory.join(name);

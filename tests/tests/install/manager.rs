@@ -116,7 +116,7 @@ async fn zun_api_reports_ready_watchdog_and_stopping_to_systemd() {
     let rabbit = Rabbit::shared().await;
     let mut service = Managed::start("zun-api", &api(rabbit.virtual_host().await.url()));
     service.sends("READY=1");
-    service.sends("STATUS=serves on 127.0.0.1:");
+    service.sends("STATUS=listening on 127.0.0.1:");
     service.sends("WATCHDOG=1");
     service.sends("WATCHDOG=1");
     service.stop();

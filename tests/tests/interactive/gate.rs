@@ -97,7 +97,7 @@ async fn c35_a_terminal_shows_a_line_while_the_link_is_away() {
     term.shows("before\r\n");
     cluster.gate().refuse();
     term.shows(LOST);
-    term.shows("Enter ~. to leave");
+    term.shows("press Enter, then ~., to disconnect");
     term.types("echo mean''while\r");
     cluster.gate().restore();
     term.shows("meanwhile\r\n");

@@ -1,4 +1,4 @@
-//! Images that are pulled by request, with a real engine and a registry that counts.
+//! Explicit image pulls, with a real engine and a registry that counts.
 
 use zun_tests::eventually::eventually;
 use zun_tests::registry::{Pace, Registry};

@@ -16,7 +16,7 @@ fn the_services_run_as_their_own_users_and_report_their_status() {
         assert_eq!(host.property(&unit, "User"), service);
         eventually("it says that it serves", || {
             let message = host.property(&unit, "StatusText");
-            message.starts_with("serves on") || message == "Docker answers; the bus is connected"
+            message.starts_with("listening on") || message == "Docker answers; the bus is connected"
         });
     }
 }

@@ -25,7 +25,7 @@ import { Toast } from './toast.ts';
 /** How many bytes the gate may send before they were shown. */
 const WINDOW = 256 << 10;
 
-/** How long what a gate sends first may be output of the past, in milliseconds. */
+/** How long what a gate sends first may be earlier output, in milliseconds. */
 const REPLAY = 500;
 
 /** How many characters may be typed before there is a session. */

@@ -39,7 +39,7 @@ const RESTART: Choice = {
   act: (desk, container) =>
     desk.ask({
       title: `Restart ${container.name}?`,
-      text: 'Its process is stopped and started again. Open consoles end.',
+      text: 'The process is stopped and started again. This closes its consoles.',
       verb: 'Restart',
       isDangerous: false,
       act: () => send(desk, container, 'reboot'),

@@ -181,7 +181,7 @@ function NoConsole({ container }: { container: Container }) {
           ? 'Run a shell or another command beside the main process, or attach to the main process itself.'
           : allows(container.status, 'attach')
             ? 'The container has not been started. Attach to it to see everything that it prints.'
-            : `The container is ${container.status.toLowerCase()}. Consoles open while it runs.`}
+            : `The container is ${container.status.toLowerCase()}. A console needs a running container.`}
       </p>
     </div>
   );
@@ -256,7 +256,7 @@ function Elsewhere({ console: one }: { console: Console }) {
       <Icon name="external" />
       <h2>This console opens in a tab of its own</h2>
       <p>
-        The page of its host, <code>{new URL(one.url).host}</code>, cannot be shown here. Either it does not allow it, or this browser does not trust its certificate.
+        The console page of <code>{new URL(one.url).host}</code> cannot be embedded here. Either the host does not allow this site to embed it, or this browser does not trust the host's certificate.
       </p>
       <button type="button" class="button primary" onClick={() => void open()}>
         <Icon name="external" />

@@ -142,7 +142,7 @@ export function Create({ close, created }: { close: () => void; created: (contai
         <div class="field">
           <label for="new-image">Image</label>
           <input type="text" required autofocus placeholder="debian:13" {...text('image')} />
-          {below('image', 'From the registry, such as nginx or registry.example.org/team/app:1.2')}
+          {below('image', 'Image name, such as nginx or registry.example.org/team/app:1.2')}
         </div>
         <div class="field-row">
           <div class="field">

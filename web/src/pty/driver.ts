@@ -135,7 +135,7 @@ export class Driver {
   #message(data: unknown): void {
     try {
       const frame = data instanceof ArrayBuffer ? decode(new Uint8Array(data)) : undefined;
-      if (!(data instanceof ArrayBuffer)) throw new Violation('it sent a text message');
+      if (!(data instanceof ArrayBuffer)) throw new Violation('the gate sent a text message');
       if (frame !== undefined) this.#receive(frame);
     } catch (error) {
       if (!(error instanceof Violation) && !(error instanceof InvalidFrame)) throw error;
@@ -151,7 +151,7 @@ export class Driver {
       this.#session?.receive(frame);
       return;
     }
-    if (frame.type !== 'hello') throw new Violation('its first message is not a hello');
+    if (frame.type !== 'hello') throw new Violation('the first message of the gate is not a hello');
     this.#opened(frame.hello);
   }
 

@@ -10,7 +10,7 @@ export interface ClientHello {
   size?: Size;
   /** Whether the client sends input. */
   writes: boolean;
-  /** Which output of the past the client wants. */
+  /** Which earlier output to replay. */
   replay: 'all' | 'screen' | 'none';
   /** How many bytes of output the gate may send before they are acknowledged. */
   window: number;

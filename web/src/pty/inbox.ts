@@ -38,7 +38,7 @@ export class Inbox {
     for (const output of OUTPUTS) {
       const flow = this.#flows[output];
       const next = output === 'stdout' ? hello.stdout_next : hello.stderr_next;
-      if (next > flow.received) throw new Violation('its hello skips output');
+      if (next > flow.received) throw new Violation("the gate's hello skips output");
       flow.link = next;
       // The offsets of the client's hello count as acknowledgements, and are at least these.
       flow.acknowledged = Math.max(flow.acknowledged, flow.shown);

@@ -94,29 +94,29 @@ export class Outbox {
   /** Forgets what the gate has accepted on former links. */
   resumed(hello: ServerHello): void {
     if (hello.stdin_next < this.#accepted || hello.stdin_next > this.#accepted + this.#keptBytes) {
-      throw new Violation('its hello has a wrong offset of stdin');
+      throw new Violation("the gate's hello has a wrong stdin offset");
     }
     this.#forget(hello.stdin_next);
     const signals = hello.signal_next - 1;
     if (signals < this.#signals.accepted || signals > this.#signals.accepted + this.#signals.kept.length) {
-      throw new Violation('its hello has a wrong number of signals');
+      throw new Violation("the gate's hello has a wrong number of signals");
     }
     this.#forgetSignals(signals);
     if (hello.stdin_ended ? this.#end === 'open' || this.#keptBytes > 0 : this.#end === 'accepted') {
-      throw new Violation('its hello is wrong about the end of stdin');
+      throw new Violation("the gate's hello is wrong about the end of stdin");
     }
     if (hello.stdin_ended) this.#end = 'accepted';
   }
 
   /** The gate has accepted stdin before this offset. */
   stdinAccepted(offset: number): void {
-    if (offset > this.#accepted + this.#sentBytes) throw new Violation('it acknowledges stdin that was not sent');
+    if (offset > this.#accepted + this.#sentBytes) throw new Violation('the gate acknowledges stdin that was not sent');
     this.#forget(offset);
   }
 
   endAccepted(): void {
     if (this.#end === 'open' || this.#end === 'unsent') {
-      throw new Violation('it acknowledges an end of stdin that was not sent');
+      throw new Violation('the gate acknowledges an end of stdin that was not sent');
     }
     this.#end = 'accepted';
   }
@@ -124,7 +124,7 @@ export class Outbox {
   /** The gate has accepted the signals up to this one. */
   signalsAccepted(number: number): void {
     if (number > this.#signals.accepted + this.#signals.sent) {
-      throw new Violation('it acknowledges a signal that was not sent');
+      throw new Violation('the gate acknowledges a signal that was not sent');
     }
     this.#forgetSignals(number);
   }

@@ -106,7 +106,7 @@ export class Session {
         this.end(this.#missing(frame.ending.zun) ?? closingOf(frame.ending));
         return;
       case 'ping':
-        if (this.#pongs.length === MOST_PONGS) throw new Violation('it sends too many pings');
+        if (this.#pongs.length === MOST_PONGS) throw new Violation('the gate sends too many pings');
         this.#pongs.push(frame.number);
         return;
       case 'pong':
@@ -120,7 +120,7 @@ export class Session {
       case 'stdinEnd':
       case 'resize':
       case 'signal':
-        throw new Violation('it sent an unexpected message');
+        throw new Violation('the gate sent an unexpected message');
     }
   }
 
@@ -146,7 +146,7 @@ export class Session {
         return this.#outbox.signalsAccepted(offset);
       case 'stdout':
       case 'stderr':
-        throw new Violation('it acknowledges output');
+        throw new Violation('the gate acknowledges output');
     }
   }
 

@@ -22,7 +22,8 @@ pub(crate) struct Caller {
     pub(crate) container: Arc<OnceLock<ContainerId>>,
 }
 
-/// The idempotency key of a request: all requests of a project with the same key are one request.
+/// The idempotency key of a request. zun-api carries out only the first request of a project with this key, and answers
+/// repeats with its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdempotencyKey(String);
 

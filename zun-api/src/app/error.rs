@@ -61,7 +61,7 @@ pub(crate) enum NotServed {
     )]
     Field { field: &'static str, version: String, since: String },
     #[error(
-        "The archive is larger than {} MiB. Copy it with `zun cp`, which does so directly.",
+        "The archive is larger than {} MiB. Use `zun cp`, which connects to the host directly.",
         LARGEST_ARCHIVE >> 20
     )]
     LargeArchive,
@@ -107,7 +107,7 @@ pub(crate) enum AppError {
     ContainerNotFound(String),
     #[error("Action {0} could not be found.")]
     ActionNotFound(String),
-    /// The run is so old that it is forgotten.
+    /// The run is so old that it was purged.
     #[error(
         "Run {run} of container {container} is not known any more: only the newest 20 are kept."
     )]

@@ -78,7 +78,8 @@ fn sum(one: Resources, other: Resources) -> Resources {
     Resources { cpus: Cpus::from_millis(millis), memory: Mebibytes(memory) }
 }
 
-/// Why the host carries out nothing now; `None` if it does.
+/// What an administrator must know about the host: why it is down or recovering, or why another agent was refused. `None`
+/// if all is well.
 pub(crate) fn trouble(host: &Record, liveness: Liveness) -> Option<String> {
     match liveness {
         Liveness::Up if host.is_recovering() => Some(format!(
@@ -120,7 +121,7 @@ pub(super) fn with_liveness(conn: &mut Conn) -> Result<Vec<(Record, Liveness)>, 
     Ok(judged.collect())
 }
 
-/// Strays that the database knows by now, or that were deleted and are about to be removed again, are none.
+/// Drops strays that the database knows by now, and deleted containers that are about to be removed again.
 fn leave_out_known(conn: &mut Conn, host: &mut Record) -> Result<(), DbError> {
     if host.strays.is_empty() {
         return Ok(());

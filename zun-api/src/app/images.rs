@@ -1,4 +1,4 @@
-//! Images on hosts: pulls and removals by request, which are operations of the host, and searches.
+//! Images on hosts: explicit pulls and removals, which are operations of the host, and searches.
 
 use std::sync::Arc;
 

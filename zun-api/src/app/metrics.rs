@@ -13,7 +13,7 @@ use crate::metrics::Snapshot;
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl App {
-    /// All metrics in the `OpenMetrics` text format. What they show of the database is a few seconds old at most.
+    /// All metrics in the `OpenMetrics` text format. Values from the database are at most a few seconds old.
     pub(crate) async fn metrics_text(&self) -> String {
         self.metrics.waiting.set(i64::try_from(self.hub.waiting()).unwrap_or(i64::MAX));
         self.metrics.bus_connected.set(i64::from(self.bus.transport().is_connected()));

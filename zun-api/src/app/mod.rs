@@ -42,7 +42,7 @@ use crate::wait::Hub;
 pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) authenticator: Authenticator,
-    /// That of the settings and of the file that they name.
+    /// The policy from the settings and the policy file.
     pub(crate) policy: Policy,
     pub(crate) metrics: Metrics,
     pub(crate) hub: Hub,
@@ -68,8 +68,8 @@ impl App {
         ClaimSettings { scheduler: self.settings.scheduler, quotas: self.settings.quotas }
     }
 
-    /// The seconds between two heartbeats of a host for which agents are asked, so that all hosts together send no more
-    /// than the settings allow. Agents whose own interval is longer keep it.
+    /// The heartbeat interval in seconds that zun-api requests from agents, so that all hosts together stay within
+    /// `heartbeats.per_second`. Agents whose own interval is longer keep it.
     pub(crate) fn heartbeat_interval(&self) -> Option<u32> {
         let hosts = self.hosts_beating.load(Ordering::Relaxed);
         Some(hosts.div_ceil(self.settings.heartbeats.per_second.get()))

@@ -26,7 +26,8 @@ impl App {
         self.read_class().await
     }
 
-    /// Sets limits of a project, and returns all of them. What exceeds them stays.
+    /// Sets limits of a project, and returns all of them. Existing containers stay, even if they
+    /// exceed the limits.
     pub(crate) async fn set_quota(
         &self,
         caller: &Caller,
@@ -85,7 +86,8 @@ impl App {
     }
 }
 
-/// Whoever sees only their own project does not learn whether another one exists.
+/// Parses the ID of a project whose quota the caller may see. Fails with the same error for an unknown and for a hidden
+/// project, so that a caller cannot find out which projects exist.
 fn visible(caller: &Caller, project: &str) -> Result<ProjectId, AppError> {
     caller.require(Permission::SeeQuota)?;
     let project = parse(project)?;

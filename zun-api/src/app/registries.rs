@@ -1,4 +1,4 @@
-//! Logins of projects to registries of images. Nobody gets a stored password from the API; only the agent of a host that
+//! Logins of projects to image registries. Nobody gets a stored password from the API; only the agent of a host that
 //! pulls with it does (`reports/registry.rs`).
 
 use zun_common::id::{ProjectId, RegistryId};
@@ -46,7 +46,7 @@ impl RegistryFilter {
     }
 }
 
-/// What the password of a login is encrypted for.
+/// The associated data with which the password is encrypted, so that it cannot be moved to another login.
 fn bound_to(id: RegistryId, domain: &str) -> String {
     format!("registry {id} {domain}")
 }
@@ -137,7 +137,7 @@ impl App {
     }
 
     /// Changes a login. A password stays with its registry and its user: if one of them changes, the request must have
-    /// the password too. Otherwise a member could have it sent elsewhere without knowing it.
+    /// the password too. Otherwise a project member who does not know the password could redirect it to another registry.
     pub(crate) async fn update_registry(
         &self,
         caller: &Caller,

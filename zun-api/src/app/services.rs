@@ -27,7 +27,7 @@ pub(crate) enum ServiceChange {
         /// Why, for other administrators.
         reason: Option<String>,
     },
-    /// The host counts as down, whatever it reports.
+    /// The host counts as down, even if it reports.
     ForceDown,
     /// The host counts as up while its heartbeats come.
     AllowUp,

@@ -1,7 +1,7 @@
 //! Which pages may send requests with the strategy `none`.
 //!
-//! That strategy has no tokens, so any page that a browser on this machine shows could send requests: directly, which
-//! `Origin` shows, or from a name that its owner has pointed at a loopback address, which `Host` shows.
+//! That strategy has no tokens, so this module protects it from cross-site requests (checked by `Origin`) and from DNS
+//! rebinding (checked by `Host`).
 
 use actix_web::http::uri::{Authority, Uri};
 

@@ -77,7 +77,7 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// Whether the row would have had the value of another one, where each must have its own.
+    /// Whether a unique constraint was violated.
     pub(crate) const fn is_duplicate(&self) -> bool {
         use diesel::result::{DatabaseErrorKind, Error};
         matches!(self, Self::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)))

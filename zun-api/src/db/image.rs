@@ -1,4 +1,4 @@
-//! Images that were pulled by request, each on one host.
+//! Images that were pulled through the API, each on one host.
 
 use chrono::NaiveDateTime;
 use diesel::dsl::{exists, select};
@@ -125,8 +125,8 @@ pub(crate) fn by_id(
     Ok(read(scoped(scope).filter(dsl::uuid.eq(id.to_string())), conn)?.pop())
 }
 
-/// Stores that an image is pulled. The project has one row for an image on a host, whose id stays. A duplicate if
-/// another transaction stores the first one at the same time.
+/// Stores that an image is pulled. The project has one row for an image on a host, whose id stays. Fails as a
+/// duplicate if another transaction stores the first one at the same time.
 pub(crate) fn request(conn: &mut Conn, requested: Requested) -> Result<Record, DbError> {
     let Requested { project, user, host, repo, tag, platform } = requested;
     let platform = platform.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Logins of projects to registries of images. Passwords are encrypted before they get here.
+//! Logins of projects to image registries. Passwords are encrypted before they get here.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -96,7 +96,7 @@ pub(crate) fn is_full(conn: &mut Conn, project: &ProjectId) -> Result<bool, DbEr
     Ok(count >= MAX_PER_PROJECT)
 }
 
-/// Stores a new one. A duplicate if the project has another of this name.
+/// Stores a new one. Fails as a duplicate if the project has another of this name.
 pub(crate) fn insert(conn: &mut Conn, mut record: Record) -> Result<Record, DbError> {
     record.created_at = now(conn)?;
     record.updated_at = record.created_at;
@@ -109,7 +109,7 @@ pub(crate) fn all(conn: &mut Conn, scope: &Scope) -> Result<Vec<Record>, DbError
     read(scoped(scope), conn)
 }
 
-/// The login with this id, or else those with this name: more than one only over several projects.
+/// The login with this id, or else those with this name: which can be several only if the scope has several projects.
 pub(crate) fn by_ident(
     conn: &mut Conn,
     scope: &Scope,
@@ -150,7 +150,7 @@ pub(crate) fn only_one_of(
     Ok(if found.len() == 1 { found.pop() } else { None })
 }
 
-/// Replaces the fields that can change. A duplicate if the project has another of this name. `None` if it is gone.
+/// Replaces the fields that can change. Fails as a duplicate if the project has another of this name. `None` if it is gone.
 pub(crate) fn update(conn: &mut Conn, mut record: Record) -> Result<Option<Record>, DbError> {
     record.updated_at = now(conn)?;
     let row = Row::of(&record);

@@ -125,7 +125,7 @@ pub(crate) fn is_full(
     Ok(count >= MAX_PER_PROJECT)
 }
 
-/// Stores a new one. A duplicate if the project has another of this kind and name.
+/// Stores a new one. Fails as a duplicate if the project has another of this kind and name.
 pub(crate) fn insert(conn: &mut Conn, fresh: Fresh) -> Result<Record, DbError> {
     let Fresh { kind, project, user, name, options } = fresh;
     let record = Record {
@@ -179,7 +179,7 @@ pub(crate) fn all(
     read(scoped(scope, kind), conn)
 }
 
-/// The one with this id, or else those with this name: more than one only over several projects.
+/// The one with this id, or else those with this name: which can be several only if the scope has several projects.
 pub(crate) fn by_ident(
     conn: &mut Conn,
     (scope, kind): (&Scope, ResourceKind),

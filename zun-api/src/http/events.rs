@@ -55,7 +55,12 @@ impl FromFields for Wanted {
             TIME,
             "Begin with the events since this time; without it, only new events",
         ),
-        text_field("until", TIME, "End at this time; otherwise the answer does not end"),
+        text_field(
+            "until",
+            TIME,
+            "End at this time. Without it, zun-api ends the response after an hour, and the client continues with \
+             `Last-Event-ID`",
+        ),
         text_field(
             "filters",
             FILTERS,

@@ -222,7 +222,7 @@ fn site(request: &HttpRequest) -> Site<'_> {
     Site { host: text(HOST).or_else(authority), origin: text(ORIGIN) }
 }
 
-/// The value of a header. What is not text is not the name of a site.
+/// The value of a header. A value that is not valid text counts as a foreign site.
 fn text_of(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or("?")
 }

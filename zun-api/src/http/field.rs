@@ -108,8 +108,8 @@ impl Field {
         Self { is_in_query: true, ..self }
     }
 
-    /// Whether the value is the same as none, so that also those may send it who may not use the field. Clients send
-    /// such values for fields that their user did not set.
+    /// Whether the value means the same as an absent field. Callers without the permission for the field may send such a
+    /// value, because clients send it for fields that their user did not set.
     pub(super) fn has_no_effect(&self, value: &Value) -> bool {
         match (self.kind, value) {
             (Kind::Boolean, value) => boolean(value) == Some(false),

@@ -58,7 +58,7 @@ pub(super) struct HostPage {
 impl FromFields for HostPage {
     const FIELDS: &'static [Field] = &[
         paging::LIMIT,
-        text_field("marker", SHORT_TEXT, "The UUID of the last host of the page before"),
+        text_field("marker", SHORT_TEXT, "The UUID of the last host of the previous page"),
         paging::SORT_DIR,
         field("sort_key", Kind::Word(&["hostname"]), "What to sort by"),
     ];

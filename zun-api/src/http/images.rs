@@ -21,7 +21,7 @@ use crate::app::{App, AppError, Caller, InvalidField, Permission};
 
 /// The routes of images.
 pub(super) const ROUTES: &[Route] = &[
-    Route::get("/v1/images", "List the images that were pulled by request", to!(list))
+    Route::get("/v1/images", "List the images that were pulled through this API", to!(list))
         .only(Permission::SeeImages)
         .reads::<ImagePage>()
         .returns::<ImageList>(),

@@ -57,7 +57,7 @@ fn document(defaults: &DefaultLimits) -> Value {
         "openapi": "3.1.0",
         "info": {
             "title": "Zun",
-            "summary": "OpenStack's API of containers, version 1, and what Zun has beyond it",
+            "summary": "OpenStack's container API, version 1, with Zun's extensions",
             "description": INTRODUCTION,
             "version": Microversion::NEWEST.to_string(),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
@@ -78,7 +78,7 @@ fn document(defaults: &DefaultLimits) -> Value {
                 "key": {
                     "name": "Idempotency-Key",
                     "in": "header",
-                    "description": "All requests of a project with the same key are one request.",
+                    "description": "Idempotency key. zun-api carries out only the first request of a project with this key, and answers repeats with its result.",
                     "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
                 },
             },
@@ -93,8 +93,8 @@ fn document(defaults: &DefaultLimits) -> Value {
 
 const INTRODUCTION: &str = "\
 The microversion is in the header `OpenStack-API-Version`. An operation has `x-since` and, if it was removed, `x-until`; \
-outside them, the answer is 406. A field has `x-since`: with an older microversion, zun-api refuses each value of it \
-that would change something.\n\n\
+outside them, the answer is 406. A field has `x-since`: with an older microversion, zun-api refuses the field \
+unless its value has no effect.\n\n\
 The fields of a POST, PUT or PATCH may be in the body or in the query. Numbers and booleans may be strings, such as \
 `\"512\"` and `\"True\"`. `null`, and the word `None` in a query, are the same as an absent field. `x-permission` is \
 the rule of the policy that a caller needs.";

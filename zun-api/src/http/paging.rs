@@ -19,7 +19,7 @@ pub(super) const SORT_DIR: Field =
 
 /// The field `marker` of lists that are read as a whole.
 pub(super) const MARKER: Field =
-    text_field("marker", SHORT_TEXT, "The UUID of the last item of the page before");
+    text_field("marker", SHORT_TEXT, "The UUID of the last item of the previous page");
 /// The field `sort_key` of lists that are read as a whole: they are in the order of creation.
 pub(super) const SORT_KEY: Field =
     field("sort_key", Kind::Word(&["id", "created_at"]), "What to sort by");

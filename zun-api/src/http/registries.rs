@@ -1,4 +1,4 @@
-//! `/v1/registries`: the logins of projects to registries of images.
+//! `/v1/registries`: the logins of projects to image registries.
 
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path};

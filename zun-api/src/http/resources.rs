@@ -99,7 +99,7 @@ impl FromFields for NewNetwork {
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         if fields.take("neutron_net_id").is_some() {
-            let words = "Networks of Neutron are not available: leave out `neutron_net_id` for a network of a host.";
+            let words = "Neutron networks are not supported: omit `neutron_net_id` to create a network on a host.";
             return Err(AppError::NotSupported(words));
         }
         let options =

@@ -146,7 +146,7 @@ pub(super) const PATH: Rule = Rule {
 pub(super) const ANY_TEXT: Rule = Rule { description: "a string", is_valid: |_| true };
 /// Repository of an image.
 pub(super) const REPOSITORY: Rule = Rule {
-    description: "1 to 128 lower-case letters, digits, `_`, `.`, `-` or `/`, with a letter or digit around each of the others",
+    description: "1 to 128 lower-case letters and digits, with single `_`, `.`, `-` or `/` between them",
     is_valid: |text| {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let bytes = text.as_bytes();

@@ -158,7 +158,7 @@ pub(super) struct ZonePage {
 impl FromFields for ZonePage {
     const FIELDS: &'static [Field] = &[
         paging::LIMIT,
-        text_field("marker", SHORT_TEXT, "The last zone of the page before"),
+        text_field("marker", SHORT_TEXT, "The last zone of the previous page"),
         paging::SORT_DIR,
         field("sort_key", Kind::Word(&["availability_zone"]), "What to sort by"),
     ];

@@ -127,7 +127,7 @@ impl Metrics {
         registry.register_with_unit("database_write", commit, Unit::Seconds, writes.clone());
         registry.register_with_unit(
             "operation_duration",
-            "Time from accepting an operation until a host reports its outcome or zun-api decides it",
+            "Time from accepting an operation until its outcome is stored",
             Unit::Seconds,
             self.operations.clone(),
         );
@@ -146,11 +146,15 @@ impl Metrics {
         for (name, help, gauge) in [
             (
                 "removals_given_up",
-                "Open removals during which the host's agent has ended five times",
+                "Open removals during which the host's agent has exited five times",
                 &self.removals_given_up,
             ),
             ("requests_open", "Requests in progress", &self.open),
-            ("requests_waiting", "Requests that wait for a status", &self.waiting),
+            (
+                "requests_waiting",
+                "Requests that wait for a status, a run or a creation",
+                &self.waiting,
+            ),
             ("bus_connected", "Whether the bus is connected", &self.bus_connected),
         ] {
             registry.register(name, help, gauge.clone());

@@ -89,10 +89,14 @@ impl StateMetrics {
         let up = "Whether the database answered when its state was last read";
         registry.register("database_up", up, self.database_up.clone());
         registry.register("containers", "Containers, by status", self.containers.clone());
-        registry.register("hosts", "Hosts, by state; each is in one", self.hosts.clone());
+        registry.register(
+            "hosts",
+            "Hosts, by state; each host has exactly one state",
+            self.hosts.clone(),
+        );
         registry.register(
             "hosts_without_console",
-            "Hosts in state up that offer no sessions",
+            "Hosts in state up without console access",
             self.no_console.clone(),
         );
         registry.register(

@@ -1,4 +1,4 @@
-//! Stores what hosts report about images that they pull by request.
+//! Stores what hosts report about explicit image pulls.
 
 use std::sync::Arc;
 

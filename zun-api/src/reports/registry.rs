@@ -33,7 +33,7 @@ pub(super) async fn login(
         Found::NotNeeded => {
             tracing::warn!(
                 host.name = %host, operation.id = %operation,
-                "refused the login to a registry to host {host}: the operation does not need one"
+                "did not send a registry login to host {host}: the operation does not need one"
             );
             let words = "the operation is not open on this host, or needs no login to a registry";
             Err(Problem::new(Code::Forbidden, words))
@@ -46,7 +46,7 @@ pub(super) async fn login(
             tracing::info!(
                 target: "audit",
                 { host.name = %host, operation.id = %operation, registry.id = %record.id },
-                "gave the login to registry {} to host {host}", record.domain
+                "sent the login for registry {} to host {host}", record.domain
             );
             answer(&app, &record)
         }

@@ -184,8 +184,8 @@ fn has(labels: &BTreeMap<String, String>, (name, value): &Label) -> bool {
     labels.get(name) == Some(value)
 }
 
-/// Checks whether a container can stay on its host with other limits. Only what grows must fit, because a host can offer
-/// less than its containers have. A disabled host keeps its containers.
+/// Checks whether a container can stay on its host with other limits. Only increases are checked, because a host may
+/// already be overcommitted. A disabled host keeps its containers.
 pub(crate) fn check_change(
     host: Option<&HostView>,
     (old, new): (Resources, Resources),

@@ -42,7 +42,8 @@ pub(crate) enum FilterReason {
 }
 
 impl FilterReason {
-    /// What hosts with this reason are, for tenants: without amounts, which reveal other projects.
+    /// Describes the hosts that were refused for this reason, without amounts, which would reveal the usage of other
+    /// projects.
     pub(crate) const fn for_tenants(self) -> &'static str {
         self.group().1
     }

@@ -1,5 +1,5 @@
-//! Encrypts secrets that the database keeps, with keys from a file. Whoever has only the database, or only a copy of
-//! it, cannot read them.
+//! Encrypts secrets that the database keeps, with keys from a file. Access to the database or to a copy of it is
+//! not enough to read them.
 //!
 //! AES-256-GCM with a random nonce. The record that the secret belongs to is authenticated with it, so a secret that is
 //! copied to another row cannot be decrypted there.

@@ -1,10 +1,10 @@
-//! The limits of containers whose request names none.
+//! The default limits of containers.
 
 use serde::{Deserialize, Deserializer};
 
 use super::decimal;
 
-/// The limits of a container whose request names none.
+/// The default limits of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DefaultLimits {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-/// Maximum lifetime of a cached answer, in seconds: a revoked token may work so much longer.
+/// Maximum lifetime of a cached answer, in seconds: a revoked token may work for this much longer.
 const LONGEST_CACHE: u64 = 60;
 
 /// Where Keystone is, and the service user that validates tokens.

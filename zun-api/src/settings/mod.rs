@@ -29,7 +29,7 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Authentication.
     pub auth: AuthSettings,
-    /// Who may do what not everybody may.
+    /// Changes of the permissions: rules and who has them.
     pub policy: Policy,
     /// The database.
     pub database: DatabaseSettings,
@@ -79,10 +79,10 @@ pub struct HttpSettings {
     pub public_endpoint: Option<String>,
     /// Number of threads that serve requests.
     pub workers: usize,
-    /// Maximum number of concurrent requests; others get 503. `/healthz`, `/metrics` and
-    /// requests with `wait_for` are not counted.
+    /// Maximum number of concurrent requests; others get 503. `/healthz`, `/metrics`, event streams and requests that wait
+    /// (for a status, a run or a creation) are not counted.
     pub requests: usize,
-    /// Maximum number of concurrent requests that wait for a status (`wait_for`); others get 503.
+    /// Maximum number of concurrent requests that wait for a status, a run or a creation; others get 503.
     pub waiters: usize,
     /// Maximum size of a body, in bytes.
     pub largest_body: usize,
@@ -167,8 +167,8 @@ pub struct SchedulerSettings {
     pub networks: u32,
     /// Which of the hosts that fit is chosen.
     pub strategy: PlacementStrategy,
-    /// By how much of its resources, from 0 to 1, a host that has the image may be more loaded than another one, or less
-    /// with `pack`, and still be chosen.
+    /// Preference for hosts that have the image, as a difference in load from 0 to 1. Such a host is chosen although
+    /// another one is better by up to this much.
     #[serde(deserialize_with = "share")]
     pub image_preference: f64,
 }
@@ -202,7 +202,7 @@ impl Default for SchedulerSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HeartbeatSettings {
-    /// Heartbeats of all hosts together in a second, at most. In a cluster with more hosts than this allows at the
+    /// Maximum number of heartbeats per second, over all hosts. In a cluster with more hosts than this allows at the
     /// interval of their agents' settings, zun-api asks the agents for a longer one.
     pub per_second: NonZeroU32,
 }

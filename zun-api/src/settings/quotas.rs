@@ -1,4 +1,4 @@
-//! Quotas of projects that have none of their own.
+//! The default quota of projects.
 
 use serde::{Deserialize, Deserializer};
 

@@ -80,7 +80,7 @@ pub(crate) enum Event {
 }
 
 impl Hub {
-    /// Creates a hub for at most so many waiting requests.
+    /// Creates a hub for at most `waiters` waiting requests.
     pub(crate) fn new(waiters: usize, closing: CancellationToken) -> Self {
         let capacity = waiters.min(Semaphore::MAX_PERMITS);
         Self {
@@ -134,8 +134,8 @@ impl Hub {
         }
     }
 
-    /// Says, here and in the other processes, that there is an event about a container, an image, a volume or a network,
-    /// and no change that is published.
+    /// Announces, here and in the other processes, an event about a container, an image, a volume or a network that no
+    /// published change announces.
     pub(crate) fn note_event(&self, subject: ContainerId) {
         self.recorded.send_replace(());
         self.notify_others(Change::Runs(subject));
@@ -215,7 +215,7 @@ impl Hub {
         self.channels().iter().map(|(container, channel)| (*container, channel.published)).collect()
     }
 
-    /// Publishes an event from a row that was read when so much had been published. A newer state stays the last.
+    /// Publishes an event from a row that was read after `published` events. A newer state stays the last.
     fn publish_read(&self, (container, published): (ContainerId, u64), event: Event) {
         if let Some(channel) = self.channels().get_mut(&container)
             && channel.published == published

@@ -78,8 +78,8 @@ pub struct Grant {
 pub struct SessionEvent {
     /// What began or ended.
     pub kind: SessionEventKind,
-    /// Whether the console is read-only. The engine notices only at the container's next output that the client of such
-    /// a console has disconnected, so the agent counts the console's wait request instead.
+    /// Whether the console is read-only. If such a client disconnects, the engine notices only when the container next
+    /// prints. So the agent counts the client's wait request instead.
     #[serde(default)]
     pub watches: bool,
     /// The grant's id: the common name of the certificate.

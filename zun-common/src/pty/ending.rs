@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// Channel 3: how a session ended. The fields without those in `zun` are Kubernetes' `Status`, so that its clients
-/// understand it too.
+/// Channel 3: how a session ended. All fields except `zun` are those of Kubernetes' `Status`, so Kubernetes clients
+/// understand the message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// `Success` if the process exited with 0 or the client detached, otherwise `Failure`.

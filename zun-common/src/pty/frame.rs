@@ -31,7 +31,7 @@ pub enum Channel {
     Signal = 18,
     /// A ping, or the answer to one.
     Ping = 19,
-    /// News about the session, in JSON.
+    /// An event of the session, in JSON.
     Event = 20,
     /// A part of the output that the client does not get.
     Gap = 21,
@@ -146,8 +146,8 @@ pub enum Frame {
     StdinEnd,
     /// How the session ended. The last message.
     Status(Box<Ending>),
-    /// The size of the client's terminal. A client that sends the same size again asks for the process's terminal to have
-    /// it, as if somebody had typed.
+    /// The size of the client's terminal. A client that sends the same size again takes control of the terminal size, as
+    /// typing does.
     Resize(Size),
     /// What the gate says first.
     Hello(Box<ServerHello>),

@@ -21,7 +21,7 @@ pub struct ClientHello {
     /// Whether the client sends input. A read-only grant allows none.
     #[serde(default)]
     pub writes: bool,
-    /// Which output of the past the client wants.
+    /// Which earlier output to replay.
     #[serde(default)]
     pub replay: Replay,
     /// How many bytes of output the gate may send before they are acknowledged.
@@ -36,7 +36,7 @@ const fn default_window() -> u64 {
     256 << 10
 }
 
-/// Which output of the past a client wants.
+/// Which earlier output to replay to a client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Replay {
@@ -125,7 +125,7 @@ pub struct ServerHello {
     pub writes: bool,
     /// Whether the process is running. Otherwise the session begins with its next run.
     pub running: bool,
-    /// Whether the gate knows all that the process's terminal shows: it has held its stream since its start.
+    /// Whether the gate knows the whole screen, because it has been attached since the process started.
     #[serde(default)]
     pub has_screen: bool,
     /// Whether this continues a session.

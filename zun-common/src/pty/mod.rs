@@ -83,6 +83,6 @@ pub mod close {
     pub const UNKNOWN_SESSION: u16 = 4404;
     /// Another connection has resumed this session.
     pub const REPLACED: u16 = 4409;
-    /// The client did not take output for too long, or lost too much of it.
+    /// The client read output too slowly, or missed too much of it.
     pub const TOO_SLOW: u16 = 4408;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The path of a session with a ticket. The ticket says of which container or exec.
+/// The path of a session with a ticket. The ticket determines the container or exec.
 pub const TICKET_PATH: &str = "/v1/console";
 
 /// The prefix of the subprotocol that carries a ticket. Browsers cannot set other headers.

@@ -67,7 +67,7 @@ pub struct ContainerSpec {
     /// The runtime; the engine's default if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
-    /// Maximum size of its own files; unlimited if `None`.
+    /// Maximum size of its writable layer; unlimited if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Gibibytes>,
     /// How its health is checked; as the image says if `None`.
@@ -79,7 +79,7 @@ pub struct ContainerSpec {
     /// Its published ports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PublishedPort>,
-    /// The login to the image's registry; the agent asks zun-api for it. Without one, it pulls as everybody can.
+    /// The login to the image's registry; the agent asks zun-api for it. Without one, it pulls anonymously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryId>,
     /// Its mounts.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::ContainerId;
 
-/// The hashes have so many bits that the sum for 2^24 containers fits into 64.
+/// Bits of each hash. The sum of the hashes of 2^24 containers fits into 64 bits.
 const BITS: u32 = 40;
 
 /// A hash of what an agent has reported of a container: the number of its newest run, and its status.

@@ -1,4 +1,4 @@
-//! Reports about images that hosts pull by request, and searches.
+//! Reports about explicit image pulls, and searches.
 
 use std::time::Duration;
 

@@ -242,12 +242,12 @@ pub struct RegisterAgent {
     pub agent: Option<AgentIdentity>,
 }
 
-/// Tells an agent from another one that has the same host name, or drives the same engine.
+/// Distinguishes agents that have the same host name or manage the same engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentIdentity {
-    /// The id of its state directory. A lock there lets only one agent drive an engine.
+    /// The id of its state directory. A lock there lets only one agent manage an engine.
     pub state: Uuid,
-    /// The kernel's id of the time since its machine was booted; `None` if the kernel has none.
+    /// The machine's boot ID (`/proc/sys/kernel/random/boot_id`); `None` if the kernel has none.
     pub boot: Option<String>,
     /// The directory with the data of its engine: engines of one machine may have one id. `None` if it is not known.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Logins to registries of images. They never travel with operations: the agent asks for one when it pulls.
+//! Logins to image registries. They never travel with operations: the agent asks for one when it pulls.
 
 use std::time::Duration;
 

@@ -120,7 +120,7 @@ named_enum!(
     EndReason {
         /// Its process exited.
         Exited = "exited",
-        /// A signal killed its process, as far as the exit code says: it is 128 + the signal's number.
+        /// The exit code is 128 + the number of a signal, so a signal probably killed the process.
         Signal = "signal",
         /// The kernel killed its process because the container was out of memory.
         OutOfMemory = "out_of_memory",
@@ -130,7 +130,7 @@ named_enum!(
         Restarted = "restarted",
         /// The container's host was lost, or lost its engine's data.
         HostLost = "host_lost",
-        /// Nobody saw the end: the engine and the agent know neither the exit code nor the reason.
+        /// How the run ended is not known: the engine and the agent know neither the exit code nor the reason.
         Unseen = "unseen",
         /// The engine could not start its process. The run never began.
         NotStarted = "not_started",

@@ -1,5 +1,5 @@
-//! The output of a terminal's process, as far as it must be understood without showing it: where its control sequences
-//! begin and end, and which modes they set. Pure, and for pieces of any size.
+//! Parses terminal output without rendering it: finds the control sequences and tracks the modes that they set. Pure, and
+//! for pieces of any size.
 
 mod modes;
 mod scanner;

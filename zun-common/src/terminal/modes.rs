@@ -181,8 +181,8 @@ impl TerminalModes {
         if self.alternate.is_some() { alternate } else { primary }
     }
 
-    /// What sets these modes in a fresh terminal after the screen was drawn, with its cursor, margins, insert mode and
-    /// alternate screen.
+    /// Returns the sequences that set these modes in a fresh terminal, to be written after the screen was drawn, with its
+    /// cursor, margins, insert mode and alternate screen.
     pub fn restore(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for mode in self.changed.iter().filter(|mode| !OF_CONTENT.contains(mode)) {
@@ -206,8 +206,8 @@ impl TerminalModes {
         out
     }
 
-    /// What brings a terminal with these modes back to those of a fresh one, and to its primary screen. Empty if it has
-    /// them. The title stays.
+    /// Returns the sequences that reset these modes to those of a fresh terminal, and switch to the primary screen. Empty
+    /// if nothing differs. The title stays.
     pub fn reset(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for mode in &self.changed {

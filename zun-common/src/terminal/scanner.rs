@@ -70,7 +70,7 @@ impl Scanner {
         self.at == At::Ground
     }
 
-    /// What brings another terminal, which is between two characters, to the same place.
+    /// Returns the bytes that bring another terminal, which is between two characters, into the same parser state.
     pub fn continuation(&self) -> Vec<u8> {
         if !self.is_cut {
             return self.held.clone();

@@ -27,7 +27,7 @@ pub struct Settings {
     pub host: Option<HostName>,
     /// The agent's datagram socket for session events; without it the agent does not count `attached`.
     pub notify_socket: Option<PathBuf>,
-    /// The directory of files without a name for output that does not fit into memory. Without it there are none.
+    /// The directory for unlinked files with output that does not fit into memory. Without it there are none.
     pub state_directory: Option<PathBuf>,
     /// The unix socket at which the agent requests tickets, lists sessions and ends them. Without it, the gate does none
     /// of this.
@@ -36,7 +36,7 @@ pub struct Settings {
     pub public: Option<PublicSettings>,
     /// The Docker engine.
     pub docker: DockerSettings,
-    /// The files of TLS.
+    /// The TLS files.
     pub tls: TlsSettings,
     /// How much the gate serves.
     pub limits: LimitSettings,
@@ -75,7 +75,7 @@ impl Default for DockerSettings {
     }
 }
 
-/// The files of TLS, which are read again when they change: those of Docker's TLS port.
+/// The TLS files, reloaded when they change. They are those of Docker's TLS port.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsSettings {
@@ -120,9 +120,9 @@ pub struct PublicSettings {
 pub struct LimitSettings {
     /// The most open connections.
     pub connections: NonZeroUsize,
-    /// The most containers and execs whose streams are held.
+    /// Maximum number of containers and execs to which the gate is attached.
     pub sessions: NonZeroUsize,
-    /// The most clients of one container or exec, with those that may come back. More than 166 count as 166.
+    /// Maximum number of clients of one container or exec, including disconnected ones that can still resume; at most 166.
     pub attachments: NonZeroUsize,
     /// MiB of memory for the output and input of all sessions together. If it is used up, each session still gets the little
     /// that it needs to go on.
@@ -131,7 +131,7 @@ pub struct LimitSettings {
     pub spill: u32,
     /// MiB on disk for all streams together.
     pub disk: u32,
-    /// Seconds for which a client that lost its connection may come back.
+    /// Seconds for which a client that lost its connection can resume its session.
     pub resume: NonZeroU32,
 }
 

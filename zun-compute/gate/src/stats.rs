@@ -39,10 +39,10 @@ impl Limit {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Sessions => {
-                "the host has reached limits.sessions of its console gate: end sessions, or have it raised"
+                "the host has reached limits.sessions of zun-console: end sessions, or ask the administrator to raise it"
             }
             Self::Attachments => {
-                "the session has reached limits.attachments of the console gate: end others, or have it raised"
+                "the session has reached limits.attachments of zun-console: end others, or ask the administrator to raise it"
             }
             Self::Openings => {
                 "the console gate is opening too many sessions: try again in a few seconds"
@@ -73,11 +73,11 @@ struct Counts {
 /// What is measured when the metrics are asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gauges {
-    /// Containers and execs whose streams are held.
+    /// Containers and execs to which the gate is attached.
     pub sessions: usize,
     /// Clients that are connected.
     pub viewers: usize,
-    /// Clients that may come back.
+    /// Disconnected clients that can still resume.
     pub away: usize,
     /// Memory in use for output and input, in bytes.
     pub memory: u64,
@@ -136,9 +136,9 @@ impl Stats {
         let Gauges { sessions, viewers, away, memory, disk } = *gauges;
         let mut out = String::new();
         for (name, help, value) in [
-            ("sessions", "Containers and execs whose streams are held", sessions as u64),
+            ("sessions", "Containers and execs to which the gate is attached", sessions as u64),
             ("viewers", "Connected clients", viewers as u64),
-            ("viewers_away", "Clients that may come back", away as u64),
+            ("viewers_away", "Disconnected clients that can still resume", away as u64),
             ("memory_bytes", "Memory in use for output and input", memory),
             ("disk_bytes", "Disk space in use for output", disk),
         ] {
@@ -150,7 +150,7 @@ impl Stats {
         for (name, help, count) in [
             ("stdin_bytes", "Input from clients", stdin),
             ("output_bytes", "Output to clients", output),
-            ("resumes", "Clients that came back to their sessions", resumes),
+            ("resumes", "Sessions resumed by their clients", resumes),
             ("gaps", "Gaps in the output of clients that were too slow", gaps),
         ] {
             describe(&mut out, (name, help), "counter");

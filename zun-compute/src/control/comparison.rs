@@ -1,4 +1,4 @@
-//! Compares digests with zun-api, to find reports that one of both has lost. Pure.
+//! Compares digests with zun-api, to find reports that either side has lost. Pure.
 //!
 //! A report on its way makes the digests differ for a moment, so they must differ twice in the same way.
 

@@ -27,7 +27,7 @@ pub(super) async fn register(host: &Host, workers: &Workers, bus: &Bus) -> Resul
         .map_err(|error| chain(&error))?;
     match host.engine_lock.hold(&engine.id) {
         Ok(true) => {}
-        Ok(false) => return Err("another agent drives this Docker engine".to_owned()),
+        Ok(false) => return Err("another agent manages this Docker engine".to_owned()),
         Err(error) => {
             let words = chain(&error);
             host.failure.send_replace(Some(Arc::new(error)));

@@ -49,7 +49,7 @@ pub enum DriverError {
     NoFile(String),
     /// An archive is too large for the bus.
     #[error(
-        "The archive is larger than {} MiB. Copy it with `zun cp`, which does so directly.",
+        "The archive is larger than {} MiB. Use `zun cp`, which connects to the host directly.",
         LARGEST_ARCHIVE >> 20
     )]
     TooLarge,

@@ -165,12 +165,12 @@ pub struct PullRequest<'a> {
     pub image: &'a str,
     /// Its platform; the host's if `None`.
     pub platform: Option<&'a str>,
-    /// The login to its registry. Without one, the registry must offer the image to everybody.
+    /// The login to its registry. Without one, the image must be public.
     pub login: Option<&'a RegistryLogin>,
 }
 
 impl<'a> PullRequest<'a> {
-    /// An image for the host's platform that its registry offers to everybody.
+    /// A public image for the host's platform.
     pub const fn of(image: &'a str) -> Self {
         Self { image, platform: None, login: None }
     }

@@ -78,7 +78,7 @@ impl Metrics {
                 "Whether the bus is connected and delivers this host's messages",
                 &self.bus_connected,
             ),
-            ("console_up", "Whether the host offers sessions", &self.console_up),
+            ("console_up", "Whether consoles are available on the host", &self.console_up),
             ("sessions", "Open sessions", &self.sessions),
             (
                 "reports_unacknowledged",

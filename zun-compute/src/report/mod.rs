@@ -156,7 +156,8 @@ impl Reports {
         conclusion
     }
 
-    /// An operation was abandoned, because the epoch is over. It may never come again: its database may be an older copy.
+    /// An operation was abandoned, because the epoch is over. zun-api may never send it again, because its database may be
+    /// an older copy.
     pub(crate) fn abandoned(&self, container: ContainerId) {
         self.outbox().abandoned(container, self.next());
         self.ready.notify_one();
@@ -202,7 +203,7 @@ impl Reports {
         self.outbox().figures()
     }
 
-    /// Whether nothing has to be found out of a container with this status in the engine.
+    /// Whether a container with this engine status needs no inspection.
     pub(crate) fn is_known_as(&self, container: ContainerId, status: Status) -> bool {
         self.outbox().is_known_as(container, status)
     }

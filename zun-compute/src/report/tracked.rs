@@ -294,7 +294,8 @@ impl TrackedContainer {
         if is_active(info.status) { self.runs.last_exit_code().or(known) } else { None }
     }
 
-    /// Whether an engine that shows this status says nothing new. While an operation is in progress, its end shows.
+    /// Whether this engine status is already known. During an operation it need not match: the result is reported when the
+    /// operation ends.
     pub(super) fn is_known_as(&self, status: Status) -> bool {
         let did_not_run = matches!(status, Status::Created | Status::Stopped);
         let is_failed = self.facts.status == Status::Error && did_not_run;

@@ -146,7 +146,7 @@ impl Round<'_> {
                 Ok(info) => found.push(info),
                 Err(DriverError::NoContainer(_)) => {}
                 Err(error) => {
-                    tracing::warn!(container.id = %container, error = %chain(&error), "cannot inspect what a rebuild of container {container} has set aside");
+                    tracing::warn!(container.id = %container, error = %chain(&error), "cannot inspect the old container, which the rebuild of container {container} renamed");
                 }
             }
         }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! There is one inspection at a time for a container, and each change is followed by an inspection that begins after
-//! it. Containers in doubt have permits of their own, so containers that Docker hangs on hold up no other.
+//! it. Containers in doubt have permits of their own, so a container on which Docker hangs does not delay the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ use crate::host::Host;
 const PERMITS: usize = 16;
 /// How many containers in doubt are inspected at a time.
 const PERMITS_IN_DOUBT: usize = 4;
-/// A container that changed is in doubt after so many failed inspections.
+/// Failed inspections after which a container that changed is in doubt.
 const ATTEMPTS: u32 = 4;
 
 /// The containers that are being inspected. Clones share the queue.

@@ -1,4 +1,4 @@
-//! Provides images: pulls them for a container, or by request, and removes them by request.
+//! Provides images: pulls them for a container or by an explicit pull, and removes them.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub(super) struct Needed<'a> {
 }
 
 /// Pulls the image if the policy says so, and returns whether it did, which may take minutes. Its container, or the image
-/// itself if it is pulled by request, shows the progress.
+/// itself if it is pulled explicitly, shows the progress.
 pub(super) async fn provide(work: &Work<'_>, needed: Needed<'_>) -> Result<bool, DriverError> {
     let Work { host, superseded, .. } = work;
     let Needed { image, platform, policy, registry } = needed;
@@ -102,7 +102,7 @@ fn begin(work: &Work<'_>) {
     }
 }
 
-/// Pulls an image by request, and reports what the host has then.
+/// Carries out an explicit pull of an image, and reports what the host has then.
 pub(super) async fn pull(work: &Work<'_>, needed: Needed<'_>) -> Result<(), DriverError> {
     provide(work, needed).await?;
     let inspecting = work.host.driver.image_inspect(needed.image);
@@ -111,7 +111,7 @@ pub(super) async fn pull(work: &Work<'_>, needed: Needed<'_>) -> Result<(), Driv
     Ok(())
 }
 
-/// Removes an image by request. A missing one is removed already.
+/// Removes an image. A missing one is removed already.
 pub(super) async fn remove(work: &Work<'_>, image: &str) -> Result<(), DriverError> {
     work.mark_begun();
     let removing = work.host.driver.image_remove(image);

@@ -1,4 +1,4 @@
-//! How an image comes along, as it is reported: the newest of each layer, and not more often than people see.
+//! The progress of an image pull, throttled for reports: the newest state of each layer, at most four times a second.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Progress {
         Self { pull: ImagePull::default(), due: Instant::now() }
     }
 
-    /// Takes a step; says what is to be reported, if it is time.
+    /// Records a step. Returns the progress if a report is due.
     pub(super) fn take(&mut self, step: PullProgress) -> Option<ImagePull> {
         if !self.note(step) || Instant::now() < self.due {
             return None;

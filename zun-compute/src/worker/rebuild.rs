@@ -7,10 +7,9 @@
 //!    └────────────────┴───────────────────────┴───────────────────────┴── refused: the old one starts again if it ran,
 //!                                                                         and gets its name back
 //! ```
-//! The old one keeps its anonymous volumes until it is removed. It is set aside by another name in the engine, by which
-//! it is no container of Zun's: nobody else finds it, and it causes no reports. It is stopped and started again only
-//! under that name. So if it has its own name, its state is its own doing: an agent that finds a job that has ended
-//! does not run it again.
+//! The old one keeps its anonymous volumes until it is removed. The old container is renamed, so that Zun no longer
+//! recognizes it: nothing else finds it, and it causes no reports. It is stopped and started again only under that name.
+//! A container that ended under its own name therefore ended by itself, and no agent starts it again.
 
 use std::sync::atomic::Ordering;
 

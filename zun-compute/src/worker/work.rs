@@ -31,9 +31,9 @@ pub(super) struct Work<'a> {
 /// Where an operation is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In its turn, by the container's worker.
+    /// Queued, by the container's worker.
     Worker,
-    /// Beside the worker, whose operation is the container's task.
+    /// Concurrently with the worker's current operation, which is the container's task.
     Beside,
 }
 

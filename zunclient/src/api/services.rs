@@ -29,7 +29,7 @@ impl Client {
         self.change_service("disable", &query).await
     }
 
-    /// Sets whether a host counts as down, whatever it reports.
+    /// Sets whether a host counts as down, even if it reports.
     pub async fn force_down_service(&self, host: &str, down: bool) -> Result<(), ApiError> {
         let down = if down { "true" } else { "false" };
         self.change_service("force_down", &[("host", host), ("forced_down", down)]).await

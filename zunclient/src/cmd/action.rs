@@ -43,8 +43,9 @@ Examples:
   zun action list test
   zun action list 5bb9ee06-1b6a-4a38-b0b9-c8b651638bd6 --format json
 
-An operation is open until its host has carried it out. Then it is done, or its
-outcome says why it failed. --format wide shows when it began and ended, in UTC.")]
+An operation is open until it has an outcome: done, or a message that says why
+it failed, expired or is unknown. --format wide shows when it began and ended,
+in UTC.")]
 struct List {
     /// Name or UUID of the container (UUID if it was deleted)
     container: String,
@@ -68,7 +69,7 @@ Results:
 struct Show {
     /// Name or UUID of the container (UUID if it was deleted)
     container: String,
-    /// Request ID, as in the list and in error messages (the beginning is enough)
+    /// Request ID, as in the list and in error messages (a prefix is enough)
     request: String,
     #[command(flatten)]
     select: Select,

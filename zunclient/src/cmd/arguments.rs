@@ -78,8 +78,8 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Replaces the words of Rust's library for a wrong number, which do not say what is right. The name of the value says
-/// its unit.
+/// Replaces the standard library's message for an invalid number, which does not say what is valid. The name of the value
+/// says its unit.
 pub(super) fn in_plain_words(message: &str) -> String {
     const WRONG: [&str; 5] = [
         "invalid digit found in string",
@@ -103,7 +103,7 @@ pub(super) fn in_plain_words(message: &str) -> String {
 }
 
 /// Returns the verb of the command line and the verb below it, such as `image` and `pull`, as far as they are there.
-/// What follows a wrong verb is none.
+/// Ignores everything after an unknown verb.
 pub(super) fn verbs<'a>(
     command: &Command,
     arguments: &'a [OsString],

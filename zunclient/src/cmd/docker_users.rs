@@ -1,4 +1,4 @@
-//! What to do instead of a verb or an option of Docker's command that zun does not have: the page for Docker users says it.
+//! Advice for verbs and options of docker that zun does not have, taken from docs/docker-users.md.
 
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -8,7 +8,7 @@ const PAGE: &str = include_str!("../../../docs/docker-users.md");
 /// Docker's short forms of options that zun refuses.
 const SHORT: [(&str, &str); 1] = [("-a", "--attach")];
 
-/// Returns the advice for a wrong command line, if it would be a right one of Docker's.
+/// Returns advice for a wrong command line that docker would accept.
 pub(super) fn advice(verbs: &[&str], error: &Error) -> Option<String> {
     let wrong = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.split(['=', ' ']).next(),
@@ -26,7 +26,7 @@ pub(super) fn advice(verbs: &[&str], error: &Error) -> Option<String> {
 fn for_verb(verb: &str) -> Option<String> {
     let [_, verdict, zun, note] = row(&format!("docker {verb}"))?;
     Some(if verdict == "refused" {
-        note.to_owned()
+        refused(note)
     } else if note.starts_with("`zun ") {
         format!("use {note}")
     } else {
@@ -34,12 +34,16 @@ fn for_verb(verb: &str) -> Option<String> {
     })
 }
 
+fn refused(note: &str) -> String {
+    format!("not supported by zun: {note}")
+}
+
 fn for_option(verbs: &[&str], option: &str) -> Option<String> {
     match (verbs, option) {
         (["run" | "create"], _) => {
             let long = SHORT.iter().find(|(short, _)| *short == option);
             let [_, verdict, _zun, note] = row(long.map_or(option, |(_, long)| long))?;
-            (verdict == "refused").then(|| note.to_owned())
+            (verdict == "refused").then(|| refused(note))
         }
         (["login"], "-p" | "--password") => {
             Some("others can see a password among the arguments: use --password-stdin".to_owned())

@@ -31,15 +31,15 @@ enum Verb {
     Revoke(Revoke),
 }
 
-/// List the grants and links with open sessions, and links that are still valid
+/// List grants and links that have open sessions, and links that can still open one
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   zun grants list --format json
 
-Each session of the command zun has a grant of its own. A link of `zun share` is
-a ticket, which can open several sessions. Sessions on hosts without a console
-gate are not listed.")]
+Each session that the zun command opens has its own grant. A link of `zun share`
+is a ticket, which can open several sessions. Sessions on hosts that do not run
+zun-console are not listed.")]
 struct List {
     #[command(flatten)]
     select: Select,
@@ -54,7 +54,7 @@ Example:
 The container or command keeps running. Sessions that zun opened directly at
 Docker, without a console gate, do not end.")]
 struct Revoke {
-    /// IDs, as in the list (the beginning is enough)
+    /// IDs, as in the list (a prefix is enough)
     #[arg(required = true, value_name = "ID")]
     grants: Vec<String>,
 }

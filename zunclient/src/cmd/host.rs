@@ -43,7 +43,8 @@ Examples:
   zun host list --format json
 
 States:
-  up          Its agent sends heartbeats; zun service list shows disabled hosts
+  up          Its agent sends heartbeats. zun service list shows whether it is
+              disabled
   down        Its agent sends no heartbeats, has shut down, or was forced
               down (zun service force-down)
   recovering  The database was restored from a copy that is older than what the
@@ -107,9 +108,9 @@ Examples:
 
 After the database was restored from an older copy, containers that were created
 later are left alone on their hosts: zun host show lists them as strays, and
-their limits count as used. This asks for confirmation and removes them, even
-running ones. Containers of other clusters, and other Docker containers, are
-never touched.")]
+their CPU and memory limits still count against the capacity of the host. This
+asks for confirmation and removes them, even running ones. Containers of other
+clusters, and other Docker containers, are never touched.")]
 struct Clean {
     /// Name of the host
     host: String,

@@ -127,7 +127,7 @@ struct Delete {
     /// Names or UUIDs of the images
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
-    /// Succeed also if one does not exist
+    /// Do not fail if an image does not exist
     #[arg(short, long)]
     force: bool,
 }

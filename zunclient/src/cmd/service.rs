@@ -93,8 +93,8 @@ Example:
   zun service delete compute1
 
 The agent must have stopped, and all containers of the host must have been
-deleted; zun-api does not wait until the host confirms it. If the host returns,
-it removes the containers that are left, and is listed again.")]
+deleted; zun-api does not wait until the host confirms it. If the host comes
+back, it removes its remaining containers and appears in the list again.")]
 struct Delete {
     /// Name of the host
     host: String,

@@ -9,17 +9,17 @@ use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{self, Column, Table};
 
-/// List the sessions with containers and their commands
+/// List open sessions of containers and of zun exec
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   zun sessions
   zun sessions -o wide             Also hosts, exec IDs and bytes
-  zun attach --session 12-Kq3      Come back to one, also to a command
+  zun attach --session 12-Kq3      Reattach to a session
 
-Lists the project's sessions at the console gates of its hosts. The client of a
-session is `away` if it lost its connection; the session then ends after 15
-minutes by default. Times are in UTC.")]
+Lists the project's sessions on hosts that run zun-console. A client that lost
+its connection is `disconnected`; its session then ends after 15 minutes by
+default. Times are in UTC.")]
 pub(super) struct Sessions {
     #[command(flatten)]
     select: Select,
@@ -61,7 +61,7 @@ fn table(sessions: &[Session]) -> Table {
     ]);
     for session in sessions {
         let kind = if session.exec_id.is_some() { "exec" } else { "container" };
-        let client = if session.connected { "connected" } else { "away" };
+        let client = if session.connected { "connected" } else { "disconnected" };
         table.row(vec![
             session.id.clone().into(),
             session.container_name.clone().into(),

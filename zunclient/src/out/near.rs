@@ -1,6 +1,6 @@
 //! Finds what a person probably meant.
 
-/// Returns the name that is most like the wrong one, if it is like it enough.
+/// Returns the name most similar to the wrong one, if it is similar enough.
 pub(crate) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase();
     let distances = names.map(|name| (edits(&wrong, &name.to_lowercase()), name));

@@ -1,4 +1,4 @@
-//! Shows the user that the link is away: in a line of the terminal, or in messages on stderr if there is none.
+//! Shows the user that the link is lost: in a line of the terminal, or in messages on stderr if there is none.
 
 use std::time::Duration;
 
@@ -70,7 +70,8 @@ enum Place {
 impl LinkStatus {
     /// For a terminal that shows the output. `escape` is the character that leaves.
     pub fn in_line(escape: Option<u8>) -> Self {
-        let leave = escape.map(|escape| format!("Enter {}. to leave", char::from(escape)));
+        let leave = escape
+            .map(|escape| format!("press Enter, then {}., to disconnect", char::from(escape)));
         Self { display: Display::Line { output: Box::default(), leave }, away: None }
     }
 
@@ -95,7 +96,7 @@ impl LinkStatus {
         }
     }
 
-    /// Returns what brings the terminal back from what the process has set: modes, and the alternate screen.
+    /// Returns the sequences that reset what the process has set: modes and the alternate screen.
     pub fn reset(&self) -> Vec<u8> {
         match &self.display {
             Display::Line { output, .. } => output.reset(),
@@ -103,7 +104,7 @@ impl LinkStatus {
         }
     }
 
-    /// The link is away.
+    /// The link is lost.
     pub fn away(&mut self, host: String, now: Instant) {
         let next = Some(now + UNNOTICED);
         self.away.get_or_insert(Away { host, since: now, next, shown: None });
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(status.next_tick(), Some(start + UNNOTICED + TICK));
         let wide = Some(TerminalSize { rows: 24, columns: 100 });
         let second = text(&status.tick(wide, start + UNNOTICED + 12 * TICK));
-        let words = "zun: connection to h:1 lost, reconnecting (12 s) … Enter ~. to leave";
+        let words = "zun: connection to h:1 lost, reconnecting (12 s) … press Enter, then ~., to disconnect";
         assert_eq!(second, format!("^7^E^[2K^[7m{words}^[m^8"));
         let (removed, redraws) = status.back(SIZE, start);
         assert_eq!((text(&removed).as_str(), redraws), ("^7^E^[2K^8", false));

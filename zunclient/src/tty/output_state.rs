@@ -1,5 +1,5 @@
-//! What must be known of a terminal's output before something else is drawn between its bytes: whether it is within a
-//! sequence or a character, which of the two screens it shows, and which modes it has set.
+//! Tracks a terminal's output, so that zun can draw between its bytes: whether it is inside a sequence or a character,
+//! which screen is active, and which modes are set.
 
 use zun_common::terminal::{Piece, Scanner, Sequence, TerminalModes};
 
@@ -37,7 +37,7 @@ impl OutputState {
         self.modes.alternate().is_some()
     }
 
-    /// Returns what undoes the modes that the process has set. Empty if there are none.
+    /// Returns the sequences that reset the modes that the process has set. Empty if there are none.
     pub(super) fn reset(&self) -> Vec<u8> {
         let cancel = if self.is_whole() { &b""[..] } else { CANCEL };
         [cancel, &self.modes.reset()].concat()

@@ -220,7 +220,9 @@ async fn changing(changed: &Arc<AtomicBool>, events: u16) -> Service {
 
 #[tokio::test]
 async fn a_watched_list_follows_the_events_of_containers_and_manages_without_them() {
-    for (events, note) in [(EVENTS, ""), (404, "no events, so the list is read every second: ")] {
+    for (events, note) in
+        [(EVENTS, ""), (404, "cannot follow events, so zun reads the list every second: ")]
+    {
         let changed = Arc::new(AtomicBool::new(false));
         let service = changing(&changed, events).await;
         let words = ["list", "--watch", "--all-projects", "--format", "name"];

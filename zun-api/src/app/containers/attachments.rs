@@ -1,5 +1,5 @@
-//! The volumes and the network that a new container uses. They exist on one host at most, so they choose its host. The
-//! transaction of the creation takes them.
+//! The volumes and the network that a new container uses. Each exists on at most one host, so it determines the host of
+//! the container. The transaction that creates the container assigns them to it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

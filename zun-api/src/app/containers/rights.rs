@@ -1,4 +1,5 @@
-//! Which permissions a new container needs: what reaches the host, or takes from others, is not everybody's.
+//! The permissions that a new container needs. Options that give access to the host, or take resources from other
+//! projects, are restricted.
 
 use zun_common::engine_options::EngineOptions;
 
@@ -43,8 +44,8 @@ const LOWEST_FREE_PORT: u16 = 1024;
 /// Limits that let a process run before others of the host.
 const PRIORITIES: [&str; 2] = ["nice", "rtprio"];
 
-/// The permissions that the values of the request need, in the order of the policy's table. The table of its fields has
-/// those that a field needs whatever its value.
+/// The permissions that the values of the request need, in the order of the policy's table. Permissions
+/// that do not depend on a value are in the field table.
 pub(super) fn needed(wanted: &NewContainer) -> Vec<Permission> {
     let options = &wanted.options;
     let needs = [

@@ -105,7 +105,7 @@ fn may_be_explained(run: &Run) -> bool {
     run.exit_code == Some(KILLED) && run.reason == Some(EndReason::Signal)
 }
 
-/// The state of run `number`. `None` if it is so old that it is forgotten. `runs` are the newest, the newest first.
+/// The state of run `number`. `None` if it is so old that it was purged. `runs` are the newest, the newest first.
 fn state_of(number: i64, record: &Record, runs: &[Run]) -> Option<Run> {
     let known = runs.iter().find(|run| run.number == number);
     if known.is_none() && number <= record.run {

@@ -51,8 +51,8 @@ type Rule = (fn(&str) -> bool, &'static str);
 /// The rule for the values of a key. `None` if there is no such key.
 fn rule(key: &str) -> Option<Rule> {
     const TYPES: &str = "the type container, image, volume or network";
-    const EVENTS: &str = "an event such as create, start, die, oom, stop, kill, restart, pause, unpause, rename, update, \
-                          health_status, destroy, pull or delete";
+    const EVENTS: &str = "an event such as create, start, die, oom, stop, kill, restart, rebuild, pause, unpause, rename, \
+                          update, health_status, destroy, pull or delete";
     match key {
         "type" => Some((|value| EventType::ALL.iter().any(|kind| kind.as_str() == value), TYPES)),
         "event" => Some((|value| EventAction::NAMES.contains(&name_of(value)), EVENTS)),

@@ -33,7 +33,7 @@ pub(crate) struct WantedEvents {
 pub(crate) struct EventStreams(Arc<Semaphore>);
 
 impl EventStreams {
-    /// At most so many.
+    /// Permits at most `limit` streams.
     pub(crate) fn new(limit: usize) -> Self {
         Self(Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))))
     }

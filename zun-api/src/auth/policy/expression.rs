@@ -54,7 +54,7 @@ pub enum ExpressionError {
         "`{0}` is not a check; the checks are role:NAME, rule:NAME, is_admin:True, project_id:%(project_id)s, @ and !"
     )]
     Check(String),
-    /// Something is expected where another word, or nothing, is.
+    /// Unexpected token, or unexpected end of the rule.
     #[error("expected {expected} instead of {found}")]
     Syntax {
         /// What is expected.

@@ -1,4 +1,4 @@
-//! Who may do what only some may do: one table of rules with OpenStack's names, and the operator's changes to it.
+//! Permissions: one table of rules with OpenStack's names, and the operator's changes to it.
 
 mod expression;
 
@@ -77,7 +77,7 @@ permissions!(
     PullImage = "image:pull", Admin;
     DeleteImage = "image:delete", Admin;
     SearchImages = "image:search", Admin;
-    /// The addresses of a network. Addresses that others have would be unreachable from the host.
+    /// The subnet of a network. A subnet that is in use elsewhere becomes unreachable from the host.
     ChooseSubnet = "network:create:subnet", Admin;
     ReplaceHost = "host:replace", Admin;
     RecoverHost = "host:recover", Admin;
@@ -135,9 +135,9 @@ pub enum PolicyError {
     /// It cannot be read.
     #[error("cannot read it")]
     Read(#[source] std::io::Error),
-    /// It is not a mapping of names to texts in YAML.
+    /// It is not a YAML mapping of names to strings.
     #[error(
-        "it must be a YAML mapping of rules to texts, such as `\"host:get_all\": \"role:operator\"`"
+        "it must be a YAML mapping of rule names to strings, such as `\"host:get_all\": \"role:operator\"`"
     )]
     Yaml(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It has a rule that there is not.

@@ -13,7 +13,7 @@ use crate::{Failure, print_line};
 pub(crate) enum Command {
     /// Create the file with a random key; never overwrites an existing one
     Init(KeyFile),
-    /// Put a new key before the others
+    /// Add a new key, which encrypts from the next restart on
     ///
     /// Restart zun-api afterwards: it encrypts all secrets with the new key. Then the old keys can be deleted from the
     /// file. If you run several zun-api services, copy the file to all of them before you restart the first one.

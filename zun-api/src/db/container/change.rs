@@ -34,7 +34,7 @@ pub(crate) struct Fresh {
 /// Whether it has a host.
 #[derive(Debug, Clone)]
 pub(crate) enum Outlook {
-    /// It goes to this one, and has what it asks for there from now on.
+    /// The container is placed on this host and claims its resources there.
     Placed(HostName),
     /// No host can take it.
     Hopeless {
@@ -280,7 +280,7 @@ fn oom_was_reported(was: &Record, report: &ContainerReport) -> bool {
     was.oom_killed && end.is_some() && was.finished_at.map(micros) == end
 }
 
-/// Gives it another name and other limits, and with them another claim; `None` where it is gone. Must run in a
+/// Changes the name and the limits of a container, and its claim. Returns `None` if the container is gone. Must run in a
 /// transaction.
 pub(crate) fn amend(
     conn: &mut Conn,

@@ -11,7 +11,7 @@ use super::row::{Record, Row};
 use crate::db::schema::containers::dsl;
 use crate::db::{Backend, Conn, DbError};
 
-/// Whose containers are looked at. Every question names it.
+/// The projects that a query covers. Every query has a scope.
 #[derive(Debug, Clone)]
 pub(crate) enum Scope {
     /// Those of one project.
@@ -62,7 +62,7 @@ pub(crate) fn with_tombstone(conn: &mut Conn, id: ContainerId) -> Result<Option<
     Ok(read(dsl::containers.filter(dsl::uuid.eq(id.to_string())).into_boxed(), conn)?.pop())
 }
 
-/// The containers with this name: more than one only over several projects.
+/// The containers with this name: which can be several only if the scope has several projects.
 pub(crate) fn by_name(conn: &mut Conn, scope: &Scope, name: &str) -> Result<Vec<Record>, DbError> {
     // No row can hold it, and PostgreSQL refuses the comparison.
     if name.contains('\0') {

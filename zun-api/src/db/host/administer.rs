@@ -19,7 +19,7 @@ pub(crate) enum Removed {
     Missing,
     /// Its agent sends heartbeats.
     Running,
-    /// It has so many containers that were not deleted.
+    /// It has this many containers that were not deleted.
     HasContainers(i64),
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn set_disabled(
     known(conn, host)
 }
 
-/// Sets whether the host counts as down, whatever it reports. Returns the host, if there is one.
+/// Sets whether the host counts as down, even if it reports. Returns the host, if there is one.
 pub(crate) fn set_forced_down(
     conn: &mut Conn,
     host: &HostName,

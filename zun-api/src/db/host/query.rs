@@ -20,7 +20,7 @@ pub(crate) fn all(conn: &mut Conn) -> Result<Vec<Record>, DbError> {
     rows.into_iter().map(Row::parse).collect()
 }
 
-/// The number of hosts whose agents have not said that they go.
+/// The number of hosts whose agents have not announced their shutdown.
 pub(crate) fn beating(conn: &mut Conn) -> Result<i64, DbError> {
     let beating = dsl::hosts.filter(dsl::removed_at.is_null().and(dsl::leaving.eq(false)));
     Ok(beating.count().get_result(conn)?)

@@ -14,9 +14,10 @@ use super::row::{Liveness, Record};
 use crate::db::schema::hosts::dsl;
 use crate::db::{Conn, DbError, now};
 
-/// After so many seconds without a heartbeat, an agent begins nothing more: what it has received is past its time limit.
+/// Seconds without a heartbeat after which an agent begins no more operations, because those that it has received are past
+/// their time limits.
 const GONE_AFTER: i64 = 62;
-/// A refusal that repeats is noted again after so many seconds.
+/// Seconds after which a repeated refusal is noted again.
 const NOTED_EVERY: i64 = 30;
 
 /// Why an agent may not register.
@@ -33,7 +34,7 @@ pub(crate) enum Refusal {
     OtherAgent {
         /// The host.
         host: HostName,
-        /// Whether that agent drives the same engine.
+        /// Whether that agent manages the same engine.
         same_engine: bool,
     },
     /// The engine is another host's.

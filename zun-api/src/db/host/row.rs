@@ -80,7 +80,7 @@ pub(crate) struct Record {
 pub(crate) enum Liveness {
     /// Its heartbeats come.
     Up,
-    /// None has come for so many seconds.
+    /// None has come for this many seconds.
     Silent(i64),
     /// It said that it goes.
     Left,
@@ -114,7 +114,7 @@ impl Record {
         if self.forced_down { Liveness::Forced } else { self.heartbeats(now) }
     }
 
-    /// The same, whatever administrators say.
+    /// The same, from the heartbeats alone: without what administrators have set.
     pub(super) fn heartbeats(&self, now: NaiveDateTime) -> Liveness {
         let silent = (now - self.last_seen).num_seconds();
         if self.leaving {

@@ -297,8 +297,8 @@ pub(super) fn name_run(
     Ok(())
 }
 
-/// Ends the open operations of a container because it is removed. What an agent has received may have been done; of what
-/// has an effect each time, that matters.
+/// Ends the open operations of a container because it is removed. The agent may have
+/// carried out operations that it received. For those that are not idempotent, the outcome is therefore unknown.
 pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), DbError> {
     let words = "Canceled, because a removal was requested.";
     let outcome = Outcome::Failed(Problem::new(Code::Conflict, words));

@@ -46,7 +46,7 @@ pub(crate) fn settle_reported(
         Some(_) | None => {
             tracing::warn!(
                 host.name = %host, operation.id = %operation,
-                "ignored an outcome from host {host}: the operation belongs to another host, or is forgotten"
+                "ignored an outcome from host {host}: the operation belongs to another host, or was purged"
             );
             Ok(Settled::default())
         }
@@ -68,7 +68,7 @@ fn settle_of(
     Ok(Settled { record, ended: Some(finished.ended(outcome)) })
 }
 
-/// The event that a success is, beyond what the report with it says.
+/// Returns the event for a successful operation, unless the report already implies it.
 fn event_of(finished: &Finished) -> Option<NewEvent> {
     let action = match finished.kind {
         Kind::Stop => EventAction::Stop,

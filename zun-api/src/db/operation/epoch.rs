@@ -11,7 +11,7 @@ use super::row::{Kind, OutcomeKind, Row};
 use crate::db::schema::operations::dsl;
 use crate::db::{Conn, DbError, now};
 
-/// After so many agents have ended while they may have been at work on an operation, it fails.
+/// An operation fails once this many agents of its host have exited while they may have been working on it.
 const MAX_DEATHS: i32 = 5;
 
 /// Locks what [`end_epoch`] and [`doubt_once`] change, because the caller locks the host's row in between. Operations
@@ -31,7 +31,7 @@ pub(crate) fn lock_epoch(
 }
 
 /// Ends the epoch of an agent that is replaced by the next one. Of the operations that it received, those that may only
-/// be done once get the outcome unknown. If it did not shut down in order, each of the others counts one more death, and
+/// be done once get the outcome unknown. If it did not shut down cleanly, each of the others counts one more death, and
 /// fails after too many of them. A removal is given up for an hour instead.
 pub(crate) fn end_epoch(
     conn: &mut Conn,
@@ -59,7 +59,7 @@ pub(crate) fn end_epoch(
         .select(Row::as_select())
         .load(conn)?;
     let words = format!(
-        "The agent of the host ended {MAX_DEATHS} times while it carried out this operation."
+        "The agent of the host exited {MAX_DEATHS} times while it carried out this operation."
     );
     let outcome = Outcome::Failed(Problem::new(Code::Internal, words));
     for row in exhausted {

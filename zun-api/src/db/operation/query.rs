@@ -32,7 +32,7 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// What a host receives that carries out nothing.
+    /// The answer for a recovering host: no operations.
     pub(crate) const NONE: Self = Self { operations: Vec::new(), complete_to: 0 };
 }
 

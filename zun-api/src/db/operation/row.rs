@@ -99,7 +99,7 @@ impl Kind {
     /// The kinds that the next agent must finish if an earlier one may have begun them ([`Change::must_be_finished`]).
     pub(super) const FINISHED: [Self; 2] = [Self::Update, Self::Rebuild];
 
-    /// The removals that stay open until they succeed: nobody shows any more what they remove.
+    /// The removals that stay open until they succeed, because the API no longer shows their subject.
     pub(super) const LASTING: [&'static str; 2] =
         [Self::Delete.as_str(), Self::RemoveResource.as_str()];
 

@@ -1,4 +1,4 @@
-//! The limits of projects, and of those without their own.
+//! The limits of projects, and the default limits.
 
 use diesel::prelude::*;
 use zun_common::id::ProjectId;

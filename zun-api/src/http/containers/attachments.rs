@@ -28,15 +28,15 @@ const MOST_ALIASES: usize = 32;
 pub(super) const MOUNTS: Field = field(
     "mounts",
     Kind::Custom(|| list_of(MOUNT, MOST_MOUNTS)),
-    "Volumes, files with a content, and paths of the host (rule `container:create:host_path`)",
+    "Volumes, files with the given content, and host paths (rule `container:create:host_path`)",
 )
 .since(11);
 /// The field `nets`.
 pub(super) const NETS: Field = field(
     "nets",
     Kind::Custom(|| list_of(NET, 1)),
-    "Its network: one of the project, `none`, or `host` (rule `container:create:host_network`). The host's default one \
-     if absent",
+    "Network: the name or ID of a network of the project, `none`, or `host` (rule `container:create:host_network`); \
+     if absent, the host's default network",
 )
 .since(2);
 
@@ -192,7 +192,7 @@ fn check(mounts: &[MountRequest]) -> Result<(), InvalidField> {
     });
     let total: usize = content.sum();
     if total > LARGEST_FILES {
-        let rule = format!("at most {LARGEST_FILES} bytes of files together");
+        let rule = format!("files of at most {LARGEST_FILES} bytes in total");
         return Err(InvalidField::new("mounts", &format!("{total} bytes"), rule));
     }
     Ok(())

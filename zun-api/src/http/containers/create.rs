@@ -73,7 +73,7 @@ impl FromFields for NewContainer {
         MEMORY
             .about("Memory in MiB. The default is 512, unless the operator has changed it")
             .defaults_to(|limits| json!(limits.memory)),
-        whole_field("disk", (1, 160, " of GiB"), "Maximum size of its own files in GiB"),
+        whole_field("disk", (1, 160, " of GiB"), "Maximum size of its writable layer in GiB"),
         field(
             "environment",
             Kind::Pairs { names: rules::VARIABLE_NAME, values: rules::ARGUMENT },
@@ -131,7 +131,8 @@ impl FromFields for NewContainer {
         text_field(
             "registry",
             rules::SHORT_TEXT,
-            "Name or UUID of the login to the image's registry; the project's only one to it if absent",
+            "Name or UUID of the registry login; if absent, the project's login for the image's registry, if it has \
+             exactly one",
         )
         .since(31),
         text_field("availability_zone", rules::ZONE, "The availability zone to run in"),

@@ -14,8 +14,8 @@ const RULE: &str = "an object whose keys are `label:NAME`, `affinity:NAME` or `a
 pub(super) const HINTS: Field = field(
     "hints",
     Kind::Custom(|| json!({"type": "object", "additionalProperties": {"type": "string"}})),
-    "Constraints on the host, each with the value of a label: `label:NAME` (it has this label), `affinity:NAME` or \
-     `anti_affinity:NAME` (it has a container, or none, with this label)",
+    "Constraints on the host, each with the value of a label: `label:NAME` (the host has this label), \
+     `affinity:NAME` (it has a container with this label) or `anti_affinity:NAME` (it has none)",
 );
 
 /// Reads the field.

@@ -40,7 +40,7 @@ impl FromFields for ListQuery {
         text_field(
             "marker",
             rules::CONTAINER_ID,
-            "The UUID of the last container of the page before",
+            "The UUID of the last container of the previous page",
         ),
         paging::SORT_DIR,
         field(

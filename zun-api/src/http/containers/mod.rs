@@ -349,7 +349,7 @@ const SIGNAL: Field = field(
 pub(super) const PULL_POLICY: Field = field(
     "image_pull_policy",
     Kind::Word(&["always", "ifnotpresent", "never"]),
-    "When the host pulls the image; if absent, `ifnotpresent` for a container, and `always` for a pull by request",
+    "When the host pulls the image; if absent, `ifnotpresent` for a container, and `always` for an explicit pull",
 );
 
 /// Reads the field `image_pull_policy`.

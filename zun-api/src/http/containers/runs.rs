@@ -19,7 +19,10 @@ impl FromFields for WaitForRun {
         whole_field("run", (1, u32::MAX as u64, ""), "The number of the run; the newest if absent"),
         whole_field("timeout", (0, MAX_WAIT, " of seconds"), "Seconds to wait; 30 if absent"),
         boolean_field("begun", "Wait only until the run has begun"),
-        boolean_field("explain", "Wait up to a second longer for the reason of a SIGKILL"),
+        boolean_field(
+            "explain",
+            "If SIGKILL ended the process, wait up to one more second to learn whether it was out of memory",
+        ),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {

@@ -32,7 +32,7 @@ impl FromFields for Show {
         text_field(
             "unless_updated",
             SHORT_TEXT,
-            "With `wait_for`: do not wait if its `updated_at` is another time than this",
+            "With `wait_for`: do not wait if `updated_at` differs from this time",
         ),
         whole_field(
             "timeout",

@@ -57,7 +57,7 @@ pub(in crate::http) enum Reply {
     Json(fn(&mut SchemaGenerator) -> Schema),
     /// Another media type.
     Text(&'static str),
-    /// Another media type, with items of JSON with this schema as long as the request lasts.
+    /// A stream of JSON items with this schema, with another media type, until the request ends.
     Stream(&'static str, fn(&mut SchemaGenerator) -> Schema),
     /// There is none: the answer is 501, and names what is missing.
     NotOffered,

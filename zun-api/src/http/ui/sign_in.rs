@@ -15,9 +15,9 @@ use crate::auth::{Credentials, SignedIn};
 use crate::http::extract;
 use crate::http::response::ApiResult;
 
-/// Maximum length of each text, in bytes.
+/// Maximum length of each string, in bytes.
 const LONGEST: usize = 255;
-const RULE: &str = "The body must be a JSON object with the texts `user`, `password` and `project`, and optionally \
+const RULE: &str = "The body must be a JSON object with the strings `user`, `password` and `project`, and optionally \
                     `user_domain` and `project_domain`, each of 1 to 255 bytes.";
 
 /// The body of the request.

@@ -100,7 +100,7 @@ pub struct Calls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspect: Option<String>,
     /// Read the output (`GET`). The client adds `?follow=0&stdout=1&stderr=1&timestamps=0&since=0&until=0&tail=all`, with
-    /// its own values. The grant allows no other order, and no part may be left out.
+    /// its own values. The parameters must be in this order, and none may be omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<String>,
     /// Inspect files, copy them out, or copy them in (`HEAD`, `GET`, `PUT`). The client adds `?path=PATH`, and

@@ -105,7 +105,7 @@ pub struct CreateContainer {
     /// Runtime, if the policy allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
-    /// Maximum size of its own files in GiB, 1 to 160; unlimited if absent.
+    /// Maximum size of its writable layer in GiB, 1 to 160; unlimited if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<u64>,
     /// How its health is checked; as the image says if absent.
@@ -117,10 +117,10 @@ pub struct CreateContainer {
     /// Additional options of the engine. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "EngineOptions::is_empty")]
     pub engine_options: EngineOptions,
-    /// Ports to publish, such as `80/tcp`, each with where on the host.
+    /// Ports to publish, such as `80/tcp`, each with its addresses and ports on the host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub exposed_ports: BTreeMap<String, Vec<PortBinding>>,
-    /// Name or id of the login to the image's registry; the project's only one to it if absent.
+    /// Name or id of the registry login; if absent, the project's login for the image's registry, if it has exactly one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
     /// Mounts.
@@ -296,9 +296,9 @@ pub struct Container {
     /// What its health check says while it runs; null without a check. Not in OpenStack Zun's API.
     #[serde(default)]
     pub health: Option<Health>,
-    /// Not supported yet; always null.
+    /// Not supported; always null.
     pub security_groups: Option<Vec<String>>,
-    /// Maximum size of its own files in GiB; 0 if unlimited.
+    /// Maximum size of its writable layer in GiB; 0 if unlimited.
     pub disk: u64,
     /// How its health is checked; null if the request did not say.
     pub healthcheck: Option<ShownHealthcheck>,

@@ -50,7 +50,7 @@ pub struct FileChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// The image has it with another content or mode. A directory also counts as changed if something in it does.
+    /// Its content or mode differs from the image. A directory also counts as changed if something in it does.
     Changed,
     /// The image does not have it.
     Added,
@@ -63,6 +63,6 @@ pub enum ChangeKind {
 pub struct CommittedImage {
     /// The engine's id of the image. OpenStack Zun returns Glance's.
     pub uuid: String,
-    /// The name with which containers of the project are created from it, on the same host. Not in OpenStack Zun's API.
+    /// The image name to use for new containers, in the same project and on the same host. Not in OpenStack Zun's API.
     pub image: String,
 }

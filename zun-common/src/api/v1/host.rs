@@ -41,11 +41,11 @@ pub struct Host {
     pub disk_total: u64,
     /// Disk claimed by containers that have a limit for it, in GiB.
     pub disk_used: u64,
-    /// Not supported yet; always false.
+    /// Always false, even on hosts that can limit the disk of a container.
     pub disk_quota_supported: bool,
     /// Runtimes of the engine.
     pub runtimes: Vec<String>,
-    /// Not supported yet; always false.
+    /// Not supported; always false.
     pub enable_cpu_pinning: bool,
     /// Engine and version. Not in OpenStack Zun's API.
     pub engine: String,

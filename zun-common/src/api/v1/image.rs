@@ -8,7 +8,7 @@ use super::container::ImagePull;
 use super::version::Link;
 use crate::id::{HostName, ImageId};
 
-/// An image that was pulled by request, in the API's responses.
+/// An image that was pulled through the API, in the API's responses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Image {
     /// Id.

@@ -31,7 +31,7 @@ pub struct Placement {
 /// Hosts that one filter refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedHosts {
-    /// What these hosts are, such as `down`.
+    /// Why the filter refused these hosts, such as `down`.
     pub reason: String,
     /// The number of these hosts.
     pub hosts: u64,

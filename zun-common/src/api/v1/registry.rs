@@ -1,4 +1,4 @@
-//! Requests and responses about logins to registries of images.
+//! Requests and responses about logins to image registries.
 
 use chrono::NaiveDateTime;
 use schemars::JsonSchema;

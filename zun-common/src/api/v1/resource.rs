@@ -65,7 +65,7 @@ pub struct CreateResource {
     /// Addresses of a network, such as `10.5.0.0/24`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet: Option<String>,
-    /// Whether containers of a network reach nothing outside it.
+    /// Whether containers of a network are cut off from everything outside it (Docker: internal).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub internal: bool,
 }

@@ -61,7 +61,7 @@ pub struct GrantList {
     pub silent_hosts: Vec<HostName>,
 }
 
-/// A grant or ticket that has sessions at a console gate, or a ticket that can be used.
+/// A grant or ticket that has sessions at a console gate, or a ticket that is still valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AliveGrant {
     /// Its ID.

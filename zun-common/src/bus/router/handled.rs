@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_mins(10);
 pub(super) struct BegunCalls(Mutex<HashMap<Uuid, Instant>>);
 
 impl BegunCalls {
-    /// Begins a call that has so much time left. Returns whether it is new.
+    /// Records that a call begins, which expires after `left`. Returns `false` if it has begun before.
     pub(super) fn begin(&self, id: Uuid, left: Duration) -> bool {
         let now = Instant::now();
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);

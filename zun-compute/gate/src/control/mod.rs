@@ -70,7 +70,9 @@ impl Control {
             };
             match accepted {
                 Ok((stream, _)) if is_trusted(&stream) => own.spawn(stream, tasks),
-                Ok(_) => warn!("another user was refused at the control socket"),
+                Ok(_) => warn!(
+                    "refused a connection to the control socket: its user is neither root nor that of zun-console"
+                ),
                 Err(error) => {
                     warn!(%error, "cannot accept a connection at the control socket");
                     tokio::time::sleep(ACCEPT_RETRY).await;

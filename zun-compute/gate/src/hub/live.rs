@@ -174,7 +174,7 @@ impl Live {
         to_do
     }
 
-    /// Waits until a connection is to be closed, whatever its client still has to get.
+    /// Waits until a connection must be closed even if output for its client is pending.
     pub async fn closing(&self, id: ConnectionId) {
         self.until(
             |session, _| {

@@ -67,8 +67,8 @@ pub enum ConnectError {
     /// The files of the session cannot be created.
     #[error("cannot create the files of the session")]
     Files(#[source] io::Error),
-    /// The gate stops.
-    #[error("the gate stops")]
+    /// The gate is shutting down.
+    #[error("the console gate is shutting down")]
     Stopping,
 }
 

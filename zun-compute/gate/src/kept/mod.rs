@@ -1,4 +1,4 @@
-//! What outlives the process: files without a name, pipes and sockets, whose descriptors a service manager keeps.
+//! What outlives the process: unnamed files, pipes and sockets, whose descriptors a service manager keeps.
 //!
 //! ```text
 //!  engine's socket ─ splice ─> pipe ─ splice ─> journal ─ copy ─> rings     (Output)

@@ -60,7 +60,7 @@ impl DescriptorStore {
         }
         let parts = [IoSlice::new(message.as_bytes())];
         if let Err(error) = sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL) {
-            warn!(%error, "the service manager does not keep descriptors: a restart ends sessions");
+            warn!(%error, "cannot store file descriptors in the service manager: a restart of zun-console ends its sessions");
         }
     }
 }

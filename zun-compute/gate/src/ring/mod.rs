@@ -3,7 +3,7 @@
 //! ```text
 //!   0 ──── dropped ──── start ━━━ on disk ━━━ memory start ━━━━ in memory ━━━━ end
 //! ```
-//! The bytes are in a file without a name, at their offsets, so that they outlive this process. What is dropped gives
+//! The bytes are in an unnamed file (memfd), at their offsets, so that they outlive this process. What is dropped gives
 //! its memory back: the file has a hole there. A ring begins without memory, takes more when it is full, and drops its
 //! oldest bytes once it gets no more. With a [`Spill`], it moves those that are still needed there.
 

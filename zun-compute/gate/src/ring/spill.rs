@@ -15,7 +15,7 @@ const STEP: usize = 1 << 20;
 /// The most bytes that are copied at once.
 const PIECE: usize = 64 << 10;
 
-/// The file, which has no name: it is gone with its last descriptor.
+/// The unlinked file: it is gone with its last descriptor.
 #[derive(Debug)]
 pub struct Spill {
     file: File,
@@ -54,7 +54,7 @@ impl Spill {
         self.taken += bytes;
     }
 
-    /// Takes space for so many bytes in all. Returns whether there is enough.
+    /// Reserves space, so that `bytes` are reserved in total. Returns whether there is enough.
     pub(super) fn reserve(&mut self, bytes: usize) -> bool {
         if bytes > self.limit {
             return false;

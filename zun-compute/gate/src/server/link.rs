@@ -26,7 +26,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(super) const SEND_CLOSE: Duration = Duration::from_secs(2);
 /// The same for a client that may have no more access.
 const SHORT_GOODBYE: Duration = Duration::from_millis(400);
-/// How long such a client may be connected in all, whatever it still has to be sent.
+/// How long such a client may be connected in all, even if output for it is pending.
 const GONE: Duration = Duration::from_millis(900);
 /// How long what is just being sent may take when the connection is to be closed.
 const CUT: Duration = Duration::from_millis(500);

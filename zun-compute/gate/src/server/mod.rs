@@ -68,7 +68,7 @@ pub enum ListenError {
         #[source]
         cause: io::Error,
     },
-    /// The files of TLS cannot be used.
+    /// The TLS files cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The socket that notifies the agent cannot be created.

@@ -27,9 +27,9 @@ use zun_common::id::HostName;
 use super::reloading::Reloading;
 use crate::settings::{PublicSettings, TlsSettings};
 
-/// The files of TLS cannot be used.
+/// The TLS files cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use the files of TLS")]
+#[error("cannot use the TLS files")]
 pub struct TlsError(#[source] Box<dyn Error + Send + Sync>);
 
 /// The CAs of grants, and the server's side of TLS.

@@ -52,7 +52,7 @@ pub struct Limits {
     pub ring: usize,
     /// The memory that all rings share.
     pub memory: Memory,
-    /// Where output is kept that a reader without a terminal still needs, and the memory is full.
+    /// Where output that a reader without a terminal still needs is kept if memory is full.
     pub spill: SpillLimits,
     /// How long an attachment waits for its client after a lost connection.
     pub resume: Duration,
@@ -145,7 +145,7 @@ pub struct Session {
     /// Whether the gate is about to end, so that clients must come back to another one.
     restarting: bool,
     last_input: Option<Instant>,
-    /// Whether something of the record has changed that was not written, besides the progress and what clients have.
+    /// Whether the record has unwritten changes, apart from the progress and the positions of clients.
     unrecorded: bool,
     last_id: u64,
     departures: VecDeque<Departure>,
@@ -222,7 +222,7 @@ impl Session {
         }
     }
 
-    /// Whether this connection is to be closed, whatever its client still has to get.
+    /// Whether this connection must be closed even if output for its client is pending.
     pub fn is_closing(&self, id: ConnectionId) -> bool {
         self.connections.get(&id).is_none_or(|connection| connection.close.is_some())
     }
@@ -243,7 +243,7 @@ impl Session {
     /// Forgets all attachments, because the gate ends.
     pub fn forget_all(&mut self) {
         while let Some(id) = self.attachments.keys().next().copied() {
-            self.depart(id, "the gate stops");
+            self.depart(id, "the console gate is shutting down");
         }
     }
 

@@ -56,7 +56,8 @@ impl Session {
         }
     }
 
-    /// A client sends the size of its terminal. One that sends the same size again asks for the terminal to have it.
+    /// A client sends the size of its terminal. One that sends the same size again takes control of the terminal
+    /// size.
     pub(super) fn window_sized(&mut self, id: AttachmentId, size: Size) {
         if self.attachments.get(&id).is_some_and(|attachment| attachment.size == Some(size)) {
             self.typed(id);

@@ -17,8 +17,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Set Docker up to serve consoles on a TCP port, and verify that the port is safe
 ///
 /// Configures mutual TLS with certificates of zun-api's CA, and zun-authz as Docker's authorization plugin. Keeps
-/// Docker's other settings. Running containers keep running while Docker restarts. Changes nothing if Docker is already
-/// set up. Rolls every change back if the verification fails.
+/// Docker's other settings. Running containers keep running while Docker restarts. If Docker is already set up, only
+/// renews the certificate or the CA list if needed. Rolls every change back if the verification fails.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

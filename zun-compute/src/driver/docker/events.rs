@@ -114,8 +114,8 @@ fn event(message: EventMessage) -> Option<EngineEvent> {
     Some(EngineEvent { container, engine: actor.id?.parse().ok()?, what, exit })
 }
 
-/// The container whose removal this is, whatever its name: a rebuild removes the old one by another name. All events are
-/// about containers with Zun's label.
+/// Returns the container that was removed, if this event is a removal. The name does not matter, because a rebuild removes
+/// the old container under another name. All events are about containers with Zun's label.
 fn destroyed(message: &EventMessage) -> Option<EngineId> {
     let is_removal = message.action.as_deref().and_then(what) == Some(EngineEventKind::Removed);
     let id = message.actor.as_ref().filter(|_| is_removal)?.id.as_ref()?;

@@ -46,8 +46,8 @@ impl DockerDriver {
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 
 impl DockerDriver {
-    /// Warns once if containers of different projects share a network. Whoever names the bridges of networks also manages
-    /// the packet filter, and knows.
+    /// Warns once if containers of different projects share a network. Not if the caller names the bridges of
+    /// networks: then it also manages the packet filter.
     async fn check_default_network(&self, api: &Api) {
         if self.bridges.is_some() || self.is_checked.swap(true, Ordering::Relaxed) {
             return;

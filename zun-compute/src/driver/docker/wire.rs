@@ -91,7 +91,7 @@ impl Wire {
         Err(RequestFailure::Refused { status: status.as_u16(), words })
     }
 
-    /// Sends a GET, and parses the answer, of at most so many bytes, as JSON.
+    /// Sends a GET, and parses the answer as JSON. Fails if it has more than `largest` bytes.
     pub(super) async fn get_json<T: DeserializeOwned>(
         &self,
         path: &str,

@@ -74,7 +74,7 @@ struct Running {
 }
 
 impl Queue {
-    /// Whether an operation is carried out beside the running one: a signal is for the process whose end that one awaits.
+    /// Whether an operation runs concurrently with the current one: a signal during a stop.
     fn is_beside(&self, change: &Change) -> bool {
         let awaits_end = self.running.as_ref().is_some_and(|running| running.awaits_end);
         awaits_end && self.waiting.is_empty() && matches!(change, Change::Kill { .. })

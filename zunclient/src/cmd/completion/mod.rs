@@ -13,7 +13,7 @@ use super::Failure;
 use crate::exit::Exit;
 use crate::out::{Format, Printer};
 
-/// Print the script that completes zun's command line in a shell
+/// Print the completion script for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -32,7 +32,7 @@ zun failed, 125 if the session was lost.")]
 pub(in crate::cmd) struct Attach {
     /// Name or UUID of the container (default the one whose session you left last)
     container: Option<String>,
-    /// Come back to this session, also to a command (`zun sessions` shows IDs; the beginning is enough)
+    /// Reattach to this session of a container or command (`zun sessions` shows IDs; a prefix is enough)
     #[arg(long, value_name = "ID", conflicts_with = "container")]
     session: Option<String>,
     /// Do not attach stdin

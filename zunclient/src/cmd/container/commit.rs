@@ -13,8 +13,9 @@ Examples:
   zun run $(zun commit test web)
 
 Notes:
-  - Prints the full name of the image. It begins with a prefix of your project:
-    hosts share images between projects, and only your project may use this one.
+  - Prints the full name of the image. zun adds a prefix for your project,
+    because projects share the images of a host. Only your project can use this
+    image.
   - Only the container's host has the image. Containers on other hosts cannot
     use it.
   - The container is paused while the image is created.")]

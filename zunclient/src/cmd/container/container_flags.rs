@@ -124,10 +124,10 @@ struct ProcessFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Resources")]
 struct ResourceFlags {
-    /// CPUs, such as 0.5, 0.1 to 16 (default 1, unless the operator changed it)
+    /// Number of CPUs, 0.1 to 16, such as 0.5 (default 1, unless the operator changed it)
     #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus)]
     cpu: Option<f64>,
-    /// Memory limit in MiB, or with unit k, m, g or t, 6m to 8g (default 512m, unless the operator changed it)
+    /// Memory limit, 6m to 8g, in MiB or with unit k, m, g or t (default 512m, unless the operator changed it)
     #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
     memory: Option<u64>,
 }
@@ -144,7 +144,7 @@ struct PlacementFlags {
     #[arg(
         long,
         value_name = "HINT",
-        help = "Constraint on the host: label:NAME=VALUE (it has this label), affinity:NAME=VALUE or anti_affinity:NAME=VALUE (it has a container, or none, with this label) (repeatable)"
+        help = "Constraint on the host: label:NAME=VALUE (has this label), affinity:NAME=VALUE (has a container with this label) or anti_affinity:NAME=VALUE (has no container with this label) (repeatable)"
     )]
     hint: Vec<String>,
     /// When to pull the image: always, missing or never (default missing)

@@ -47,7 +47,7 @@ pub(super) struct LimitFlags {
     /// Size of /dev/shm in MiB, or with unit k, m or g (default 64m)
     #[arg(long, value_name = "SIZE", value_parser = mebibytes)]
     shm_size: Option<u64>,
-    /// Maximum size of the container's own files: size=10g
+    /// Maximum size of the container's writable layer: size=10g
     #[arg(long, value_name = "size=SIZE", value_parser = gibibytes)]
     storage_opt: Option<u64>,
 }
@@ -84,7 +84,7 @@ pub(super) struct NetworkFlags {
     /// Publish each port of the image on a free port of the host
     #[arg(short = 'P', long)]
     publish_all: bool,
-    /// Port that the container listens on beside the image's, such as 80 or 53/udp, for --publish-all (repeatable)
+    /// Port to expose in addition to those of the image, such as 80 or 53/udp, for --publish-all (repeatable)
     #[arg(long, value_name = "PORT[-PORT][/udp]")]
     expose: Vec<String>,
     /// Host name inside the container
@@ -306,7 +306,7 @@ impl EngineFlags {
         given(self.network.hostname.as_ref())
     }
 
-    /// Maximum size of the container's own files in GiB.
+    /// Maximum size of the container's writable layer in GiB.
     pub(super) const fn disk(&self) -> Option<u64> {
         self.limits.storage_opt
     }

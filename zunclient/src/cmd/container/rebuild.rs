@@ -24,12 +24,13 @@ Examples:
   zun rebuild --image nginx:1.29 web  From another image
 
 Notes:
-  - Keeps the UUID, name, options, ports, named volumes and network. What the
-    container has written outside its volumes is lost.
+  - Keeps the UUID, name, options, ports, named volumes and network. Files that
+    the container wrote outside its volumes are lost.
   - The host pulls the image first, as the container's --pull option says. If
     that fails, the container keeps running.
-  - The new container is started if the old one ran. If Docker refuses to create
-    it, such as for an image without a command, the old one is started again.
+  - The new container is started if the old one was running. If Docker refuses
+    to create it, such as for an image without a command, the old one is started
+    again.
   - If the new process does not start, the container is in Error with the new
     image: `zun rebuild --image OLD` goes back.
   - Refused for containers that were created with --rm.")]

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 pub(in crate::cmd) struct Rename {
     /// Name or UUID of the container
     container: String,
-    /// New name: 2 to 255 letters, digits, `_`, `.` or `-`
+    /// New name: 2 to 255 letters, digits, `_`, `.` or `-`, starting with a letter or digit, and not like a UUID
     name: String,
 }
 

@@ -51,7 +51,7 @@ pub(super) struct ConsoleFlags {
         hide_default_value = true
     )]
     detach_keys: DetachKeys,
-    /// Escape character at the start of a line: with a dot it disconnects, with ? it prints help; none disables it (default ~)
+    /// Escape character, recognized at the start of a line: ~. disconnects, ~? prints help; 'none' disables it (default ~)
     #[arg(long, value_name = "CHAR", default_value = "~", hide_default_value = true)]
     escape: EscapeCharacter,
     /// Without a terminal: let signals end zun instead of forwarding them to the process

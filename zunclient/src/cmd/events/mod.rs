@@ -34,12 +34,13 @@ Examples:
   zun events --format '{{.Action}} {{.Actor.Attributes.name}}'
 
 Filters: container=NAME|ID, event=EVENT, type=container|image|volume|network,
-host=HOST (administrators), label=KEY[=VALUE], image=IMAGE. Several of one key
-are alternatives, except labels: a container must have all of them.
+host=HOST (administrators), label=KEY[=VALUE], image=IMAGE. Filters with the
+same key are combined with OR, except labels, which are combined with AND.
+Filters with different keys are combined with AND.
 
-Events: create, start, die, oom, stop, kill, restart, pause, unpause, rename,
-update, health_status and destroy of containers; pull and delete of images;
-create and destroy of volumes and networks.
+Events: create, start, die, oom, stop, kill, restart, rebuild, pause, unpause,
+rename, update, health_status and destroy of containers; pull and delete of
+images; create and destroy of volumes and networks.
 
 TIME is a date, a date and time, Unix seconds, or how long ago (90s, 10m,
 1h30m). Without a time zone it is UTC. The service keeps events for 7 days by

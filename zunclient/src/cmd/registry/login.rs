@@ -1,4 +1,4 @@
-//! `zun login` and `zun logout`: the login of a project to a registry, in Docker's habit.
+//! `zun login` and `zun logout`: like docker's, but for all containers of the project.
 
 use clap::Args;
 use zun_common::api::v1::registry::{Registry, RegistryFields};

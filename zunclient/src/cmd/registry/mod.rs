@@ -1,4 +1,4 @@
-//! `zun registry`: the logins of the project to registries of images.
+//! `zun registry`: the logins of the project to image registries.
 
 mod login;
 mod password;

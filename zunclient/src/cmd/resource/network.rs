@@ -90,7 +90,7 @@ struct Delete {
     /// Names or UUIDs of the networks
     #[arg(required = true, value_name = "NETWORK")]
     networks: Vec<String>,
-    /// Succeed also if one does not exist
+    /// Do not fail if a network does not exist
     #[arg(short, long)]
     force: bool,
 }

@@ -82,7 +82,7 @@ struct Delete {
     /// Names or UUIDs of the volumes
     #[arg(required = true, value_name = "VOLUME")]
     volumes: Vec<String>,
-    /// Succeed also if one does not exist
+    /// Do not fail if a volume does not exist
     #[arg(short, long)]
     force: bool,
 }

@@ -89,7 +89,7 @@ impl Closing {
     /// One side broke the protocol, and how.
     pub(super) fn bad_protocol(what: &str) -> Self {
         let why = format!(
-            "the console gate and zun do not use the same protocol ({what}); install the zun that has the same version as the host"
+            "the console gate violated the protocol ({what}); install the version of zun that the host has, if they differ"
         );
         Self { why, code: None, may_run: true }
     }

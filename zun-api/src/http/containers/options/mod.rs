@@ -81,7 +81,7 @@ const OPTIONS: &[Field] = &[
         "publish_all",
         "Publish each port that the image or `expose` names on a free port of the host, which may change at each start",
     ),
-    texts_field("expose", rules::PORT, "Ports that it listens on beside the image's"),
+    texts_field("expose", rules::PORT, "Ports to expose in addition to those of the image"),
 ];
 
 /// The object `healthcheck`, with OpenStack Zun's fields and `start_period` and `disable`.

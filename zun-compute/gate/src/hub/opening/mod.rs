@@ -1,6 +1,6 @@
 //! Opens the session of a target for its first client, and lets further clients join it.
 //!
-//! Each opening is a task of its own: a client that goes away meanwhile takes nothing with it. An exec that the engine was
+//! Each opening is a task of its own: it continues if its client disconnects. An exec that the engine was
 //! asked to start cannot be started again, so its stream is kept for the next client, and for the next process of the gate.
 
 use std::sync::Arc;

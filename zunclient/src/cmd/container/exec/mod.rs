@@ -79,7 +79,7 @@ pub(in crate::cmd) struct Exec {
     privileged: bool,
     #[command(flatten)]
     console_flags: ConsoleFlags,
-    /// If zun ends first, keep or kill the command (default keep)
+    /// What to do with the command if zun exits first: keep or kill (default keep)
     #[arg(
         long,
         value_name = "WHAT",

@@ -36,7 +36,7 @@ pub(super) enum Filter {
 }
 
 /// The filters, for messages.
-const KEYS: &str = "name=NAME, name~=PART, id=BEGINNING, label=KEY[=VALUE], status=STATUS, exited=CODE, health=HEALTH, image=IMAGE, \
+const KEYS: &str = "name=NAME, name~=PART, id=PREFIX, label=KEY[=VALUE], status=STATUS, exited=CODE, health=HEALTH, image=IMAGE, \
                     host=HOST, since=CONTAINER or before=CONTAINER";
 
 impl FromStr for Filter {

@@ -29,10 +29,11 @@ Examples:
   zun list -q --filter name~=test   Print the IDs, such as for zun delete
   zun list --watch                  Follow the list; ctrl-c ends it
 
-Filters: name=NAME, name~=PART, id=BEGINNING, label=KEY[=VALUE], status=STATUS,
+Filters: name=NAME, name~=PART, id=PREFIX, label=KEY[=VALUE], status=STATUS,
 exited=CODE, health=HEALTH, image=IMAGE, host=HOST (administrators),
-since=CONTAINER, before=CONTAINER. Several of one key are alternatives, except
-labels: a container must have all of them.
+since=CONTAINER, before=CONTAINER. Filters with the same key are combined with
+OR, except labels, which are combined with AND. Filters with different keys are
+combined with AND.
 
 On a terminal, long values are shortened; in a pipe they are whole.")]
 #[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]

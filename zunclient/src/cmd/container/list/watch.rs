@@ -55,9 +55,9 @@ struct Watch<'a> {
 #[derive(Default)]
 struct Last {
     containers: Option<Vec<Container>>,
-    /// Why it may be old.
-    trouble: Option<String>,
-    /// Whether it was said that there are no events.
+    /// Why the list may be old.
+    stale_reason: Option<String>,
+    /// Whether the user was warned that events are not available.
     has_warned: bool,
 }
 
@@ -89,12 +89,12 @@ impl Watch<'_> {
         let containers = match fetched {
             Ok(containers) => containers,
             Err(error) if is_away(&error) && last.containers.is_some() => {
-                last.trouble = Some(format!("{}; trying again", zun_common::chain(&error)));
+                last.stale_reason = Some(format!("{}; trying again", zun_common::chain(&error)));
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
-        last.trouble = None;
+        last.stale_reason = None;
         if !self.printer.is_live() && last.containers.as_ref() != Some(&containers) {
             self.list.print(self.printer, &containers)?;
         }
@@ -102,7 +102,7 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// On a pipe, says once that there are no events. A terminal shows it below the list.
+    /// On a pipe, warns once that events are not available. A terminal shows this below the list.
     fn warn(&self, last: &mut Last) {
         if let Some(why) = self.without_events().filter(|_| !last.has_warned) {
             last.has_warned = true;
@@ -112,14 +112,15 @@ impl Watch<'_> {
         }
     }
 
-    /// On a terminal, draws the list and what is to be said about it.
+    /// On a terminal, draws the list and notices about it.
     fn draw(&self, live: &mut Live<'_>, last: &Last) -> Result<(), Failure> {
         let Some(containers) = last.containers.as_ref().filter(|_| self.printer.is_live()) else {
             return Ok(());
         };
         let text = self.list.rendered(self.printer, containers)?;
         let without = self.without_events();
-        let notes: Vec<String> = last.trouble.iter().chain(&without).map(|it| clean(it)).collect();
+        let notes: Vec<String> =
+            last.stale_reason.iter().chain(&without).map(|it| clean(it)).collect();
         let notes =
             if notes.is_empty() { String::new() } else { format!("\n\n{}", notes.join("\n")) };
         Ok(live.draw(&format!("{text}{notes}"))?)
@@ -128,14 +129,15 @@ impl Watch<'_> {
     fn without_events(&self) -> Option<String> {
         match self.changes.source() {
             Source::None(why) => {
-                Some(format!("no events, so the list is read every second: {why}"))
+                Some(format!("cannot follow events, so zun reads the list every second: {why}"))
             }
             Source::Events | Source::Lost => None,
         }
     }
 
     async fn is_due(&self, last: &Last, read: Instant) -> bool {
-        let often = last.trouble.is_some() || last.containers.iter().flatten().any(is_in_progress);
+        let often =
+            last.stale_reason.is_some() || last.containers.iter().flatten().any(is_in_progress);
         is_due(self.changes, (read, often), self.printer.is_live()).await
     }
 }

@@ -68,7 +68,7 @@ impl Inbox {
             if is_first {
                 *flow = Flow { link: next, received: next, shown: next, acknowledged: next };
             } else if next > flow.received {
-                return Err(Violation("its hello skips output"));
+                return Err(Violation("the gate's hello skips output"));
             }
             flow.link = next;
             // The offsets of the client's hello count as acknowledgements, and are at least these.

@@ -175,7 +175,7 @@ impl Session {
             }
             Frame::Ping(number) => {
                 if self.pongs.len() == MAXIMUM_PONGS {
-                    return Err(Violation("it sends too many pings"));
+                    return Err(Violation("the gate sends too many pings"));
                 }
                 self.pongs.push_back(number);
             }
@@ -192,7 +192,7 @@ impl Session {
             | Frame::Signal { .. }
             | Frame::Ack { stream: Stream::Stdout | Stream::Stderr, .. }
             | Frame::Gap { stream: Stream::Stdin | Stream::Signals | Stream::StdinEnd, .. } => {
-                return Err(Violation("it sent an unexpected message"));
+                return Err(Violation("the gate sent an unexpected message"));
             }
         }
         Ok(())

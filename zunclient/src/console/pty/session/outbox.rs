@@ -127,19 +127,19 @@ impl Outbox {
     pub(super) fn resumed(&mut self, hello: &ServerHello) -> Result<(), Violation> {
         let Stdin { accepted, kept, .. } = self.stdin;
         if hello.stdin_next < accepted || hello.stdin_next > accepted + kept {
-            return Err(Violation("its hello has a wrong offset of stdin"));
+            return Err(Violation("the gate's hello has a wrong stdin offset"));
         }
         self.stdin.forget(hello.stdin_next);
         let signals = hello.signal_next.saturating_sub(1);
         if signals < self.signals.accepted || !self.signals.forget(signals) {
-            return Err(Violation("its hello has a wrong number of signals"));
+            return Err(Violation("the gate's hello has a wrong number of signals"));
         }
         match (hello.stdin_ended, self.end) {
             (false, End::Accepted) | (true, End::Open) => {
-                Err(Violation("its hello is wrong about the end of stdin"))
+                Err(Violation("the gate's hello is wrong about the end of stdin"))
             }
             (true, _) if self.stdin.kept > 0 => {
-                Err(Violation("its hello ends stdin before its last byte"))
+                Err(Violation("the gate's hello ends stdin too early"))
             }
             (true, _) => {
                 self.end = End::Accepted;
@@ -153,7 +153,7 @@ impl Outbox {
     pub(super) fn stdin_accepted(&mut self, offset: u64) -> Result<(), Violation> {
         let sent: u64 = self.stdin.sent.iter().map(|chunk| length(chunk.len())).sum();
         if offset > self.stdin.accepted + sent {
-            return Err(Violation("it acknowledges stdin that was not sent"));
+            return Err(Violation("the gate acknowledges stdin that was not sent"));
         }
         self.stdin.forget(offset);
         Ok(())
@@ -163,7 +163,7 @@ impl Outbox {
     pub(super) fn end_accepted(&mut self) -> Result<(), Violation> {
         match self.end {
             End::Open | End::Unsent => {
-                Err(Violation("it acknowledges an end of stdin that was not sent"))
+                Err(Violation("the gate acknowledges an end of stdin that was not sent"))
             }
             End::Sent | End::Accepted => {
                 self.end = End::Accepted;
@@ -175,7 +175,7 @@ impl Outbox {
     /// The gate has accepted the signals up to this one.
     pub(super) fn signals_accepted(&mut self, number: u64) -> Result<(), Violation> {
         if number > self.signals.accepted + length(self.signals.sent) {
-            return Err(Violation("it acknowledges a signal that was not sent"));
+            return Err(Violation("the gate acknowledges a signal that was not sent"));
         }
         self.signals.forget(number);
         Ok(())
