@@ -63,7 +63,7 @@ async fn maintain_once(app: &App, purge: bool) -> Result<(), DbError> {
     if purge {
         let purged = app
             .db
-            .fact(|conn| {
+            .write_relaxed(|conn| {
                 transaction(conn, |conn| {
                     let before = now(conn)? - TOMBSTONE_AGE;
                     container::purge(conn, before)
@@ -84,7 +84,7 @@ async fn prune_events(app: &App) -> Result<(), DbError> {
             let before = now(conn)? - TimeDelta::days(i64::from(days));
             event::prune(conn, (before, i64::from(kept)))
         };
-        if !app.db.fact(move |conn| transaction(conn, prune)).await? {
+        if !app.db.write_relaxed(move |conn| transaction(conn, prune)).await? {
             break;
         }
     }
@@ -96,7 +96,9 @@ async fn expire(app: &App) -> Result<(), DbError> {
         let at = now(conn)?;
         operation::expire(conn, at)
     };
-    for Settled { record, ended } in app.db.promise(move |conn| transaction(conn, expire)).await? {
+    for Settled { record, ended } in
+        app.db.write_durable(move |conn| transaction(conn, expire)).await?
+    {
         app.metrics.count_operations(ended);
         let Some(record) = record else { continue };
         tracing::warn!(container.id = %record.id, "an operation on container {} has expired", record.id);

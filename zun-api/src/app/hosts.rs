@@ -52,7 +52,7 @@ impl App {
                 let liveness = host.liveness(now);
                 // A refused rival is shown in `state_reason`; the host itself carries out everything.
                 let works = liveness == Liveness::Up && !host.is_recovering();
-                if works { None } else { trouble(&host, liveness) }
+                if works { None } else { state_reason(&host, liveness) }
             }
             None => Some("its agent has never reported".to_owned()),
         };
@@ -80,7 +80,7 @@ fn sum(one: Resources, other: Resources) -> Resources {
 
 /// What an administrator must know about the host: why it is down or recovering, or why another agent was refused. `None`
 /// if all is well.
-pub(crate) fn trouble(host: &Record, liveness: Liveness) -> Option<String> {
+pub(crate) fn state_reason(host: &Record, liveness: Liveness) -> Option<String> {
     match liveness {
         Liveness::Up if host.is_recovering() => Some(format!(
             "zun-api's database was restored from a copy that is older than what this host has carried out. The host \

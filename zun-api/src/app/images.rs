@@ -80,7 +80,7 @@ impl App {
                 done => done,
             }
         };
-        let (record, accepted) = self.db.promise(work).await??;
+        let (record, accepted) = self.db.write_durable(work).await??;
         tracing::info!(
             image.id = %record.id, host.name = %record.host, request.id = %caller.context.request,
             "accepted the pull of {}:{} on host {}", record.repo, record.tag, record.host
@@ -116,7 +116,7 @@ impl App {
         let asking = caller.clone();
         let work =
             move |conn: &mut Conn| transaction(conn, |conn| accept_removal(conn, &asking, &record));
-        if let Some(accepted) = self.db.promise(work).await? {
+        if let Some(accepted) = self.db.write_durable(work).await? {
             self.nudge_later(caller.context.clone(), accepted);
         } else {
             self.hub.note_event(subject);

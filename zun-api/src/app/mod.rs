@@ -24,7 +24,7 @@ use zun_common::shutdown::Tasks;
 
 pub(crate) use caller::{Caller, IdempotencyKey};
 pub(crate) use error::{AppError, InvalidField, NotServed};
-pub(crate) use hosts::trouble;
+pub(crate) use hosts::state_reason;
 
 pub(crate) use crate::auth::Permission;
 

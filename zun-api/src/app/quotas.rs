@@ -39,7 +39,7 @@ impl App {
         let (target, settings) = (project.clone(), self.settings.quotas);
         let quota = self
             .db
-            .promise(move |conn| {
+            .write_durable(move |conn| {
                 quota::set(conn, &target, &limits)?;
                 quota::project(conn, &target, &settings)
             })
@@ -53,7 +53,7 @@ impl App {
         caller.require(Permission::ResetQuota)?;
         let project = parse(project)?;
         let target = project.clone();
-        self.db.promise(move |conn| quota::reset(conn, &target)).await?;
+        self.db.write_durable(move |conn| quota::reset(conn, &target)).await?;
         audit(caller, &format!("the quota of project {project} was reset"));
         Ok(())
     }
@@ -74,7 +74,7 @@ impl App {
     ) -> Result<Quota, AppError> {
         caller.require(Permission::SetQuotaClass)?;
         known_class(name)?;
-        self.db.promise(move |conn| quota::set_class(conn, &limits)).await?;
+        self.db.write_durable(move |conn| quota::set_class(conn, &limits)).await?;
         let quota = self.read_class().await?;
         audit(caller, &format!("the default quota was set to {quota:?}"));
         Ok(quota)

@@ -13,7 +13,7 @@ impl App {
         let missing = || AppError::HostNotFound(name.chars().take(80).collect());
         let host: HostName = name.parse().map_err(|_invalid| missing())?;
         let target = host.clone();
-        if !self.db.promise(move |conn| host::recover(conn, &target)).await? {
+        if !self.db.write_durable(move |conn| host::recover(conn, &target)).await? {
             return Err(missing());
         }
         tracing::warn!(

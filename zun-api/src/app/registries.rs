@@ -123,7 +123,7 @@ impl App {
         };
         check(&record)?;
         let name = record.name.clone();
-        let stored = self.db.promise(move |conn| {
+        let stored = self.db.write_durable(move |conn| {
             if registry::is_full(conn, &record.project)? {
                 return Ok(None);
             }
@@ -159,7 +159,7 @@ impl App {
         record.password = sealed.or(record.password);
         check(&record)?;
         let name = record.name.clone();
-        let updated = self.db.promise(move |conn| registry::update(conn, record)).await;
+        let updated = self.db.write_durable(move |conn| registry::update(conn, record)).await;
         let updated = updated.map_err(|error| taken(error, name))?;
         updated.ok_or_else(|| AppError::RegistryNotFound(ident.to_owned()))
     }
@@ -171,7 +171,7 @@ impl App {
         ident: &str,
     ) -> Result<(), AppError> {
         let record = self.registry(caller, ident).await?;
-        let deleted = self.db.promise(move |conn| registry::delete(conn, record.id)).await?;
+        let deleted = self.db.write_durable(move |conn| registry::delete(conn, record.id)).await?;
         if deleted { Ok(()) } else { Err(AppError::RegistryNotFound(ident.to_owned())) }
     }
 
@@ -179,7 +179,8 @@ impl App {
     pub(crate) async fn reseal_registries(&self) -> Result<(), AppError> {
         let Some(keys) = &self.secrets else { return Ok(()) };
         let newest = keys.newest().to_owned();
-        let old = self.db.read(move |conn| registry::sealed_otherwise(conn, &newest)).await?;
+        let old =
+            self.db.read(move |conn| registry::encrypted_with_other_key(conn, &newest)).await?;
         for record in old {
             let Some(sealed) = record.password.clone() else { continue };
             let plain = match password(Some(keys), &record) {
@@ -195,7 +196,7 @@ impl App {
             };
             let new = keys.seal(&plain, &bound_to(record.id, &record.domain));
             let id = record.id;
-            self.db.promise(move |conn| registry::reseal(conn, id, (&sealed, &new))).await?;
+            self.db.write_durable(move |conn| registry::reseal(conn, id, (&sealed, &new))).await?;
         }
         Ok(())
     }

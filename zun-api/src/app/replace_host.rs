@@ -17,7 +17,8 @@ impl App {
             let lost = container::lose_runs(conn, &target)?;
             Ok(host::forget_engine(conn, &target)?.then_some(lost))
         };
-        let replaced = self.db.promise(move |conn| transaction(conn, replace.clone())).await?;
+        let replaced =
+            self.db.write_durable(move |conn| transaction(conn, replace.clone())).await?;
         self.hub.announce(replaced.ok_or_else(missing)?);
         tracing::warn!(
             target: "audit",

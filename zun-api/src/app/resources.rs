@@ -11,7 +11,7 @@ use super::containers::several_begin_so;
 use super::{App, AppError, Caller};
 use crate::db::container::Scope;
 use crate::db::operation::{self, Accepted, NewOperation, Subject};
-use crate::db::resource::{self, Buried, Fresh, Record};
+use crate::db::resource::{self, Deletion, Fresh, Record};
 use crate::db::{Conn, DbError, quota, transaction};
 
 /// A volume or a network to create, with validated values.
@@ -102,7 +102,7 @@ impl App {
             }
             resource::insert(conn, fresh).map(Some)
         };
-        let stored = self.db.promise(move |conn| transaction(conn, store));
+        let stored = self.db.write_durable(move |conn| transaction(conn, store));
         let stored = stored.await.map_err(|error| {
             if error.is_duplicate() {
                 AppError::ResourceNameTaken { kind, name }
@@ -127,7 +127,7 @@ impl App {
         let asking = caller.clone();
         let work =
             move |conn: &mut Conn| transaction(conn, |conn| accept_removal(conn, &asking, &record));
-        match self.db.promise(work).await? {
+        match self.db.write_durable(work).await? {
             Removal::Accepted(accepted) => {
                 self.nudge_later(caller.context.clone(), *accepted);
                 Ok(())
@@ -153,11 +153,11 @@ enum Removal {
 }
 
 fn accept_removal(conn: &mut Conn, caller: &Caller, record: &Record) -> Result<Removal, DbError> {
-    let host = match resource::bury(conn, record.id)? {
-        Buried::Deleted(Some(host)) => host,
-        Buried::Deleted(None) => return Ok(Removal::Done),
-        Buried::InUse(count) => return Ok(Removal::InUse(count)),
-        Buried::Missing => return Ok(Removal::Missing),
+    let host = match resource::write_tombstone(conn, record.id)? {
+        Deletion::Deleted(Some(host)) => host,
+        Deletion::Deleted(None) => return Ok(Removal::Done),
+        Deletion::InUse(count) => return Ok(Removal::InUse(count)),
+        Deletion::Missing => return Ok(Removal::Missing),
     };
     let new = NewOperation {
         subject: Subject { id: record.id.subject(), project: &record.project },

@@ -74,7 +74,7 @@ impl App {
         let past = change.past();
         let changed = self
             .db
-            .promise(move |conn| match &change {
+            .write_durable(move |conn| match &change {
                 ServiceChange::Enable => host::set_disabled(conn, &name, (false, None)),
                 ServiceChange::Disable { reason } => {
                     host::set_disabled(conn, &name, (true, reason.as_deref()))
@@ -98,7 +98,7 @@ impl App {
         let name = service.agent_host()?;
         let removed = {
             let name = name.clone();
-            self.db.promise(move |conn| host::remove(conn, &name)).await?
+            self.db.write_durable(move |conn| host::remove(conn, &name)).await?
         };
         let why = match removed {
             Removed::Done => {

@@ -85,7 +85,7 @@ impl DbError {
 
     /// Whether the same work may succeed later: the database is locked, full, restarting or not to be
     /// reached, and neither the work nor the row is at fault.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         use diesel::result::{DatabaseErrorKind, Error};
         match self {
             Self::Connection(_)

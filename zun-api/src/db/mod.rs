@@ -138,8 +138,8 @@ impl Db {
         self.pool.run(work).await
     }
 
-    /// Runs work that promises something to a client. When this returns, it survives a power failure.
-    pub(crate) async fn promise<T, F>(&self, work: F) -> Result<T, DbError>
+    /// Runs a write that must survive a power failure, such as one that is confirmed to a client.
+    pub(crate) async fn write_durable<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
@@ -150,8 +150,8 @@ impl Db {
         }
     }
 
-    /// Runs work that records what a host reports. A power failure can undo it; the host reports it again.
-    pub(crate) async fn fact<T, F>(&self, work: F) -> Result<T, DbError>
+    /// Runs a write that a power failure may undo, because the host repeats its report.
+    pub(crate) async fn write_relaxed<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
@@ -181,7 +181,7 @@ impl Db {
     pub(crate) async fn check(&self) -> Result<(), DbError> {
         self.read(alive).await?;
         match &self.writer {
-            Some(_) => self.fact(alive).await,
+            Some(_) => self.write_relaxed(alive).await,
             None => Ok(()),
         }
     }

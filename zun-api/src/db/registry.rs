@@ -174,7 +174,10 @@ pub(crate) fn delete(conn: &mut Conn, id: RegistryId) -> Result<bool, DbError> {
 }
 
 /// Those whose password another key has encrypted.
-pub(crate) fn sealed_otherwise(conn: &mut Conn, key_id: &str) -> Result<Vec<Record>, DbError> {
+pub(crate) fn encrypted_with_other_key(
+    conn: &mut Conn,
+    key_id: &str,
+) -> Result<Vec<Record>, DbError> {
     read(dsl::registries.filter(dsl::key_id.ne(key_id.to_owned())).into_boxed(), conn)
 }
 

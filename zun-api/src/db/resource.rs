@@ -253,7 +253,7 @@ pub(crate) fn release(conn: &mut Conn, container: ContainerId) -> Result<(), DbE
 
 /// The effect of a deletion.
 #[derive(Debug)]
-pub(crate) enum Buried {
+pub(crate) enum Deletion {
     /// It is deleted. Its host, if it has one, still has to remove it.
     Deleted(Option<HostName>),
     /// Containers use it.
@@ -263,27 +263,27 @@ pub(crate) enum Buried {
 }
 
 /// Deletes a resource that no container uses. Its name is free at once.
-pub(crate) fn bury(conn: &mut Conn, id: ResourceId) -> Result<Buried, DbError> {
+pub(crate) fn write_tombstone(conn: &mut Conn, id: ResourceId) -> Result<Deletion, DbError> {
     let row = || dsl::resources.filter(dsl::uuid.eq(id.to_string()));
     let live = || row().filter(dsl::deleted_at.is_null());
     // The update locks the row. What follows sees each container that has taken the resource before.
     let deleted = diesel::update(live()).set(dsl::deleted_at.eq(now(conn)?)).execute(conn)?;
     if deleted == 0 {
-        return Ok(Buried::Missing);
+        return Ok(Deletion::Missing);
     }
     let users = uses::resource_uses.filter(uses::resource.eq(id.to_string()));
     let count: i64 = users.count().get_result(conn)?;
     if count > 0 {
         diesel::update(row()).set(dsl::deleted_at.eq(None::<NaiveDateTime>)).execute(conn)?;
-        return Ok(Buried::InUse(usize::try_from(count).unwrap_or(usize::MAX)));
+        return Ok(Deletion::InUse(usize::try_from(count).unwrap_or(usize::MAX)));
     }
     let host: Option<String> = row().select(dsl::host).first(conn)?;
     let Some(host) = host else {
         forget(conn, id)?;
-        return Ok(Buried::Deleted(None));
+        return Ok(Deletion::Deleted(None));
     };
     let host = parse("host", &id.to_string(), &host)?;
-    Ok(Buried::Deleted(Some(host)))
+    Ok(Deletion::Deleted(Some(host)))
 }
 
 /// Its host has removed it.

@@ -40,7 +40,7 @@ pub(super) async fn reported(
         .and_then(|()| check_subject(&call))
         .inspect_err(|_refusal| app.metrics.count_report(ReportOutcome::Foreign))?;
     // The agent forgets an outcome that it has reported. A state that is lost is reported again.
-    let how = if call.outcomes.is_empty() { Stored::AsFact } else { Stored::Durably };
+    let how = if call.outcomes.is_empty() { Stored::Relaxed } else { Stored::Durable };
     let stored = stored(&app, how, move |conn| transaction(conn, |conn| store(conn, &call)))
         .await
         .inspect_err(|_failure| app.metrics.count_report(ReportOutcome::Failed))?;
@@ -167,7 +167,7 @@ fn is_to_be_removed(record: &Record) -> bool {
 
 /// Accepts the removal of a container in the transaction that stores the end of its run.
 fn remove_ended(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, DbError> {
-    if container::bury(conn, record.id)?.is_none() {
+    if container::write_tombstone(conn, record.id)?.is_none() {
         return Ok(None);
     }
     operation::supersede(conn, record.id)?;
@@ -249,7 +249,7 @@ pub(super) async fn unknown(
     own(&call.host, &incoming)?;
     let UnknownContainer { container, host, engine } = call;
     let owner = host.clone();
-    let removal = stored(&app, Stored::Durably, move |conn| {
+    let removal = stored(&app, Stored::Durable, move |conn| {
         transaction(conn, |conn| {
             lock::container(conn, container)?;
             match container::with_tombstone(conn, container)? {

@@ -26,6 +26,6 @@ pub(super) async fn reported(
     }
     let about = host.clone();
     let is_current =
-        stored(&app, Stored::AsFact, move |conn| host::set_images(conn, (&host, epoch), &images));
+        stored(&app, Stored::Relaxed, move |conn| host::set_images(conn, (&host, epoch), &images));
     if is_current.await? { Ok(Done {}) } else { Err(stale_epoch(&about)) }
 }

@@ -25,8 +25,8 @@ pub(super) async fn reported(
     own(&call.host, &incoming)?;
     let host = call.host.clone();
     let how = match call.state {
-        ImageState::Pulling(_) => Stored::AsFact,
-        ImageState::Present(_) => Stored::Durably,
+        ImageState::Pulling(_) => Stored::Relaxed,
+        ImageState::Present(_) => Stored::Durable,
     };
     match stored(&app, how, move |conn| store(conn, &call)).await? {
         Effect::Stored => Ok(Done {}),

@@ -78,7 +78,7 @@ async fn register(
 ) -> Result<Registered, Problem> {
     own(&agent.host, &incoming)?;
     let host = agent.host.clone();
-    match stored(&app, Stored::Durably, move |conn| host::register(conn, &agent)).await? {
+    match stored(&app, Stored::Durable, move |conn| host::register(conn, &agent)).await? {
         Registration::Begun { registered, is_recovering } => {
             let epoch = registered.epoch.0;
             tracing::info!(host.name = %host, epoch, "registered the agent of host {host}");
@@ -105,7 +105,7 @@ async fn beat(app: Arc<App>, beat: Beat, incoming: Incoming) -> Result<OpenOpera
     own(&beat.heartbeat.host, &incoming)?;
     let (host, leaving) = (beat.heartbeat.host.clone(), beat.heartbeat.leaving);
     let has_digest = beat.digest.is_some();
-    let beaten = stored(&app, Stored::AsFact, move |conn| host::beat(conn, &beat)).await?;
+    let beaten = stored(&app, Stored::Relaxed, move |conn| host::beat(conn, &beat)).await?;
     let (Open { operations, complete_to }, now) = match beaten {
         Beaten::Stored { open, at } => (open, at),
         Beaten::StaleEpoch => return Err(stale_epoch(&host)),
@@ -156,9 +156,9 @@ fn own(host: &HostName, incoming: &Incoming) -> Result<(), Problem> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stored {
     /// Nothing: the host does not repeat it.
-    Durably,
+    Durable,
     /// What the host reports again.
-    AsFact,
+    Relaxed,
     /// Nothing is stored: the work only reads.
     Nothing,
 }
@@ -172,8 +172,8 @@ where
     let (mut tried, mut pause) = (0, FIRST_PAUSE);
     loop {
         let outcome = match how {
-            Stored::Durably => app.db.promise(work.clone()).await,
-            Stored::AsFact => app.db.fact(work.clone()).await,
+            Stored::Durable => app.db.write_durable(work.clone()).await,
+            Stored::Relaxed => app.db.write_relaxed(work.clone()).await,
             Stored::Nothing => app.db.read(work.clone()).await,
         };
         let error = match outcome {
@@ -183,7 +183,7 @@ where
         if tried == 0 {
             tracing::error!(error = %chain(&error), "cannot serve a message from an agent");
         }
-        if !error.may_pass() {
+        if !error.is_transient() {
             return Err(Problem::new(Code::Internal, "a database operation of zun-api failed"));
         }
         tried += 1;

@@ -93,7 +93,7 @@ impl App {
         let request = caller.context.request.clone();
         let claim = self
             .db
-            .promise(move |conn| {
+            .write_durable(move |conn| {
                 try_claim(conn, (&caller, key.as_ref()), &requested, (&settings, &range))
             })
             .await?;

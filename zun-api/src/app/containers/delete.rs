@@ -44,7 +44,7 @@ impl Deletion {
 }
 
 /// The result of the transaction.
-enum Buried {
+enum Deleted {
     /// Its host removes it.
     OnHost(Box<(Record, Accepted)>),
     /// It was never scheduled to a host.
@@ -78,14 +78,16 @@ impl App {
     ) -> Result<(), AppError> {
         let record = self.find(caller, ident).await?;
         let (id, caller_of_delete) = (record.id, caller.clone());
-        let bury = move |conn: &mut Conn| bury(conn, (&caller_of_delete, key.as_ref()), (id, how));
-        let buried = self.db.promise(move |conn| transaction(conn, bury)).await?;
+        let write_tombstone = move |conn: &mut Conn| {
+            write_tombstone(conn, (&caller_of_delete, key.as_ref()), (id, how))
+        };
+        let deleted = self.db.write_durable(move |conn| transaction(conn, write_tombstone)).await?;
         tracing::debug!(
             container.id = %id, request.id = %caller.context.request,
             "accepted the removal of container {id}"
         );
-        match buried {
-            Buried::OnHost(both) => {
+        match deleted {
+            Deleted::OnHost(both) => {
                 let (record, accepted) = *both;
                 self.hub.publish(&record);
                 if self.require_up(&accepted.host).await.is_err() {
@@ -97,42 +99,44 @@ impl App {
                     Err(error) => Err(error),
                 }
             }
-            Buried::Without(record) => {
+            Deleted::Without(record) => {
                 let ended = Ended::at_once(Kind::Delete, OutcomeKind::Succeeded);
                 self.metrics.count_operations([ended]);
                 self.hub.publish(&as_deleted(*record));
                 Ok(())
             }
-            Buried::WrongStatus(status) => {
+            Deleted::WrongStatus(status) => {
                 Err(AppError::WrongStatus { action: Action::Delete, id, status })
             }
-            Buried::Missing => Err(AppError::ContainerNotFound(id.to_string())),
+            Deleted::Missing => Err(AppError::ContainerNotFound(id.to_string())),
         }
     }
 }
 
-fn bury(
+fn write_tombstone(
     conn: &mut Conn,
     (caller, key): (&Caller, Option<&RequestKey>),
     (id, how): (ContainerId, Deletion),
-) -> Result<Buried, DbError> {
+) -> Result<Deleted, DbError> {
     lock::container(conn, id)?;
     let Some(record) = container::by_id(conn, &Scope::All, id)? else {
-        return Ok(Buried::Missing);
+        return Ok(Deleted::Missing);
     };
     if !record.status.allows(how.action()) {
-        return Ok(Buried::WrongStatus(record.status));
+        return Ok(Deleted::WrongStatus(record.status));
     }
-    let Some(buried) = container::bury(conn, id)? else { return Ok(Buried::Missing) };
+    let Some(deleted) = container::write_tombstone(conn, id)? else {
+        return Ok(Deleted::Missing);
+    };
     operation::supersede(conn, id)?;
     let (user, request) = (&caller.identity.user, &caller.context.request);
     let change = Change::Delete { how: how.removal() };
     let new = NewOperation { subject: (&record).into(), user, request, key, change, limit: None };
     if let Some(host) = &record.host {
         let accepted = operation::accept(conn, host, new)?;
-        return Ok(Buried::OnHost(Box::new((buried, accepted))));
+        return Ok(Deleted::OnHost(Box::new((deleted, accepted))));
     }
     operation::record(conn, &new, &Outcome::Succeeded)?;
     container::confirm_removal(conn, id)?;
-    Ok(Buried::Without(Box::new(record)))
+    Ok(Deleted::Without(Box::new(record)))
 }

@@ -128,7 +128,7 @@ impl App {
 }
 
 /// Whether a later attempt may succeed after this refusal. Such a refusal is not the answer to all repeats.
-pub(super) const fn may_pass(code: Code) -> bool {
+pub(super) const fn is_transient(code: Code) -> bool {
     match code {
         Code::Busy | Code::Closing | Code::Expired | Code::EngineDown => true,
         Code::BadRequest

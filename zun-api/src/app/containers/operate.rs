@@ -16,7 +16,7 @@ use zun_common::rpc::operation::{Change, Outcome, PerformOperation};
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Action;
 
-use super::once::{Asked, Once, may_pass};
+use super::once::{Asked, Once, is_transient};
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
@@ -67,7 +67,7 @@ impl App {
             };
             operation::accept(conn, &host, new).map(Some)
         };
-        let accepted = self.db.promise(move |conn| transaction(conn, accept)).await?;
+        let accepted = self.db.write_durable(move |conn| transaction(conn, accept)).await?;
         let accepted = accepted.ok_or_else(|| AppError::ContainerNotFound(id.to_string()))?;
         tracing::debug!(
             container.id = %id, host.name = %accepted.host, request.id = %caller.context.request,
@@ -137,10 +137,12 @@ impl App {
         host: HostName,
         (id, problem): (OperationId, Problem),
     ) -> Result<(), AppError> {
-        let (outcome, passes) = (Outcome::Failed(problem.clone()), may_pass(problem.code));
+        let (outcome, passes) = (Outcome::Failed(problem.clone()), is_transient(problem.code));
         let Settled { record, ended } = self
             .db
-            .promise(move |conn| transaction(conn, |conn| refuse(conn, id, (&outcome, passes))))
+            .write_durable(move |conn| {
+                transaction(conn, |conn| refuse(conn, id, (&outcome, passes)))
+            })
             .await?;
         self.metrics.count_operations(ended);
         if let Some(record) = record {

@@ -61,7 +61,7 @@ impl App {
         let work = move |conn: &mut Conn| {
             transaction(conn, |conn| accept(conn, (&asking, key.as_ref()), (id, &host, image)))
         };
-        let accepted = self.db.promise(work).await??;
+        let accepted = self.db.write_durable(work).await??;
         tracing::debug!(
             container.id = %id, host.name = %accepted.host, request.id = %caller.context.request,
             "accepted the rebuild of container {id}"

@@ -72,8 +72,10 @@ impl App {
         let change = Wanted { id: before.id, name: name.clone(), cpus, memory, host, key };
         let settings = self.claim_settings();
         let asking = caller.clone();
-        let claimed =
-            self.db.promise(move |conn| try_claim(conn, &asking, (&change, &settings))).await?;
+        let claimed = self
+            .db
+            .write_durable(move |conn| try_claim(conn, &asking, (&change, &settings)))
+            .await?;
         let (record, accepted) = match claimed {
             Claimed::Done(done) => *done,
             Claimed::Gone => return Err(AppError::ContainerNotFound(before.id.to_string())),
@@ -93,7 +95,7 @@ impl App {
             if let Some(name) = name {
                 let (id, former) = (before.id, before.spec.name);
                 let restore = move |conn: &mut Conn| restore_name(conn, id, (&name, &former));
-                self.db.promise(move |conn| transaction(conn, restore)).await?;
+                self.db.write_durable(move |conn| transaction(conn, restore)).await?;
                 self.hub.announce(vec![id]);
             }
             return Err(refusal);

@@ -10,7 +10,7 @@ use zun_common::status::{Health, Status, TaskState};
 use zun_common::units::Resources;
 
 use super::query::{Scope, by_id, with_tombstone};
-use super::removal::{bury, confirm_removal};
+use super::removal::{confirm_removal, write_tombstone};
 use super::row::Record;
 use super::run::write_runs;
 use super::spec::Spec;
@@ -187,7 +187,7 @@ pub(crate) fn apply(
     }
     event::write(conn, &(&record).into(), events)?;
     if report.status == Status::Deleted {
-        bury(conn, record.id)?;
+        write_tombstone(conn, record.id)?;
         confirm_removal(conn, record.id)?;
         let last = with_tombstone(conn, record.id)?;
         return Ok(last.map_or(Applied::Missing, Applied::Gone));

@@ -19,7 +19,7 @@ pub(crate) use query::{
     Scope, assigned, by_id, by_id_beginning, by_ids, by_name, count_by_status, digest, labels,
     labels_by_host, name_taken, placed, with_tombstone,
 };
-pub(crate) use removal::{bury, confirm_removal, purge};
+pub(crate) use removal::{confirm_removal, purge, write_tombstone};
 pub(crate) use row::Record;
 pub(crate) use run::{Run, last_runs, lose_runs, runs};
 pub(crate) use spec::{FormatVersion, Spec};

@@ -16,7 +16,7 @@ use crate::db::{Conn, DbError, host, now, port, resource};
 
 /// Writes the tombstone: the container is in no list, and its name is free. It keeps its resources until
 /// [`confirm_removal`]. Returns the container as it was last, or `None` if it had a tombstone.
-pub(crate) fn bury(conn: &mut Conn, id: ContainerId) -> Result<Option<Record>, DbError> {
+pub(crate) fn write_tombstone(conn: &mut Conn, id: ContainerId) -> Result<Option<Record>, DbError> {
     let at = now(conn)?;
     let changed = diesel::update(
         dsl::containers.filter(dsl::uuid.eq(id.to_string())).filter(dsl::deleted_at.is_null()),

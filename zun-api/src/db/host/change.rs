@@ -98,7 +98,7 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registra
         .execute(conn)?;
     operation::end_epoch(conn, host, (record.epoch, record.leaving))?;
     // Which agent received what is only certain in the newest copy of the database.
-    operation::doubt_once(conn, host, known)?;
+    operation::mark_non_idempotent_unknown(conn, host, known)?;
     let registered = Registered { epoch, cluster };
     Ok(Some(Registration::Begun { registered, is_recovering: agent_sequence.is_some() }))
 }

@@ -306,7 +306,7 @@ pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), D
     let open = dsl::container.eq(container.to_string()).and(dsl::outcome.is_null());
     let received = open.clone().and(dsl::epoch.is_not_null());
     diesel::update(dsl::operations)
-        .filter(received.and(dsl::kind.eq_any(Kind::ONCE)))
+        .filter(received.and(dsl::kind.eq_any(Kind::NON_IDEMPOTENT)))
         .set((dsl::outcome.eq(OutcomeKind::Unknown.as_str()), dsl::finished_at.eq(at)))
         .execute(conn)?;
     diesel::update(dsl::operations)

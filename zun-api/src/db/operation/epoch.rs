@@ -14,14 +14,14 @@ use crate::db::{Conn, DbError, now};
 /// An operation fails once this many agents of its host have exited while they may have been working on it.
 const MAX_DEATHS: i32 = 5;
 
-/// Locks what [`end_epoch`] and [`doubt_once`] change, because the caller locks the host's row in between. Operations
+/// Locks what [`end_epoch`] and [`mark_non_idempotent_unknown`] change, because the caller locks the host's row in between. Operations
 /// that are accepted until then are new: no other transaction holds them for long, and they have no deaths.
 pub(crate) fn lock_epoch(
     conn: &mut Conn,
     host: &HostName,
     (epoch, known): (Epoch, i64),
 ) -> Result<(), DbError> {
-    let in_doubt = dsl::kind.eq_any(Kind::ONCE).and(dsl::sequence.le(known));
+    let in_doubt = dsl::kind.eq_any(Kind::NON_IDEMPOTENT).and(dsl::sequence.le(known));
     let rows: Vec<Row> = dsl::operations
         .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
         .filter(dsl::epoch.eq(epoch.0).or(in_doubt))
@@ -43,7 +43,7 @@ pub(crate) fn end_epoch(
         .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
         .filter(dsl::epoch.eq(epoch.0));
     diesel::update(received)
-        .filter(dsl::kind.eq_any(Kind::ONCE))
+        .filter(dsl::kind.eq_any(Kind::NON_IDEMPOTENT))
         .set((dsl::outcome.eq(OutcomeKind::Unknown.as_str()), dsl::finished_at.eq(at)))
         .execute(conn)?;
     if in_order {
@@ -70,11 +70,15 @@ pub(crate) fn end_epoch(
 
 /// Ends the open operations that may only be done once, up to a number that an agent of the host knows. A database that
 /// was restored may not have which of them were received, so their outcomes are unknown.
-pub(crate) fn doubt_once(conn: &mut Conn, host: &HostName, known: i64) -> Result<(), DbError> {
+pub(crate) fn mark_non_idempotent_unknown(
+    conn: &mut Conn,
+    host: &HostName,
+    known: i64,
+) -> Result<(), DbError> {
     let at = now(conn)?;
     diesel::update(dsl::operations)
         .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
-        .filter(dsl::kind.eq_any(Kind::ONCE).and(dsl::sequence.le(known)))
+        .filter(dsl::kind.eq_any(Kind::NON_IDEMPOTENT).and(dsl::sequence.le(known)))
         .set((dsl::outcome.eq(OutcomeKind::Unknown.as_str()), dsl::finished_at.eq(at)))
         .execute(conn)?;
     Ok(())

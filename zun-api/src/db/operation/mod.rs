@@ -20,7 +20,7 @@ pub(crate) use change::{
     supersede,
 };
 pub(crate) use effect::{Settled, settle, settle_reported};
-pub(crate) use epoch::{doubt_once, end_epoch, lock_epoch};
+pub(crate) use epoch::{end_epoch, lock_epoch, mark_non_idempotent_unknown};
 pub(crate) use key::{First, RequestKey, by_key, release_key};
 pub(crate) use query::{
     Open, given_up, has_another, has_open_change_of_run, has_open_delete, image_of_open,

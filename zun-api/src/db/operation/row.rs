@@ -90,7 +90,8 @@ texts!(
 
 impl Kind {
     /// The kinds that may only be carried out once.
-    pub(super) const ONCE: [&'static str; 2] = [Self::Reboot.as_str(), Self::Kill.as_str()];
+    pub(super) const NON_IDEMPOTENT: [&'static str; 2] =
+        [Self::Reboot.as_str(), Self::Kill.as_str()];
 
     /// The kinds that remove their subject.
     pub(super) const REMOVALS: [&'static str; 3] =

@@ -13,8 +13,8 @@ use super::pages::spec;
 use super::schema::{pending, step_back};
 use super::{Fixture, on_both};
 use crate::db::container::{
-    Fresh, Outlook, Record, Scope, amend, assigned, bury, by_id, confirm_removal, insert, purge,
-    set_limits,
+    Fresh, Outlook, Record, Scope, amend, assigned, by_id, confirm_removal, insert, purge,
+    set_limits, write_tombstone,
 };
 use crate::db::host::{self, ClaimSettings, Growth};
 use crate::db::schema::{containers, hosts, projects};
@@ -152,7 +152,7 @@ enum Step {
     Create { host: usize, wanted: Resources },
     Amend { which: usize, wanted: Resources },
     Restore { which: usize, before: Resources },
-    Bury { which: usize },
+    WriteTombstone { which: usize },
     Confirm { which: usize },
     Resize { host: usize, total: Resources },
     Purge,
@@ -166,7 +166,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..2_usize, amount()).prop_map(|(host, wanted)| Step::Create { host, wanted }),
         3 => (0..8_usize, amount()).prop_map(|(which, wanted)| Step::Amend { which, wanted }),
         2 => (0..8_usize, amount()).prop_map(|(which, before)| Step::Restore { which, before }),
-        2 => (0..8_usize).prop_map(|which| Step::Bury { which }),
+        2 => (0..8_usize).prop_map(|which| Step::WriteTombstone { which }),
         3 => (0..8_usize).prop_map(|which| Step::Confirm { which }),
         1 => (0..2_usize, total).prop_map(|(host, total)| Step::Resize { host, total }),
         1 => Just(Step::Purge),
@@ -188,7 +188,9 @@ fn take(conn: &mut Conn, made: &mut Vec<ContainerId>, step: &Step) -> Result<boo
         }),
         Step::Restore { which, before } => at(which)
             .map_or(Ok(()), |id| transaction(conn, |conn| set_limits(conn, id, before)).map(drop)),
-        Step::Bury { which } => at(which).map_or(Ok(()), |id| bury(conn, id).map(drop)),
+        Step::WriteTombstone { which } => {
+            at(which).map_or(Ok(()), |id| write_tombstone(conn, id).map(drop))
+        }
         Step::Confirm { which } => {
             at(which).map_or(Ok(()), |id| transaction(conn, |conn| confirm_removal(conn, id)))
         }
@@ -278,7 +280,7 @@ fn a_host_that_shrinks_takes_no_more_and_its_containers_stay(fixture: &Fixture) 
     let refused = change(first, (2000, 257)).expect_err("no memory is free");
     assert!(matches!(refused, DbError::NoRoom), "{refused:?}");
     assert_eq!(used(conn, &host), (3000, 768, 2));
-    bury(conn, second).expect("deleted");
+    write_tombstone(conn, second).expect("deleted");
     assert_eq!(used(conn, &host), (3000, 768, 2));
     confirm_removal(conn, second).expect("confirmed");
     assert_eq!(used(conn, &host), (2000, 256, 1));
@@ -321,7 +323,7 @@ fn a_claim_is_released_once(fixture: &Fixture) {
         .map(|millis| create(conn, &host, resources(millis, 64)).expect("there is room").id);
     confirm_removal(conn, gone).expect("it is not deleted");
     assert_eq!(used(conn, &host), (300, 128, 2));
-    bury(conn, gone).expect("deleted");
+    write_tombstone(conn, gone).expect("deleted");
     for _ in 0..3 {
         confirm_removal(conn, gone).expect("confirmed");
         assert_eq!(used(conn, &host), (100, 64, 1));
@@ -339,8 +341,8 @@ fn the_migration_counts_what_is_there(fixture: &Fixture) {
         .map(|number| create(conn, &name(number % 2), resources(100, 64)).expect("room").id)
         .collect();
     // Two are deleted, and one of these removals is confirmed. One was never placed.
-    bury(conn, made[0]).expect("deleted");
-    bury(conn, made[1]).expect("deleted");
+    write_tombstone(conn, made[0]).expect("deleted");
+    write_tombstone(conn, made[1]).expect("deleted");
     confirm_removal(conn, made[1]).expect("confirmed");
     let hopeless = Outlook::Hopeless { reason: String::new(), detail: String::new() };
     let unplaced = Fresh { outlook: hopeless, ..fresh(&name(0), resources(100, 64)) };

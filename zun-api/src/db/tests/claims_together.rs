@@ -39,7 +39,7 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Conn) -> Result<T, DbError> + Send + 'static,
 {
-    match db.promise(move |conn| transaction(conn, work)).await {
+    match db.write_durable(move |conn| transaction(conn, work)).await {
         Ok(done) => Some(done),
         Err(DbError::NoRoom) => None,
         Err(error) => panic!("{error:?}"),
@@ -74,7 +74,7 @@ fn update(conn: &mut Conn, id: ContainerId, to: Resources) -> Result<Option<Oper
 
 fn delete(conn: &mut Conn, id: ContainerId) -> Result<Option<OperationId>, DbError> {
     lock::container(conn, id)?;
-    let Some(record) = container::bury(conn, id)? else { return Ok(None) };
+    let Some(record) = container::write_tombstone(conn, id)? else { return Ok(None) };
     operation::supersede(conn, id)?;
     accept(conn, &record, Change::Delete { how: Removal::Force }).map(Some)
 }
@@ -115,13 +115,13 @@ async fn agents(db: &Db, host: HostName) {
     };
     for _ in 0..4 {
         let agent = agent.clone();
-        let registered = db.promise(move |conn| host::register(conn, &agent)).await;
+        let registered = db.write_durable(move |conn| host::register(conn, &agent)).await;
         let host::Registration::Begun { registered, .. } = registered.expect("no deadlock") else {
             panic!("the engine is the same")
         };
         for generation in 1..6 {
             let beat = beat(&host, (registered.epoch, generation));
-            db.fact(move |conn| host::beat(conn, &beat)).await.expect("no deadlock");
+            db.write_relaxed(move |conn| host::beat(conn, &beat)).await.expect("no deadlock");
         }
     }
 }
@@ -204,12 +204,12 @@ async fn agents_once(db: &Db, host: &HostName) -> operation::Open {
         position: None,
         agent: None,
     };
-    let registered = db.promise(move |conn| host::register(conn, &agent)).await;
+    let registered = db.write_durable(move |conn| host::register(conn, &agent)).await;
     let host::Registration::Begun { registered, .. } = registered.expect("registered") else {
         panic!("the engine is the same")
     };
     let beat = beat(host, (registered.epoch, 1));
-    match db.fact(move |conn| host::beat(conn, &beat)).await.expect("accepted") {
+    match db.write_relaxed(move |conn| host::beat(conn, &beat)).await.expect("accepted") {
         host::Beaten::Stored { open, .. } => open,
         other @ (host::Beaten::StaleEpoch | host::Beaten::Older) => panic!("{other:?}"),
     }

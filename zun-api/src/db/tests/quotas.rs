@@ -13,7 +13,7 @@ use super::claims::{EXACT, add_host, claims_are_exact, fresh, name, resources};
 use super::schema::step_back;
 use super::{Fixture, on_both};
 use crate::db::container::{
-    Fresh, Outlook, amend, bury, confirm_removal, insert, purge, set_limits,
+    Fresh, Outlook, amend, confirm_removal, insert, purge, set_limits, write_tombstone,
 };
 use crate::db::host::{ClaimSettings, Growth};
 use crate::db::quota::{self, Amounts, Limits};
@@ -48,7 +48,7 @@ fn create(conn: &mut Conn, fresh: Fresh) -> Result<ContainerId, DbError> {
 }
 
 fn remove(conn: &mut Conn, id: ContainerId) {
-    bury(conn, id).expect("deleted");
+    write_tombstone(conn, id).expect("deleted");
     transaction(conn, |conn| confirm_removal(conn, id)).expect("confirmed");
 }
 
@@ -91,7 +91,7 @@ fn a_request_beyond_the_quota_is_refused_with_what_is_used_and_allowed(fixture: 
     let other = Fresh { project: "red".parse().expect("a project"), ..placed(2000, 256, None) };
     create(conn, other).expect("within the quota");
     // A deleted container counts until its host has removed it.
-    bury(conn, second).expect("deleted");
+    write_tombstone(conn, second).expect("deleted");
     refusal(create(conn, placed(0, 0, None)));
     transaction(conn, |conn| confirm_removal(conn, second)).expect("confirmed");
     create(conn, placed(0, 0, None)).expect("within the quota");
@@ -151,7 +151,7 @@ enum Step {
     Create { project: usize, wanted: Resources, disk: u64, hopeless: bool },
     Amend { which: usize, wanted: Resources },
     Restore { which: usize, before: Resources },
-    Bury { which: usize },
+    WriteTombstone { which: usize },
     Confirm { which: usize },
     Limit { project: usize, limit: i64 },
     Purge,
@@ -166,7 +166,7 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         3 => (0..8_usize, amount()).prop_map(|(which, wanted)| Step::Amend { which, wanted }),
         2 => (0..8_usize, amount()).prop_map(|(which, before)| Step::Restore { which, before }),
-        2 => (0..8_usize).prop_map(|which| Step::Bury { which }),
+        2 => (0..8_usize).prop_map(|which| Step::WriteTombstone { which }),
         4 => (0..8_usize).prop_map(|which| Step::Confirm { which }),
         1 => (0..2_usize, -1..6_i64).prop_map(|(project, limit)| Step::Limit { project, limit }),
         1 => Just(Step::Purge),
@@ -195,7 +195,9 @@ fn take(conn: &mut Conn, made: &mut Vec<ContainerId>, step: &Step) -> Result<boo
         }),
         Step::Restore { which, before } => at(which)
             .map_or(Ok(()), |id| transaction(conn, |conn| set_limits(conn, id, before)).map(drop)),
-        Step::Bury { which } => at(which).map_or(Ok(()), |id| bury(conn, id).map(drop)),
+        Step::WriteTombstone { which } => {
+            at(which).map_or(Ok(()), |id| write_tombstone(conn, id).map(drop))
+        }
         Step::Confirm { which } => {
             at(which).map_or(Ok(()), |id| transaction(conn, |conn| confirm_removal(conn, id)))
         }
@@ -229,7 +231,7 @@ fn any_sequence_of_changes_keeps_the_usage_exact(fixture: &Fixture) {
         }
         claims_are_exact(conn);
         for id in made {
-            bury(conn, id).expect("deleted");
+            write_tombstone(conn, id).expect("deleted");
             transaction(conn, |conn| confirm_removal(conn, id)).expect("confirmed");
         }
         for project in ["p0", "p1"] {
@@ -246,7 +248,7 @@ fn the_migration_counts_what_projects_have(fixture: &Fixture) {
     let conn = &mut prepared(fixture);
     create(conn, placed(500, 64, Some(3))).expect("within the quota");
     let deleted = create(conn, placed(250, 32, Some(2))).expect("within the quota");
-    bury(conn, deleted).expect("deleted");
+    write_tombstone(conn, deleted).expect("deleted");
     let hopeless = Outlook::Hopeless { reason: String::new(), detail: String::new() };
     create(conn, Fresh { outlook: hopeless, ..placed(500, 64, None) }).expect("within the quota");
     let before = used(conn);
@@ -267,7 +269,7 @@ async fn create_in(db: &Db, settings: &ClaimSettings) -> bool {
     let insert = move |conn: &mut Conn| {
         transaction(conn, |conn| insert(conn, placed(100, 16, Some(1)), &settings))
     };
-    match db.promise(insert).await {
+    match db.write_durable(insert).await {
         Ok(_record) => true,
         Err(DbError::OverQuota(_)) => false,
         Err(error) => panic!("{error:?}"),

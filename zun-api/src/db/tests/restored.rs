@@ -125,6 +125,6 @@ fn the_digest_has_what_is_reported_of_a_hosts_containers(fixture: &Fixture) {
     assert_eq!(assigned[0].reported().into_iter().collect::<Digest>(), reported);
     diesel::sql_query("UPDATE containers SET status = 'Created'").execute(&mut conn).expect("lost");
     assert_ne!(digest(&mut conn), reported);
-    container::bury(&mut conn, id).expect("deleted");
+    container::write_tombstone(&mut conn, id).expect("deleted");
     assert_eq!(digest(&mut conn), Digest::default());
 }

@@ -45,7 +45,7 @@ fn add_and_count(conn: &mut Conn, mut outside: Conn, name: &str) -> Result<(i64,
 }
 
 async fn promise_host(db: Db, outside: Conn, name: &'static str) -> Result<(i64, i64), DbError> {
-    db.promise(move |conn| add_and_count(conn, outside, name)).await
+    db.write_durable(move |conn| add_and_count(conn, outside, name)).await
 }
 
 /// Occupies the writer until the sender is dropped. The receiver hears when it has begun.
@@ -54,7 +54,7 @@ fn occupy(db: &Db) -> (mpsc::Sender<()>, mpsc::Receiver<()>) {
     let (begin, begun) = mpsc::channel();
     let db = db.clone();
     let holding = async move {
-        db.fact(move |_conn| {
+        db.write_relaxed(move |_conn| {
             begin.send(()).expect("the test waits");
             released.recv().expect_err("the sender is dropped");
             Ok(())
@@ -80,7 +80,7 @@ async fn a_failed_piece_of_work_undoes_only_its_own_changes() {
         let db = Db::open(&fixture.settings).await.expect("a database");
         let work = |number: usize| {
             let name = format!("h{number:02}");
-            db.promise(move |conn| transaction(conn, |conn| add_some(conn, &name, number)))
+            db.write_durable(move |conn| transaction(conn, |conn| add_some(conn, &name, number)))
         };
         let done = join_all((0..40).map(work)).await;
         let failed: Vec<_> = (0..40).filter(|number| done[*number].is_err()).collect();
@@ -143,7 +143,7 @@ async fn a_panic_fails_its_work_and_the_writer_goes_on() {
     let fixture = Fixture::sqlite();
     let db = Db::open(&fixture.settings).await.expect("a database");
     let panicked = db
-        .promise(|conn| -> Result<(), DbError> {
+        .write_durable(|conn| -> Result<(), DbError> {
             add(conn, "h1")?;
             panic!("a defect")
         })
@@ -151,7 +151,7 @@ async fn a_panic_fails_its_work_and_the_writer_goes_on() {
     assert!(matches!(panicked, Err(DbError::Panicked)), "{panicked:?}");
     // This one leaves a transaction of its own open.
     let panicked = db
-        .promise(|conn| {
+        .write_durable(|conn| {
             transaction(conn, |conn| -> Result<(), DbError> {
                 add(conn, "h2")?;
                 panic!("a defect")
@@ -159,7 +159,7 @@ async fn a_panic_fails_its_work_and_the_writer_goes_on() {
         })
         .await;
     assert!(panicked.is_err(), "{panicked:?}");
-    db.promise(|conn| add(conn, "h3")).await.expect("written");
+    db.write_durable(|conn| add(conn, "h3")).await.expect("written");
     assert_eq!(db.read(names).await.expect("names"), ["h3"]);
 }
 
@@ -170,9 +170,9 @@ async fn a_second_zun_api_on_the_same_file_is_refused_until_the_first_closes_it(
     let Err(refusal) = Db::open(&fixture.settings).await else { panic!("two writers") };
     assert!(matches!(refusal, DbError::Locked { .. }), "{refusal:?}");
     assert!(refusal.to_string().contains("another zun-api uses the database file"), "{refusal}");
-    first.promise(|conn| add(conn, "h1")).await.expect("written");
+    first.write_durable(|conn| add(conn, "h1")).await.expect("written");
     first.close().await;
-    let late = first.promise(|conn| add(conn, "h2")).await.expect_err("it is closed");
+    let late = first.write_durable(|conn| add(conn, "h2")).await.expect_err("it is closed");
     assert!(matches!(late, DbError::Busy(_)), "{late:?}");
     let second = Db::open(&fixture.settings).await.expect("the file is free");
     assert_eq!(second.read(names).await.expect("names"), ["h1"]);
@@ -186,12 +186,12 @@ async fn a_full_queue_is_busy_and_does_not_wait_for_ever() {
         let (release, begun) = occupy(&db);
         wait_for(begun).await;
         tokio::time::pause();
-        let queued = join_all((0..1100).map(|_| db.fact(count))).await;
+        let queued = join_all((0..1100).map(|_| db.write_relaxed(count))).await;
         assert!(queued.iter().all(|done| matches!(done, Err(DbError::Busy(_)))));
         tokio::time::resume();
         drop(release);
         // Work whose caller gave up is not done.
-        assert_eq!(db.fact(count).await.expect("a count"), 0);
+        assert_eq!(db.write_relaxed(count).await.expect("a count"), 0);
     })
     .await;
 }
@@ -210,9 +210,9 @@ async fn only_facts_are_committed_without_a_sync() {
         Ok(level.synchronous)
     };
     // 1 is NORMAL, 2 is FULL.
-    assert_eq!(db.fact(level).await.expect("a level"), 1);
-    assert_eq!(db.promise(level).await.expect("a level"), 2);
-    assert_eq!(db.fact(level).await.expect("a level"), 1);
+    assert_eq!(db.write_relaxed(level).await.expect("a level"), 1);
+    assert_eq!(db.write_durable(level).await.expect("a level"), 2);
+    assert_eq!(db.write_relaxed(level).await.expect("a level"), 1);
 
     let fixture = Fixture::postgres();
     let db = Db::open(&fixture.settings).await.expect("a database");
@@ -221,6 +221,6 @@ async fn only_facts_are_committed_without_a_sync() {
             diesel::dsl::sql::<diesel::sql_types::Text>("current_setting('synchronous_commit')");
         Ok(diesel::select(setting).get_result(conn)?)
     };
-    assert_eq!(db.fact(setting).await.expect("a setting"), "off");
-    assert_eq!(db.promise(setting).await.expect("a setting"), "on");
+    assert_eq!(db.write_relaxed(setting).await.expect("a setting"), "off");
+    assert_eq!(db.write_durable(setting).await.expect("a setting"), "on");
 }

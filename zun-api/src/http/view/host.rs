@@ -7,7 +7,7 @@ use zun_common::rpc::host::StrayContainer;
 
 use super::ViewContext;
 use crate::app::services::AGENT;
-use crate::app::trouble;
+use crate::app::state_reason;
 use crate::db::host::{Liveness, Record};
 
 /// A host with its claimed resources and its state.
@@ -50,7 +50,7 @@ pub(in crate::http) fn host(
         enable_cpu_pinning: false,
         console: record.console.as_ref().map(|console| console.address.clone()),
         state: state.to_owned(),
-        state_reason: trouble(record, *liveness),
+        state_reason: state_reason(record, *liveness),
         strays: record.strays.iter().map(stray).collect(),
     }
 }
