@@ -74,7 +74,7 @@ web: ## Build the pages for browsers into web/dist; the next build of zun-consol
 	@deploy/packages.sh web
 	@deploy/web.sh build
 
-web-pictures: ## Take screenshots of the web pages into target/web-pictures, and update those of docs/web-console.md
+web-pictures: ## Take screenshots of the web pages into target/web-pictures, and update those of docs/web-console.md and those that the tests compare with
 	@deploy/web.sh pictures
 
 check: fmt scripts types machete deny clippy doc ## Check format, scripts, types, dependencies, licences, lints and documentation

@@ -27,6 +27,9 @@ missing() {
 # Its server is not in PATH. The tests start their own; Debian's package also starts one, which they do not use.
 missing_postgres() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql; }
 
+# The tests compare pictures of pages with these fonts.
+missing_fonts() { [ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf ] || echo fonts-dejavu-core; }
+
 # The tests install Keystone in a Python environment.
 missing_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv; }
 
@@ -36,7 +39,7 @@ known() { [ -n "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ]; }
 case ${1:-} in
   run) wanted=$(missing "${RUN[@]}" | sort -u) ;;
   web) wanted=$(missing "${WEB[@]}" | sort -u) ;;
-  test) wanted=$({ missing "${RUN[@]}" "${WEB[@]}" "${TEST[@]}"; missing_postgres; missing_venv; } | sort -u) ;;
+  test) wanted=$({ missing "${RUN[@]}" "${WEB[@]}" "${TEST[@]}"; missing_postgres; missing_fonts; missing_venv; } | sort -u) ;;
   *) sed -n "3,5s/^# *//p" "$0" >&2; exit 2 ;;
 esac
 [ -n "$wanted" ] || exit 0

@@ -4,10 +4,10 @@
 #   web.sh build          build the pages; without npm or its packages, print a notice and exit with 0: the programs
 #                         work without the pages
 #   web.sh check          check the types
-#   web.sh test           build, and test the pages in Debian's Chromium
+#   web.sh test           build, and test the pages in Debian's Chromium; with ZUN_TEST_LONG, compare all pictures
 #   web.sh test-gate      test the web console with the gate that ZUN_TEST_WEB describes, as a test of the gate does
 #   web.sh test-service   test the dashboard with the service that ZUN_TEST_WEB describes, as a test of the CLI does
-#   web.sh pictures       take the screenshots of docs/web-console.md
+#   web.sh pictures       take the screenshots of docs/web-console.md, and those that the tests compare with
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT/web"
@@ -50,6 +50,7 @@ case ${1:-} in
     build_pages
     run_tests unit
     run_tests browser
+    run_tests pictures
     ;;
   test-gate)
     must_install
@@ -63,7 +64,7 @@ case ${1:-} in
     "$ROOT/deploy/packages.sh" test
     must_install
     build_pages
-    run_tests pictures
+    ZUN_WRITE_PICTURES=1 run_tests pictures
     ;;
   *) sed -n '4,10s/^# *//p' "$0" >&2; exit 2 ;;
 esac

@@ -359,6 +359,7 @@ fn new_session(kind: u8) -> (Session, Memory) {
         spill,
         resume,
         attachments: CLIENTS,
+        files: 0,
         stats,
     };
     let files = Files::create(process, &limits.spill).expect("files");
@@ -373,6 +374,7 @@ fn joined(session: &mut Session, id: usize, now: Instant) -> Option<(ConnectionI
         key: KeyHash::of(&[u8::try_from(id).ok()?]),
         grant: format!("g{id}"),
         may_write: true,
+        files: None,
         hello: ClientHello {
             writes: true,
             replay: Replay::All,

@@ -6,6 +6,7 @@ mod gate {
     mod conformance;
     mod cuts;
     mod fencing;
+    mod files;
     mod program;
     mod raw;
     mod refusals;

@@ -51,6 +51,9 @@ pub struct TicketRequest {
     pub seconds: u32,
     /// How many sessions it opens.
     pub uses: u32,
+    /// The container whose files its clients may copy in and out; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<EngineId>,
 }
 
 /// A new ticket.
@@ -85,6 +88,9 @@ pub struct GateTicket {
     pub uses: u32,
     /// For how many seconds more.
     pub seconds: u64,
+    /// Whether its clients may copy files in and out.
+    #[serde(default)]
+    pub files: bool,
 }
 
 /// One client's session. It may be without a connection.
@@ -111,6 +117,9 @@ pub struct GateAttachment {
     pub stdout: u64,
     /// The same for stderr.
     pub stderr: u64,
+    /// Whether the client may copy files in and out.
+    #[serde(default)]
+    pub files: bool,
 }
 
 /// Sets the size of a terminal.

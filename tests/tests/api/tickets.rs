@@ -38,6 +38,7 @@ async fn a_ticket_is_a_link_to_a_page_and_the_address_of_a_websocket() {
             "ticket": secret,
             "mode": "ro",
             "uses": 3,
+            "files": false,
             "tty": true,
             "expires_at": null,
         })
@@ -53,8 +54,13 @@ async fn a_ticket_for_an_exec_names_it_and_one_without_fields_is_for_one_session
     let exec = exec_id().to_string();
     api.post(ANN, &path, json!({"exec_id": exec})).await.expect(200);
     let received = agent.receives("console.ticket").await.body;
-    let asked = ["exec", "mode", "seconds", "uses"].map(|name| received[name].clone());
-    assert_eq!(Value::from(asked.to_vec()), json!([exec, "rw", 60, 1]));
+    let asked = ["exec", "mode", "seconds", "uses", "files"].map(|name| received[name].clone());
+    assert_eq!(Value::from(asked.to_vec()), json!([exec, "rw", 60, 1, null]));
+    let answer = api.post(ANN, &path, json!({"files": true})).await.expect(200).json();
+    assert_eq!(agent.receives("console.ticket").await.body["files"], json!(true));
+    assert_eq!(answer["files"], json!(true));
+    let refused = api.post(ANN, &path, json!({"files": true, "mode": "ro"})).await.expect(400);
+    assert!(refused.json().to_string().contains("files"), "{}", refused.json());
 }
 
 #[tokio::test]
@@ -133,9 +139,10 @@ fn sessions_of(container: ContainerId) -> ConsoleSessions {
         stdin: 3,
         stdout: 14,
         stderr: 0,
+        files: false,
     };
     let (grant, mode) = ("ticket-2".to_owned(), Mode::ReadOnly);
-    let ticket = GateTicket { grant, target, mode, uses: 5, seconds: 30 };
+    let ticket = GateTicket { grant, target, mode, uses: 5, seconds: 30, files: false };
     ConsoleSessions {
         sessions: vec![ConsoleSession { container, exec: Some(exec_id()), attachment }],
         tickets: vec![UsableTicket { container, exec: None, ticket }],

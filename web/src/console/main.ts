@@ -10,6 +10,7 @@ import { forget, keep, takeOpening, type Opening } from './address.ts';
 import { acceptCopies, copySelection, guardPaste, pasteClipboard } from './clipboard.ts';
 import { byId, onClick } from '../shared/dom.ts';
 import { readEvent } from './events.ts';
+import { Files } from './files.ts';
 import { ExtraKeys } from './keys.ts';
 import { PipeInput } from './pipe.ts';
 import { clampFontSize, load, save } from './preferences.ts';
@@ -46,6 +47,7 @@ class Page {
   #keys: ExtraKeys;
   #pipe: PipeInput;
   #driver: Driver;
+  #files: Files;
   #session: Session | undefined;
   /** This viewer's number. */
   #ownNumber: number | undefined;
@@ -72,6 +74,11 @@ class Page {
       echo: (text) => this.#view.terminal.write(text),
     });
     this.#driver = this.#createDriver();
+    this.#files = new Files(this.#view, this.#toast, () => {
+      const hello = this.#session?.hello;
+      if (hello === undefined || this.#driver.isOver) return undefined;
+      return { ticket: this.#opening.ticket, session: hello.session, token: hello.token, limit: hello.files };
+    });
     this.#connectTerminal();
     this.#connectControls();
     this.#connectSystem();
@@ -140,6 +147,7 @@ class Page {
     this.#status.live(hello.running);
     tellSurrounding('live');
     this.#status.readOnly(!hello.writes);
+    this.#files.update();
     const { options } = this.#view.terminal;
     options.disableStdin = !session.mayType;
     options.convertEol = !hello.tty;
@@ -155,6 +163,7 @@ class Page {
     const { terminal } = this.#view;
     terminal.options.disableStdin = true;
     this.#keys.show(false);
+    this.#files.update();
     // The session is over: hide the cursor.
     terminal.write('\x1b[?25l');
     this.#status.ended(closing, this.#session !== undefined);
@@ -235,6 +244,7 @@ class Page {
     choose('copy', () => void copySelection(this.#view, this.#toast));
     choose('paste', () => void pasteClipboard(this.#view, this.#toast));
     choose('clear', () => this.#view.terminal.clear());
+    for (const id of ['upload', 'download']) choose(id, () => {});
     choose('open-help', () => byId<HTMLDialogElement>('help').showModal());
     const reader = byId<HTMLInputElement>('reader');
     reader.checked = this.#preferences.screenReader;

@@ -7,3 +7,12 @@ export function pageOf(address: string | null, name: string): string | undefined
   const secret = searchParams.get('token');
   return secret === null ? undefined : `https://${host}/console#${new URLSearchParams({ ticket: secret, name })}`;
 }
+
+/** The same page, with another title. */
+export function titled(link: string, title: string): string {
+  const url = new URL(link);
+  const fragment = new URLSearchParams(url.hash.slice(1));
+  fragment.set('name', title);
+  url.hash = fragment.toString();
+  return url.href;
+}

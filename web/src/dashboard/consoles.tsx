@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { words } from './api.ts';
-import { pageOf } from './console_link.ts';
+import { pageOf, titled } from './console_link.ts';
 import { type Desk, useDesk } from './context.ts';
 import { Failure } from './dialog.tsx';
 import { command } from './format.ts';
@@ -34,7 +34,7 @@ const STATES: Record<State, string> = { opening: 'opening', ready: 'connecting',
 
 /** Asks for a ticket to a container's console or to an exec. */
 async function ticket({ store }: Desk, container: Container, exec?: string): Promise<string> {
-  const body = exec === undefined ? {} : { exec_id: exec };
+  const body = { files: true, ...(exec !== undefined && { exec_id: exec }) };
   return (await store.api.post<Ticket>(`/v1/containers/${container.uuid}/console_ticket`, body)).url;
 }
 
@@ -44,7 +44,15 @@ async function openShell(desk: Desk, container: Container, typed: string): Promi
   const body = { command: list.length === 0 ? ['/bin/sh'] : list, interactive: true, tty: true };
   const { exec_id: exec, proxy_url: address } = await desk.store.api.post<{ exec_id: string; proxy_url: string | null }>(`/v1/containers/${uuid}/execute`, body);
   const label = command(body.command);
-  return { label, exec, url: pageOf(address, `${name}: ${label}`) ?? (await ticket(desk, container, exec)) };
+  const title = `${name}: ${label}`;
+  try {
+    return { label, exec, url: titled(await ticket(desk, container, exec), title) };
+  } catch (failure) {
+    // Whoever may not share consoles can still use this one, without copying files.
+    const url = pageOf(address, title);
+    if (url === undefined) throw failure;
+    return { label, exec, url };
+  }
 }
 
 /**

@@ -4,6 +4,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { words } from './api.ts';
 import { Icon } from './icons.tsx';
+import { WithCode } from './with_code.tsx';
 
 /** A dialog, open as long as it is there. */
 export function Dialog({ title, close, wide, children }: { title: string; close: () => void; wide?: boolean; children: ComponentChildren }) {
@@ -77,7 +78,9 @@ export function Failure({ text, retry }: { text: string; retry?: () => void }) {
   return (
     <div class="failure" role="alert">
       <Icon name="alert" />
-      <span>{text}</span>
+      <span>
+        <WithCode text={text} />
+      </span>
       {retry && (
         <button type="button" onClick={retry}>
           Try again

@@ -1,6 +1,9 @@
 // Values in words.
 
+import { number } from '../shared/units.ts';
 import type { Container, PublishedPort } from './types.ts';
+
+export { bytes, number } from '../shared/units.ts';
 
 /** Reads a time of the API, which is in UTC; `undefined` if there is none. */
 export function time(text: string | null | undefined): number | undefined {
@@ -50,17 +53,6 @@ export function since(container: Container, now: number): string {
 export function mebibytes(value: number): string {
   if (value < 1024) return `${number(value)} MiB`;
   return `${number(value / 1024)} GiB`;
-}
-
-export function bytes(value: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = value < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(value) / 10));
-  return `${number(value / 1024 ** power)} ${units[power]}`;
-}
-
-/** At most one digit after the point, and none of a large number. */
-export function number(value: number): string {
-  return value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1);
 }
 
 export function cpus(value: number): string {

@@ -8,6 +8,7 @@ import { Failure } from './dialog.tsx';
 import { moment, span, time } from './format.ts';
 import { useNow } from './hooks.ts';
 import type { Container, ContainerAction, Run } from './types.ts';
+import { WithCode } from './with_code.tsx';
 
 interface Past {
   actions: ContainerAction[];
@@ -81,7 +82,11 @@ function Operations({ actions, now }: { actions: ContainerAction[]; now: number 
                   <span class="status-words">
                     <span>{result}</span>
                     {began !== undefined && ended !== undefined && <span class="detail">after {took(ended - began)}</span>}
-                    {action.message !== null && <span class="reason">{action.message}</span>}
+                    {action.message !== null && (
+                      <span class="reason">
+                        <WithCode text={action.message} />
+                      </span>
+                    )}
                   </span>
                 </div>
               </td>
@@ -142,7 +147,11 @@ function Runs({ runs, now }: { runs: Run[]; now: number }) {
                   <span class="status-words">
                     <span>{run.reason === null ? 'Running' : (REASONS[run.reason] ?? run.reason)}</span>
                     {run.exit_code !== null && <span class="detail">exit code {run.exit_code}</span>}
-                    {run.message !== null && <span class="reason">{run.message}</span>}
+                    {run.message !== null && (
+                      <span class="reason">
+                        <WithCode text={run.message} />
+                      </span>
+                    )}
                   </span>
                 </div>
               </td>

@@ -210,7 +210,7 @@ function LinkState({ store }: { store: Store }) {
   return (
     <span class="link-state" role="status" data-link={store.link}>
       <span class="mark" aria-hidden="true" />
-      {text[store.link]}
+      <span class="words">{text[store.link]}</span>
     </span>
   );
 }

@@ -3,6 +3,7 @@
 import { since } from './format.ts';
 import { task, tone } from './rules.ts';
 import type { Container } from './types.ts';
+import { WithCode } from './with_code.tsx';
 
 export function StatusCell({ container, now }: { container: Container; now: number }) {
   const doing = task(container);
@@ -17,7 +18,7 @@ export function StatusCell({ container, now }: { container: Container; now: numb
         {detail !== '' && <span class="detail">{detail}</span>}
         {container.status_reason !== null && doing === undefined && (
           <span class="reason" title={container.status_reason}>
-            {container.status_reason}
+            <WithCode text={container.status_reason} />
           </span>
         )}
       </span>

@@ -46,6 +46,8 @@ export interface ServerHello {
   signals: boolean;
   run?: number;
   resume_seconds: number;
+  /** How many bytes one copy of files may have; absent if this client may copy none. */
+  files?: number;
 }
 
 /** Returns the subprotocols to offer. The ticket and the hello are secrets, so they must not be logged. */

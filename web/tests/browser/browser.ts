@@ -1,11 +1,13 @@
 // Chromium, and pages in it that may not do anything wrong.
 
 import { strict as assert } from 'node:assert';
+import { resolve } from 'node:path';
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from 'playwright-core';
 
-/** Starts Debian's Chromium, or the one that ZUN_TEST_CHROMIUM names. */
-export function launch(options: string[] = []): Promise<Browser> {
+/** Starts Debian's Chromium, or the one that ZUN_TEST_CHROMIUM names; with other fonts if `fonts` is fontconfig's file. */
+export function launch(options: string[] = [], fonts?: string): Promise<Browser> {
   return chromium.launch({
+    ...(fonts !== undefined && { env: { ...process.env, FONTCONFIG_FILE: resolve(fonts) } as Record<string, string> }),
     executablePath: process.env['ZUN_TEST_CHROMIUM'] ?? '/usr/bin/chromium',
     // Root has no sandbox. The pages are our own.
     args: ['--no-sandbox', '--disable-dev-shm-usage', ...options],
@@ -41,6 +43,17 @@ export async function watched(browser: Browser, origin: string, options: Browser
 /** The text on the visible part of the terminal. */
 export function screenText(page: Page): Promise<string> {
   return page.locator('.xterm-rows').innerText();
+}
+
+/** Drags files and directories of this machine onto the middle of the page, and drops them. */
+export async function drop(page: Page, files: string[]): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const { width, height } = page.viewportSize() ?? { width: 100, height: 100 };
+  const data = { items: [], files, dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await session.send('Input.dispatchDragEvent', { type, x: width / 2, y: height / 2, data });
+  }
+  await session.detach();
 }
 
 /** Waits until a fact holds. */

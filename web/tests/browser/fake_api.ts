@@ -1,6 +1,6 @@
 // A service for the tests of what a real one does seldom: it serves the built page, and keeps containers as a test wants.
 
-import { randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -14,6 +14,12 @@ const POLICY = readFileSync(join('..', 'zun-api', 'src', 'http', 'ui', 'policy.t
 const NO_GATE = 'Host compute1 does not offer this: its console gate has no name for clients with tickets.';
 
 export const TOKEN = 'a-token-of-ann';
+
+/** A UUID that is the same in each run, for pictures. */
+function uuidOf(text: string): string {
+  const hex = createHash('sha256').update(text).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
 
 /** The API's form of a time. */
 export function stamp(time: number): string {
@@ -83,7 +89,7 @@ export class FakeApi {
 
   add(name: string, part: Partial<Container> = {}): Container {
     const container: Container = {
-      uuid: randomUUID(),
+      uuid: uuidOf(`${name} ${this.containers.length}`),
       name,
       project_id: 'blue',
       image: 'nginx',

@@ -30,6 +30,8 @@ export class FakeGate {
   /** Sites that may show the page in a frame. */
   ancestors = '';
   program: Program = () => {};
+  /** Answers requests for files. */
+  archive: (request: IncomingMessage, response: ServerResponse) => void = (_, response) => response.writeHead(403).end('this session may not copy files');
   #output = Buffer.alloc(0);
   #typedBytes = 0;
   #server: Server;
@@ -164,6 +166,10 @@ export class FakeGate {
   #serve(request: IncomingMessage, response: ServerResponse): void {
     if (this.isDown) {
       request.socket.destroy();
+      return;
+    }
+    if (request.url?.startsWith('/v1/console/archive?') === true) {
+      this.archive(request, response);
       return;
     }
     const policy = `${POLICY}; frame-ancestors 'self' ${this.ancestors}`;

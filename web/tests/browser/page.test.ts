@@ -1,10 +1,13 @@
 // The page in Chromium, with a gate that does what a test wants.
 
 import { strict as assert } from 'node:assert';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { violations } from './axe.ts';
-import { eventually, launch, screenText, watched, type Watched } from './browser.ts';
+import { drop, eventually, launch, screenText, watched, type Watched } from './browser.ts';
 import { FakeGate } from './fake_gate.ts';
 
 let browser: Browser;
@@ -298,8 +301,62 @@ test('the bar is reached by keyboard, and the terminal again', async () => {
   await eventually('it is sent', () => gate.typed === 'x');
 });
 
+test('an upload shows its progress, and can be cancelled, and what the host refuses is said', async () => {
+  gate.hello = { files: 100 << 20 };
+  const directory = Buffer.from(JSON.stringify({ mode: 2 ** 31, size: 0, linkTarget: '' })).toString('base64');
+  let refusal: string | undefined;
+  let received = 0;
+  gate.archive = (request, response) => {
+    if (!request.headers.authorization?.endsWith('dGlja2V0.s1.t1')) response.writeHead(403).end('a wrong secret');
+    else if (request.method === 'HEAD') response.writeHead(200, { 'x-docker-container-path-stat': directory }).end();
+    else if (refusal !== undefined) request.resume().on('end', () => response.writeHead(403).end(refusal));
+    else request.on('data', ({ length }: Buffer) => {
+      // Only a part is read.
+      received += length;
+      if (received > 4 << 20) request.pause();
+    });
+  };
+  const page = await open();
+  const local = mkdtempSync(join(tmpdir(), 'zun-page-'));
+  const file = (name: string, size: number) => {
+    writeFileSync(join(local, name), Buffer.alloc(size));
+    return join(local, name);
+  };
+  await drop(page, [file('large', 60 << 20)]);
+  await page.getByRole('dialog', { name: 'Upload large' }).getByText('60 MiB').waitFor();
+  await page.getByLabel('To the directory').fill('/srv');
+  await page.keyboard.press('Enter');
+  await page.getByText(/^[\d.]+ MiB of 60/).waitFor();
+  await page.getByRole('button', { name: 'Cancel large to /srv' }).click();
+  await page.getByText('Cancelled: large to /srv').waitFor();
+  refusal = 'container rootfs is marked read-only';
+  await drop(page, [file('small', 10)]);
+  assert.equal(await page.getByLabel('To the directory').inputValue(), '/srv');
+  gate.print('\x1b]7;file://web/home/an%20n\x07');
+  await page.getByRole('button', { name: 'Cancel', exact: true }).click();
+  await drop(page, [file('small', 10)]);
+  assert.equal(await page.getByLabel('To the directory').inputValue(), '/home/an n');
+  await page.keyboard.press('Enter');
+  await page.getByText('Container rootfs is marked read-only.').waitFor();
+  await drop(page, [file('larger', 101 << 20)]);
+  await page.getByText('larger has 101 MiB, and one upload may have 100 MiB.').waitFor();
+  await page.keyboard.type('x');
+  await eventually('the terminal has the focus', () => gate.typed.endsWith('x'));
+  await opened?.context.close();
+
+  // Without the right, nothing is opened instead of the terminal.
+  gate.hello = {};
+  const other = await open();
+  await drop(other, [file('small', 10)]);
+  await other.getByText('This link does not allow copying files.').waitFor();
+  await other.getByRole('button', { name: 'Menu' }).click();
+  assert.equal(await other.getByRole('button', { name: 'Upload files…' }).count(), 0);
+  rmSync(local, { recursive: true });
+});
+
 for (const colorScheme of ['dark', 'light'] as const) {
   test(`axe finds nothing, ${colorScheme}`, async () => {
+    gate.hello = { files: 1 << 20 };
     const page = await open({ colorScheme, reducedMotion: 'reduce', bypassCSP: true });
     gate.print('\x1b[31mred\x1b[0m text\r\n$ ');
     gate.send({ type: 'event', event: { type: 'viewers', own: 1, viewers: 2 } });
@@ -314,6 +371,14 @@ for (const colorScheme of ['dark', 'light'] as const) {
     await page.keyboard.press('Escape');
     await page.keyboard.press('Control+Shift+F');
     await check('the search');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Menu' }).click();
+    await page.getByRole('button', { name: 'Download…' }).click();
+    await check('a download');
+    await page.getByLabel('Path in the container').fill('/x');
+    await page.keyboard.press('Enter');
+    await page.getByText('This session may not copy files.').waitFor();
+    await check('a refused download');
     gate.isDown = true;
     gate.cut();
     await page.locator('#banner').waitFor();

@@ -11,6 +11,7 @@ export function fill(api: FakeApi): Container {
   const web = api.add('web', {
     image: 'docker.io/library/nginx:1.29',
     health: 'healthy',
+    created_at: ago(9000),
     started_at: ago(4321),
     published_ports: [
       { port: 80, protocol: 'tcp', host_address: '192.0.2.17', host_port: 8080 },
@@ -27,7 +28,7 @@ export function fill(api: FakeApi): Container {
     tty: true,
   });
   api.add('db', { image: 'postgres:17', cpu: 2, memory: '4096', started_at: ago(125), published_ports: [{ port: 5432, protocol: 'tcp', host_address: '127.0.0.1', host_port: 20011 }], host: 'compute2' });
-  api.add('worker-1', { image: 'registry.example.org/team/worker:2026-11-28', memory: '1024', started_at: ago(17), health: 'unhealthy', host: 'compute2' });
+  api.add('worker-1', { image: 'registry.example.org/team/worker:2026-11-28', memory: '1024', started_at: ago(1600), health: 'unhealthy', host: 'compute2' });
   api.add('worker-2', { image: 'registry.example.org/team/worker:2026-11-28', memory: '1024', status: 'Running', task_state: 'container_stopping', started_at: ago(17), host: 'compute1' });
   api.add('report', { image: 'python:3.13-slim', status: 'Stopped', exit_code: 0, started_at: ago(80), finished_at: ago(62), host: 'compute1' });
   api.add('import', { image: 'python:3.13-slim', status: 'Stopped', exit_code: 137, started_at: ago(340), finished_at: ago(335), status_reason: 'killed: out of memory (limit 512 MiB)', host: 'compute2' });

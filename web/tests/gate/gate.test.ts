@@ -3,11 +3,14 @@
 
 import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { eventually, launch, screenText, watched, type Watched } from '../browser/browser.ts';
+import { drop, eventually, launch, screenText, watched, type Watched } from '../browser/browser.ts';
 
 /** Where everything is. */
 interface Bench {
@@ -99,7 +102,7 @@ function shell(script = 'exec sh'): string {
 
 /** Asks the gate for a ticket, as the agent does. */
 async function ticket(container: string, mode = 'rw'): Promise<string> {
-  const body = { target: { container }, mode, project: 'p1', grant: `t${Math.random()}`, seconds: 60, uses: 1 };
+  const body = { target: { container }, mode, project: 'p1', grant: `t${Math.random()}`, seconds: 60, uses: 1, files: container };
   const answer = await new Promise<string>((resolve, reject) => {
     const asked = request({ socketPath: bench.control, path: '/tickets', method: 'POST', host: 'gate', agent: false }, (response) => {
       let text = '';
@@ -211,6 +214,50 @@ test('a read-only link shows and does not type', async () => {
   assert.ok(!(await screenText(writer.page)).includes('forged'));
   await close(viewer);
   await close(writer);
+});
+
+test('files and directories are dropped into the container, and come back by their paths', async () => {
+  const web = await openLive(shell());
+  const { page } = web;
+  const local = mkdtempSync(join(tmpdir(), 'zun-files-'));
+  mkdirSync(join(local, 'site', 'empty'), { recursive: true });
+  const large = 'line of a file\n'.repeat(1 << 20);
+  writeFileSync(join(local, 'site', 'index.html'), 'it is here');
+  writeFileSync(join(local, 'a note.txt'), large);
+  await drop(page, [join(local, 'site'), join(local, 'a note.txt')]);
+  await page.getByRole('dialog', { name: 'Upload 2 files' }).waitFor();
+  await page.keyboard.press('Enter');
+  await page.getByText('Uploaded 2 files to /tmp').waitFor();
+  await type(page, 'cat /tmp/site/index.html; ls -d /tmp/site/empty; wc -c < "/tmp/a note.txt"');
+  await shows(page, `it is here/tmp/site/empty\n${large.length}`);
+
+  const download = async (path: string) => {
+    await page.getByRole('button', { name: 'Menu' }).click();
+    await page.getByRole('button', { name: 'Download…' }).click();
+    await page.getByLabel('Path in the container').fill(path);
+    const [saved] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
+    return { name: saved.suggestedFilename(), content: readFileSync(await saved.path()) };
+  };
+  const file = await download('/tmp/a note.txt');
+  assert.deepEqual([file.name, file.content.toString() === large], ['a note.txt', true]);
+  await type(page, 'ln -s /tmp/site /tmp/link');
+  const directory = await download('/tmp/link');
+  assert.equal(directory.name, 'link.tar');
+  writeFileSync(join(local, 'link.tar'), directory.content);
+  const names = execFileSync('tar', ['-tf', join(local, 'link.tar')], { encoding: 'utf8' });
+  assert.deepEqual(names.trim().split('\n').sort(), ['site/', 'site/empty/', 'site/index.html']);
+  await page.getByRole('button', { name: 'Menu' }).click();
+  await page.getByRole('button', { name: 'Download…' }).click();
+  await page.getByLabel('Path in the container').fill('/no/where');
+  await page.keyboard.press('Enter');
+  await page.getByText('There is no /no/where.').waitFor();
+  rmSync(local, { recursive: true });
+  await close(web);
+
+  const viewer = await openLive(containers.at(-1) ?? '', 'ro');
+  await viewer.page.getByRole('button', { name: 'Menu' }).click();
+  assert.equal(await viewer.page.getByRole('button', { name: 'Download…' }).count(), 0);
+  await close(viewer);
 });
 
 test('endless output: ctrl-c works within 300 ms, and the memory stays small', async () => {

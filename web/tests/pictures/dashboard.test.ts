@@ -1,18 +1,15 @@
-// Pictures of each view of the dashboard, for who changes it, and those of docs/web-console.md.
+// Pictures of each view of the dashboard, and those of docs/web-console.md.
 
-import { mkdirSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { eventually, launch, watched } from '../browser/browser.ts';
 import type { Stats } from '../../src/dashboard/types.ts';
 import { FakeApi } from '../browser/fake_api.ts';
 import { FakeGate } from '../browser/fake_gate.ts';
 import { fill, fillHosts, fillPast, printLines } from '../browser/world.ts';
+import { isWanted, isWriting, Pictures, SCHEMES } from './pictures.ts';
 import { SHELL } from './shell.ts';
 
-/** Where the pictures of all states go. */
-const OUT = '../target/web-pictures';
-const SCHEMES = ['dark', 'light'] as const;
 const VIEWPORTS = [
   { width: 1280, height: 800 },
   { width: 768, height: 800 },
@@ -21,8 +18,7 @@ const VIEWPORTS = [
 
 let browser: Browser;
 before(async () => {
-  mkdirSync(OUT, { recursive: true });
-  browser = await launch();
+  browser = await launch([], 'tests/pictures/fonts.conf');
 });
 after(() => browser.close());
 /** What a test has begun. */
@@ -77,7 +73,7 @@ async function openConsoles(api: FakeApi, page: Page, gates: readonly [FakeGate,
 
 for (const colorScheme of SCHEMES) {
   for (const viewport of VIEWPORTS) {
-    test(`dashboard, ${colorScheme}, ${viewport.width} pixels wide`, async () => {
+    test(`dashboard, ${colorScheme}, ${viewport.width} pixels wide`, { skip: !isWanted(colorScheme, viewport.width) }, async () => {
       const api = await FakeApi.start();
       ends.push(() => api.stop());
       api.strategy = 'keystone';
@@ -92,7 +88,10 @@ for (const colorScheme of SCHEMES) {
       await page.addInitScript(hasten);
       let step = 0;
       Object.defineProperty(api, 'stats', { get: () => usage(step++), set: () => {} });
-      const take = (state: string) => page.screenshot({ path: `${OUT}/ui-${state}-${colorScheme}-${viewport.width}.png`, animations: 'disabled' });
+      const pictures = new Pictures(page, `${colorScheme}-${viewport.width}`);
+      const take = (state: string) => pictures.take(`ui-${state}`);
+      const compare = (state: string, varies: Locator[] = []) => pictures.compare(`ui-${state}`, varies);
+      const isForDocs = isWriting && viewport.width === 1280;
       await page.goto(`${api.origin}/ui`);
       await page.locator('#user').fill('ann');
       await page.locator('#password').fill('wrong');
@@ -100,11 +99,11 @@ for (const colorScheme of SCHEMES) {
       await take('sign-in');
       await page.getByRole('button', { name: 'Sign in' }).click();
       await page.getByRole('alert').waitFor();
-      await take('sign-in-failed');
+      await compare('sign-in-failed');
       await page.locator('#password').fill('secret');
       await page.getByRole('button', { name: 'Sign in' }).click();
       await page.getByText('No containers yet').waitFor();
-      await take('empty');
+      await compare('empty');
       api.isAdmin = true;
       const web = fill(api);
       fillPast(api);
@@ -112,8 +111,8 @@ for (const colorScheme of SCHEMES) {
       await page.reload();
       await page.getByText('worker-2').waitFor();
       await page.getByText('Live').waitFor();
-      await take('containers');
-      if (viewport.width === 1280) await page.screenshot({ path: `../docs/dashboard-${colorScheme}.png`, animations: 'disabled', clip: { x: 0, y: 0, width: 1280, height: 720 } });
+      await compare('containers');
+      if (isForDocs) await page.screenshot({ path: `../docs/dashboard-${colorScheme}.png`, animations: 'disabled', clip: { x: 0, y: 0, width: 1280, height: 720 } });
       await page.getByRole('button', { name: 'New container' }).click();
       await page.locator('summary').click();
       await take('create');
@@ -121,7 +120,7 @@ for (const colorScheme of SCHEMES) {
       await page.locator('#new-ports').fill('80:x');
       await page.getByRole('button', { name: 'Create and start' }).click();
       await page.locator('.field-error').waitFor();
-      await take('create-failed');
+      await compare('create-failed');
       await page.keyboard.press('Escape');
       await page.getByRole('button', { name: 'Delete web' }).click();
       await take('confirm');
@@ -131,8 +130,8 @@ for (const colorScheme of SCHEMES) {
       await page.goto(`${api.origin}/ui#/containers/${web.uuid}`);
       await page.getByRole('heading', { name: 'web' }).waitFor();
       await page.waitForFunction(() => (document.querySelector('.plot polyline')?.getAttribute('points')?.split(' ').length ?? 0) > 70);
-      await take('container');
-      if (viewport.width === 1280) await page.screenshot({ path: `../docs/dashboard-container-${colorScheme}.png`, animations: 'disabled' });
+      await compare('container', await page.locator('.plot').all());
+      if (isForDocs) await page.screenshot({ path: `../docs/dashboard-container-${colorScheme}.png`, animations: 'disabled' });
       printLines(api, 60);
       await page.getByRole('link', { name: 'History' }).click();
       await page.getByRole('heading', { name: 'Runs' }).waitFor();
@@ -143,8 +142,8 @@ for (const colorScheme of SCHEMES) {
       await page.getByRole('alert').waitFor();
       await take('console-refused');
       await openConsoles(api, page, gates);
-      await take('consoles');
-      if (viewport.width === 1280) await page.screenshot({ path: `../docs/dashboard-consoles-${colorScheme}.png`, animations: 'disabled' });
+      await compare('consoles');
+      if (isForDocs) await page.screenshot({ path: `../docs/dashboard-consoles-${colorScheme}.png`, animations: 'disabled' });
       gates[0]?.exit(0);
       await page.getByRole('link', { name: 'Hosts' }).click();
       await page.getByRole('row').nth(1).waitFor();
@@ -161,7 +160,8 @@ for (const colorScheme of SCHEMES) {
       await page.goto(`${api.origin}/ui#/`).catch(() => {});
       await page.getByText('Reconnecting').waitFor();
       await page.evaluate(() => window.dispatchEvent(new Event('focus')));
-      await take('away');
+      await compare('away');
+      pictures.check();
     });
   }
 }

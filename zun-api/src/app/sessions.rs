@@ -127,8 +127,19 @@ fn shown(
     now: DateTime<Utc>,
 ) -> Session {
     let ConsoleSession { container, exec, attachment } = session.clone();
-    let GateAttachment { id, target: _, tty, grant, writes, connected, age, stdin, stdout, stderr } =
-        attachment;
+    let GateAttachment {
+        id,
+        target: _,
+        tty,
+        grant,
+        writes,
+        connected,
+        age,
+        stdin,
+        stdout,
+        stderr,
+        files: _,
+    } = attachment;
     Session {
         id,
         container,
@@ -155,7 +166,7 @@ fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
     let mut grants: BTreeMap<String, AliveGrant> = BTreeMap::new();
     for (host, ConsoleSessions { sessions, tickets }) in &found.answers {
         for UsableTicket { container, exec, ticket } in tickets {
-            let GateTicket { grant, target: _, mode, uses, seconds } = ticket.clone();
+            let GateTicket { grant, target: _, mode, uses, seconds, files } = ticket.clone();
             let ticket = AliveGrant {
                 id: grant.clone(),
                 container: *container,
@@ -163,6 +174,7 @@ fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
                 exec_id: exec.as_ref().map(ToString::to_string),
                 host: host.clone(),
                 mode: mode.as_str().to_owned(),
+                files,
                 sessions: 0,
                 uses: Some(uses),
                 expires_at: Some(now + Duration::from_secs(seconds)),
@@ -177,6 +189,7 @@ fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
                 exec_id: exec.as_ref().map(ToString::to_string),
                 host: host.clone(),
                 mode: mode(attachment.writes).to_owned(),
+                files: attachment.files,
                 sessions: 0,
                 uses: None,
                 expires_at: None,

@@ -47,14 +47,9 @@ impl DataKind {
                 let parsed = tail.strip_prefix(LOGS_PREFIX).and_then(LogsQuery::parse);
                 method == "GET" && parsed.is_some_and(|parsed| parsed.tail() == tail)
             }
-            Self::Archive(mode) => ArchiveCall::ALL
-                .into_iter()
-                .filter(|call| mode == Mode::ReadWrite || *call != ArchiveCall::Write)
-                .any(|call| {
-                    let path = tail.strip_prefix(call.prefix()).and_then(decode);
-                    call.method().as_str() == method
-                        && path.is_some_and(|path| call.tail(&path) == tail)
-                }),
+            Self::Archive(mode) => ArchiveCall::of(method, tail).is_some_and(|(call, _path)| {
+                mode == Mode::ReadWrite || call != ArchiveCall::Write
+            }),
         }
     }
 }
@@ -167,6 +162,15 @@ const ENCODED: &AsciiSet =
 
 impl ArchiveCall {
     const ALL: [Self; 3] = [Self::Stat, Self::Read, Self::Write];
+
+    /// Returns the call and its path if this is exactly one. `tail` is the request target from `/archive` on.
+    pub fn of(method: &str, tail: &str) -> Option<(Self, Vec<u8>)> {
+        let mut calls = Self::ALL.into_iter().filter(|call| call.method().as_str() == method);
+        calls.find_map(|call| {
+            let path = tail.strip_prefix(call.prefix()).and_then(decode)?;
+            (call.tail(&path) == tail).then_some((call, path))
+        })
+    }
 
     /// The HTTP method.
     pub const fn method(self) -> Method {

@@ -371,6 +371,7 @@ mod tests {
             signals: true,
             run: Some(5),
             resume_seconds: 900,
+            files: None,
         };
         vec![
             Frame::Stdin(data.clone()),

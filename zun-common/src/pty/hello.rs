@@ -147,6 +147,9 @@ pub struct ServerHello {
     pub run: Option<i64>,
     /// How long the session can be resumed after its connection was lost, in seconds.
     pub resume_seconds: u64,
+    /// How many bytes one copy of files may have; absent if the client may not copy files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
 }
 
 impl std::fmt::Debug for ServerHello {

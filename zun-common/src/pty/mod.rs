@@ -38,6 +38,11 @@
 //! name of the gate: `GET /v1/console` with a third subprotocol, `zun.ticket.TICKET`. It resumes its session with the same
 //! ticket, also after the ticket was used up or has expired.
 
+//!
+//! **Files.** A client whose ticket allows it copies files while it has a session: `HEAD`, `GET` or `PUT` of
+//! `/v1/console/archive` with the query of [`ArchiveCall`](crate::grant::ArchiveCall), and
+//! `Authorization: Zun-Session TICKET.SESSION.TOKEN`. Bodies are tar streams. Errors are sentences in plain text.
+
 mod ending;
 mod event;
 mod frame;
@@ -48,7 +53,7 @@ pub use ending::{Ending, EndingReason, ProcessEnd};
 pub use event::{SessionEvent, Viewer, ViewerMode};
 pub use frame::{Channel, Frame, InvalidFrame, MAXIMUM_FRAME, Size, Stream};
 pub use hello::{ClientHello, InvalidHello, Replay, Resume, ServerHello, SessionKind};
-pub use ticket::{InvalidTicket, TICKET_PATH, Ticket};
+pub use ticket::{ARCHIVE_PATH, InvalidTicket, TICKET_PATH, Ticket};
 
 /// The subprotocol's name in `Sec-WebSocket-Protocol`, and the console protocol's name in the API.
 pub const PROTOCOL: &str = "zun.pty.v1";

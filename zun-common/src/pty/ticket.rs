@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// The path of a session with a ticket. The ticket determines the container or exec.
 pub const TICKET_PATH: &str = "/v1/console";
+/// The path at which a client with a ticket copies files.
+pub const ARCHIVE_PATH: &str = "/v1/console/archive";
 
 /// The prefix of the subprotocol that carries a ticket. Browsers cannot set other headers.
 const TICKET: &str = "zun.ticket.";

@@ -28,6 +28,9 @@ pub struct IssueTicket {
     pub seconds: u32,
     /// How many sessions it opens.
     pub uses: u32,
+    /// Whether its clients may copy the container's files in and out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub files: bool,
 }
 
 impl Call for IssueTicket {

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use zun_common::gate_control::{GateTicket, TicketRequest};
 use zun_common::grant::Mode;
-use zun_common::id::ProjectId;
+use zun_common::id::{EngineId, ProjectId};
 use zun_common::pty::Ticket;
 use zun_common::pty::ticket::{LONGEST_LIFE, MOST_USES};
 
@@ -26,6 +27,8 @@ const REMEMBERED: Duration = Duration::from_mins(10);
 #[derive(Debug, Default)]
 pub struct Rights {
     state: Mutex<State>,
+    /// Notified of each revocation.
+    revocations: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +50,8 @@ pub struct Right {
     pub project: ProjectId,
     /// The ID of the ticket.
     pub grant: String,
+    /// The container whose files its client may copy.
+    pub files: Option<EngineId>,
     expires: Instant,
     uses: u32,
 }
@@ -85,7 +90,7 @@ pub fn key_of(ticket: &Ticket) -> KeyHash {
 impl Rights {
     /// Issues a ticket.
     pub fn issue(&self, request: TicketRequest, now: Instant) -> Result<Ticket, NoTicket> {
-        let TicketRequest { target, mode, project, grant, seconds, uses } = request;
+        let TicketRequest { target, mode, project, grant, seconds, uses, files } = request;
         let life = Duration::from_secs(seconds.into());
         if !(1..=MOST_USES).contains(&uses) || life.is_zero() || life > LONGEST_LIFE {
             return Err(NoTicket::OutOfRange);
@@ -102,7 +107,9 @@ impl Rights {
         let ticket: Ticket =
             token.into_text().parse().map_err(|_another_length| NoTicket::NoRandomness)?;
         let may_write = mode == Mode::ReadWrite;
-        let right = Right { target, may_write, project, grant, expires: now + life, uses };
+        let files = files.filter(|_| may_write);
+        let expires = now + life;
+        let right = Right { target, may_write, project, grant, files, expires, uses };
         state.tickets.insert(key_of(&ticket).to_bytes(), right);
         Ok(ticket)
     }
@@ -137,6 +144,7 @@ impl Rights {
             mode: if right.may_write { Mode::ReadWrite } else { Mode::ReadOnly },
             uses: right.uses,
             seconds: right.expires.saturating_duration_since(now).as_secs(),
+            files: right.files.is_some(),
         };
         let mut tickets: Vec<_> = state.tickets.values().map(shown).collect();
         tickets.sort_by(|one, other| one.grant.cmp(&other.grant));
@@ -148,6 +156,17 @@ impl Rights {
         self.state(now).revoked.contains_key(grant)
     }
 
+    /// Waits until the grant or ticket with this ID is revoked.
+    pub async fn until_revoked(&self, grant: &str) {
+        loop {
+            let revocation = self.revocations.notified();
+            if self.is_revoked(grant, Instant::now()) {
+                return;
+            }
+            revocation.await;
+        }
+    }
+
     /// From now on, the grant or ticket with this ID opens nothing. A ticket is dropped even if this fails.
     pub fn revoke(&self, grant: &str, now: Instant) -> Result<(), TooManyRevoked> {
         let mut state = self.state(now);
@@ -156,6 +175,8 @@ impl Rights {
             return Err(TooManyRevoked);
         }
         state.revoked.insert(grant.to_owned(), now);
+        drop(state);
+        self.revocations.notify_waiters();
         Ok(())
     }
 
@@ -180,6 +201,7 @@ mod tests {
             grant: "t1".to_owned(),
             seconds: 60,
             uses: 1,
+            files: None,
         }
     }
 
@@ -252,6 +274,7 @@ mod tests {
                     may_write: true,
                     project: request().project,
                     grant: "t1".to_owned(),
+                    files: None,
                     expires: now + Duration::from_secs(1),
                     uses: 1,
                 },

@@ -133,6 +133,8 @@ pub struct LimitSettings {
     pub disk: u32,
     /// Seconds for which a client that lost its connection can resume its session.
     pub resume: NonZeroU32,
+    /// MiB that a client of the web console may copy at once; 0 if none may copy files.
+    pub files: u32,
 }
 
 impl Default for LimitSettings {
@@ -147,6 +149,7 @@ impl Default for LimitSettings {
             spill: 64,
             disk: 4096,
             resume: small(15 * 60),
+            files: 1024,
         }
     }
 }
@@ -167,6 +170,7 @@ impl LimitSettings {
             spill: SpillLimits { directory, stream: bytes(self.spill), space },
             resume: Duration::from_secs(self.resume.get().into()),
             attachments: self.attachments.get().min(MOST_ATTACHMENTS),
+            files: u64::from(self.files) << 20,
             stats: Stats::default(),
         }
     }

@@ -24,10 +24,11 @@ const INSPECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks the gate for a ticket.
 pub(super) async fn issue(host: &Host, call: IssueTicket) -> Result<ConsoleTicket, Problem> {
-    let IssueTicket { container, exec, mode, project, grant, seconds, uses } = call;
+    let IssueTicket { container, exec, mode, project, grant, seconds, uses, files } = call;
     let gate = gate(host)?;
     let action = if exec.is_some() { Action::Execute } else { Action::Attach };
     let seen = allowed(host, container, action).await?;
+    let files = files.then(|| seen.engine.clone());
     let (target, tty) = match exec {
         Some(exec) => {
             let found = exec_of(host, &seen, &exec).await?;
@@ -35,7 +36,7 @@ pub(super) async fn issue(host: &Host, call: IssueTicket) -> Result<ConsoleTicke
         }
         None => (GateTarget::Container(seen.engine), seen.tty),
     };
-    let request = TicketRequest { target, mode, project, grant, seconds, uses };
+    let request = TicketRequest { target, mode, project, grant, seconds, uses, files };
     let issued = gate.issue(&request).await.map_err(|error| error.problem())?;
     Ok(ConsoleTicket { ticket: issued.ticket, address: issued.address, tty })
 }

@@ -20,6 +20,9 @@ pub struct TicketRequest {
     pub for_seconds: u64,
     /// How many sessions it opens.
     pub uses: u32,
+    /// Whether its clients may copy files in and out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub files: bool,
 }
 
 impl Client {

@@ -103,6 +103,7 @@ fn table(grants: &[AliveGrant]) -> Table {
         Column::whole("sessions"),
         Column::whole("uses"),
         Column::firm("expires_at"),
+        Column::wide("files"),
         Column::wide("exec_id"),
         Column::wide("host"),
     ]);
@@ -114,6 +115,7 @@ fn table(grants: &[AliveGrant]) -> Table {
             grant.sessions.to_string().into(),
             grant.uses.map(|uses| uses.to_string()).into(),
             grant.expires_at.map(|time| time.format("%F %T").to_string()).into(),
+            (if grant.files { "yes" } else { "no" }).to_owned().into(),
             grant.exec_id.clone().into(),
             grant.host.to_string().into(),
         ]);

@@ -16,6 +16,7 @@ Examples:
   zun share test                   One person may join within 10 minutes
   zun share --read-only --uses 20 --for 1h test
                                    Up to 20 people may watch
+  zun share --files test           One person may also copy files
 
 The link opens a page in a browser, without an account. Send it over a
 channel that you trust. `zun grants list` shows links that can still be used and
@@ -26,6 +27,9 @@ pub(super) struct Share {
     /// Allow them to watch, but not to type
     #[arg(long)]
     read_only: bool,
+    /// Allow them also to copy the container's files in and out, as root of the container
+    #[arg(long, conflicts_with = "read_only")]
+    files: bool,
     /// How long the link can open sessions, at most 1h; open sessions continue
     #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = life)]
     life: Duration,
@@ -50,6 +54,7 @@ impl Share {
             mode: if self.read_only { "ro" } else { "rw" },
             for_seconds: self.life.as_secs(),
             uses: self.uses,
+            files: self.files,
         };
         let ticket = context.api.console_ticket(&self.container, &ask).await?;
         context.printer.value(&ticket, || ticket.url.clone())?;

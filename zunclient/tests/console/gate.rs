@@ -78,6 +78,7 @@ impl Link {
             signals: true,
             run: None,
             resume_seconds: 60,
+            files: None,
         };
         link.send(Frame::Hello(Box::new(answer))).await;
         (link, hello)

@@ -114,12 +114,13 @@ async fn without_a_browser_and_with_print_the_link_is_printed() {
     let requests = service.requests();
     let [request] = requests.as_slice() else { panic!("{requests:?}") };
     assert_eq!(request.line(), "POST /v1/containers/test/console_ticket");
-    assert_eq!(request.body["mode"], "ro");
+    assert_eq!((&request.body["mode"], &request.body["files"]), (&json!("ro"), &json!(null)));
 
     std::fs::remove_file(desktop.directory.path().join("xdg-open")).expect("it is removed");
     let (code, shown, errors) = desktop.zun(&service, &["console", "test"]).await;
     assert_eq!((code, shown), (Some(0), format!("{URL}\n")));
     assert!(errors.starts_with("zun: cannot start xdg-open: "), "{errors}");
+    assert_eq!(service.requests().last().map(|request| request.body["files"].clone()), Some(json!(true)));
 }
 
 #[tokio::test]

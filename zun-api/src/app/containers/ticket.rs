@@ -25,6 +25,8 @@ pub(crate) struct NewTicket {
     pub(crate) seconds: u32,
     /// How many sessions it opens.
     pub(crate) uses: u32,
+    /// Whether its clients may copy files in and out.
+    pub(crate) files: bool,
 }
 
 /// How long clients of OpenStack Zun may take to use their ticket, in seconds.
@@ -33,7 +35,7 @@ const OPENSTACK_LIFE: u32 = 60;
 impl NewTicket {
     /// A ticket for one session of a client of OpenStack Zun, which uses it at once.
     pub(super) const fn of_openstack(exec: Option<ExecId>) -> Self {
-        Self { exec, mode: Mode::ReadWrite, seconds: OPENSTACK_LIFE, uses: 1 }
+        Self { exec, mode: Mode::ReadWrite, seconds: OPENSTACK_LIFE, uses: 1, files: false }
     }
 }
 
@@ -74,7 +76,7 @@ impl App {
         (record, host): (&Record, &HostName),
         request: NewTicket,
     ) -> Result<ConsoleTicket, AppError> {
-        let NewTicket { exec, mode, seconds, uses } = request;
+        let NewTicket { exec, mode, seconds, uses, files } = request;
         let id = format!("ticket-{}", Uuid::new_v4());
         let call = IssueTicket {
             container: record.id,
@@ -84,6 +86,7 @@ impl App {
             grant: id.clone(),
             seconds,
             uses,
+            files,
         };
         // The gate counts from a later time.
         let expires_at = Utc::now() + Duration::from_secs(seconds.into());
@@ -92,7 +95,7 @@ impl App {
         tracing::info!(
             target: "audit",
             {
-                grant.id = %id, container.id = %record.id, host.name = %host, mode = mode.as_str(), seconds, uses,
+                grant.id = %id, container.id = %record.id, host.name = %host, mode = mode.as_str(), seconds, uses, files,
                 user.id = %caller.identity.user, project.id = %caller.identity.project,
                 request.id = %caller.context.request
             },
@@ -105,6 +108,7 @@ impl App {
             ticket: ticket.expose().to_owned(),
             mode: mode.as_str().to_owned(),
             uses,
+            files,
             tty,
             expires_at,
         })

@@ -5,9 +5,9 @@ use zun_common::grant::Mode;
 use zun_common::pty::ticket::{LONGEST_LIFE, MOST_USES};
 
 use crate::app::containers::{Ident, NewTicket};
-use crate::app::{App, AppError, Caller};
+use crate::app::{App, AppError, Caller, InvalidField};
 use crate::http::extract::{FromFields, Parsed};
-use crate::http::field::{Field, Kind, field, text_field, whole_field};
+use crate::http::field::{Field, Kind, boolean_field, field, text_field, whole_field};
 use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
 use crate::http::rules;
@@ -37,6 +37,10 @@ impl FromFields for NewTicket {
             (1, MOST_USES as u64, ""),
             "How many sessions the ticket opens; 1 if absent",
         ),
+        boolean_field(
+            "files",
+            "Whether the ticket's clients may copy the container's files in and out, as root of the container",
+        ),
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
@@ -44,11 +48,17 @@ impl FromFields for NewTicket {
             Some("ro") => Mode::ReadOnly,
             Some(_) | None => Mode::ReadWrite,
         };
+        let files = fields.flag("files");
+        if files && mode == Mode::ReadOnly {
+            let rule = "absent, or false, if `mode` is `ro`";
+            Err(InvalidField::new("files", "true", rule))?;
+        }
         Ok(Self {
             exec: fields.parsed("exec_id"),
             mode,
             seconds: fields.whole("for_seconds").unwrap_or(DEFAULT_LIFE),
             uses: fields.whole("uses").unwrap_or(1),
+            files,
         })
     }
 }

@@ -127,6 +127,9 @@ pub struct ConsoleTicket {
     pub mode: String,
     /// How many sessions it opens.
     pub uses: u32,
+    /// Whether its clients may copy the container's files in and out.
+    #[serde(default)]
+    pub files: bool,
     /// Whether the container or exec has a terminal.
     pub tty: bool,
     /// It opens no sessions after this time.

@@ -79,6 +79,9 @@ pub struct AliveGrant {
     pub host: HostName,
     /// Whether its clients may type: `rw` or `ro`.
     pub mode: String,
+    /// Whether its clients may copy the container's files in and out, by way of the console gate.
+    #[serde(default)]
+    pub files: bool,
     /// How many sessions it has.
     pub sessions: usize,
     /// For a ticket: how many more sessions it opens. Absent if it opens none.

@@ -73,11 +73,12 @@ impl Control {
                          zun-console's settings";
             return Err((StatusCode::NOT_IMPLEMENTED, words.to_owned()));
         };
-        let TicketRequest { target, project, grant, mode, seconds, uses } = request.clone();
+        let TicketRequest { target, project, grant, mode, seconds, uses, files } = request.clone();
         let ticket = self.rights.issue(request, Instant::now());
         let ticket = ticket.map_err(|refused| (status(refused), refused.to_string()))?;
         info!(
             grant.id = %grant, project.id = %project, %target, mode = mode.as_str(), seconds, uses,
+            files = files.is_some(),
             "issued a ticket"
         );
         json(&IssuedTicket { ticket, address })

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, watch};
 use zun_common::pty::Size;
 
-use super::{Engine, EngineError, Exit, Inspected, Opened, Run, Start, Target};
+use super::{ArchiveAnswer, ArchiveError, ArchiveRequest, Engine, EngineError, Exit, Inspected, Opened, Run, Start, Target};
 use crate::session::{Control, Process};
 
 /// The engine. Clones share its processes.
@@ -217,6 +217,12 @@ impl Engine for FakeEngine {
 
     async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError> {
         self.find(target, |found| found.controls.push(Control::Signal(name.to_owned())))
+    }
+
+    /// It has no files.
+    async fn archive(&self, request: ArchiveRequest) -> Result<ArchiveAnswer, ArchiveError> {
+        self.find(&Target::Container(request.container), |_found| ())?;
+        Err(ArchiveError::NoFile)
     }
 
     async fn ping(&self) -> Result<(), EngineError> {

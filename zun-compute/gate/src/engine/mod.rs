@@ -1,5 +1,6 @@
 //! What the gate needs of a container engine: its streams, and what happens to its processes.
 
+mod archive;
 pub mod docker;
 pub mod fake;
 mod pid;
@@ -15,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use zun_common::pty::Size;
 
+pub use archive::{ArchiveAnswer, ArchiveError, ArchiveRequest, Bytestream};
 pub use pid::exit_of;
 pub use zun_common::gate_control::GateTarget as Target;
 
@@ -201,6 +203,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Sends a signal to a container. Its name was checked.
     async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError>;
+
+    /// Copies files of a container. The caller limits the time, and the length of what is copied.
+    async fn archive(&self, request: ArchiveRequest) -> Result<ArchiveAnswer, ArchiveError>;
 
     /// Completes if the engine answers.
     async fn ping(&self) -> Result<(), EngineError>;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use zun_common::gate_control::GateAttachment;
-use zun_common::pty::{ClientHello, Size};
+use zun_common::pty::{ClientHello, Resume, Size};
 
 use super::{ConnectError, Connected, Hub, Live};
 use crate::engine::Target;
-use crate::session::{Holder, JoinRefused, KeyHash};
+use crate::session::{FileRight, Holder, JoinRefused, KeyHash};
 
 impl Hub {
     /// Connects a client to the session that it resumes, whatever its target.
@@ -17,6 +17,11 @@ impl Hub {
         let live = self.find(&resume).ok_or(JoinRefused::Unknown)?;
         let id = live.change(|session, now| session.resume(key, hello, resume, now))?;
         Ok(Connected { live, id })
+    }
+
+    /// The right of the client of a session to copy files.
+    pub fn file_right(&self, key: KeyHash, resume: &Resume) -> Option<FileRight> {
+        self.find(resume)?.look(|session| session.file_right(key, resume))
     }
 
     /// All clients' sessions.
@@ -51,7 +56,7 @@ impl Hub {
 }
 
 fn shown(holder: Holder, target: Target, tty: bool, now: Instant) -> GateAttachment {
-    let Holder { id, grant, writes, connected, since, stdin, stdout, stderr } = holder;
+    let Holder { id, grant, writes, connected, since, stdin, stdout, stderr, files } = holder;
     let age = now.saturating_duration_since(since).as_secs();
-    GateAttachment { id, target, tty, grant, writes, connected, age, stdin, stdout, stderr }
+    GateAttachment { id, target, tty, grant, writes, connected, age, stdin, stdout, stderr, files }
 }

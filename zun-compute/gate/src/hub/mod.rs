@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 use zun_common::chain;
+use zun_common::id::EngineId;
 use zun_common::pty::{ClientHello, Resume};
 use zun_common::shutdown::Tasks;
 
@@ -42,6 +43,8 @@ pub struct Client {
     pub key: KeyHash,
     /// Whether the grant allows input.
     pub may_write: bool,
+    /// The container whose files it may copy.
+    pub files: Option<EngineId>,
     /// What it asks for.
     pub hello: ClientHello,
 }

@@ -34,7 +34,7 @@ fn limits() -> Limits {
     let space = Memory::of(64 << 20);
     let spill = SpillLimits { directory: Some(std::env::temp_dir()), stream: 8 << 20, space };
     let (resume, stats) = (Duration::from_mins(15), Stats::default());
-    Limits { ring: 256 << 10, memory, spill, resume, attachments: 4, stats }
+    Limits { ring: 256 << 10, memory, spill, resume, attachments: 4, files: 0, stats }
 }
 
 /// A process of the gate.
@@ -189,7 +189,7 @@ impl World {
             ..ClientHello::default()
         };
         let (grant, key) = ("g1".to_owned(), KeyHash::of(b"key"));
-        let client = Client { grant, key, may_write: true, hello };
+        let client = Client { grant, key, may_write: true, files: None, hello };
         let connected = self.run(async |hub| hub.connect(&target(), client, &Arc::default()).await);
         self.connected = Some(connected.expect("connected"));
         self.take_messages();

@@ -38,7 +38,7 @@ impl Server {
             return Err(StatusCode::FORBIDDEN);
         }
         let Access { target, may_write } = access;
-        let client = Client { grant: certificate.id.clone(), key, may_write, hello };
+        let client = Client { grant: certificate.id.clone(), key, may_write, files: None, hello };
         let next = self.connect(&target, client, Kind::Pty).await?;
         Ok(Admitted { key: upgrade.key, protocol: Some(PROTOCOL), next })
     }

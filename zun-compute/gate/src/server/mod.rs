@@ -4,8 +4,10 @@
 //! It serves two kinds of clients under different server names of the TLS handshake: clients with certificates
 //! (`certified`), and clients with tickets, which are not asked for a certificate (`public`).
 
+mod allowance;
 mod attached;
 mod certified;
+mod files;
 mod link;
 mod origin;
 mod public;
@@ -39,6 +41,7 @@ use crate::hub::{FormerClient, Hub};
 use crate::page::WebConsole;
 use crate::rights::Rights;
 use crate::settings::Settings;
+use files::Copies;
 use origin::Origins;
 use serve::{Downloads, Server};
 use tls::Tls;
@@ -127,6 +130,7 @@ impl Listener {
                 page,
                 notifier,
                 downloads: Downloads::default(),
+                copies: Copies::default(),
             }),
             connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),

@@ -72,10 +72,10 @@ impl Server {
     ) -> Result<Next, StatusCode> {
         let key = key_of(ticket);
         let right = self.rights.take(key, Instant::now()).ok_or(StatusCode::FORBIDDEN)?;
-        let Right { target, may_write, project, grant, .. } = right.clone();
+        let Right { target, may_write, project, grant, files, .. } = right.clone();
         let mut used = Used { rights: &self.rights, key, right: Some(right) };
         info!(grant.id = %grant, project.id = %project, %target, "a ticket was used");
-        let client = Client { grant, key, may_write, hello };
+        let client = Client { grant, key, may_write, files, hello };
         let next = self.connect(&target, client, kind).await;
         if matches!(next, Ok(Next::Serve(_) | Next::ServeRaw(_))) {
             used.right = None;

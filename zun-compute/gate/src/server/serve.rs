@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -17,7 +17,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -26,12 +26,14 @@ use zun_common::chain;
 use zun_common::id::HostName;
 use zun_common::session_notifier::SessionNotifier;
 
+use super::allowance::Allowance;
 use super::attached::Attached;
+use super::files::Copies;
 use super::link::{Link, close_message, websocket};
 use super::origin::Origins;
 use super::raw::RawLink;
 use super::tls::{Shown, Tls};
-use crate::engine::{EngineError, Target};
+use crate::engine::{Bytestream, EngineError, Target};
 use crate::hub::{Client, ConnectError, Connected, Hub};
 use crate::page::WebConsole;
 use crate::rights::Rights;
@@ -65,6 +67,8 @@ pub(super) struct Server {
     pub(super) notifier: Option<Arc<SessionNotifier>>,
     /// Downloads of the web console.
     pub(super) downloads: Downloads,
+    /// Copies of files.
+    pub(super) copies: Copies,
 }
 
 /// The downloads of the web console that are allowed.
@@ -82,7 +86,7 @@ struct Pending<'a> {
     handshake: Mutex<Option<OwnedSemaphorePermit>>,
     /// Since it has asked for the web console.
     download: OnceLock<SemaphorePermit<'a>>,
-    downloads: Notify,
+    allowance: Allowance,
     /// The upgrade of an accepted request's connection, and what follows.
     accepted: Mutex<Option<(OnUpgrade, Next)>>,
 }
@@ -126,8 +130,8 @@ impl Server {
             }
             Ok(Ok(None)) | Err(_) => return,
         };
-        let answered = timeout(ANSWER, self.answer_one(stream, &shown, handshake)).await;
-        let Ok(Some((upgraded, next))) = answered else { return };
+        let answered = self.answer_one(stream, &shown, handshake).await;
+        let Some((upgraded, next)) = answered else { return };
         let mut socket = websocket(upgraded).await;
         match next {
             Next::Serve(link) => link.serve(socket).await,
@@ -149,7 +153,7 @@ impl Server {
         let pending = Pending {
             handshake: Mutex::new(Some(handshake)),
             download: OnceLock::new(),
-            downloads: Notify::new(),
+            allowance: Allowance::of(ANSWER),
             accepted: Mutex::default(),
         };
         let service = service_fn(async |request| {
@@ -162,17 +166,13 @@ impl Server {
             .max_headers(MOST_HEADERS)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        let downloaded = async {
-            pending.downloads.notified().await;
-            tokio::time::sleep(DOWNLOAD).await;
-        };
         tokio::select! {
             served = serving => served.ok()?,
-            () = downloaded => return None,
+            () = pending.allowance.ended(&self.rights) => return None,
         }
         let taken = pending.accepted.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (upgrade, next) = taken?;
-        Some((upgrade.await.ok()?, next))
+        Some((timeout(HEAD, upgrade).await.ok()?.ok()?, next))
     }
 
     async fn answer<'a>(
@@ -180,20 +180,25 @@ impl Server {
         mut request: Request<Incoming>,
         shown: &Shown,
         pending: &Pending<'a>,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<Bytestream> {
         drop(pending.handshake.lock().unwrap_or_else(PoisonError::into_inner).take());
         let upgrade = hyper::upgrade::on(&mut request);
-        let (head, _) = request.into_parts();
+        let (head, body) = request.into_parts();
         let page = match shown {
             Shown::Grant(_) => None,
             Shown::Nothing => self.page.answer(&head),
         };
         if let Some(page) = page {
             return if self.may_download(pending) {
-                page
+                whole(page)
             } else {
-                refused(StatusCode::SERVICE_UNAVAILABLE)
+                whole(refused(StatusCode::SERVICE_UNAVAILABLE))
             };
+        }
+        if matches!(shown, Shown::Nothing)
+            && let Ok(answer) = self.files(&head, body, &pending.allowance).await
+        {
+            return answer;
         }
         let admitted = match shown {
             Shown::Grant(certificate) => self.admit_certified(&head, certificate).await,
@@ -203,11 +208,11 @@ impl Server {
             Ok(Admitted { key, protocol, next }) => {
                 *pending.accepted.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((upgrade, next));
-                switching(&key, protocol)
+                whole(switching(&key, protocol))
             }
             Err(status) => {
                 debug!(grant.id = shown.grant_id(), %status, "a client was refused");
-                refused(status)
+                whole(refused(status))
             }
         }
     }
@@ -217,7 +222,7 @@ impl Server {
         if pending.download.get().is_none() {
             let Ok(permit) = self.downloads.0.try_acquire() else { return false };
             drop(pending.download.set(permit));
-            pending.downloads.notify_one();
+            pending.allowance.end_at(Instant::now() + DOWNLOAD);
         }
         true
     }
@@ -306,6 +311,11 @@ fn status(error: &ConnectError) -> StatusCode {
         | ConnectError::Files(_)
         | ConnectError::NoRandomness => StatusCode::SERVICE_UNAVAILABLE,
     }
+}
+
+/// An answer that is there as a whole.
+fn whole(response: Response<Full<Bytes>>) -> Response<Bytestream> {
+    response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
 }
 
 fn refused(status: StatusCode) -> Response<Full<Bytes>> {

@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
-use zun_common::pty::{Size, close};
+use zun_common::id::EngineId;
+use zun_common::pty::{Resume, Size, close};
 
 use super::attachment::Attachment;
+use super::token::KeyHash;
 use super::{AttachmentId, ConnectionId, Session};
 
 /// One client's access to the session.
@@ -26,6 +28,19 @@ pub struct Holder {
     pub stdout: u64,
     /// How far stderr was sent.
     pub stderr: u64,
+    /// Whether the client may copy files.
+    pub files: bool,
+}
+
+/// A client's right to copy files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRight {
+    /// The container.
+    pub container: EngineId,
+    /// The ID of the client's grant.
+    pub grant: String,
+    /// How many bytes a copy may have.
+    pub limit: u64,
 }
 
 impl Session {
@@ -38,6 +53,13 @@ impl Session {
     pub fn holder(&self, id: ConnectionId) -> Option<Holder> {
         let connection = self.connections.get(&id)?;
         self.attachments.get(&connection.attachment).map(Attachment::holder)
+    }
+
+    /// The right of the client with this key and token to copy files.
+    pub fn file_right(&self, key: KeyHash, resume: &Resume) -> Option<FileRight> {
+        let attachment = self.attachments.get(&self.find(key, resume)?)?;
+        let container = attachment.files.clone().filter(|_| self.limits.files > 0)?;
+        Some(FileRight { container, grant: attachment.grant.clone(), limit: self.limits.files })
     }
 
     /// Takes access from all that have it by this grant. Returns how many.
@@ -74,6 +96,7 @@ impl Attachment {
             stdin: self.stdin.written,
             stdout: self.stdout.sent,
             stderr: self.stderr.sent,
+            files: self.files.is_some(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use zun_common::id::EngineId;
 use zun_common::pty::{SessionEvent, Size};
 
 use super::token::KeyHash;
@@ -29,6 +30,8 @@ pub(super) struct Attachment {
     /// Whether its grant allows input. It sets the terminal's size, and holds back the output of a process without a
     /// terminal, also if the client sends no input.
     pub(super) may_write: bool,
+    /// The container whose files the client may copy.
+    pub(super) files: Option<EngineId>,
     /// Whether the client sends input.
     pub(super) writes: bool,
     /// Whether its client was ever sent a hello, so that it may know the session.

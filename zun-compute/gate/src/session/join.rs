@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use zun_common::id::EngineId;
 use zun_common::pty::{ClientHello, Replay, Resume, ServerHello, SessionKind, close};
 
 use super::attachment::{Attachment, Cursor, ScreenState, Signals, Stdin};
@@ -28,6 +29,8 @@ pub struct Join {
     pub grant: String,
     /// Whether the grant allows input.
     pub may_write: bool,
+    /// The container whose files the client may copy.
+    pub files: Option<EngineId>,
     /// What the client asks for.
     pub hello: ClientHello,
 }
@@ -70,7 +73,7 @@ impl Session {
         if self.attachments.len() >= self.limits.attachments {
             return Err(JoinRefused::Full);
         }
-        let Join { name, token, key, grant, may_write, hello } = join;
+        let Join { name, token, key, grant, may_write, files, hello } = join;
         let writes = may_write && hello.writes;
         let attachment = Attachment {
             name,
@@ -79,6 +82,7 @@ impl Session {
             grant,
             since: now,
             may_write,
+            files,
             writes,
             greeted: false,
             heard: false,
@@ -137,7 +141,7 @@ impl Session {
         self.find(key, resume).is_some()
     }
 
-    fn find(&self, key: KeyHash, resume: &Resume) -> Option<AttachmentId> {
+    pub(super) fn find(&self, key: KeyHash, resume: &Resume) -> Option<AttachmentId> {
         let token = KeyHash::of(resume.token.as_bytes());
         let mut all = self.attachments.iter();
         let (id, found) = all.find(|(_, attachment)| attachment.name == resume.session)?;
@@ -205,6 +209,7 @@ impl Session {
             signals: self.process.kind == SessionKind::Container && attachment.writes,
             run: None,
             resume_seconds: self.limits.resume.as_secs(),
+            files: Some(self.limits.files).filter(|limit| attachment.files.is_some() && *limit > 0),
         };
         let hello = Some(Box::new(hello));
         let close = self.restarting.then_some(close::RESTARTING);

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use zun_common::pty::{Ending, ServerHello, SessionKind, close};
 
-pub use access::Holder;
+pub use access::{FileRight, Holder};
 pub use attachment::Departure;
 pub use controls::Control;
 pub use input::{Chunk, InputChunk};
@@ -58,6 +58,8 @@ pub struct Limits {
     pub resume: Duration,
     /// The most attachments of a session, with those that wait for their clients.
     pub attachments: usize,
+    /// The most bytes of one copy of files.
+    pub files: u64,
     /// Where all sessions count.
     pub stats: Stats,
 }

@@ -18,6 +18,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use zun_common::docker_stream::Stream as EngineStream;
+use zun_common::id::EngineId;
 use zun_common::pty::{Ending, SessionEvent, Size};
 
 use super::attachment::{Attachment, Cursor, ScreenState, Signals, Stdin};
@@ -105,6 +106,8 @@ pub(super) struct AttachmentRecord {
     key: KeyHash,
     grant: String,
     may_write: bool,
+    #[serde(default)]
+    files: Option<EngineId>,
     writes: bool,
     #[serde(default)]
     greeted: bool,
@@ -404,6 +407,7 @@ impl Attachment {
             key: self.key,
             grant: self.grant.clone(),
             may_write: self.may_write,
+            files: self.files.clone(),
             writes: self.writes,
             greeted: self.greeted,
             heard: self.heard,
@@ -435,6 +439,7 @@ impl Attachment {
             key,
             grant,
             may_write,
+            files,
             writes,
             greeted,
             heard,
@@ -457,6 +462,7 @@ impl Attachment {
             // When it was opened is not recorded.
             since: now,
             may_write,
+            files,
             writes,
             greeted,
             heard,

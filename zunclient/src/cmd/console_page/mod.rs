@@ -56,6 +56,7 @@ impl Console {
             mode: if self.read_only { "ro" } else { "rw" },
             for_seconds: LIFE.as_secs(),
             uses: 1,
+            files: !self.read_only,
         };
         let ticket = context.api.console_ticket(&self.container, &ask).await?;
         let opener = if self.print { None } else { Opener::of_this_desktop() };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
@@ -51,7 +51,7 @@ impl<'a> Call<'a> {
         Self { doing, method: Method::POST, path, body: None, target: Some(target) }
     }
 
-    fn failed(&self, words: impl Into<String>) -> EngineError {
+    pub(super) fn failed(&self, words: impl Into<String>) -> EngineError {
         EngineError::Failed { doing: self.doing, words: words.into() }
     }
 }
@@ -92,6 +92,20 @@ impl Http {
         self.within(call, answered).await
     }
 
+    /// Sends a request with a body of its own, and returns the answer, whatever its status. The caller limits the time.
+    pub(super) async fn exchange<B>(
+        &self,
+        call: &Call<'_>,
+        request: Request<B>,
+    ) -> Result<Response<Incoming>, EngineError>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.send_with(call, request, false).await
+    }
+
     async fn within<T>(
         &self,
         call: &Call<'_>,
@@ -106,6 +120,25 @@ impl Http {
         call: &Call<'_>,
         hijacks: bool,
     ) -> Result<Response<Incoming>, EngineError> {
+        let response = self.send_with(call, build(call, hijacks)?, hijacks).await?;
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS if hijacks => Ok(response),
+            status if status.is_success() && !hijacks => Ok(response),
+            status => Err(refused(call, status, response).await),
+        }
+    }
+
+    async fn send_with<B>(
+        &self,
+        call: &Call<'_>,
+        request: Request<B>,
+        hijacks: bool,
+    ) -> Result<Response<Incoming>, EngineError>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let unreachable = |cause| EngineError::Unreachable { doing: call.doing, cause };
         let broken = |cause| unreachable(io::Error::other(cause));
         let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
@@ -120,12 +153,7 @@ impl Http {
                 () = tasks.cancelled(), if !hijacks => {}
             }
         });
-        let response = sender.send_request(build(call, hijacks)?).await.map_err(broken)?;
-        match response.status() {
-            StatusCode::SWITCHING_PROTOCOLS if hijacks => Ok(response),
-            status if status.is_success() && !hijacks => Ok(response),
-            status => Err(refused(call, status, response).await),
-        }
+        sender.send_request(request).await.map_err(broken)
     }
 }
 
@@ -147,14 +175,24 @@ async fn body(call: &Call<'_>, response: Response<Incoming>) -> Result<Bytes, En
     Ok(collected.map_err(|cause| call.failed(cause.to_string()))?.to_bytes())
 }
 
-async fn refused(call: &Call<'_>, status: StatusCode, response: Response<Incoming>) -> EngineError {
+/// Returns why Docker refuses a request.
+pub(super) async fn message(
+    call: &Call<'_>,
+    status: StatusCode,
+    response: Response<Incoming>,
+) -> Result<String, EngineError> {
     #[derive(serde::Deserialize)]
     struct Message {
         message: String,
     }
-    let words = match body(call, response).await {
-        Ok(text) => serde_json::from_slice(&text)
-            .map_or_else(|_not_json| status.to_string(), |Message { message }| message),
+    let text = body(call, response).await?;
+    Ok(serde_json::from_slice(&text)
+        .map_or_else(|_not_json| status.to_string(), |Message { message }| message))
+}
+
+async fn refused(call: &Call<'_>, status: StatusCode, response: Response<Incoming>) -> EngineError {
+    let words = match message(call, status, response).await {
+        Ok(words) => words,
         Err(error) => return error,
     };
     match (status, call.target) {

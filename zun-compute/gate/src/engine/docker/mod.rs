@@ -2,6 +2,7 @@
 
 mod again;
 mod answers;
+mod archive;
 mod exit;
 mod failed_start;
 mod http;
@@ -20,7 +21,7 @@ use zun_common::grant::{ApiVersion, NO_DETACH_KEYS};
 use zun_common::pty::Size;
 use zun_common::shutdown::Tasks;
 
-use super::{Engine, EngineError, Exit, Inspected, Opened, Run, Start, Target};
+use super::{ArchiveAnswer, ArchiveError, ArchiveRequest, Engine, EngineError, Exit, Inspected, Opened, Run, Start, Target};
 use crate::session::Process;
 use answers::{ContainerAnswer, ExecAnswer};
 use http::{Call, Http};
@@ -205,6 +206,10 @@ impl Engine for Docker {
     async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError> {
         let path = self.path(target, &format!("/kill?signal={name}"));
         self.http.send(&Call::post("send the signal", path, target)).await.map(drop)
+    }
+
+    async fn archive(&self, request: ArchiveRequest) -> Result<ArchiveAnswer, ArchiveError> {
+        self.copy(request).await
     }
 
     async fn ping(&self) -> Result<(), EngineError> {

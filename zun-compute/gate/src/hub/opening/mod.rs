@@ -215,9 +215,9 @@ struct Joining(Join);
 impl Joining {
     fn of(number: u64, client: Client) -> Result<Self, ConnectError> {
         let token = || Token::random().map_err(|_none| ConnectError::NoRandomness);
-        let Client { grant, key, may_write, hello } = client;
+        let Client { grant, key, may_write, files, hello } = client;
         let name = format!("{number}-{}", token()?.into_text());
-        Ok(Self(Join { name, token: token()?, key, grant, may_write, hello }))
+        Ok(Self(Join { name, token: token()?, key, grant, may_write, files, hello }))
     }
 
     fn join(

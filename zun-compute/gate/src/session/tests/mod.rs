@@ -36,7 +36,7 @@ pub(super) fn limits() -> Limits {
     let memory = Memory::of(64 << 20);
     let spill = SpillLimits { directory: None, stream: 0, space: Memory::of(0) };
     let stats = Stats::default();
-    Limits { ring: RING, memory, spill, resume: RESUME, attachments: 4, stats }
+    Limits { ring: RING, memory, spill, resume: RESUME, attachments: 4, files: 1 << 20, stats }
 }
 
 pub(super) fn hello() -> ClientHello {
@@ -70,7 +70,8 @@ pub(super) fn join_with(
     let key = KeyHash::of(b"key");
     let token = Token::random().expect("random");
     let name = format!("s{}", session.last_id);
-    let join = Join { name, token, key, grant: "g1".to_owned(), may_write, hello };
+    let files = may_write.then(|| "ab".repeat(32).parse().expect("an id"));
+    let join = Join { name, token, key, grant: "g1".to_owned(), may_write, files, hello };
     let id = session.join(join, now)?;
     Ok(Client::of(session, key, id, now))
 }

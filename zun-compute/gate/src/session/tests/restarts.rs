@@ -24,6 +24,7 @@ fn streams_and_attachments_go_on_where_they_were() {
     let mut session = again(session, 2, now);
     let mut client = client.again(&mut session, client.resume(1, 0), now);
     assert_eq!((client.hello.stdin_next, client.hello.stdout_next), (5, 1));
+    assert_eq!(client.hello.files, Some(1 << 20));
     client.receive(&mut session, now + Duration::from_millis(20));
     assert_eq!((client.stdout.as_slice(), client.stderr.as_slice()), (&b"ut"[..], &b"errors"[..]));
     client.types(&mut session, b" more", now);

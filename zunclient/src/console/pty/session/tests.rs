@@ -44,6 +44,7 @@ impl Gate {
             signals: true,
             run: None,
             resume_seconds: 900,
+            files: None,
         }
     }
 

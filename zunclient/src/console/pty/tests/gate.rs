@@ -209,6 +209,7 @@ impl Gate {
             signals: true,
             run: Some(1),
             resume_seconds: 60,
+            files: None,
         }
     }
 

@@ -1,0 +1,54 @@
+//! Copies of a container's files.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use zun_common::grant::ArchiveCall;
+use zun_common::id::EngineId;
+
+use super::EngineError;
+
+/// A stream of bytes with an end.
+pub type Bytestream = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A request about files.
+#[derive(Debug)]
+pub struct ArchiveRequest {
+    /// The container.
+    pub container: EngineId,
+    /// What to do.
+    pub call: ArchiveCall,
+    /// The absolute path.
+    pub path: Vec<u8>,
+    /// The tar stream to unpack, for `ArchiveCall::Write`; otherwise empty.
+    pub body: Bytestream,
+}
+
+/// The engine's answer.
+#[derive(Debug)]
+pub struct ArchiveAnswer {
+    /// What it says of the path, in base64, except for `ArchiveCall::Write`.
+    pub stat: Option<String>,
+    /// The tar stream, for `ArchiveCall::Read`; otherwise empty.
+    pub body: Bytestream,
+}
+
+/// Why files are not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// There is no such path.
+    #[error("no such file or directory")]
+    NoFile,
+    /// The engine refuses, such as for a container with a read-only file system.
+    #[error("{words}")]
+    Refused {
+        /// The engine's status code.
+        status: u16,
+        /// Its reason.
+        words: String,
+    },
+    /// The engine failed, or does not know the container.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
