@@ -76,7 +76,7 @@ fn ticket(bench: &Bench, container: &str, mode: &str, id: &str) -> String {
 }
 
 fn tar(directory: &Path, arguments: &[&str]) -> Output {
-    let output = Command::new("tar").arg("-C").arg(directory).args(arguments).output();
+    let output = Command::new("tar").current_dir(directory).args(arguments).output();
     let output = output.expect("tar runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output
@@ -96,7 +96,8 @@ async fn files_are_copied_in_and_out_within_the_limit_until_the_ticket_is_revoke
     let file = |name: &str| directory.join(name).display().to_string();
     let right = copier.credentials();
 
-    let put = |query: &str, name: &str| copier.status(&right, query, &["--upload-file", &file(name)]);
+    let put =
+        |query: &str, name: &str| copier.status(&right, query, &["--upload-file", &file(name)]);
     assert_eq!(put(IN_TMP, "small.tar"), (200, String::new()));
     let seen = copier.bench.docker(&["exec", &copier.container, "cat", "/tmp/a b"]);
     assert_eq!(seen, "it is here");
@@ -115,7 +116,15 @@ async fn files_are_copied_in_and_out_within_the_limit_until_the_ticket_is_revoke
     let stat: Value = serde_json::from_slice(&stat).expect("JSON");
     assert_eq!((status, &stat["size"]), (200, &json!(10)));
     // What is too large breaks off, so that nobody takes it for all.
-    copier.bench.docker(&["exec", &copier.container, "dd", "if=/dev/zero", "of=/tmp/l", "bs=1M", "count=3"]);
+    copier.bench.docker(&[
+        "exec",
+        &copier.container,
+        "dd",
+        "if=/dev/zero",
+        "of=/tmp/l",
+        "bs=1M",
+        "count=3",
+    ]);
     let broken = copier.curl(&right, "path=/tmp/l", &["--output", &fetched]).status();
     assert!(!broken.expect("curl runs").success());
 

@@ -1,5 +1,6 @@
 //! The gate is restarted and killed again and again under load (C76). The test keeps its descriptors, as systemd does.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,17 +26,19 @@ use super::cuts::Copy;
 const BETWEEN: usize = 256 << 10;
 
 /// The program `zun-console` in front of the bench's engine.
-struct Program {
-    holder: Holder,
+pub(super) struct Program {
+    pub(super) holder: Holder,
     child: Option<Child>,
     environment: Vec<(&'static str, String)>,
-    dialer: TlsDialer,
+    pub(super) dialer: TlsDialer,
 }
 
 impl Program {
-    async fn start(bench: &Bench) -> Self {
+    /// Starts the program, for clients with certificates and for those with tickets.
+    pub(super) async fn start(bench: &Bench) -> Self {
         let holder = Holder::at(bench.directory.path().join("store.sock")).expect("a socket");
         let tls = &bench.settings.tls;
+        let public = bench.settings.public.as_ref().expect("a public name");
         let environment = vec![
             ("ZUN_CONSOLE__HOST", HOST.to_owned()),
             ("ZUN_CONSOLE__LISTEN", "127.0.0.1:0".to_owned()),
@@ -43,6 +46,10 @@ impl Program {
             ("ZUN_CONSOLE__TLS__CA", tls.ca.display().to_string()),
             ("ZUN_CONSOLE__TLS__CERTIFICATE", tls.certificate.display().to_string()),
             ("ZUN_CONSOLE__TLS__KEY", tls.key.display().to_string()),
+            ("ZUN_CONSOLE__CONTROL_SOCKET", Self::control(bench).display().to_string()),
+            ("ZUN_CONSOLE__PUBLIC__NAME", public.name.to_string()),
+            ("ZUN_CONSOLE__PUBLIC__CERTIFICATE", public.certificate.display().to_string()),
+            ("ZUN_CONSOLE__PUBLIC__KEY", public.key.display().to_string()),
         ];
         let dialer = bench.dialer.clone();
         let mut program = Self { holder, child: None, environment, dialer };
@@ -51,6 +58,11 @@ impl Program {
         timeout(TIMEOUT, listening).await.expect("it is ready");
         program.dialer.address = program.holder.address().expect("an address");
         program
+    }
+
+    /// Its control socket.
+    pub(super) fn control(bench: &Bench) -> PathBuf {
+        bench.directory.path().join("program.sock")
     }
 
     fn spawn(&mut self) {
@@ -70,7 +82,7 @@ impl Program {
         self.holder.handle_rest().expect("handled");
     }
 
-    async fn restart(&mut self, signal: Signal) {
+    pub(super) async fn restart(&mut self, signal: Signal) {
         self.end(signal).await;
         self.spawn();
     }

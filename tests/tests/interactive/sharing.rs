@@ -67,8 +67,7 @@ async fn the_pages_work_in_chromium(cluster: &Cluster) {
     let token = zun.variable("OS_TOKEN");
     let environment: BTreeMap<_, _> = zun.environment().iter().cloned().collect();
     let cli = json!({"program": binary("zun"), "environment": environment});
-    let place =
-        json!({"origin": cluster.endpoint(0), "gate": gate, "token": token, "cli": cli});
+    let place = json!({"origin": cluster.endpoint(0), "gate": gate, "token": token, "cli": cli});
     let mut tests = Command::new(root().join("deploy/web.sh"));
     // The environment, because every user of the machine can read command lines.
     tests.arg("test-service").env("ZUN_TEST_WEB", place.to_string()).kill_on_drop(true);

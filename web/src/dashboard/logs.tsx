@@ -13,6 +13,8 @@ import type { Container } from './types.ts';
 
 /** How often the service is asked for new lines, in milliseconds. */
 const INTERVAL = 1000;
+/** Containers with these statuses print nothing: their output is read once. */
+const SILENT: ReadonlySet<string> = new Set(['Created', 'Stopped', 'Error', 'Dead', 'Paused']);
 
 /** After failures it is asked less and less often, down to this. */
 const LONGEST_INTERVAL = 30_000;
@@ -35,12 +37,15 @@ function useLines(container: Container): { log: LogLines; version: number; isLoa
   const [error, setError] = useState<string>();
   const status = useRef(container);
   status.current = container;
+  // The service has no stream of output, but events say when a container starts and ends.
+  const mayPrint = container.task_state !== null || !SILENT.has(container.status);
   useEffect(() => {
     let timer: number | undefined;
     let isOver = false;
     let interval = INTERVAL;
     const read = async () => {
       const { uuid, status: now } = status.current;
+      let isDone = false;
       try {
         if (document.visibilityState === 'visible' && allows(now, 'logs')) {
           const part = log.since === undefined ? `tail=${FIRST}` : `since=${log.since}`;
@@ -49,6 +54,7 @@ function useLines(container: Container): { log: LogLines; version: number; isLoa
           if (log.take(text, isCut)) setVersion((count) => count + 1);
           setError(undefined);
           interval = INTERVAL;
+          isDone = !mayPrint;
         }
         setLoaded(true);
       } catch (failure) {
@@ -58,14 +64,14 @@ function useLines(container: Container): { log: LogLines; version: number; isLoa
         if (failure instanceof ApiError && failure.status === 403) return;
         interval = Math.min(interval * 2, LONGEST_INTERVAL);
       }
-      if (!isOver) timer = window.setTimeout(() => void read(), interval);
+      if (!isOver && !isDone) timer = window.setTimeout(() => void read(), interval);
     };
     void read();
     return () => {
       isOver = true;
       window.clearTimeout(timer);
     };
-  }, [container.uuid]);
+  }, [container.uuid, container.started_at, mayPrint]);
   return { log, version, isLoaded, error };
 }
 

@@ -359,10 +359,19 @@ test('the output follows, is searched and is saved, what is missing is marked, a
   api.cutLine = 'rest of a line';
   api.print('after the gap');
   await output.getByText('after the gap').waitFor();
+  // What has ended prints nothing more.
+  api.print('the last line');
+  api.change('web', { status: 'Stopped', exit_code: 0 }, 'die');
+  await output.getByText('the last line').waitFor();
+  await page.getByText('exit code 0').waitFor();
+  const { outputReads, reads: until } = api;
+  await eventually('a second goes by', () => api.reads >= until + 4);
+  assert.ok(api.outputReads <= outputReads + 1, `${api.outputReads - outputReads} reads`);
+  api.change('web', { status: 'Running', started_at: stamp(Date.now()) }, 'start');
   api.outputRefusal = { status: 403, text: 'Policy doesn’t allow container:logs to be performed.' };
   await page.getByRole('alert').getByText('Policy doesn’t allow').waitFor();
   const shown = (await page.locator('.line').allTextContents()).slice(201).map((text) => text.replace(/^[\d-]+ [\d:.]+/, ''));
-  assert.deepEqual(shown, ['Output is missing here.', 'after the gap']);
+  assert.deepEqual(shown, ['Output is missing here.', 'after the gap', 'the last line']);
   const refused = api.outputReads;
   // Two containers are busy, which the page reads every second.
   const { reads } = api;

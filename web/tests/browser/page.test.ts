@@ -289,6 +289,19 @@ test('search finds, and the text size is kept', async () => {
   assert.equal(await page.locator('#font-size').textContent(), '20');
 });
 
+test('in the mode for screen readers, they get the lines and what is printed, also after a reload', async () => {
+  const page = await open();
+  await page.getByRole('button', { name: 'Menu' }).click();
+  await page.getByRole('switch', { name: 'Screen reader' }).click();
+  await page.keyboard.press('Escape');
+  gate.print('read me aloud\r\n');
+  await page.getByRole('listitem').getByText('read me aloud').waitFor();
+  await eventually('it is announced', async () => (await page.locator('.live-region').textContent())?.includes('read me aloud') === true);
+  page.on('dialog', (dialog) => void dialog.accept());
+  await page.reload();
+  await page.getByRole('listitem').getByText('read me aloud').waitFor();
+});
+
 test('the bar is reached by keyboard, and the terminal again', async () => {
   const page = await open();
   const focused = () => page.evaluate(() => document.activeElement?.id ?? '');

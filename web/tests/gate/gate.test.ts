@@ -1,4 +1,4 @@
-// The page in Chromium, with a real gate and real containers. tests/tests/gate/web.rs starts the gate, and says in the
+// The page in Chromium, with a real gate and real containers. tests/tests/gate/web.rs starts and restarts the gate, and says in the
 // environment where it is.
 
 import { strict as assert } from 'node:assert';
@@ -20,6 +20,8 @@ interface Bench {
   name: string;
   control: string;
   docker: string;
+  /** A unix socket. The gate is restarted for each connection. */
+  restart: string;
 }
 
 const isLong = (process.env['ZUN_TEST_LONG'] ?? '') !== '';
@@ -168,6 +170,24 @@ test('a shell: what is typed runs, a cut loses nothing, a reload continues, and 
   await shows(page, 'typed 44 meanwhile');
   await type(page, 'exit 3');
   await page.getByRole('alert').getByText('The process exited with code 3').waitFor();
+  await close(web);
+});
+
+test('a restart of the gate is hardly seen: the session goes on with all its rights', async () => {
+  const web = await openLive(shell());
+  const { page } = web;
+  await type(page, 'kept=ye""s');
+  const restarted = new Promise((done, fail) => connect(bench.restart).on('error', fail).on('close', done).resume());
+  await page.keyboard.type('echo it is ');
+  await restarted;
+  await type(page, '$kept');
+  await shows(page, 'it is yes');
+  assert.equal((await screenText(page)).split('it is yes').length, 2, 'it ran once');
+  await page.getByRole('button', { name: 'Menu' }).click();
+  await page.getByRole('button', { name: 'Download…' }).click();
+  await page.getByLabel('Path in the container').fill('/etc/hostname');
+  const [saved] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
+  assert.match(readFileSync(await saved.path(), 'utf8'), /^[0-9a-f]{12}\n$/);
   await close(web);
 });
 

@@ -47,9 +47,8 @@ impl DataKind {
                 let parsed = tail.strip_prefix(LOGS_PREFIX).and_then(LogsQuery::parse);
                 method == "GET" && parsed.is_some_and(|parsed| parsed.tail() == tail)
             }
-            Self::Archive(mode) => ArchiveCall::of(method, tail).is_some_and(|(call, _path)| {
-                mode == Mode::ReadWrite || call != ArchiveCall::Write
-            }),
+            Self::Archive(mode) => ArchiveCall::of(method, tail)
+                .is_some_and(|(call, _path)| mode == Mode::ReadWrite || call != ArchiveCall::Write),
         }
     }
 }

@@ -120,7 +120,10 @@ async fn without_a_browser_and_with_print_the_link_is_printed() {
     let (code, shown, errors) = desktop.zun(&service, &["console", "test"]).await;
     assert_eq!((code, shown), (Some(0), format!("{URL}\n")));
     assert!(errors.starts_with("zun: cannot start xdg-open: "), "{errors}");
-    assert_eq!(service.requests().last().map(|request| request.body["files"].clone()), Some(json!(true)));
+    assert_eq!(
+        service.requests().last().map(|request| request.body["files"].clone()),
+        Some(json!(true))
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,10 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, watch};
 use zun_common::pty::Size;
 
-use super::{ArchiveAnswer, ArchiveError, ArchiveRequest, Engine, EngineError, Exit, Inspected, Opened, Run, Start, Target};
+use super::{
+    ArchiveAnswer, ArchiveError, ArchiveRequest, Engine, EngineError, Exit, Inspected, Opened, Run,
+    Start, Target,
+};
 use crate::session::{Control, Process};
 
 /// The engine. Clones share its processes.

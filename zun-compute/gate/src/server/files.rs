@@ -311,8 +311,9 @@ mod tests {
         assert!(copies.begin("t1", &allowance).is_none());
         drop(first);
         let third = copies.begin("t1", &allowance).expect("one has ended");
-        let others: Vec<_> =
-            (2..COPIES).filter_map(|number| copies.begin(&format!("o{number}"), &allowance)).collect();
+        let others: Vec<_> = (2..COPIES)
+            .filter_map(|number| copies.begin(&format!("o{number}"), &allowance))
+            .collect();
         assert_eq!(others.len(), COPIES - 2);
         assert!(copies.begin("t2", &allowance).is_none());
         drop((second, third, others));

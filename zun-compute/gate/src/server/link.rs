@@ -221,7 +221,8 @@ mod tests {
         let (limits, tasks) = (LimitSettings::default().of_sessions(None), Tasks::new());
         let hub = Hub::new(Arc::new(fake), (limits, 8), tasks, Arc::default());
         let (grant, key) = ("g1".to_owned(), KeyHash::of(b"key"));
-        let client = Client { grant, key, may_write: true, files: None, hello: ClientHello::default() };
+        let client =
+            Client { grant, key, may_write: true, files: None, hello: ClientHello::default() };
         let connected = hub.connect(&target, client, &Arc::default()).await.expect("connected");
         let stuck = unless_closed(&connected, std::future::pending());
         let mut stuck = std::pin::pin!(stuck);

@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::Value;
 use zun_common::api::v1::container::Container;
 use zun_common::api::v1::run::Run;
+use zun_common::status::Status;
 
 use super::record::record;
 use super::status_words::status_cell;
@@ -59,6 +60,11 @@ impl Shown {
 
     fn table(&self) -> Table {
         let mut table = table(&self.container);
+        // A link that opens the console is a secret, so this is the command that prints one.
+        if matches!(self.container.status, Status::Running | Status::Paused) {
+            let command = format!("zun console {}", self.container.name);
+            table.row(vec!["console".into(), command.into()]);
+        }
         for run in self.runs.iter().take(LISTED_RUNS) {
             table.row(vec![format!("run {}", run.number).into(), summary(run).into()]);
         }

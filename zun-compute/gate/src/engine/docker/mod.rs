@@ -21,7 +21,10 @@ use zun_common::grant::{ApiVersion, NO_DETACH_KEYS};
 use zun_common::pty::Size;
 use zun_common::shutdown::Tasks;
 
-use super::{ArchiveAnswer, ArchiveError, ArchiveRequest, Engine, EngineError, Exit, Inspected, Opened, Run, Start, Target};
+use super::{
+    ArchiveAnswer, ArchiveError, ArchiveRequest, Engine, EngineError, Exit, Inspected, Opened, Run,
+    Start, Target,
+};
 use crate::session::Process;
 use answers::{ContainerAnswer, ExecAnswer};
 use http::{Call, Http};

@@ -76,7 +76,8 @@ impl World {
         let spill = SpillLimits { directory: None, stream: 0, space: Memory::of(0) };
         let resume = Duration::from_mins(15);
         let stats = Stats::default();
-        let limits = Limits { ring: 256 << 10, memory, spill, resume, attachments: 1, files: 0, stats };
+        let limits =
+            Limits { ring: 256 << 10, memory, spill, resume, attachments: 1, files: 0, stats };
         let hub = Hub::new(Arc::new(self.fake.clone()), (limits, 8), Tasks::new(), store);
         let runtime = runtime();
         {
