@@ -91,7 +91,9 @@ async fn files_are_copied_in_and_out_within_the_limit_until_the_ticket_is_revoke
     std::fs::create_dir(&directory).expect("a directory");
     std::fs::write(directory.join("a b"), "it is here").expect("written");
     std::fs::write(directory.join("large"), vec![b'x'; 2 << 20]).expect("written");
+    std::fs::write(directory.join("slow"), vec![b'x'; 900 << 10]).expect("written");
     tar(&directory, &["-cf", "small.tar", "a b"]);
+    tar(&directory, &["-cf", "slow.tar", "slow"]);
     tar(&directory, &["-cf", "large.tar", "large"]);
     let file = |name: &str| directory.join(name).display().to_string();
     let right = copier.credentials();
@@ -128,7 +130,7 @@ async fn files_are_copied_in_and_out_within_the_limit_until_the_ticket_is_revoke
     let broken = copier.curl(&right, "path=/tmp/l", &["--output", &fetched]).status();
     assert!(!broken.expect("curl runs").success());
 
-    let slow = ["--limit-rate", "1k", "--upload-file", &file("small.tar")];
+    let slow = ["--limit-rate", "10k", "--upload-file", &file("slow.tar")];
     let slowly = || copier.curl(&right, IN_TMP, &slow).spawn().expect("curl runs");
     let mut running = [slowly(), slowly()];
     eventually("two copies run", || copier.status(&right, query, &["--head"]).0 == 503);
