@@ -75,7 +75,7 @@ async function copies(gate: FakeGate, page: Page, pictures: Pictures): Promise<v
 for (const colorScheme of SCHEMES) {
   test(`docs, ${colorScheme}`, { skip: !isWriting }, async () => {
     const gate = await FakeGate.start();
-    const { context, page } = await watched(browser, gate.origin, { colorScheme, viewport: { width: 880, height: 400 }, reducedMotion: 'reduce' });
+    const { context, page } = await watched(browser, gate.origin, { colorScheme, viewport: { width: 880, height: 300 }, reducedMotion: 'reduce' });
     ends.push(() => context.close(), () => gate.stop());
     await shell(gate, page);
     gate.send({ type: 'event', event: { type: 'viewers', own: 1, viewers: 2 } });
