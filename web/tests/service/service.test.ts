@@ -119,7 +119,7 @@ test('two browsers and a command line share a session', { timeout: 120_000 }, as
   };
   const term = new Cli('attach', 'shared');
   context.after(() => term.stop());
-  await eventually('the CLI is attached', () => term.output.includes('# '));
+  await eventually('the CLI is attached', () => term.output.includes('#'));
   const wide = await join(1100, 640);
   const small = await join(700, 420);
   const outputs = [() => screenText(wide.page), () => screenText(small.page), async () => term.output];
