@@ -137,7 +137,12 @@ test('two browsers and a command line share a session', { timeout: 120_000 }, as
   await type(wide.page, 'echo from the wi""de one; stty size');
   await sizes(small.page).waitFor();
   await sizes(wide.page).waitFor({ state: 'hidden' });
-  const [, rows, columns] = /from the wide one\n(\d+) (\d+)/.exec(await screenText(wide.page)) ?? [];
+  let size: RegExpExecArray | null = null;
+  await eventually('its size is printed', async () => {
+    size = /from the wide one\s+(\d+) (\d+)\s/.exec(await screenText(wide.page));
+    return size !== null;
+  });
+  const [, rows, columns] = size ?? [];
   await small.page.getByText(`${columns} × ${rows}`).waitFor();
   await allShow(new RegExp(`from the wide one\\s+${rows} ${columns}`));
   await small.page.getByRole('button', { name: 'Take control' }).click();
