@@ -134,23 +134,27 @@ test('two browsers and a command line share a session', { timeout: 120_000 }, as
   await viewers(3);
 
   // Whoever types owns the size, and the others see it in a frame.
-  await type(wide.page, 'echo from the wi""de one; stty size');
+  await type(wide.page, 'echo from the wi""de one');
+  await allShow(/from the wide one/);
   await sizes(small.page).waitFor();
   await sizes(wide.page).waitFor({ state: 'hidden' });
+  await type(wide.page, 'echo si""ze is $(stty size)');
   let size: RegExpExecArray | null = null;
   await eventually('its size is printed', async () => {
-    size = /from the wide one\s+(\d+) (\d+)\s/.exec(await screenText(wide.page));
+    size = /size is (\d+) (\d+)\s/.exec(await screenText(wide.page));
     return size !== null;
   });
   const [, rows, columns] = size ?? [];
   await small.page.getByText(`${columns} × ${rows}`).waitFor();
-  await allShow(new RegExp(`from the wide one\\s+${rows} ${columns}`));
+  await allShow(new RegExp(`size is ${rows} ${columns}`));
   await small.page.getByRole('button', { name: 'Take control' }).click();
   await sizes(small.page).waitFor({ state: 'hidden' });
   await sizes(wide.page).waitFor();
-  term.type('echo from the c""li; stty size\r');
-  await allShow(/from the cli\s+24 100/);
+  term.type('echo from the c""li\r');
+  await allShow(/from the cli/);
   for (const { page } of [wide, small]) await page.getByText('100 × 24').waitFor();
+  term.type('echo si""ze is $(stty size)\r');
+  await allShow(/size is 24 100/);
 
   // One leaves, and the others go on.
   term.type('\x10\x11');
