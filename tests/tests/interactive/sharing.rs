@@ -1,6 +1,5 @@
 //! Sessions that are listed, shared, revoked and taken over by another client.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -11,7 +10,7 @@ use zun_tests::cluster::{Cluster, Front};
 use zun_tests::documents::root;
 use zun_tests::eventually::eventually;
 use zun_tests::recorder;
-use zun_tests::zun_cli::{ZunCli, binary};
+use zun_tests::zun_cli::ZunCli;
 
 const SIZE: (u16, u16) = (24, 100);
 
@@ -55,19 +54,17 @@ async fn c53_a_revoked_session_is_closed_with_the_reason() {
     assert_eq!(zun.field("shared", "status"), "Running");
     let link = zun.must(&["console", "--print", "shared"]);
     assert!(link.starts_with("https://localhost:") && link.contains("/console#ticket="), "{link}");
-    the_pages_work_in_chromium(&cluster).await;
+    the_dashboard_works_in_chromium(&cluster).await;
     zun.must(&["delete", "--force", "shared"]);
     cluster.stop().await;
 }
 
 /// Runs `web/tests/service` with the container `shared`, which has a shell.
-async fn the_pages_work_in_chromium(cluster: &Cluster) {
+async fn the_dashboard_works_in_chromium(cluster: &Cluster) {
     let zun = cluster.zun();
     let gate = format!("https://localhost:{}", cluster.gate().address().port());
     let token = zun.variable("OS_TOKEN");
-    let environment: BTreeMap<_, _> = zun.environment().iter().cloned().collect();
-    let cli = json!({"program": binary("zun"), "environment": environment});
-    let place = json!({"origin": cluster.endpoint(0), "gate": gate, "token": token, "cli": cli});
+    let place = json!({"origin": cluster.endpoint(0), "gate": gate, "token": token});
     let mut tests = Command::new(root().join("deploy/web.sh"));
     // The environment, because every user of the machine can read command lines.
     tests.arg("test-service").env("ZUN_TEST_WEB", place.to_string()).kill_on_drop(true);

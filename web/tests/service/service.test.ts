@@ -1,24 +1,12 @@
-// The pages with a real zun-api, agent, engine and console gate. A test of the CLI starts them, and the container
+// The dashboard with a real zun-api, agent, engine and console gate. A test of the CLI starts them, and the container
 // `shared` with a shell.
 
 import { strict as assert } from 'node:assert';
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { eventually, launch, screenText, watched, type Watched } from '../browser/browser.ts';
+import { eventually, launch, watched, type Watched } from '../browser/browser.ts';
 
-/** Where everything is. */
-interface Place {
-  /** Of zun-api. */
-  origin: string;
-  /** The origin of the console gate. */
-  gate: string;
-  token: string;
-  cli: { program: string; environment: Record<string, string> };
-}
-
-const { origin, gate, token, cli } = JSON.parse(process.env['ZUN_TEST_WEB'] ?? '{}') as Place;
-const environment = { ...process.env, ...cli.environment, TERM: 'xterm' };
+const { origin, gate, token } = JSON.parse(process.env['ZUN_TEST_WEB'] ?? '{}') as { origin: string; gate: string; token: string };
 
 let browser: Browser;
 before(async () => {
@@ -79,95 +67,4 @@ test('a container is created, seen, used, stopped and deleted in the browser', {
   await page.getByRole('link', { name: 'from-the-browser' }).waitFor({ state: 'detached' });
   await context.close();
   assert.deepEqual(faults, []);
-});
-
-/** The CLI in a terminal of 24 lines and 100 columns. */
-class Cli {
-  #child: ChildProcess;
-  #exit: number | null | undefined;
-  output = '';
-
-  constructor(...words: string[]) {
-    const command = ['stty rows 24 cols 100; exec', cli.program, ...words].join(' ');
-    this.#child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { env: environment });
-    this.#child.stdout?.on('data', (part) => (this.output += String(part)));
-    this.#child.on('exit', (code) => (this.#exit = code));
-  }
-
-  /** The exit code; `undefined` while it runs. */
-  get exit(): number | null | undefined {
-    return this.#exit;
-  }
-
-  type(text: string): void {
-    this.#child.stdin?.write(text);
-  }
-
-  stop(): void {
-    this.#child.kill('SIGKILL');
-  }
-}
-
-test('two browsers and a command line share a session', { timeout: 120_000 }, async (context) => {
-  const shared = spawnSync(cli.program, ['share', '--uses', '2', 'shared'], { env: environment, encoding: 'utf8' });
-  assert.equal(shared.status, 0, shared.stderr);
-  const join = async (width: number, height: number) => {
-    const viewer = await watched(browser, gate, { ignoreHTTPSErrors: true, viewport: { width, height } });
-    await viewer.page.goto(shared.stdout.trim());
-    await viewer.page.locator('#dot[data-state=live]').waitFor();
-    return viewer;
-  };
-  const term = new Cli('attach', 'shared');
-  context.after(() => term.stop());
-  await eventually('the CLI is attached', () => term.output.includes('#'));
-  const wide = await join(1100, 640);
-  const small = await join(700, 420);
-  const outputs = [() => screenText(wide.page), () => screenText(small.page), async () => term.output];
-  const allShow = (text: RegExp) =>
-    eventually(`all show ${text.source}`, async () => (await Promise.all(outputs.map((output) => output()))).every((output) => text.test(output)));
-  const type = async (page: Page, line: string) => {
-    await page.locator('.xterm-screen').click();
-    await page.keyboard.type(`${line}\n`);
-  };
-  const sizes = (page: Page) => page.locator('#sized');
-  const viewers = (count: number) => Promise.all([wide, small].map(({ page }) => page.locator('#viewers-count').getByText(String(count), { exact: true }).waitFor()));
-  await viewers(3);
-
-  // Whoever types owns the size, and the others see it in a frame.
-  await type(wide.page, 'echo from the wi""de one');
-  await allShow(/from the wide one/);
-  await sizes(small.page).waitFor();
-  await sizes(wide.page).waitFor({ state: 'hidden' });
-  await type(wide.page, 'echo si""ze is $(stty size)');
-  let size: RegExpExecArray | null = null;
-  await eventually('its size is printed', async () => {
-    size = /size is (\d+) (\d+)\s/.exec(await screenText(wide.page));
-    return size !== null;
-  });
-  const [, rows, columns] = size ?? [];
-  await small.page.getByText(`${columns} × ${rows}`).waitFor();
-  await allShow(new RegExp(`size is ${rows} ${columns}`));
-  await small.page.getByRole('button', { name: 'Take control' }).click();
-  await sizes(small.page).waitFor({ state: 'hidden' });
-  await sizes(wide.page).waitFor();
-  term.type('echo from the c""li\r');
-  await allShow(/from the cli/);
-  for (const { page } of [wide, small]) await page.getByText('100 × 24').waitFor();
-  term.type('echo si""ze is $(stty size)\r');
-  await allShow(/size is 24 100/);
-
-  // One leaves, and the others go on.
-  term.type('\x10\x11');
-  await eventually('the CLI has ended', () => term.exit !== undefined);
-  assert.equal(term.exit, 0, term.output);
-  await viewers(2);
-  outputs.pop();
-  await type(small.page, 'echo still he""re');
-  await allShow(/still here/);
-  await small.context.close();
-  await wide.page.locator('#viewers').waitFor({ state: 'hidden' });
-  await type(wide.page, 'echo al""one');
-  await eventually('it goes on', async () => (await screenText(wide.page)).includes('alone'));
-  await wide.context.close();
-  assert.deepEqual([...wide.faults, ...small.faults], []);
 });
