@@ -20,10 +20,11 @@ test: ## Run all tests with a private Docker engine, RabbitMQ and PostgreSQL
 	@deploy/packages.sh test
 	@deploy/test.sh
 
-test-long: ## Run all tests in full length, the authorization tests also on the engine of Debian 13, the fuzzers, 10000 simulations, random requests, and chaos
+test-long: ## Run all tests in full length, the authorization tests also on the engine of Debian 13, the fuzzers, 10000 simulations, random requests, the site of the documents, and chaos
 	@deploy/packages.sh test
 	@ZUN_TEST_LONG=1 deploy/test.sh
 	@deploy/contract.sh
+	@deploy/docs.sh
 	@deploy/matrix.sh trixie
 	@deploy/fuzz.sh 30
 	@deploy/simulation.sh

@@ -11,8 +11,6 @@ impl Exit {
     pub const OK: Self = Self(0);
     /// A subcommand failed that does not run a command in a container.
     pub const FAILED: Self = Self(1);
-    /// The command line is wrong.
-    pub const USAGE: Self = Self(2);
     /// `zun` failed, so there is no exit code of the container's command. Docker uses the same code.
     pub const ZUN_FAILED: Self = Self(125);
     /// The reader of stdout is gone. It is the code of a program that SIGPIPE ends.

@@ -210,14 +210,25 @@ fn zun_without_a_verb_prints_its_help() {
 fn the_script_for_bash_completes_a_command_line_without_settings() {
     let script = help(&["completion", "bash"]);
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_zun"));
-    let complete = "COMP_WORDS=(zun host l) COMP_CWORD=2; _zun; echo \"${COMPREPLY[@]}\"";
-    let shown = Command::new("bash")
-        .args(["--norc", "-c", &format!("{script}\n{complete}")])
-        .env_clear()
-        .env("PATH", format!("{}:/usr/bin:/bin", binary.parent().expect("a directory").display()))
-        .output()
-        .expect("bash runs");
-    assert_eq!(String::from_utf8(shown.stdout).expect("UTF-8"), "list\n");
+    // Bash replaces only what comes after `=`.
+    for (line, words) in [
+        ("zun host l", "list\n"),
+        ("zun list --format=j", "json\n"),
+        ("zun list --filter status=pau", "paused\n"),
+    ] {
+        let complete = format!(
+            "COMP_LINE='{line}' COMP_POINT={}; _zun 2>/dev/null; echo \"${{COMPREPLY[@]}}\"",
+            line.len()
+        );
+        let path = format!("{}:/usr/bin:/bin", binary.parent().expect("a directory").display());
+        let shown = Command::new("bash")
+            .args(["--norc", "-c", &format!("{script}\n{complete}")])
+            .env_clear()
+            .env("PATH", path)
+            .output()
+            .expect("bash runs");
+        assert_eq!(String::from_utf8(shown.stdout).expect("UTF-8"), words, "{line}");
+    }
     for shell in ["zsh", "fish"] {
         assert!(help(&["completion", shell]).contains("zun __complete -- "), "{shell}");
     }
@@ -292,16 +303,19 @@ fn a_wrong_number_is_answered_with_its_unit() {
 }
 
 #[test]
-fn a_wrong_command_line_is_one_line_with_exit_code_2_or_125() {
+fn a_wrong_command_line_is_one_line_with_dockers_exit_code() {
     for (arguments, code) in [
         (&["run", "--bogus", "cirros"][..], 125),
-        (&["run"], 125),
+        (&["run"], 1),
         (&["attach"], 1),
-        (&["exec", "test"], 125),
+        (&["exec", "test"], 1),
         (&["run", "-t", "-T", "cirros"], 125),
         (&["run", "--memory", "much", "cirros"], 125),
-        (&["list", "--bogus"], 2),
-        (&["nonsense"], 2),
+        (&["list", "--bogus"], 125),
+        (&["list", "--filter"], 125),
+        (&["list", "extra"], 1),
+        (&["stop"], 1),
+        (&["nonsense"], 1),
     ] {
         let shown = zun(arguments);
         let message = String::from_utf8(shown.stderr).expect("UTF-8");

@@ -79,6 +79,17 @@ fn exit_codes_are_those_of_docker() {
         vec!["attach", "no-such-container"],
         vec!["start", "-a", "no-such-container"],
         vec!["exec", "--no-such-flag", "no-such-container", "true"],
+        vec!["exec", "no-such-container"],
+        vec!["run"],
+        vec!["run", "-i", "-t", "cirros"],
+        vec!["ps", "--no-such-flag"],
+        vec!["ps", "--filter"],
+        vec!["ps", "an-argument"],
+        vec!["rm", "--no-such-flag", "no-such-container"],
+        vec!["stop"],
+        vec!["logs"],
+        vec!["create"],
+        vec!["no-such-command"],
     ];
     for words in runs.chain(others) {
         let docker = Command::new("docker").args(["-H", &socket]).args(&words).output();

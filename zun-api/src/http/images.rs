@@ -13,7 +13,7 @@ use super::field::{Field, Kind, boolean_field, field, text_field};
 use super::fields::Fields;
 use super::paging::{self, ItemPage};
 use super::response::{ApiResult, done, ok};
-use super::routes::{Route, to};
+use super::routes::{Route, Waits, to};
 use super::rules::{HOST_NAME, IMAGE, SHORT_TEXT};
 use super::view::{self, ViewContext};
 use crate::app::images::{ImageFilter, NewImage};
@@ -38,7 +38,8 @@ pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/images/{name}/search", "Search Docker Hub", to!(search))
         .only(Permission::SearchImages)
         .reads::<Search>()
-        .returns::<Vec<FoundImage>>(),
+        .returns::<Vec<FoundImage>>()
+        .waits(Waits::ForHost),
 ];
 
 impl FromFields for NewImage {

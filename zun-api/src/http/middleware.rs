@@ -26,6 +26,9 @@ use crate::metrics::RequestLabels;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
+/// Routes with POST that change nothing.
+const ASKING: [&str; 2] = ["/v1/placement", "/v1/containers/{ident}/wait"];
+
 /// Limits the number of concurrent requests.
 pub(super) struct RequestLimit {
     permits: Arc<Semaphore>,
@@ -45,7 +48,10 @@ pub(super) struct RequestInfo {
     version: Result<Microversion, String>,
     method: Method,
     path: String,
+    /// Whether it waits for a change, and so does not count against the limit of open requests.
     waits: bool,
+    /// Whether its time depends on what it waits for.
+    is_slow: bool,
     began: Instant,
 }
 
@@ -96,6 +102,7 @@ impl RequestInfo {
             method: request.method().clone(),
             path: request.path().to_owned(),
             waits: waits(request),
+            is_slow: waits(request) || waits_for_host(request),
             began: Instant::now(),
         }
     }
@@ -123,12 +130,17 @@ fn waits(request: &ServiceRequest) -> bool {
     let route = routes::of(request.method(), request.match_pattern().as_deref());
     let parameters = || Query::<Vec<(String, String)>>::from_query(request.query_string());
     match route.map(|route| route.waits) {
-        None | Some(Waits::Never) => false,
+        None | Some(Waits::Never | Waits::ForHost) => false,
         Some(Waits::Always) => true,
         Some(Waits::With(wanted)) => {
             parameters().is_ok_and(|all| all.iter().any(|(name, _)| name == wanted))
         }
     }
+}
+
+fn waits_for_host(request: &ServiceRequest) -> bool {
+    let route = routes::of(request.method(), request.match_pattern().as_deref());
+    route.is_some_and(|route| matches!(route.waits, Waits::ForHost))
 }
 
 fn admit(
@@ -250,7 +262,7 @@ fn count(app: &App, response: &ServiceResponse, info: &RequestInfo) {
         route: route.unwrap_or_else(|| "none".to_owned()),
         code: u32::from(response.status().as_u16()),
     };
-    app.metrics.count_request(&kind, info.began.elapsed(), info.waits);
+    app.metrics.count_request(&kind, info.began.elapsed(), info.is_slow);
 }
 
 /// Logs one line for each request, except successful monitoring requests: at level info if it may change something,
@@ -275,7 +287,8 @@ fn log(response: &ServiceResponse, info: &RequestInfo, outcome: &str) {
             )
         };
     }
-    if info.method.is_safe() { line!(debug) } else { line!(info) }
+    let asks_only = route.as_deref().is_some_and(|route| ASKING.contains(&route));
+    if info.method.is_safe() || asks_only { line!(debug) } else { line!(info) }
 }
 
 /// Counts a request as open until it is dropped, even if its client disconnects.

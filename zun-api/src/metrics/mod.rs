@@ -164,19 +164,20 @@ impl Metrics {
     fn register_requests(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "http_request_duration",
-            "Time to the response, of requests that do not wait for a container",
+            "Time to the response, of requests that wait neither for a container nor for the work of a host",
             Unit::Seconds,
             self.requests.clone(),
         );
         registry.register_with_unit(
             "http_wait_duration",
-            "Time to the response, of requests that wait for a status, a run or a creation",
+            "Time to the response, of requests that wait for a status, a run, a creation, or the work of a host (stats, execute, \
+             archives, commits, searches)",
             Unit::Seconds,
             self.waits.clone(),
         );
     }
 
-    /// Counts a response, and how long it took. The time of a request that waits for a container is not a latency.
+    /// Counts a response, and how long it took. The time of a request that waits is not a latency.
     pub(crate) fn count_request(&self, kind: &RequestLabels, took: Duration, waits: bool) {
         let histograms = if waits { &self.waits } else { &self.requests };
         histograms.get_or_create(kind).observe(took.as_secs_f64());

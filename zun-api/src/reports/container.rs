@@ -56,7 +56,7 @@ pub(super) async fn reported(
     }
     // What has changed the container is published below. An outcome alone can be an event too, and so can the end of a
     // deleted container's run.
-    let is_published = matches!(applied, Some(Applied::Newer(_) | Applied::Gone(_)));
+    let is_published = matches!(applied, Some(Applied::Newer { .. } | Applied::Gone(_)));
     if !is_published && (has_settled || matches!(applied, Some(Applied::Tombstone(_)))) {
         app.hub.note_event(id);
     }
@@ -117,12 +117,14 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     }
     let accepted = match &applied {
         Some(Applied::Tombstone(record)) => remove_again(conn, record)?,
-        Some(Applied::Newer(record)) if is_to_be_removed(record) => remove_ended(conn, record)?,
-        Some(Applied::Newer(record)) if has_become_unhealthy(before.as_ref(), record) => {
+        Some(Applied::Newer { record, .. }) if is_to_be_removed(record) => {
+            remove_ended(conn, record)?
+        }
+        Some(Applied::Newer { record, .. }) if has_become_unhealthy(before.as_ref(), record) => {
             heal(conn, record)?
         }
         Some(
-            Applied::Newer(_)
+            Applied::Newer { .. }
             | Applied::Gone(_)
             | Applied::Stale
             | Applied::Foreign { .. }
@@ -203,8 +205,10 @@ type Conclusion = (ReportOutcome, Result<Done, Problem>);
 fn conclude(app: &App, applied: Applied, about: (ContainerId, &HostName)) -> Conclusion {
     let (id, host) = about;
     match applied {
-        Applied::Newer(record) => {
-            log(about, record.status.as_str());
+        Applied::Newer { record, has_new_status } => {
+            if has_new_status {
+                log(about, record.status.as_str());
+            }
             app.hub.publish(&record);
             (ReportOutcome::Applied, Ok(Done {}))
         }

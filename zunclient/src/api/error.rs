@@ -126,10 +126,21 @@ impl ApiError {
             {
                 Some("the service speaks plain HTTP: use http:// in OS_ENDPOINT")
             }
+            Self::Unreachable { cause, .. } if is_certificate(cause, "NotValidForName") => Some(
+                "the service's certificate has another name: use one of its names in OS_ENDPOINT",
+            ),
+            Self::Unreachable { cause, .. } if is_certificate(cause, "") => Some(
+                "zun does not trust the service's certificate: set OS_CACERT to the file with the certificate of its CA",
+            ),
             Self::Unreachable { .. } => Some("check OS_ENDPOINT, and that zun-api is running"),
             Self::NotHttp { .. } => Some("use https:// in OS_ENDPOINT"),
             Self::Refused { status: 404, message, .. } if message == "Not Found" => {
                 Some("check the path in OS_ENDPOINT: it ends with /v1")
+            }
+            Self::Refused { status: 403, message, .. }
+                if message.starts_with("Policy doesn't allow") =>
+            {
+                Some("the operator can allow it, with a rule in the policy of zun-api")
             }
             Self::Refused { status: 409, message, .. } => return next_step(message),
             Self::Refused { .. }
@@ -157,6 +168,8 @@ fn next_step(message: &str) -> Option<String> {
     let (id, status) = rest.split_once(" in ")?;
     let (status, _) = status.split_once(" state")?;
     match (status, action) {
+        // The container is already as the command would make it.
+        ("Stopped" | "Created", "stop" | "kill") | ("Paused", "pause") => None,
         (_, "delete" | "unpause" | "start") => None,
         ("Stopped" | "Created", _) => Some(format!("start it first: zun start {id}")),
         ("Paused", _) => Some(format!("unpause it first: zun unpause {id}")),
@@ -170,6 +183,12 @@ fn is_plain(cause: &reqwest::Error) -> bool {
     zun_common::chain(cause).contains("corrupt message")
 }
 
+/// Whether a TLS connection failed because of the service's certificate, and for this reason.
+fn is_certificate(cause: &reqwest::Error, reason: &str) -> bool {
+    let chain = zun_common::chain(cause);
+    chain.contains("invalid peer certificate") && chain.contains(reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,7 +197,9 @@ mod tests {
     fn a_refused_status_is_answered_with_the_command_that_changes_it() {
         for (message, next) in [
             ("Cannot execute container c1 in Stopped state", Some("start it first: zun start c1")),
-            ("Cannot kill container c1 in Created state", Some("start it first: zun start c1")),
+            ("Cannot kill container c1 in Created state", None),
+            ("Cannot pause container c1 in Paused state", None),
+            ("Cannot pause container c1 in Stopped state", Some("start it first: zun start c1")),
             (
                 "Cannot attach container c1 in Paused state",
                 Some("unpause it first: zun unpause c1"),

@@ -52,7 +52,9 @@ fn with_help(command: Command) -> Command {
     let help = Arg::new("help").long("help").action(ArgAction::Help).help("Print help");
     let help = help.help_heading(GLOBAL_OPTIONS).display_order(LAST);
     let is_taken = command.get_arguments().any(|argument| argument.get_short() == Some('h'));
-    command.arg(if is_taken { help } else { help.short('h') }).mut_subcommands(with_help)
+    let command = command.arg(if is_taken { help } else { help.short('h') });
+    // As in Docker's command, the last one of a repeated option counts: aliases of shells give options too.
+    command.args_override_self(true).mut_subcommands(with_help)
 }
 
 fn verbs(command: &Command) -> String {

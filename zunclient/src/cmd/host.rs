@@ -192,11 +192,12 @@ async fn confirm(question: &str) -> Result<(), Failure> {
 }
 
 /// The fields whose names in results carry units.
-const UNITS: [Unit; 4] = [
+const UNITS: [Unit; 5] = [
     ("mem_total", "memory_total_bytes", MIB),
     ("mem_used", "memory_used_bytes", MIB),
     ("disk_total", "disk_total_bytes", GIB),
     ("disk_used", "disk_used_bytes", GIB),
+    ("strays.memory", "memory_bytes", MIB),
 ];
 
 fn record(host: &v1::host::Host) -> Value {

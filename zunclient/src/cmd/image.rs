@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 use tokio::time::sleep;
 use zun_common::api::v1::image::{FoundImage, Image as Shown, ImageStatus, PullImage};
 use zun_common::id::HostName;
@@ -12,7 +13,7 @@ use super::pull_progress::PullProgress;
 use super::select::Select;
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{Column, Table, short_id};
+use crate::out::{Column, Table, Unit, short_id, size_words, with_units};
 
 /// How often the state of a pull is read.
 const READ_EVERY: Duration = Duration::from_millis(300);
@@ -140,18 +141,21 @@ impl Image {
                 let mut filters: Vec<_> =
                     host.map(|host| ("host", host.to_string())).into_iter().collect();
                 filters.extend(all_projects.then(|| ("all_projects", "true".to_owned())));
-                let images = context.api.images(&filters).await?;
+                let mut images = context.api.images(&filters).await?;
+                // The newest one comes first, as in all lists.
+                images.reverse();
                 let printer = select.printer(context);
                 if quiet {
                     let ids: Vec<_> = images.iter().map(|image| image.uuid.to_string()).collect();
                     printer.keys(&ids)?;
                 } else {
-                    printer.show(&images, || table(&images))?;
+                    printer.show(&records(&images), || table(&images))?;
                 }
             }
             Verb::Show(Show { image, select }) => {
                 let image = find(context, &image).await?;
-                select.printer(context).show(&image, || Table::of_fields(&image))?;
+                let record = with_units(&image, &UNITS);
+                select.printer(context).show(&record, || Table::of_fields(&record))?;
             }
             Verb::Search(Search { term, select }) => {
                 let found = context.api.search_images(&term).await?;
@@ -236,6 +240,13 @@ pub(super) fn full_name(image: &Shown) -> String {
     format!("{repo}{separator}{tag}")
 }
 
+/// The fields whose names in results carry units.
+const UNITS: [Unit; 1] = [("size", "size_bytes", 1)];
+
+fn records(images: &[Shown]) -> Vec<Value> {
+    images.iter().map(|image| with_units(image, &UNITS)).collect()
+}
+
 fn table(images: &[Shown]) -> Table {
     let mut table = Table::new(vec![
         Column::whole("id"),
@@ -251,7 +262,7 @@ fn table(images: &[Shown]) -> Table {
             short_id(&image.uuid).into(),
             image.repo.clone().into(),
             image.tag.clone().into(),
-            image.size.map(|size| format!("{} MiB", size.div_ceil(1 << 20))).into(),
+            image.size.map(size_words).into(),
             image.host.to_string().into(),
             image.status.as_str().into(),
             image.uuid.to_string().into(),

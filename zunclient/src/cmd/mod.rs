@@ -32,6 +32,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{
     ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
 };
@@ -373,10 +374,27 @@ fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     };
     let help = [&["zun"], verbs.as_slice(), &["--help"]].concat().join(" ");
     out::notice(&format!("{} see `{help}`", message.trim_start_matches("error: ")));
-    match verbs.first() {
-        Some(&("run" | "attach" | "exec")) => Exit::ZUN_FAILED,
-        Some(_) | None => Exit::USAGE,
-    }
+    usage_exit(error)
+}
+
+/// Returns Docker's exit code for a wrong command line: 1 if a verb or an argument is missing or not expected, 125 if an
+/// option is wrong.
+fn usage_exit(error: &clap::Error) -> Exit {
+    let is_about_arguments = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let argument = error.get(ContextKind::InvalidArg);
+            !matches!(argument, Some(ContextValue::String(text)) if text.starts_with('-'))
+        }
+        kind => matches!(
+            kind,
+            ErrorKind::InvalidSubcommand
+                | ErrorKind::MissingSubcommand
+                | ErrorKind::MissingRequiredArgument
+                | ErrorKind::TooFewValues
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        ),
+    };
+    if is_about_arguments { Exit::FAILED } else { Exit::ZUN_FAILED }
 }
 
 #[cfg(test)]

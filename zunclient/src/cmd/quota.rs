@@ -6,7 +6,10 @@ use zun_common::api::v1::quota::{self, QuotaChange, QuotaUsage};
 use super::select::Select;
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Table;
+use crate::out::{GIB, MIB, Table, Unit, with_units};
+
+/// The fields whose names in results carry units.
+const UNITS: [Unit; 2] = [("memory", "memory_bytes", MIB), ("disk", "disk_bytes", GIB)];
 
 /// Show and set quotas of projects
 #[derive(Debug, Args)]
@@ -94,8 +97,7 @@ struct Project {
 
 impl Project {
     fn id(self) -> Result<String, Failure> {
-        let missing =
-            || Failure::with_exit("no project given: name one, or set OS_PROJECT_ID", Exit::USAGE);
+        let missing = || Failure::new("no project given: name one, or set OS_PROJECT_ID");
         self.project.ok_or_else(missing)
     }
 }
@@ -134,11 +136,13 @@ impl Quota {
         match self.verb {
             Verb::Show(Show { project, select }) => {
                 let usage = context.api.quota(&project.id()?).await?;
-                select.printer(context).show(&usage, || usage_table(&usage))?;
+                select
+                    .printer(context)
+                    .show(&with_units(&usage, &UNITS), || usage_table(&usage))?;
             }
             Verb::Set(Set { project, limits, select }) => {
                 let quota = context.api.set_quota(&project.id()?, &limits.change()?).await?;
-                select.printer(context).show(&quota, || table(&quota))?;
+                select.printer(context).show(&with_units(&quota, &UNITS), || table(&quota))?;
             }
             Verb::Reset(Reset { project }) => {
                 let project = project.id()?;
@@ -147,7 +151,7 @@ impl Quota {
             }
             Verb::Defaults(Defaults { select }) => {
                 let quota = context.api.default_quota().await?;
-                select.printer(context).show(&quota, || table(&quota))?;
+                select.printer(context).show(&with_units(&quota, &UNITS), || table(&quota))?;
             }
         }
         Ok(Exit::OK)
@@ -212,7 +216,7 @@ impl QuotaClass {
                 (context.api.set_quota_class(&name, &limits.change()?).await?, select)
             }
         };
-        select.printer(context).show(&quota, || table(&quota))?;
+        select.printer(context).show(&with_units(&quota, &UNITS), || table(&quota))?;
         Ok(Exit::OK)
     }
 }
@@ -224,7 +228,8 @@ fn limit(limit: i64) -> String {
 fn table(quota: &quota::Quota) -> Table {
     let quota::Quota { containers, memory, cpu, disk } = *quota;
     let mut table = Table::new(vec!["resource", "limit"]);
-    let rows = [("containers", containers), ("cpu", cpu), ("memory", memory), ("disk", disk)];
+    let rows =
+        [("containers", containers), ("cpu", cpu), ("memory (MiB)", memory), ("disk (GiB)", disk)];
     for (name, number) in rows {
         table.row(vec![name.to_owned().into(), limit(number).into()]);
     }
@@ -237,8 +242,8 @@ fn usage_table(usage: &QuotaUsage) -> Table {
     let rows = [
         ("containers", containers.in_use.to_string(), containers.limit),
         ("cpu", cpu.in_use.to_string(), cpu.limit),
-        ("memory", memory.in_use.to_string(), memory.limit),
-        ("disk", disk.in_use.to_string(), disk.limit),
+        ("memory (MiB)", memory.in_use.to_string(), memory.limit),
+        ("disk (GiB)", disk.in_use.to_string(), disk.limit),
     ];
     for (name, in_use, number) in rows {
         table.row(vec![name.to_owned().into(), in_use.into(), limit(number).into()]);

@@ -1,6 +1,7 @@
 //! Everything that `zun` prints: results on stdout in the format that the user chose, and one-line messages on stderr.
 //! Colours are used only on a terminal, and never with `NO_COLOR` or `TERM=dumb`.
 
+mod docker_fields;
 mod fit;
 mod format;
 mod live;
@@ -23,7 +24,7 @@ pub(crate) use print::stdout_has_colours;
 pub use print::{Printer, Unprinted};
 pub use table::{Cell, Column, Table};
 pub use template::Template;
-pub(crate) use text::{clean, short_id};
+pub(crate) use text::{clean, short_id, size_words};
 pub(crate) use values::{GIB, MIB, Unit, with_units};
 
 /// How long a message waits for a stalled terminal before it is dropped.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::docker_fields::docker_field;
 use super::near::nearest;
 
 /// What formats can show of one thing.
@@ -51,24 +52,33 @@ impl Record {
         values.into_iter().zip(rows).map(record).collect()
     }
 
-    /// Returns a field, or a field of a field. Case, `_` and spaces do not matter. A field without a value is null.
+    /// Returns a field, or a field of a field. Case, `_` and spaces do not matter. A field without a value is null. Fails
+    /// if there is no such field, such as a field of a text.
     pub(super) fn field(&self, path: &[String]) -> Result<Value, String> {
         let Some((first, rest)) = path.split_first() else { return Ok(self.value.clone()) };
-        let mut value = match self.column(first).filter(|_| rest.is_empty()) {
-            Some(text) => Value::String(text.to_owned()),
-            None => self.json_field(first)?,
-        };
-        for name in rest {
-            value = match value {
-                Value::Object(fields) => find(&fields, name).cloned().unwrap_or_default(),
-                Value::Null
-                | Value::Bool(_)
-                | Value::Number(_)
-                | Value::String(_)
-                | Value::Array(_) => Value::Null,
+        if rest.is_empty() {
+            return match self.column(first) {
+                Some(text) => Ok(Value::String(text.to_owned())),
+                None => self.json_field(first),
             };
         }
-        Ok(value)
+        let dockers = self.value.as_object().and_then(|own| docker_field(own, &normal(first)));
+        match dockers {
+            // Their fields are known: another one is a mistake.
+            Some(Value::Object(fields)) => {
+                let (name, deeper) =
+                    rest.split_first().map_or(("", rest), |(name, deeper)| (name.as_str(), deeper));
+                match find(&fields, name) {
+                    Some(value) => inner(value.clone(), first, deeper),
+                    None => Err(unknown(
+                        &format!("{first}.{name}"),
+                        name,
+                        fields.keys().cloned().collect(),
+                    )),
+                }
+            }
+            Some(_) | None => inner(self.json_field(first)?, first, rest),
+        }
     }
 
     fn column(&self, name: &str) -> Option<&str> {
@@ -86,19 +96,41 @@ impl Record {
         if self.known.iter().any(|known| normal(known) == wanted) {
             return Ok(Value::Null);
         }
+        if let Some(value) = self.value.as_object().and_then(|own| docker_field(own, &wanted)) {
+            return Ok(value);
+        }
         let keys = self.value.as_object().into_iter().flat_map(Map::keys);
-        let mut names: Vec<String> = keys
-            .chain(&self.known)
-            .chain(self.cells.iter().map(|(title, _)| title))
-            .map(|name| camel(name))
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        let near = nearest(&camel(name), names.iter().map(String::as_str));
-        let hint = near.map_or_else(|| ".".to_owned(), |near| format!("; did you mean .{near}?"));
-        let names: Vec<String> = names.iter().map(|name| format!(".{name}")).collect();
-        Err(format!("there is no field `{name}`{hint} The fields are {}", names.join(", ")))
+        let names = keys.chain(&self.known).chain(self.cells.iter().map(|(title, _)| title));
+        Err(unknown(name, name, names.map(|name| camel(name)).collect()))
     }
+}
+
+/// Returns the message for a field that does not exist. `name` is its last part, `names` the fields that exist.
+fn unknown(path: &str, name: &str, mut names: Vec<String>) -> String {
+    names.sort_unstable();
+    names.dedup();
+    let near = nearest(&camel(name), names.iter().map(String::as_str));
+    let hint = near.map_or_else(|| ".".to_owned(), |near| format!("; did you mean .{near}?"));
+    let names: Vec<String> = names.iter().map(|name| format!(".{name}")).collect();
+    format!("there is no field `{path}`{hint} The fields are {}", names.join(", "))
+}
+
+/// Returns a field of a field of a value, whose own name is `name`; null if an object does not have it. Fails if the value
+/// is not an object.
+pub(super) fn inner(mut value: Value, name: &str, path: &[String]) -> Result<Value, String> {
+    let mut name = name;
+    for next in path {
+        value = match value {
+            Value::Object(fields) => find(&fields, next).cloned().unwrap_or_default(),
+            Value::Null => Value::Null,
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                let kind = if value.is_array() { "a list" } else { "a single value" };
+                return Err(format!("`{name}` is {kind} and has no field `{next}`"));
+            }
+        };
+        name = next;
+    }
+    Ok(value)
 }
 
 pub(super) fn find<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
@@ -148,5 +180,42 @@ mod tests {
             unknown,
             "there is no field `hots`; did you mean .Host? The fields are .Host, .Status"
         );
+    }
+
+    #[test]
+    fn fields_of_docker_inspect_exist_for_containers() {
+        let value = json!({
+            "uuid": "5bb9ee06", "image": "cirros", "status": "Running", "exit_code": null, "health": "healthy",
+            "labels": { "a": "b" }, "environment": { "A": "1" }, "hostname": null,
+        });
+        let record = Record::new(value);
+        let field =
+            |path: &str| record.field(&path.split('.').map(str::to_owned).collect::<Vec<_>>());
+        for (path, value) in [
+            ("State", json!("Running")),
+            ("State.Status", json!("running")),
+            ("State.Running", json!(true)),
+            ("State.ExitCode", json!(0)),
+            ("State.Health.Status", json!("healthy")),
+            ("Config.Image", json!("cirros")),
+            ("Config.Labels.a", json!("b")),
+            ("Config.Env", json!(["A=1"])),
+            ("Id", json!("5bb9ee06")),
+            ("Labels.b", Value::Null),
+            ("Hostname.a", Value::Null),
+        ] {
+            assert_eq!(field(path), Ok(value), "{path}");
+        }
+        for (path, words) in [
+            ("State.Runing", "there is no field `State.Runing`; did you mean .Running?"),
+            ("Image.Id", "`Image` is a single value and has no field `Id`"),
+            ("NetworkSettings.IPAddress", "there is no field `NetworkSettings`"),
+        ] {
+            let error = field(path).expect_err(path);
+            assert!(error.starts_with(words), "{error}");
+        }
+        let other = Record::new(json!({ "client": "0.1.0", "status": "active" }));
+        let error = other.field(&["Client".to_owned(), "Version".to_owned()]).expect_err("a text");
+        assert_eq!(error, "`Client` is a single value and has no field `Version`");
     }
 }

@@ -32,6 +32,11 @@ impl Column {
         Self { title: Cow::Borrowed(title), yields: Yield::Last, only_wide: false }
     }
 
+    /// Its values are shortened first. It is left out on a terminal that is too narrow for it.
+    pub const fn optional(title: &'static str) -> Self {
+        Self { title: Cow::Borrowed(title), yields: Yield::Optional, only_wide: false }
+    }
+
     /// It is shown only in wide tables.
     pub const fn wide(title: &'static str) -> Self {
         Self { title: Cow::Borrowed(title), yields: Yield::First, only_wide: true }
@@ -207,6 +212,7 @@ impl Table {
         columns.filter(|(_, column)| wide || !column.only_wide).map(|(index, _)| index).collect()
     }
 
+    /// Returns the width of each column; 0 for one that is left out.
     fn widths(&self, shown: &[usize], lines: &[Vec<Cell>], look: Look) -> Vec<usize> {
         let natural = |place: usize| {
             lines.iter().filter_map(|cells| Some(width(&cells.get(place)?.text))).max()
@@ -219,7 +225,7 @@ impl Table {
             })
             .collect();
         if let Some(total) = look.width.filter(|_| !self.properties) {
-            fit(&mut columns, total.saturating_sub(GAP * shown.len().saturating_sub(1)));
+            fit(&mut columns, total, GAP);
         }
         columns.into_iter().map(|(width, _)| width).collect()
     }
@@ -246,7 +252,8 @@ fn cleaned(cell: &Cell) -> Cell {
 fn line(cells: &[Cell], widths: &[usize], (colours, limit): (bool, Option<usize>)) -> String {
     let mut text = String::new();
     let mut used = 0;
-    for (index, (cell, column)) in cells.iter().zip(widths).enumerate() {
+    let shown = cells.iter().zip(widths).filter(|(_, column)| **column > 0);
+    for (index, (cell, column)) in shown.enumerate() {
         let gap = if index == 0 { 0 } else { GAP };
         let room = limit.map_or(usize::MAX, |limit| limit.saturating_sub(used + gap));
         let shown = shorten(&cell.text, room.min(*column));

@@ -73,6 +73,31 @@ pub(crate) fn short_id(id: &impl ToString) -> String {
     id.to_string().chars().take(SHORT_ID).collect()
 }
 
+/// Writes a size with up to three significant digits, as Docker does: `1.27kB`, `17MB`. The units are powers of 1000.
+pub(crate) fn size_words(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let (mut unit, mut factor) = (0, 1_u128);
+    while u128::from(bytes) >= factor * 1000 {
+        factor *= 1000;
+        unit += 1;
+    }
+    let rounded = |parts: u128| (u128::from(bytes) * parts + factor / 2) / factor;
+    let number = match u128::from(bytes) / factor {
+        _ if unit == 0 => bytes.to_string(),
+        ..10 => decimal(rounded(100), 100),
+        10..100 => decimal(rounded(10), 10),
+        100.. => rounded(1).to_string(),
+    };
+    format!("{number}{}", UNITS.get(unit).copied().unwrap_or_default())
+}
+
+/// Writes a number of hundredths or tenths, without zeros at its end.
+fn decimal(number: u128, parts: u128) -> String {
+    let digits = if parts == 100 { 2 } else { 1 };
+    let text = format!("{}.{:0digits$}", number / parts, number % parts);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +130,24 @@ mod tests {
     #[test]
     fn no_text_controls_the_terminal() {
         assert_eq!(clean("a\x1b[2Jb\nc\u{9b}d\u{202e}e"), "a\u{fffd}[2Jb c\u{fffd}d\u{fffd}e");
+    }
+
+    #[test]
+    fn sizes_are_written_as_docker_writes_them() {
+        for (bytes, words) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1000, "1kB"),
+            (1268, "1.27kB"),
+            (1_980_000, "1.98MB"),
+            (9_999_999, "10MB"),
+            (16_984_230, "17MB"),
+            (16_440_000, "16.4MB"),
+            (512_400_000, "512MB"),
+            (512_000_000_000, "512GB"),
+            (u64::MAX, "18.4EB"),
+        ] {
+            assert_eq!(size_words(bytes), words);
+        }
     }
 }

@@ -12,8 +12,9 @@ pub(crate) const GIB: u64 = 1 << 30;
 /// A field of the API, its name in results, and the factor of its unit.
 pub(crate) type Unit = (&'static str, &'static str, u64);
 
-/// Returns the JSON of a response, where these fields have other names and units. A field of an object in the response
-/// is written `object.field`. -1, which means unlimited, stays.
+/// Returns the JSON of a response, where these fields have other names and units. A field of an object in the response, or
+/// of each object of a list in it, is written `object.field`. In a field that is an object, all numbers get the unit. -1,
+/// which means unlimited, stays.
 pub(crate) fn with_units(response: &impl Serialize, units: &[Unit]) -> Value {
     let mut value = serde_json::to_value(response).unwrap_or_default();
     for (path, name, factor) in units {
@@ -21,15 +22,25 @@ pub(crate) fn with_units(response: &impl Serialize, units: &[Unit]) -> Value {
             Some((parent, field)) => (value.get_mut(parent), field),
             None => (Some(&mut value), *path),
         };
-        let Some(fields) = holder.and_then(Value::as_object_mut) else { continue };
-        if let Some(held) = fields.remove(field) {
-            fields.insert((*name).to_owned(), multiplied(held, *factor));
+        let holders = match holder {
+            Some(Value::Array(several)) => several.as_mut_slice(),
+            Some(one) => std::slice::from_mut(one),
+            None => &mut [],
+        };
+        for fields in holders.iter_mut().filter_map(Value::as_object_mut) {
+            if let Some(held) = fields.remove(field) {
+                fields.insert((*name).to_owned(), multiplied(held, *factor));
+            }
         }
     }
     value
 }
 
 fn multiplied(value: Value, factor: u64) -> Value {
+    if let Value::Object(fields) = value {
+        let fields = fields.into_iter().map(|(name, value)| (name, multiplied(value, factor)));
+        return Value::Object(fields.collect());
+    }
     let number = match &value {
         // OpenStack Zun's memory is a text.
         Value::String(text) => text.parse().ok(),
@@ -111,6 +122,7 @@ mod tests {
             "links": [{ "href": "http://a" }], "created_at": "2026-11-29 06:00:01.250000",
             "events": [{ "start_time": "2026-11-29T06:00:01.250000" }], "started_at": null,
             "labels": { "made_at": "2026-11-29 06:00:01" },
+            "quota": { "in_use": 2, "limit": -1 }, "strays": [{ "memory": 1 }, { "memory": 2 }],
         });
         let units = [
             ("memory", "memory_bytes", MIB),
@@ -119,6 +131,8 @@ mod tests {
             ("options.swap", "swap_bytes", MIB),
             ("options.shm", "shm_bytes", MIB),
             ("none", "none_bytes", MIB),
+            ("quota", "quota_bytes", 1024),
+            ("strays.memory", "memory_bytes", 1024),
         ];
         let mut value = with_units(&response, &units);
         normal(&mut value);
@@ -128,6 +142,8 @@ mod tests {
             "created_at": "2026-11-29T06:00:01.250000Z",
             "events": [{ "start_time": "2026-11-29T06:00:01.250000Z" }], "started_at": null,
             "labels": { "made_at": "2026-11-29 06:00:01" },
+            "quota_bytes": { "in_use": 2048, "limit": -1 },
+            "strays": [{ "memory_bytes": 1024 }, { "memory_bytes": 2048 }],
         });
         assert_eq!(value, expected);
     }

@@ -99,7 +99,7 @@ async fn json_has_units_in_its_keys_and_times_with_their_zone() {
 async fn a_wrong_format_names_what_can_be_used() {
     let service = listing(containers()).await;
     let (code, message) = refusal(&service, &["list", "--format", "jsn"]).await;
-    assert_eq!(code, Some(2));
+    assert_eq!(code, Some(125));
     assert!(message.contains("did you mean json? use table, wide, json, yaml"), "{message}");
     let (code, message) = refusal(&service, &["list", "--format", "{{.Nmae}}"]).await;
     assert_eq!(code, Some(1));
@@ -108,7 +108,7 @@ async fn a_wrong_format_names_what_can_be_used() {
     assert_eq!(code, Some(1));
     assert!(message.contains("did you mean .Host?"), "{message}");
     let (code, message) = refusal(&service, &["list", "--format", "{{range .Labels}}x"]).await;
-    assert_eq!(code, Some(2));
+    assert_eq!(code, Some(125));
     assert!(message.contains("without {{end}}"), "{message}");
 }
 

@@ -113,7 +113,7 @@ async fn flags_have_dockers_forms() {
     assert_eq!((ask.nets[0].network.as_str(), ask.engine_options.cpu_shares), ("back", Some(512)));
     for wrong in ["--tty=maybe", "-it=maybe"] {
         let (code, _, message) = piped(&service("Created").await, &["create", wrong, "x"]).await;
-        assert_eq!(code, Some(2), "{message}");
+        assert_eq!(code, Some(125), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");
     }
 }

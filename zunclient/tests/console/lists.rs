@@ -175,7 +175,7 @@ async fn filters_select_by_name_label_status_image_host_and_age() {
         assert_eq!(listed.collect::<Vec<_>>(), found, "{filters:?}: {text}");
     }
     let (code, _, message) = piped(&service, &["list", "--status", "up"]).await;
-    assert_eq!(code, Some(2));
+    assert_eq!(code, Some(125));
     assert!(message.contains("Running, Stopped"), "{message}");
 }
 

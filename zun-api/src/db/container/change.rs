@@ -127,8 +127,13 @@ pub(crate) fn insert(
 /// The effect of a report.
 #[derive(Debug)]
 pub(crate) enum Applied {
-    /// The container's state is this now.
-    Newer(Record),
+    /// The container's state is new.
+    Newer {
+        /// Its state now.
+        record: Record,
+        /// Whether its status has changed.
+        has_new_status: bool,
+    },
     /// The container is gone. This was its last state.
     Gone(Record),
     /// It is older than the last applied report.
@@ -192,7 +197,11 @@ pub(crate) fn apply(
         let last = with_tombstone(conn, record.id)?;
         return Ok(last.map_or(Applied::Missing, Applied::Gone));
     }
-    Ok(by_id(conn, &Scope::All, record.id)?.map_or(Applied::Missing, Applied::Newer))
+    let newer = |new: Record| {
+        let has_new_status = new.status != record.status;
+        Applied::Newer { record: new, has_new_status }
+    };
+    Ok(by_id(conn, &Scope::All, record.id)?.map_or(Applied::Missing, newer))
 }
 
 fn write(

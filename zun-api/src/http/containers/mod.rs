@@ -137,14 +137,16 @@ pub(super) const ROUTES: &[Route] = &[
         to!(archive::get_archive),
     )
     .reads::<archive::GetArchive>()
-    .returns::<ContainerArchive>(),
+    .returns::<ContainerArchive>()
+    .waits(Waits::ForHost),
     Route::post(
         "/v1/containers/{ident}/put_archive",
         "Copy files into a container, at most 4 MiB",
         to!(archive::put_archive),
     )
     .reads::<archive::PutArchive>()
-    .largest_body(archive::LARGEST_BODY),
+    .largest_body(archive::LARGEST_BODY)
+    .waits(Waits::ForHost),
     Route::get(
         "/v1/containers/{ident}/changes",
         "List the files of a container that differ from its image",
@@ -159,7 +161,8 @@ pub(super) const ROUTES: &[Route] = &[
     .only(Permission::Commit)
     .reads::<Commit>()
     .success(202)
-    .returns::<CommittedImage>(),
+    .returns::<CommittedImage>()
+    .waits(Waits::ForHost),
     Route::post(
         "/v1/containers/{ident}/add_security_group",
         "Add a security group",
@@ -233,7 +236,8 @@ pub(super) const ROUTES: &[Route] = &[
         to!(execute::execute),
     )
     .reads::<Exec>()
-    .returns::<Executed>(),
+    .returns::<Executed>()
+    .waits(Waits::ForHost),
     Route::post(
         "/v1/containers/{ident}/execute_resize",
         "Set the size of an exec's terminal",
@@ -261,7 +265,8 @@ pub(super) const ROUTES: &[Route] = &[
         "Show a container's resource usage",
         to!(stats::stats),
     )
-    .returns::<ContainerStats>(),
+    .returns::<ContainerStats>()
+    .waits(Waits::ForHost),
     Route::get(
         "/v1/containers/{ident}/container_actions",
         "List the operations on a container",

@@ -45,6 +45,9 @@ pub(in crate::http) enum Waits {
     Always,
     /// With this query parameter.
     With(&'static str),
+    /// Always, for the work of the host, such as a measurement or a command. Such a request counts against the limit of
+    /// open requests.
+    ForHost,
 }
 
 /// The body of a success.

@@ -29,24 +29,44 @@ struct Place {
     option: Option<Arg>,
 }
 
+/// What can come next on a command line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::cmd) struct Candidates {
+    /// The words that can take the place of the last one.
+    pub(in crate::cmd) found: Vec<String>,
+    /// Whether the name of a file can take its place too.
+    pub(in crate::cmd) files: bool,
+}
+
 /// Returns the words that can take the place of the last one, which begin with it. `names` returns names of a kind.
 pub(in crate::cmd) fn candidates(
     mut command: Command,
     words: &[String],
     names: impl Fn(Kind) -> Vec<String>,
-) -> Vec<String> {
+) -> Candidates {
     command.build();
-    let Some((last, before)) = words.split_last() else { return Vec::new() };
+    let Some((last, before)) = words.split_last() else { return Candidates::default() };
     let place = place(command, before);
-    let mut found = match &place.option {
-        Some(option) => values(option, names),
-        None if last.starts_with('-') && !place.is_in_a_command() => options(&place.command),
-        None => place.words(names),
+    let with_value = last.split_once('=').filter(|(option, _)| option.starts_with("--"));
+    let with_value = with_value.and_then(|(option, value)| {
+        let option = named(&place.command, option)?.clone();
+        Some((option, value, last.strip_suffix(value)?))
+    });
+    let (mut found, files) = match (&place.option, with_value) {
+        (Some(option), _) => (values(option, last, names), is_file(option)),
+        (None, Some((option, value, prefix))) if !place.is_in_a_command() => {
+            let found = values(&option, value, names);
+            (found.into_iter().map(|one| format!("{prefix}{one}")).collect(), is_file(&option))
+        }
+        (None, _) if last.starts_with('-') && !place.is_in_a_command() => {
+            (options(&place.command), false)
+        }
+        (None, _) => (place.words(names), place.takes_files(last)),
     };
     found.retain(|word| word.starts_with(last.as_str()));
     found.sort_unstable();
     found.dedup();
-    found
+    Candidates { found, files }
 }
 
 fn place(mut command: Command, words: &[String]) -> Place {
@@ -87,9 +107,18 @@ fn options(command: &Command) -> Vec<String> {
     longs.map(|long| format!("--{long}")).collect()
 }
 
-fn values(option: &Arg, names: impl Fn(Kind) -> Vec<String>) -> Vec<String> {
+/// Whether the value of an option is the name of a file.
+fn is_file(option: &Arg) -> bool {
+    let names = option.get_value_names().unwrap_or_default();
+    names.iter().any(|name| matches!(name.as_str(), "FILE" | "DIRECTORY" | "PATH"))
+}
+
+/// The values of an option. `typed` is what is there of the value.
+fn values(option: &Arg, typed: &str, names: impl Fn(Kind) -> Vec<String>) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     match option.get_id().as_str() {
+        "filters" => filters(typed, names),
+        "signal" | "stop_signal" => SIGNALS.map(str::to_owned).to_vec(),
         "format" | "f" => words(&["table", "wide", "json", "yaml", "csv", "name", "value"]),
         "status" => Status::ALL.iter().map(|status| status.as_str().to_lowercase()).collect(),
         "pull" => words(&["always", "missing", "never"]),
@@ -101,6 +130,29 @@ fn values(option: &Arg, names: impl Fn(Kind) -> Vec<String>) -> Vec<String> {
         "volume" => with_colon(names(Kind::Volume)),
         _ => Vec::new(),
     }
+}
+
+/// The signals that people send to containers.
+const SIGNALS: [&str; 9] = [
+    "SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGSTOP", "SIGCONT",
+];
+
+/// The filters of lists of containers: the keys, and then the values of the key.
+fn filters(typed: &str, names: impl Fn(Kind) -> Vec<String>) -> Vec<String> {
+    const KEYS: [&str; 11] = [
+        "name=", "name~=", "id=", "label=", "status=", "exited=", "health=", "image=", "host=",
+        "since=", "before=",
+    ];
+    let Some((key, _)) = typed.split_once('=') else { return KEYS.map(str::to_owned).to_vec() };
+    let words = match key {
+        "status" => Status::ALL.iter().map(|status| status.as_str().to_lowercase()).collect(),
+        "health" => ["starting", "healthy", "unhealthy", "none"].map(str::to_owned).to_vec(),
+        "image" | "ancestor" => names(Kind::Image),
+        "host" => names(Kind::Host),
+        "name" | "since" | "before" => names(Kind::Container),
+        _ => Vec::new(),
+    };
+    words.into_iter().map(|word| format!("{key}={word}")).collect()
 }
 
 /// Names that something follows, such as a path.
@@ -115,6 +167,16 @@ impl Place {
             && self.command.get_positionals().any(|value| {
                 matches!(value.get_id().as_str(), "image_and_command" | "container_and_command")
             })
+    }
+
+    /// Whether the name of a file can stand here, of which `typed` is there.
+    fn takes_files(&self, typed: &str) -> bool {
+        if self.is_in_a_command() {
+            return true;
+        }
+        let mut values = self.command.get_positionals();
+        values.any(|value| matches!(value.get_id().as_str(), "source" | "destination"))
+            && (!typed.contains(':') || typed.starts_with(['.', '/']))
     }
 
     /// The verbs below the command, or the values that it takes here.
@@ -149,7 +211,7 @@ mod tests {
     use super::*;
     use crate::cmd::{Cli, help};
 
-    fn completed(line: &str) -> Vec<String> {
+    fn completed(line: &str) -> Candidates {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let names = |kind: Kind| {
             let names: &[&str] = match kind {
@@ -182,6 +244,13 @@ mod tests {
             ("run --host ", &["compute1"]),
             ("list --status ru", &["running"]),
             ("ps --format j", &["json"]),
+            ("ps --format=j", &["--format=json"]),
+            ("ps --filter st", &["status="]),
+            ("ps --filter status=ru", &["status=running"]),
+            ("ps --filter since=w", &["since=web"]),
+            ("ps --filter=health=un", &["--filter=health=unhealthy"]),
+            ("kill -s SIGT", &["SIGTERM"]),
+            ("exec web --format=", &[]),
             ("--format y", &["yaml"]),
             ("host show ", &["compute1"]),
             ("cp w", &["web:"]),
@@ -196,8 +265,25 @@ mod tests {
             ("image delete x ci", &["cirros:latest"]),
             ("image pull ", &["cirros"]),
         ] {
-            assert_eq!(completed(line), words, "{line}");
+            assert_eq!(completed(line).found, words, "{line}");
         }
-        assert!(completed("").contains(&"run".to_owned()));
+        assert!(completed("").found.contains(&"run".to_owned()));
+    }
+
+    #[test]
+    fn file_names_complete_only_what_can_be_a_file() {
+        for (line, files) in [
+            ("cp ", true),
+            ("cp ./a", true),
+            ("cp web:/e", false),
+            ("exec web ./", true),
+            ("run --env-file ", true),
+            ("run --env-file=", true),
+            ("volume delete ", false),
+            ("stop w", false),
+            ("list --format j", false),
+        ] {
+            assert_eq!(completed(line).files, files, "{line}");
+        }
     }
 }

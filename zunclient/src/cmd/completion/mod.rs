@@ -8,7 +8,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Command, ValueEnum};
 
-use self::candidates::candidates;
+use self::candidates::{Candidates, candidates};
 use super::Failure;
 use crate::exit::Exit;
 use crate::out::{Format, Printer};
@@ -36,17 +36,43 @@ enum Shell {
 /// The verb that the scripts use. It is not in the help.
 const COMPLETE: &str = "__complete";
 
+/// The exit code of [`COMPLETE`] if file names cannot come next either.
+const NO_FILES: Exit = Exit(3);
+
+// Bash splits words at `:` and `=`, and replaces only what comes after the last of them.
 const BASH: &str = r#"_zun() {
-  mapfile -t COMPREPLY < <(zun __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  local line=${COMP_LINE:0:COMP_POINT} found code current prefix
+  local -a words
+  read -ra words <<<"$line"
+  [[ $line == *[[:space:]] ]] && words+=("")
+  found=$(zun __complete -- "${words[@]:1}" 2>/dev/null)
+  code=$?
+  COMPREPLY=()
+  [[ -n $found ]] && mapfile -t COMPREPLY <<<"$found"
+  current=${words[-1]}
+  if [[ $current == *[:=]* ]]; then
+    prefix=${current%"${current##*[:=]}"}
+    COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
+  fi
+  [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *[:=] ]] && compopt -o nospace
+  (( code == 3 )) && compopt +o default
+  return 0
 }
 complete -o default -F _zun zun"#;
 
 const ZSH: &str = r#"#compdef zun
 _zun() {
   local -a found
-  found=("${(@f)$(zun __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  local text code
+  text=$(zun __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)
+  code=$?
+  found=("${(@f)text}")
   found=("${(@)found:#}")
-  if (( $#found )); then compadd -- "${(@)found}"; else _files; fi
+  if (( $#found )); then
+    if [[ $#found == 1 && $found[1] == *[:=] ]]; then compadd -S '' -- "${(@)found}"; else compadd -- "${(@)found}"; fi
+  elif (( code != 3 )); then
+    _files
+  fi
 }
 if [ "$funcstack[1]" = "_zun" ]; then _zun "$@"; else compdef _zun zun; fi"#;
 
@@ -55,9 +81,10 @@ const FISH: &str = r#"function __zun_complete
   set -e words[1]
   set -l current (commandline -ct)
   set -l found (zun __complete -- $words "$current" 2>/dev/null)
+  set -l code $status
   if set -q found[1]
     printf '%s\n' $found
-  else
+  else if test $code -ne 3
     __fish_complete_path "$current"
   end
 end
@@ -87,11 +114,11 @@ pub(super) fn asked(arguments: &[OsString]) -> Option<Vec<String>> {
 
 /// Prints what can come next, one on a line. A failure prints nothing: the user is still typing.
 pub(super) fn complete(command: Command, words: &[String]) -> Exit {
-    let found = candidates(command, words, names::names);
+    let Candidates { found, files } = candidates(command, words, names::names);
     let printable = |word: &&String| word.bytes().all(|byte| byte.is_ascii_graphic());
     let lines: Vec<&str> = found.iter().filter(printable).map(String::as_str).collect();
     if !lines.is_empty() {
         drop(Printer::new(Format::default()).line(&lines.join("\n")));
     }
-    Exit::OK
+    if files { Exit::OK } else { NO_FILES }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zun_common::api::v1::container::Container;
 use zun_common::resource::ResourceKind;
+use zun_common::status::Status;
 
 use super::candidates::Kind;
 use crate::api::{Client, ListQuery};
@@ -36,7 +37,9 @@ async fn fetch(kind: Kind) -> Option<Vec<String>> {
         Kind::Container => containers(&api).await?.into_iter().map(|one| one.name).collect(),
         Kind::Image => {
             let (containers, pulled) = tokio::join!(containers(&api), pulled_images(&api));
-            let used = containers?.into_iter().map(|container| container.image);
+            // A container in Error may name an image that does not exist.
+            let used = containers?.into_iter().filter(|one| one.status != Status::Error);
+            let used = used.map(|container| container.image);
             // Only administrators see what hosts have pulled.
             used.chain(pulled.unwrap_or_default()).collect()
         }

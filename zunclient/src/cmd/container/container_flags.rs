@@ -52,7 +52,7 @@ impl TerminalFlags {
     pub(super) fn decide(&self, stdio: Stdio, attached: bool) -> Result<TerminalMode, Failure> {
         if self.tty && self.interactive && attached && !stdio.stdin_is_terminal {
             let message = "cannot use -t: stdin is not a terminal; remove -t, or use -T";
-            return Err(Failure::with_exit(message, Exit::ZUN_FAILED));
+            return Err(Failure::with_exit(message, Exit::FAILED));
         }
         let by_itself = self.interactive && stdio.both_are_terminals() && !self.no_tty;
         Ok(TerminalMode { interactive: self.interactive, tty: self.tty || by_itself })

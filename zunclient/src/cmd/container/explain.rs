@@ -5,7 +5,11 @@ use zun_common::api::v1::placement::{Candidate, Placement, PlannedImage, Planned
 
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{Column, Table};
+use crate::out::{Column, GIB, MIB, Table, Unit, with_units};
+
+/// The fields whose names in results carry units.
+const UNITS: [Unit; 2] =
+    [("limits.memory", "memory_bytes", MIB), ("limits.disk", "disk_bytes", GIB)];
 
 /// Prints where the container would be created. Fails if no host fits.
 pub(super) async fn explain(context: &Context, ask: &CreateContainer) -> Result<Exit, Failure> {
@@ -13,7 +17,7 @@ pub(super) async fn explain(context: &Context, ask: &CreateContainer) -> Result<
     if context.printer.format().is_text() {
         context.printer.line(&screen(&placement, |table| context.printer.table(table)))?;
     } else {
-        context.printer.show(&placement, Table::default)?;
+        context.printer.show(&with_units(&placement, &UNITS), Table::default)?;
     }
     if placement.fits {
         return Ok(Exit::OK);

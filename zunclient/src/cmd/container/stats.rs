@@ -11,7 +11,7 @@ use crate::api::{ApiError, ListQuery};
 use crate::cmd::select::Select;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{self, Column, Live, Printer, Table};
+use crate::out::{self, Column, Live, Printer, Table, size_words};
 use crate::tty::signals::Signals;
 
 /// Show the resource usage of running containers
@@ -41,7 +41,9 @@ impl Stats {
                 let failure = Failure::from(refusal).context(name);
                 out::notice(&failure.message.unwrap_or_default());
             }
-            printer.show(&records(&measured), || table(&measured))?;
+            if refusals.is_empty() || !measured.is_empty() {
+                printer.show(&records(&measured), || table(&measured))?;
+            }
             return Ok(if refusals.is_empty() { Exit::OK } else { Exit::FAILED });
         }
         let mut signals = Signals::catch()?;
@@ -76,7 +78,8 @@ impl Stats {
         let names = if self.containers.is_empty() {
             let parameters = vec![("status", Status::Running.to_string())];
             let running = context.api.list(&ListQuery { parameters }).await?;
-            running.into_iter().map(|container| container.uuid.to_string()).collect()
+            // The newest one comes first, as in all lists.
+            running.into_iter().rev().map(|container| container.uuid.to_string()).collect()
         } else {
             self.containers.clone()
         };
@@ -139,6 +142,14 @@ fn pair(text: &str) -> (Option<u64>, Option<u64>) {
     (one.trim().parse().ok(), other.trim().parse().ok())
 }
 
+/// Writes `RECEIVED/SENT` as Docker does: `1.27kB / 138B`.
+fn transferred(text: &str) -> String {
+    match pair(text) {
+        (Some(one), Some(other)) => format!("{} / {}", size_words(one), size_words(other)),
+        (_, None) | (None, _) => text.to_owned(),
+    }
+}
+
 fn table(measured: &[ContainerStats]) -> Table {
     let figures = ["cpu", "memory", "limit", "memory share", "block i/o", "net i/o", "pids"];
     let columns = std::iter::once(Column::from("name")).chain(figures.map(Column::firm));
@@ -150,8 +161,8 @@ fn table(measured: &[ContainerStats]) -> Table {
             format!("{:.1} MiB", stats.memory_usage).into(),
             format!("{:.1} MiB", stats.memory_limit).into(),
             format!("{:.2} %", stats.memory_percent).into(),
-            stats.block.as_str().into(),
-            stats.network.as_str().into(),
+            transferred(&stats.block).into(),
+            transferred(&stats.network).into(),
             stats.processes.to_string().into(),
         ]);
     }

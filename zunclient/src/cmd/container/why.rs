@@ -7,8 +7,9 @@ use clap::Args;
 use serde_json::json;
 use tokio::time::timeout;
 use zun_common::api::v1::action::ContainerAction;
-use zun_common::api::v1::container::Container;
+use zun_common::api::v1::container::{Container, PullPolicy, PulledLayer};
 use zun_common::api::v1::run::Run;
+use zun_common::image_name::ImageName;
 use zun_common::status::{Action, EndReason, Health, Status};
 
 use super::logs::last_lines;
@@ -98,12 +99,16 @@ fn screen(known: &Known, render: impl Fn(&Table) -> String) -> String {
             facts.row(vec![name.into(), value.into()]);
         }
     };
-    fact("reason", container.status_reason.clone());
+    // The status of a container in Error is the reason.
+    if container.status != Status::Error {
+        fact("reason", container.status_reason.clone());
+    }
     if container.status == Status::Error {
         fact("detail", container.status_detail.clone());
     }
     fact("last run", runs.first().map(summary));
     fact("image", Some(container.image.clone()));
+    fact("pull", pull_words(container));
     fact("limits", Some(format!("cpu {}, memory {} MiB", container.cpu, container.memory)));
     fact("host", container.host.as_ref().map(ToString::to_string));
     let recent: Vec<ContainerAction> = actions.iter().take(ACTIONS).cloned().collect();
@@ -117,10 +122,36 @@ fn screen(known: &Known, render: impl Fn(&Table) -> String) -> String {
             let lines = output.lines().map(|line| format!("  {}", clean(line).trim_end()));
             format!("Output:\n{}", lines.collect::<Vec<_>>().join("\n"))
         }
+        // It has never run, and its host does not have it.
+        Err(_) if runs.is_empty() && container.status == Status::Error => "Output: none".to_owned(),
         Err(why) => format!("Output: {}", clean(why)),
     });
     parts.push(format!("Next:\n  {}", next(known).join("\n  ")));
     parts.join("\n\n")
+}
+
+/// What is known of the pull of the image.
+fn pull_words(container: &Container) -> Option<String> {
+    if let Some(pull) = &container.image_pull {
+        let complete = |layer: &&PulledLayer| layer.total > 0 && layer.current >= layer.total;
+        let done = pull.layers.iter().filter(complete).count();
+        return Some(format!("{done} of {} layers", pull.layers.len()));
+    }
+    if is_pull_failure(container) {
+        return Some("failed".to_owned());
+    }
+    let words = container.image_pull_policy.map(|policy| match policy {
+        PullPolicy::Always => "always",
+        PullPolicy::IfNotPresent => "if the host does not have the image",
+        PullPolicy::Never => "never",
+    });
+    words.map(str::to_owned)
+}
+
+/// Whether the image could not be pulled.
+fn is_pull_failure(container: &Container) -> bool {
+    let reason = container.status_reason.as_deref().unwrap_or_default();
+    container.status == Status::Error && reason.contains("cannot pull")
 }
 
 /// Returns the commands that help next.
@@ -138,6 +169,12 @@ fn next(known: &Known) -> Vec<String> {
             vec![format!("zun update --memory SIZE {name}"), format!("zun start {name}")]
         }
         (Status::Stopped | Status::Created, _) => vec![format!("zun start -a {name}")],
+        (Status::Error, _) if is_pull_failure(container) => {
+            let login = container.image.parse::<ImageName>().map(|image| image.domain().to_owned());
+            let login =
+                login.map(|domain| format!("zun login {domain}   (if the image is private)"));
+            [format!("zun delete {name}")].into_iter().chain(login).chain([show]).collect()
+        }
         (Status::Error | Status::Dead, _) => vec![format!("zun delete {name}"), show],
         (Status::Restarting, _) => vec![format!("zun stop {name}"), format!("zun logs {name}")],
         (

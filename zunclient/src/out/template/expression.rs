@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::record::{Record, find};
+use super::super::record::{Record, inner};
 use super::functions::{Function, apply};
 use super::tokens::{Token, tokens};
 
@@ -55,7 +55,7 @@ impl<'a> Scope<'a> {
         match argument {
             Argument::Constant(value) => Ok(value.clone()),
             Argument::Field(path) => match &self.dot {
-                Some(dot) => Ok(inner(dot.clone(), path)),
+                Some(dot) => inner(dot.clone(), ".", path),
                 None => self.record.field(path),
             },
             Argument::Variable(name, path) if name.is_empty() => self.record.field(path),
@@ -63,18 +63,11 @@ impl<'a> Scope<'a> {
                 let found = self.variables.iter().rev().find(|(known, _)| known == name);
                 let (_, value) =
                     found.ok_or_else(|| format!("the template has no variable `${name}`"))?;
-                Ok(inner(value.clone(), path))
+                inner(value.clone(), &format!("${name}"), path)
             }
-            Argument::Group(pipeline, path) => Ok(inner(pipeline.evaluate(self)?, path)),
+            Argument::Group(pipeline, path) => inner(pipeline.evaluate(self)?, "(…)", path),
         }
     }
-}
-
-/// A field of a field of a value; null if there is none.
-fn inner(value: Value, path: &[String]) -> Value {
-    path.iter().fold(value, |value, name| {
-        value.as_object().and_then(|fields| find(fields, name)).cloned().unwrap_or_default()
-    })
 }
 
 impl Pipeline {

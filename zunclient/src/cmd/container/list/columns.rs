@@ -25,10 +25,10 @@ pub(super) fn table(containers: &[Container], shown: Shown) -> Table {
         "image".into(),
         "command".into(),
         Column::firm("status"),
-        "ports".into(),
+        Column::optional("ports"),
     ];
     if with_host {
-        columns.push("host".into());
+        columns.push(Column::optional("host"));
     }
     if shown.projects {
         columns.push("project".into());
@@ -69,7 +69,15 @@ pub(super) fn table(containers: &[Container], shown: Shown) -> Table {
 /// Returns the entry point and the command, as far as the request set them.
 fn command(container: &Container) -> String {
     let words = [&container.entrypoint, &container.command];
-    words.into_iter().flatten().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
+    let words = words.into_iter().flatten().flatten();
+    words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns a word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = !word.is_empty()
+        && word.chars().all(|one| one.is_alphanumeric() || "-_./:=@%+,~".contains(one));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// Returns the published ports as Docker lists them.

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use chrono::NaiveDateTime;
 use zun_common::api::v1::container::Container;
+use zun_common::image_name::ImageName;
 use zun_common::status::{Health, Status};
 
 use crate::api::{ApiError, Client};
@@ -133,9 +134,10 @@ impl Filters {
             let parameter = match filter {
                 Filter::Name(name) => ("name", name.clone()),
                 Filter::Status(status) => ("status", status.to_string()),
-                Filter::Image(image) => ("image", image.clone()),
                 Filter::Host(host) => ("host", host.clone()),
-                Filter::NameContains(_)
+                // The service compares the text, and an image has several names.
+                Filter::Image(_)
+                | Filter::NameContains(_)
                 | Filter::Label(..)
                 | Filter::Id(_)
                 | Filter::Exited(_)
@@ -178,7 +180,7 @@ impl Filters {
                 .get(key)
                 .is_some_and(|held| value.as_ref().is_none_or(|value| value == held)),
             Filter::Status(status) => container.status == *status,
-            Filter::Image(image) => container.image == *image,
+            Filter::Image(image) => is_same_image(&container.image, image),
             Filter::Host(host) => {
                 container.host.as_ref().is_some_and(|held| held.to_string() == *host)
             }
@@ -191,6 +193,20 @@ impl Filters {
             Filter::Before(_) => container.created_at < self.before,
         }
     }
+}
+
+/// Whether two names are those of the same image: `cirros` is `docker.io/library/cirros:latest`.
+fn is_same_image(one: &str, other: &str) -> bool {
+    one == other || short_name(one).is_some_and(|name| short_name(other) == Some(name))
+}
+
+/// The shortest name of an image, with its tag or digest; `None` if the text is not the name of an image.
+fn short_name(text: &str) -> Option<String> {
+    let name = text.parse::<ImageName>().ok()?.to_string();
+    let without =
+        |prefix: &str, name: String| name.strip_prefix(prefix).map(str::to_owned).unwrap_or(name);
+    let name = without("docker.io/", without("index.docker.io/", name));
+    Some(without("library/", name))
 }
 
 /// Filters of the same group are alternatives.
@@ -246,6 +262,21 @@ mod tests {
     }
 
     #[test]
+    fn an_image_has_several_names() {
+        for (one, other, same) in [
+            ("cirros", "cirros:latest", true),
+            ("cirros", "docker.io/library/cirros", true),
+            ("index.docker.io/team/app:1", "team/app:1", true),
+            ("cirros", "cirros:1", false),
+            ("cirros", "registry:5000/cirros", false),
+            ("not an image", "not an image", true),
+            ("not an image", "cirros", false),
+        ] {
+            assert_eq!(is_same_image(one, other), same, "{one} {other}");
+        }
+    }
+
+    #[test]
     fn the_service_applies_exact_values_without_alternatives() {
         let filters = |texts: &[&str]| {
             Filters::new(texts.iter().map(|text| text.parse().expect("a filter")).collect())
@@ -256,8 +287,8 @@ mod tests {
             [("name", "web".to_owned()), ("status", "Running".to_owned())]
         );
         assert!(one.are_the_services());
-        let several = filters(&["name=web", "name~=d", "image=cirros", "label=a"]);
-        assert_eq!(several.parameters(), [("image", "cirros".to_owned())]);
+        let several = filters(&["name=web", "name~=d", "host=h1", "label=a"]);
+        assert_eq!(several.parameters(), [("host", "h1".to_owned())]);
         assert!(!several.are_the_services());
     }
 }
