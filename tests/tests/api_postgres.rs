@@ -49,6 +49,10 @@ mod recovery;
 mod registries;
 #[path = "api/reports.rs"]
 mod reports;
+#[path = "api/resources.rs"]
+mod resources;
+#[path = "api/runs.rs"]
+mod runs;
 #[path = "api/service.rs"]
 mod service;
 #[path = "api/services.rs"]
@@ -61,5 +65,7 @@ mod strays;
 mod support;
 #[path = "api/tenancy.rs"]
 mod tenancy;
+#[path = "api/tickets.rs"]
+mod tickets;
 #[path = "api/wait.rs"]
 mod wait;

@@ -1,10 +1,15 @@
-//! Parses image names. A parsed name is safe in a URL path, and always has a tag or a digest.
+//! Parses image names. A parsed name is safe in a URL path, always has a tag or a digest, and has the form in which Docker
+//! stores it: two names are the same image's if they are equal. So nobody can write a name that looks like another one to
+//! us than to Docker.
 
 use std::fmt;
 use std::str::FromStr;
 
 /// Docker's registry, where images come from whose names have no domain.
 pub const DOCKER_IO: &str = "docker.io";
+
+/// Another name of Docker's registry, which Docker drops in the same way.
+const INDEX_DOCKER_IO: &str = "index.docker.io";
 
 /// The text is not the name of an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +18,7 @@ pub const DOCKER_IO: &str = "docker.io";
 )]
 pub struct InvalidImageName(String);
 
-/// The name of one image.
+/// The name of one image, in Docker's short form: without `docker.io/` and `docker.io/library/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageName {
     /// The repository, such as `cirros` or `registry:5000/team/app`.
@@ -33,25 +38,34 @@ pub enum Version {
 
 impl ImageName {
     /// The domain of its registry, and its port if it has one. As in Docker, the first part of the name is a domain if
-    /// it has a dot or a colon, or is `localhost`.
+    /// it has a dot, a colon or a capital letter, or is `localhost`.
     pub fn domain(&self) -> &str {
-        self.own_domain().unwrap_or(DOCKER_IO)
+        own_domain(&self.repository).unwrap_or(DOCKER_IO)
     }
 
-    /// The domain, if the name has one.
-    fn own_domain(&self) -> Option<&str> {
-        let (first, _) = self.repository.split_once('/')?;
-        (first.contains(['.', ':']) || first == "localhost").then_some(first)
+    /// Whether Docker could take it for the id of an image, of which it needs only the first digits.
+    pub fn looks_like_id(&self) -> bool {
+        matches!(self.repository.as_str(), "sha256" | "sha384" | "sha512")
     }
+}
 
-    /// The same image in a registry, if the name has no domain of its own.
-    #[must_use]
-    pub fn in_registry(self, domain: &str) -> Self {
-        if self.own_domain().is_some() || domain == DOCKER_IO {
-            return self;
-        }
-        Self { repository: format!("{domain}/{}", self.repository), ..self }
-    }
+/// The domain of a registry in the form of [`ImageName::domain`].
+pub fn registry_domain(domain: &str) -> &str {
+    if domain == INDEX_DOCKER_IO { DOCKER_IO } else { domain }
+}
+
+/// Whether the text of a name has the domain of a registry.
+pub fn names_domain(text: &str) -> bool {
+    own_domain(text).is_some()
+}
+
+/// The domain, if the name of the repository has one.
+fn own_domain(repository: &str) -> Option<&str> {
+    let (first, _) = repository.split_once('/')?;
+    let is_domain = first.contains(['.', ':'])
+        || first == "localhost"
+        || first.bytes().any(|byte| byte.is_ascii_uppercase());
+    is_domain.then_some(first)
 }
 
 impl Version {
@@ -94,10 +108,10 @@ fn parse(text: &str) -> Option<ImageName> {
         Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
         Some(_) | None => (named, None),
     };
-    let good = is_repository(repository)
-        && tag.is_none_or(is_tag)
+    let good = tag.is_none_or(is_tag)
         && digest.is_none_or(|digest| digest.split_once(':').is_some_and(is_digest));
-    good.then(|| ImageName {
+    let repository = short_repository(repository).filter(|_| good)?;
+    Some(ImageName {
         repository: repository.to_owned(),
         version: match digest {
             Some(digest) => Version::Digest(digest.to_owned()),
@@ -106,14 +120,45 @@ fn parse(text: &str) -> Option<ImageName> {
     })
 }
 
-fn is_repository(text: &str) -> bool {
-    text.split('/').all(|part| {
-        part.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'[')
-            && part.bytes().all(|byte| {
-                byte.is_ascii_alphanumeric()
-                    || matches!(byte, b'.' | b'_' | b'-' | b':' | b'[' | b']')
-            })
-    })
+/// Docker's short form of a repository's name.
+fn short_repository(text: &str) -> Option<&str> {
+    let Some(domain) = own_domain(text) else {
+        return text.split('/').all(is_part).then(|| without_library(text));
+    };
+    let (_, path) = text.split_once('/')?;
+    if !is_host(domain) || !path.split('/').all(is_part) {
+        return None;
+    }
+    if registry_domain(domain) != DOCKER_IO {
+        return Some(text);
+    }
+    // Docker would drop the domain, and find the image of another registry.
+    own_domain(path).is_none().then(|| without_library(path))
+}
+
+fn without_library(path: &str) -> &str {
+    match path.strip_prefix("library/") {
+        Some(name) if !name.contains('/') => name,
+        Some(_) | None => path,
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'[')
+        && text.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':' | b'[' | b']')
+        })
+}
+
+/// Whether the text is a part of a repository's name between slashes.
+fn is_part(text: &str) -> bool {
+    let is_end =
+        |byte: Option<u8>| byte.is_some_and(|it| it.is_ascii_lowercase() || it.is_ascii_digit());
+    is_end(text.bytes().next())
+        && is_end(text.bytes().next_back())
+        && text.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-')
+        })
 }
 
 fn is_tag(text: &str) -> bool {
@@ -152,6 +197,39 @@ mod tests {
     }
 
     #[test]
+    fn a_name_has_the_form_in_which_docker_stores_it() {
+        for (text, short) in [
+            ("docker.io/busybox", "busybox:latest"),
+            ("docker.io/library/busybox:1", "busybox:1"),
+            ("index.docker.io/library/busybox", "busybox:latest"),
+            ("library/busybox", "busybox:latest"),
+            ("library/a/b", "library/a/b:latest"),
+            ("index.docker.io/team/app", "team/app:latest"),
+            ("registry-1.docker.io/team/app", "registry-1.docker.io/team/app:latest"),
+            ("docker.io/sha256:ab", "sha256:ab"),
+            ("Docker.IO/a", "Docker.IO/a:latest"),
+            ("quay.io/library/app", "quay.io/library/app:latest"),
+        ] {
+            let name: ImageName = text.parse().expect("a good name");
+            assert_eq!(name.to_string(), short, "{text}");
+            let again: ImageName = short.parse().expect("a good name");
+            assert_eq!(again, name, "{text}");
+        }
+        // Docker would run the image of the second domain.
+        for bad in [
+            "docker.io/zun.local/ab/priv:1",
+            "index.docker.io/zun.local/ab/priv",
+            "docker.io/docker.io/zun.local/ab/priv",
+            "docker.io/localhost/app",
+            "docker.io/a:5000/app",
+        ] {
+            assert!(bad.parse::<ImageName>().is_err(), "{bad}");
+        }
+        assert!("docker.io/sha256:ab".parse::<ImageName>().expect("good").looks_like_id());
+        assert!("sha256".parse::<ImageName>().expect("good").looks_like_id());
+    }
+
+    #[test]
     fn the_domain_is_dockers_unless_the_first_part_of_the_name_is_one() {
         for (text, domain) in [
             ("cirros", DOCKER_IO),
@@ -163,9 +241,11 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ImageName>().expect("a good name").domain(), domain);
         }
-        let moved = |text: &str| text.parse::<ImageName>().expect("good").in_registry("r:5000");
-        assert_eq!(moved("team/app:v1").to_string(), "r:5000/team/app:v1");
-        assert_eq!(moved("other:1/app").to_string(), "other:1/app:latest");
+        for (text, names) in
+            [("cirros", false), ("a/b:c", false), ("docker.io/x", true), ("r:5000/a", true)]
+        {
+            assert_eq!(names_domain(text), names, "{text}");
+        }
     }
 
     #[test]
@@ -189,6 +269,10 @@ mod tests {
             "ä",
             ".a",
             "-a",
+            "None",
+            "a/B",
+            "a/b:c/d",
+            "docker.io//x",
         ] {
             assert!(bad.parse::<ImageName>().is_err(), "{bad}");
         }

@@ -28,6 +28,8 @@ pub mod bus;
 #[cfg(feature = "client-certificate")]
 pub mod client_certificate;
 #[cfg(feature = "messages")]
+pub mod committed;
+#[cfg(feature = "messages")]
 pub mod engine_options;
 #[cfg(feature = "pty")]
 pub mod gate_control;

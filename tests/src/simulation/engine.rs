@@ -21,7 +21,7 @@ use zun_common::units::{Resources, TerminalSize};
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
     Attachments, Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Files,
-    Images, Inspect, Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
+    ImageOrigin, Images, Inspect, Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
 };
 
 use super::executor::{Executor, Process};
@@ -373,6 +373,10 @@ impl Images for Engine {
 
     async fn image_inspect(&self, image: &str) -> Result<PulledImage, DriverError> {
         self.fake.image_inspect(image).await
+    }
+
+    async fn image_origin(&self, image: &str) -> Result<ImageOrigin, DriverError> {
+        self.fake.image_origin(image).await
     }
 
     async fn image_names(&self) -> Result<Vec<String>, DriverError> {

@@ -81,18 +81,89 @@ async fn an_image_of_a_container_is_only_for_its_project() {
     assert_eq!(received["tag"], json!("v1"));
     let create = |token| api.post(token, "/v1/containers", json!({"image": image, "memory": 6}));
     create(ANN).await.expect(202);
-    create(ADMIN).await.expect(202);
+    assert!(create(ADMIN).await.refusal().starts_with("400 "), "nor for administrators");
     let refused = create(BOB).await.refusal();
     assert!(
         refused.starts_with("400 ") && refused.contains("your project has committed"),
         "{refused}"
     );
-    // The engine would find it by the first digits of its id.
-    let by_id = json!({"image": "sha256:ab", "memory": 6});
-    api.post(BOB, "/v1/containers", by_id).await.expect(400);
     for bad in ["repository=Web", "repository=a//b", "repository=a&tag=-x", "tag=x"] {
         let path = format!("/v1/containers/test/commit?{bad}");
         assert!(api.post(ANN, &path, Value::Null).await.refusal().starts_with("400 "), "{bad}");
+    }
+}
+
+/// Forms in which another project could name an image that a project has committed. Docker drops its own domains, and
+/// finds images by the first digits of their ids.
+const FORMS: [&str; 12] = [
+    "zun.local/16477688c0e00699/web:v1",
+    "docker.io/zun.local/16477688c0e00699/web:v1",
+    "index.docker.io/zun.local/16477688c0e00699/web:v1",
+    "docker.io/docker.io/zun.local/16477688c0e00699/web:v1",
+    "docker.io/index.docker.io/zun.local/16477688c0e00699/web:v1",
+    "ZUN.LOCAL/16477688c0e00699/web:v1",
+    "zun.local:443/16477688c0e00699/web:v1",
+    "zun.local/16477688c0e00699/web@sha256:abababababababababababababababababababababababababababababababab",
+    "sha256:ab",
+    "docker.io/sha256:ab",
+    "docker.io/library/sha256:ab",
+    "library/sha256:abababababababababababababababababababababababababababababababab",
+];
+
+#[tokio::test]
+async fn an_image_of_another_project_is_refused_in_each_form_of_its_name() {
+    let api = Api::start_with(|settings| {
+        settings.policy = toml::from_str(
+            "\"image:pull\" = \"member\"\n\"image:search\" = \"member\"\n\"image:get_all\" = \"member\"",
+        )
+        .unwrap();
+    })
+    .await;
+    let agent = api.agent("h1").await;
+    let id = api.create(BOB, json!({"image": "cirros", "name": "bobs"})).await;
+    agent.receives_about("container.create", id).await;
+    agent.report(id, Status::Running, |_| {}).await;
+    api.until(id, Status::Running).await;
+    for form in FORMS {
+        let body = json!({"image": form, "memory": 6});
+        for (path, body) in [
+            ("/v1/containers".to_owned(), body.clone()),
+            ("/v1/placement".to_owned(), body),
+            (format!("/v1/containers/bobs/rebuild?image={form}"), Value::Null),
+            ("/v1/images".to_owned(), json!({"repo": form})),
+        ] {
+            let refused = api.post(BOB, &path, body).await.refusal();
+            assert!(refused.starts_with("400 "), "{path} {form}: {refused}");
+        }
+    }
+    let domain = |domain: &str| json!({"registry": {"domain": domain, "name": "zl"}});
+    for bad in ["zun.local", "ZUN.LOCAL", "zun.local:443"] {
+        let refused = api.post(BOB, "/v1/registries", domain(bad)).await.refusal();
+        assert!(refused.contains("reserved for images of `zun commit`"), "{refused}");
+    }
+    api.post(BOB, "/v1/registries", domain("quay.io")).await.expect(201);
+    let moved = api.request(Method::PATCH, BOB, "/v1/registries/zl").json(&domain("zun.local"));
+    assert!(send(moved).await.refusal().starts_with("400 "));
+    let search = api.get(BOB, "/v1/images/zun.local%2F16477688c0e00699/search").await.refusal();
+    assert!(search.starts_with("400 "), "{search}");
+    // The login's domain goes before a name without one, and before no other.
+    let with_login = |image: &str| json!({"image": image, "registry": "zl", "memory": 6});
+    let placed = api.post(BOB, "/v1/containers", with_login("a/b")).await.expect(202).json();
+    assert_eq!(placed["image"], "quay.io/a/b");
+    let refused = api.post(BOB, "/v1/containers", with_login("docker.io/a/b")).await.refusal();
+    assert!(refused.contains("this one is for quay.io"), "{refused}");
+    let received = agent.received();
+    let images = received.iter().filter(|call| call.method != "container.create");
+    assert!(images.clone().all(|call| !call.method.starts_with("image.")), "{images:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_no_image_has_is_refused_at_once() {
+    let api = Api::start().await;
+    api.agent("h1").await;
+    for image in ["None", "docker.io//x", "a/../b", "a/B"] {
+        let refused = api.post(ANN, "/v1/containers", json!({"image": image})).await.refusal();
+        assert!(refused.starts_with("400 ") && refused.contains("'image'"), "{image}: {refused}");
     }
 }
 

@@ -106,6 +106,17 @@ async fn stopping_under_load_loses_no_accepted_work() {
     assert_eq!(rows["containers"].as_array().unwrap().len(), accepted);
 }
 
+#[test]
+fn both_databases_get_the_same_tests() {
+    let modules = |text: &'static str| {
+        let lines = text.lines().filter(|line| line.starts_with("mod "));
+        lines.collect::<std::collections::BTreeSet<_>>()
+    };
+    let on_postgres = modules(include_str!("../api_postgres.rs"));
+    assert_eq!(modules(include_str!("../api.rs")), on_postgres);
+    assert!(on_postgres.contains("mod service;"));
+}
+
 async fn refusal(settings: &Settings) -> String {
     let tasks = Tasks::new();
     let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).unwrap();

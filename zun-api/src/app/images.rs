@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use zun_common::committed;
 use zun_common::id::{HostName, ImageId, RegistryId};
 use zun_common::image_name::ImageName;
 use zun_common::rpc::container::PullPolicy;
 use zun_common::rpc::image::{FoundImage, SearchImages};
 use zun_common::rpc::operation::{Change, RESOURCES_PROTOCOL};
 
+use super::registries::WantedImage;
 use super::{App, AppError, Caller, InvalidField, hosts, registries};
 use crate::db::container::Scope;
 use crate::db::image::{self, Record, Requested};
@@ -130,6 +132,11 @@ impl App {
         caller: &Caller,
         (term, is_exact): (&str, bool),
     ) -> Result<Vec<FoundImage>, AppError> {
+        let reserved = term.split('/').next().is_some_and(committed::is_reserved);
+        if reserved {
+            let rule = "part of an image's name in Docker's registry";
+            return Err(InvalidField::new("image", term, rule).into());
+        }
         let views = self.db.read(hosts::views).await?;
         let fits = |view: &crate::scheduler::HostView| {
             view.up && view.engine_up && view.protocol >= RESOURCES_PROTOCOL
@@ -151,7 +158,9 @@ fn accept_pull(
 ) -> Result<AcceptedPull, DbError> {
     let project = &caller.identity.project;
     let mut image = wanted.image.clone();
-    let chosen = registries::choose(conn, project, (&mut image, wanted.registry.as_deref()))?;
+    let login = wanted.registry.as_deref();
+    let named = WantedImage { field: "repo", text: &mut image, login };
+    let chosen = registries::choose(conn, (caller, project), named)?;
     let registry: Option<RegistryId> = match chosen {
         Ok(registry) => registry,
         Err(why) => return Ok(Err(why)),
@@ -179,6 +188,7 @@ fn accept_pull(
         platform: wanted.platform.clone(),
         policy: wanted.policy,
         registry,
+        project: Some(project.clone()),
     };
     let accepted = operation::accept(conn, host, new(caller, &record, (change, Some(PULL_LIMIT))))?;
     Ok(Ok((record, accepted)))

@@ -1,8 +1,9 @@
 //! Logins of projects to image registries. Nobody gets a stored password from the API; only the agent of a host that
 //! pulls with it does (`reports/registry.rs`).
 
+use zun_common::committed;
 use zun_common::id::{ProjectId, RegistryId};
-use zun_common::image_name::ImageName;
+use zun_common::image_name::{DOCKER_IO, ImageName, names_domain, registry_domain};
 use zun_common::secret::Secret;
 
 use super::containers::several_begin_so;
@@ -109,6 +110,7 @@ impl App {
             InvalidField::missing("domain", "the domain of a registry such as `quay.io`")
                 .within("registry")
         })?;
+        let domain = registry_domain(&domain).to_owned();
         let id = RegistryId::random();
         let record = Record {
             id,
@@ -146,6 +148,7 @@ impl App {
     ) -> Result<Record, AppError> {
         let mut record = self.registry(caller, ident).await?;
         let Requested { name, domain, username, password } = requested;
+        let domain = domain.map(|domain| registry_domain(&domain).to_owned());
         let moves = domain.as_ref().is_some_and(|domain| *domain != record.domain)
             || username.is_some() && username != record.username;
         if moves && record.password.is_some() && password.is_none() {
@@ -211,36 +214,76 @@ impl App {
     }
 }
 
+/// An image as a request names it.
+pub(super) struct WantedImage<'a> {
+    /// The field of the request.
+    pub(super) field: &'static str,
+    /// The image. [`choose`] adds the registry that it is pulled from.
+    pub(super) text: &'a mut String,
+    /// The requested login.
+    pub(super) login: Option<&'a str>,
+}
+
 /// Chooses the login that an image is pulled with: the requested one, or else the only one that the project has to the
-/// image's registry. An image without a domain is taken from the requested registry.
+/// image's registry. An image without a domain is taken from the requested registry. Refuses an image that the project
+/// may not use: this is the only way from a request to an image.
 pub(super) fn choose(
     conn: &mut Conn,
-    project: &ProjectId,
-    (image, requested): (&mut String, Option<&str>),
+    (caller, project): (&Caller, &ProjectId),
+    wanted: WantedImage<'_>,
 ) -> Result<Result<Option<RegistryId>, AppError>, DbError> {
-    // The host refuses other names, with the rule.
-    let Ok(name) = image.parse::<ImageName>() else { return Ok(Ok(None)) };
-    let Some(ident) = requested else {
+    let WantedImage { field, text, login } = wanted;
+    let record = match login {
+        None => None,
+        Some(ident) => {
+            let scope = Scope::Project(project.clone());
+            let Some(record) = registry::by_ident(conn, &scope, ident)?.pop() else {
+                return Ok(Err(AppError::RegistryNotFound(ident.to_owned())));
+            };
+            if !names_domain(text) && record.domain != DOCKER_IO {
+                *text = format!("{}/{text}", record.domain);
+            }
+            Some((ident, record))
+        }
+    };
+    let name = match permitted(caller, project, (field, text)) {
+        Ok(name) => name,
+        Err(why) => return Ok(Err(why.into())),
+    };
+    let Some((ident, record)) = record else {
         let only = registry::only_one_of(conn, project, name.domain())?;
         return Ok(Ok(only.map(|record| record.id)));
     };
-    let scope = Scope::Project(project.clone());
-    let Some(record) = registry::by_ident(conn, &scope, ident)?.pop() else {
-        return Ok(Err(AppError::RegistryNotFound(ident.to_owned())));
-    };
-    let placed = name.clone().in_registry(&record.domain);
-    if placed.domain() != record.domain {
+    if name.domain() != registry_domain(&record.domain) {
         let rule = format!(
             "a login to the registry of the image, {}; this one is for {}",
-            placed.domain(),
+            name.domain(),
             record.domain
         );
         return Ok(Err(InvalidField::new("registry", ident, rule).into()));
     }
-    if placed != name {
-        *image = format!("{}/{image}", record.domain);
-    }
     Ok(Ok(Some(record.id)))
+}
+
+/// Parses the name of an image, and checks that it is not one that another project has made of its container. Docker also
+/// finds images by the first digits of their ids, which anyone can guess, so only administrators use ids.
+fn permitted(
+    caller: &Caller,
+    project: &ProjectId,
+    (field, text): (&'static str, &str),
+) -> Result<ImageName, InvalidField> {
+    let Ok(name) = text.parse::<ImageName>() else {
+        let rule = "the name of an image such as `cirros`, `registry.example.org/name:tag` or `name@sha256:…`";
+        return Err(InvalidField::new(field, text, rule));
+    };
+    let is_hidden = name.looks_like_id() && !caller.identity.is_admin();
+    if is_hidden || !committed::may_use(project, &name) {
+        let own = committed::prefix_of(project);
+        let rule =
+            format!("an image of a registry, or one that your project has committed: {own}…");
+        return Err(InvalidField::new(field, text, rule));
+    }
+    Ok(name)
 }
 
 fn find(conn: &mut Conn, scopes: &[Scope; 2], ident: &str) -> Result<Vec<Record>, DbError> {
@@ -264,6 +307,10 @@ fn check(record: &Record) -> Result<(), AppError> {
     if record.password.is_some() && record.username.is_none() {
         let rule = "the user whose password it is";
         return Err(InvalidField::missing("username", rule).within("registry").into());
+    }
+    if committed::is_reserved(&record.domain) {
+        let rule = "the domain of a registry; this one is reserved for images of `zun commit`";
+        return Err(InvalidField::new("domain", &record.domain, rule).within("registry").into());
     }
     Ok(())
 }

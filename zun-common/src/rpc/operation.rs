@@ -19,7 +19,8 @@ use super::host::Heartbeat;
 use super::report::ContainerReport;
 use super::{Call, Done, Problem};
 use crate::id::{
-    ClusterId, ContainerId, Epoch, HostName, OperationId, RegistryId, RequestId, ResourceId,
+    ClusterId, ContainerId, Epoch, HostName, OperationId, ProjectId, RegistryId, RequestId,
+    ResourceId,
 };
 use crate::resource::ResourceKind;
 use crate::units::Resources;
@@ -133,6 +134,9 @@ pub enum Change {
         /// The login to its registry; the agent asks zun-api for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         registry: Option<RegistryId>,
+        /// The project that it is pulled for, which may not use the images that others have made of their containers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        project: Option<ProjectId>,
     },
     /// Removes an image. An earlier removal is not an error.
     RemoveImage {

@@ -158,6 +158,15 @@ pub struct PullProgress {
     pub bytes: Option<(u64, u64)>,
 }
 
+/// Where an image of the host is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageOrigin {
+    /// The project of the container that it was made of, if it was.
+    pub project: Option<String>,
+    /// All its names on the host, with tags or digests.
+    pub names: Vec<String>,
+}
+
 /// An image to pull.
 #[derive(Debug, Clone, Copy)]
 pub struct PullRequest<'a> {
@@ -353,6 +362,8 @@ pub trait Images: Send + Sync {
     ) -> Result<(), DriverError>;
     /// Inspects an image that the host has.
     async fn image_inspect(&self, image: &str) -> Result<PulledImage, DriverError>;
+    /// Finds out where an image that the host has is from.
+    async fn image_origin(&self, image: &str) -> Result<ImageOrigin, DriverError>;
     /// Lists the names of the images that the host has, with tags.
     async fn image_names(&self) -> Result<Vec<String>, DriverError>;
     /// Returns the ports that an image of the host exposes. Those of other protocols than TCP and UDP are left out.

@@ -101,6 +101,7 @@ pub(super) async fn provide_image(
         platform: spec.options.platform.as_deref(),
         policy: spec.pull,
         registry: spec.registry,
+        project: Some(&spec.project),
     };
     if image::provide(work, needed).await? && !work.host.control.confirm(work.epoch).await {
         let words = "another agent of the host has registered".to_owned();

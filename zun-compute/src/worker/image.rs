@@ -7,7 +7,9 @@ use zun_common::api::v1::container::{ImagePull, PullPolicy};
 use zun_common::backoff::Backoff;
 use zun_common::bus::CallError;
 use zun_common::chain;
-use zun_common::id::RegistryId;
+use zun_common::committed;
+use zun_common::id::{ProjectId, RegistryId};
+use zun_common::image_name::ImageName;
 use zun_common::rpc::Code;
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::image::{ImageState, PulledImage, ReportImage};
@@ -16,7 +18,7 @@ use zun_common::status::TaskState;
 use super::pulls::{Pull, Wanted};
 use super::registry;
 use super::work::Work;
-use crate::driver::DriverError;
+use crate::driver::{DriverError, ImageOrigin};
 use crate::host::within;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -29,13 +31,64 @@ pub(super) struct Needed<'a> {
     pub(super) platform: Option<&'a str>,
     pub(super) policy: PullPolicy,
     pub(super) registry: Option<RegistryId>,
+    /// The project that uses it; `None` from an older zun-api.
+    pub(super) project: Option<&'a ProjectId>,
 }
 
 /// Pulls the image if the policy says so, and returns whether it did, which may take minutes. Its container, or the image
-/// itself if it is pulled explicitly, shows the progress.
+/// itself if it is pulled explicitly, shows the progress. Refuses an image that another project has made of its container,
+/// by its name and by what the engine finds under this name: projects share the images of a host.
 pub(super) async fn provide(work: &Work<'_>, needed: Needed<'_>) -> Result<bool, DriverError> {
+    let name: ImageName = needed.image.parse()?;
+    check_name(&name, needed.project)?;
+    let pulled = provide_any(work, (needed, &name)).await?;
+    if let Some(project) = needed.project {
+        let asking = work.host.driver.image_origin(needed.image);
+        let origin = within(work.host.engine_timeout(), "inspect the image", asking).await?;
+        check_origin(&name, project, &origin)?;
+    }
+    Ok(pulled)
+}
+
+fn check_name(name: &ImageName, project: Option<&ProjectId>) -> Result<(), DriverError> {
+    match project {
+        Some(project) if !committed::may_use(project, name) => Err(foreign(name)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// An image that the engine has under this very name is that of its registry, or somebody with access to the engine has
+/// named it so.
+fn check_origin(
+    name: &ImageName,
+    project: &ProjectId,
+    origin: &ImageOrigin,
+) -> Result<(), DriverError> {
+    let ImageOrigin { project: owner, names } = origin;
+    let is_foreign = owner.as_ref().is_some_and(|owner| owner != project.as_str());
+    let is_named_so =
+        || names.iter().any(|own| own.parse::<ImageName>().is_ok_and(|own| own == *name));
+    if is_foreign && !is_named_so() {
+        return Err(foreign(name));
+    }
+    Ok(())
+}
+
+fn foreign(name: &ImageName) -> DriverError {
+    let words = format!(
+        "another project has made the image {name} of its container; use one of a registry"
+    );
+    DriverError::Invalid { words }
+}
+
+async fn provide_any(
+    work: &Work<'_>,
+    (needed, name): (Needed<'_>, &ImageName),
+) -> Result<bool, DriverError> {
     let Work { host, superseded, .. } = work;
-    let Needed { image, platform, policy, registry } = needed;
+    let Needed { image, platform, policy, registry, project: _ } = needed;
+    // No registry has it.
+    let policy = if committed::is_committed(name) { PullPolicy::Never } else { policy };
     let present = async {
         let inspecting = host.driver.image_present(image, platform);
         within(host.engine_timeout(), "inspect the image", inspecting).await
@@ -142,4 +195,30 @@ async fn report(work: &Work<'_>, state: ImageState) -> Result<(), CallError> {
     let (host, operation) = (work.host.name.clone(), work.operation.id);
     let call = ReportImage { host, epoch: work.epoch, operation, state };
     work.host.bus.call_controller(&call, &CallContext::internal()).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_refused_by_what_the_engine_finds_under_its_name() {
+        let project: ProjectId = "red".parse().expect("a project");
+        let check = |name: &str, owner: Option<&str>, names: &[&str]| {
+            let origin = ImageOrigin {
+                project: owner.map(str::to_owned),
+                names: names.iter().map(|&name| name.to_owned()).collect(),
+            };
+            check_origin(&name.parse().expect("a name"), &project, &origin).is_ok()
+        };
+        let committed = "zun.local/16477688c0e00699/web:v1";
+        assert!(check("cirros", None, &["cirros:latest"]));
+        assert!(check("team/web:v1", Some("red"), &[committed]));
+        // By its id, or by another way that Docker may know.
+        assert!(!check("sha256:ab", Some("blue"), &[committed]));
+        assert!(!check("team/web:v1", Some("blue"), &[committed]));
+        assert!(!check("team/web:v1", Some("blue"), &[]));
+        // Somebody has tagged it on the host, or it was pushed to a registry and pulled from there.
+        assert!(check("docker.io/team/web:v1", Some("blue"), &[committed, "team/web:v1"]));
+    }
 }

@@ -162,9 +162,11 @@ async fn attempt(work: &Work<'_>) -> Result<Attempt, DriverError> {
 async fn carry_out(work: &Work<'_>) -> Result<(), DriverError> {
     let (host, container) = (work.host, work.container());
     match &work.operation.change {
-        Change::PullImage { image, platform, policy, registry } => {
+        Change::PullImage { image, platform, policy, registry, project } => {
             let (platform, policy, registry) = (platform.as_deref(), *policy, *registry);
-            return image::pull(work, image::Needed { image, platform, policy, registry }).await;
+            let project = project.as_ref();
+            let needed = image::Needed { image, platform, policy, registry, project };
+            return image::pull(work, needed).await;
         }
         Change::RemoveImage { image } => return image::remove(work, image).await,
         Change::RemoveResource { resource, id } => {

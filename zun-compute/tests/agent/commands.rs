@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use zun_common::id::ContainerId;
 use zun_common::rpc::Code;
-use zun_common::rpc::container::{PullPolicy, Removal};
+use zun_common::rpc::container::{ContainerSpec, PullPolicy, Removal};
 use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::status::{Status, TaskState};
 use zun_compute::driver::DriverError;
@@ -165,6 +165,44 @@ async fn containers_that_need_one_image_at_the_same_time_share_its_pull() {
     assert_eq!(world.count(Operation::ImagePull), 1);
 }
 
+/// The second line of defence: zun-api has refused these names already.
+#[tokio::test]
+async fn an_image_that_another_project_has_made_is_neither_run_nor_pulled() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let ended = async |id: ContainerId, change: Change| {
+        let call = world.controller.accept(id, change);
+        world.call(&call).await.expect("an answer");
+        world.controller.outcome(call.operation.id).await
+    };
+    let create = |project: &str, image: &str| {
+        let spec = ContainerSpec::of_image(project.parse().unwrap(), "web", image);
+        Change::Create { spec: Box::new(spec), start: false }
+    };
+    let pull = |project: &str, image: &str| Change::PullImage {
+        image: image.to_owned(),
+        platform: None,
+        policy: PullPolicy::IfNotPresent,
+        registry: None,
+        project: Some(project.parse().unwrap()),
+    };
+    let made = "zun.local/16477688c0e00699/web:v1";
+    world.engine.add_image(made);
+    assert_eq!(ended(ContainerId::random(), create("blue", made)).await, Outcome::Succeeded);
+    assert_eq!(ended(ContainerId::random(), pull("blue", made)).await, Outcome::Succeeded);
+    for change in [create("red", made), pull("red", made)] {
+        let ended = ended(ContainerId::random(), change).await;
+        let Outcome::Failed(problem) = ended else { panic!("not failed: {ended:?}") };
+        assert!(problem.message.contains("another project has made the image"), "{problem}");
+    }
+    // No registry has it, so none is asked.
+    let missing = "zun.local/16477688c0e00699/gone:v1";
+    let ended = ended(ContainerId::random(), create("blue", missing)).await;
+    let Outcome::Failed(problem) = ended else { panic!("not failed: {ended:?}") };
+    assert_eq!(problem.message, format!("No such image: {missing}"));
+    assert_eq!(world.count(Operation::ImagePull), 0);
+}
+
 #[tokio::test]
 async fn an_image_is_pulled_and_removed_by_request() {
     let world = World::new().await;
@@ -175,6 +213,7 @@ async fn an_image_is_pulled_and_removed_by_request() {
         platform: None,
         policy: PullPolicy::Always,
         registry: None,
+        project: None,
     };
     world.engine.offer_image("fresh", Vec::new());
     let ended = async |change: Change| {

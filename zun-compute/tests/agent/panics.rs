@@ -21,7 +21,7 @@ use zun_compute::Agent;
 use zun_compute::driver::fake::FakeDriver;
 use zun_compute::driver::{
     Attachments, Change, ContainerInfo, DriverError, EngineEvent, EngineInfo, ExecInfo, Files,
-    Images, Inspect, Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
+    ImageOrigin, Images, Inspect, Lifecycle, ListedContainer, PullProgress, PullRequest, Sessions,
 };
 
 use crate::world::World;
@@ -150,6 +150,9 @@ impl Images for Defective {
     }
     async fn image_inspect(&self, image: &str) -> Outcome<PulledImage> {
         self.0.image_inspect(image).await
+    }
+    async fn image_origin(&self, image: &str) -> Outcome<ImageOrigin> {
+        self.0.image_origin(image).await
     }
     async fn image_names(&self) -> Outcome<Vec<String>> {
         self.0.image_names().await

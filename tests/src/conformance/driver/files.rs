@@ -56,4 +56,7 @@ pub async fn an_image_of_a_container_can_be_used_on_its_host(engine: &dyn TestEn
     assert!(id.starts_with("sha256:"), "{id}");
     let made = "zun.local/test/made:v1";
     assert!(subject.driver.image_present(made, None).await.expect("an answer"));
+    let origin = subject.driver.image_origin(made).await.expect("its origin");
+    let project = spec(engine, IDLE).project.to_string();
+    assert_eq!((origin.project, origin.names), (Some(project), vec![made.to_owned()]));
 }

@@ -13,7 +13,8 @@ use zun_common::rpc::{Code, Problem};
 use super::attachments::Attachments;
 use super::new_container::{Chosen, NewContainer};
 use super::once::Once;
-use super::{files, name, publish, rights};
+use super::{name, publish, rights};
+use crate::app::registries::WantedImage;
 use crate::app::{App, AppError, Caller, Permission, hosts, registries};
 use crate::db::container::{self, Fresh, Outlook, Record};
 use crate::db::host::ClaimSettings;
@@ -149,8 +150,8 @@ fn write(
         quota::lock(conn, &identity.project)?;
     }
     let named = requested.registry.clone();
-    let image = (&mut requested.image, named.as_deref());
-    let registry = match registries::choose(conn, &identity.project, image)? {
+    let image = WantedImage { field: "image", text: &mut requested.image, login: named.as_deref() };
+    let registry = match registries::choose(conn, (caller, &identity.project), image)? {
         Ok(registry) => registry,
         Err(why) => return Ok(Claim::Refused(Box::new(why))),
     };
@@ -192,7 +193,6 @@ fn write(
 
 /// Refuses what the caller may not request.
 pub(super) fn check_rights(caller: &Caller, requested: &NewContainer) -> Result<(), AppError> {
-    files::check_image(caller, &requested.image)?;
     rights::needed(requested).into_iter().try_for_each(|permission| caller.require(permission))
 }
 
@@ -224,7 +224,7 @@ pub(super) fn candidates(
 
 /// Marks the hosts that have the image.
 fn find_image(conn: &mut Conn, image: &str, views: &mut [HostView]) -> Result<(), DbError> {
-    // The host refuses an invalid name.
+    // Its choice has refused an invalid name.
     let Ok(name) = image.parse::<ImageName>() else { return Ok(()) };
     let with_image = host::with_image(conn, &name.to_string())?;
     for view in views {

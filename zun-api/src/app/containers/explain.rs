@@ -9,6 +9,7 @@ use zun_common::image_name::ImageName;
 
 use super::NewContainer;
 use super::create::{candidates, check_rights};
+use crate::app::registries::WantedImage;
 use crate::app::{App, AppError, Caller, Permission, registries};
 use crate::db::container::{self, Scope};
 use crate::db::host::ClaimSettings;
@@ -57,8 +58,8 @@ fn explain(
 ) -> Result<Result<Explanation, AppError>, DbError> {
     let project = &caller.identity.project;
     let named = requested.registry.clone();
-    let image = (&mut requested.image, named.as_deref());
-    let registry = match registries::choose(conn, project, image)? {
+    let image = WantedImage { field: "image", text: &mut requested.image, login: named.as_deref() };
+    let registry = match registries::choose(conn, (caller, project), image)? {
         Ok(registry) => registry,
         Err(why) => return Ok(Err(why)),
     };
@@ -102,7 +103,7 @@ impl Explanation {
     pub(crate) fn image(&self) -> (String, String) {
         match self.requested.image.parse::<ImageName>() {
             Ok(image) => (image.to_string(), image.domain().to_owned()),
-            // The host refuses it, with the rule.
+            // Its choice has refused it.
             Err(_invalid) => (self.requested.image.clone(), String::new()),
         }
     }

@@ -1,7 +1,6 @@
 //! Copies small archives, lists changed files, and creates images from containers. The host carries out each request.
 
-use sha2::{Digest, Sha256};
-use zun_common::id::ProjectId;
+use zun_common::committed;
 use zun_common::rpc::Done;
 use zun_common::rpc::files::{
     Archive, Changes, CommitContainer, GetArchive, LARGEST_ARCHIVE, ListChanges, PutArchive,
@@ -9,13 +8,7 @@ use zun_common::rpc::files::{
 use zun_common::status::Action;
 
 use super::{Ident, Placed};
-use crate::app::{App, AppError, Caller, InvalidField, NotServed};
-
-/// The first part of the names of images that were created from containers. It is no registry: such an image exists only
-/// on the container's host. The second part identifies the project, because projects share the images of a host.
-const COMMITTED: &str = "zun.local/";
-/// Digits of the project's hash in the name of an image.
-const PROJECT_DIGITS: usize = 16;
+use crate::app::{App, AppError, Caller, NotServed};
 
 /// A request to create an image from a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +73,7 @@ impl App {
     ) -> Result<CommittedImage, AppError> {
         let Placed { record, host } = self.require_ready(caller, ident, Action::Commit).await?;
         let Commit { repository, tag } = wanted;
-        let repository = format!("{}{repository}", prefix_of(&record.project));
+        let repository = format!("{}{repository}", committed::prefix_of(&record.project));
         let name = format!("{repository}:{tag}");
         let call = CommitContainer { container: record.id, repository, tag };
         let id = self.call_agent(caller, &host, &call).await?.image;
@@ -89,36 +82,5 @@ impl App {
             "created the image {name} from container {}", record.id
         );
         Ok(CommittedImage { id, name })
-    }
-}
-
-/// How the names of the project's own images begin.
-fn prefix_of(project: &ProjectId) -> String {
-    let hash = hex::encode(Sha256::digest(project.as_str()));
-    let digits: String = hash.chars().take(PROJECT_DIGITS).collect();
-    format!("{COMMITTED}{digits}/")
-}
-
-/// Refuses an image that another project has made of its container. The engine also finds images by the first digits of
-/// their ids, which anyone can guess, so ids are refused.
-pub(super) fn check_image(caller: &Caller, image: &str) -> Result<(), AppError> {
-    let own = prefix_of(&caller.identity.project);
-    let is_guarded = image.starts_with(COMMITTED) || image.starts_with("sha256:");
-    if !is_guarded || image.starts_with(&own) || caller.identity.is_admin() {
-        return Ok(());
-    }
-    let rule = format!("an image of a registry, or one that your project has committed: {own}…");
-    Err(InvalidField::new("image", image, rule).into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_project_has_names_of_its_own() {
-        let of = |project: &str| prefix_of(&project.parse().expect("a project"));
-        assert_ne!(of("blue"), of("red"));
-        assert_eq!(of("blue"), "zun.local/16477688c0e00699/");
     }
 }

@@ -9,10 +9,10 @@ use zun_common::id::{ContainerId, HostName};
 use zun_common::rpc::operation::{Change, PUBLISH_ALL_PROTOCOL, REBUILD_PROTOCOL};
 use zun_common::status::{Action, Status};
 
-use super::files::check_image;
 use super::once::{Asked, Once};
 use super::operate::BEGIN_LIMIT;
 use super::{Ident, Placed};
+use crate::app::registries::WantedImage;
 use crate::app::{App, AppError, Caller, hosts, registries};
 use crate::db::container::{self, Record, Scope};
 use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey};
@@ -38,9 +38,6 @@ impl App {
         ident: &Ident,
         request: Rebuild,
     ) -> Result<(), AppError> {
-        if let Some(image) = &request.image {
-            check_image(caller, image)?;
-        }
         let asked = Asked { kind: Kind::Rebuild, container: &ident.0, arguments: &request };
         let key = caller.request_key(&asked)?;
         let attempt = self.attempt_rebuild(caller, ident, (request.image, key.clone()));
@@ -90,7 +87,8 @@ fn accept(
     let was_running = matches!(record.status, Status::Running | Status::Restarting);
     let mut spec = record.spec.clone();
     if let Some(mut image) = image {
-        spec.registry = match registries::choose(conn, &record.project, (&mut image, None))? {
+        let wanted = WantedImage { field: "image", text: &mut image, login: None };
+        spec.registry = match registries::choose(conn, (caller, &record.project), wanted)? {
             Ok(registry) => registry,
             Err(why) => return Ok(Err(why)),
         };

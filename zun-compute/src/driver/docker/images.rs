@@ -11,15 +11,15 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use zun_common::image_name::{DOCKER_IO, ImageName};
+use zun_common::image_name::{DOCKER_IO, ImageName, registry_domain};
 use zun_common::ports::ContainerPort;
 use zun_common::rpc::image::{FoundImage, PulledImage};
 use zun_common::rpc::registry::RegistryLogin;
 
-use super::DockerDriver;
 use super::deadline::{QUICK, SLOW, within};
 use super::errors::RequestFailure;
-use crate::driver::{Change, DriverError, Images, PullProgress, PullRequest};
+use super::{DockerDriver, LABEL_PROJECT};
+use crate::driver::{Change, DriverError, ImageOrigin, Images, PullProgress, PullRequest};
 
 const DOING: &str = "pull the image";
 /// How long a pull may report no progress before it counts as failed.
@@ -87,6 +87,20 @@ impl Images for DockerDriver {
         }
     }
 
+    async fn image_origin(&self, image: &str) -> Result<ImageOrigin, DriverError> {
+        let name: ImageName = image.parse()?;
+        let api = self.api().await?;
+        let shown = match within(QUICK, api.docker.inspect_image(&name.to_string())).await {
+            Ok(shown) => shown,
+            Err(failure) if failure.is(404) => return Err(DriverError::NoImage(name.to_string())),
+            Err(failure) => return Err(failure.about("inspect the image")),
+        };
+        // A commit copies the labels of the container.
+        let mut labels = shown.config.and_then(|config| config.labels).unwrap_or_default();
+        let names = [shown.repo_tags, shown.repo_digests].into_iter().flatten().flatten();
+        Ok(ImageOrigin { project: labels.remove(LABEL_PROJECT), names: names.collect() })
+    }
+
     async fn image_names(&self) -> Result<Vec<String>, DriverError> {
         let api = self.api().await?;
         let images = within(QUICK, api.docker.list_images(None::<ListImagesOptions>)).await;
@@ -105,7 +119,8 @@ impl Images for DockerDriver {
     }
 
     async fn image_remove(&self, image: &str) -> Result<Change, DriverError> {
-        let name: ImageName = image.parse()?;
+        // Docker has no image of an invalid name.
+        let Ok(name) = image.parse::<ImageName>() else { return Ok(Change::Already) };
         let api = self.api().await?;
         let text = name.to_string();
         let removing = api.docker.remove_image(&text, None::<RemoveImageOptions>, None);
@@ -146,11 +161,11 @@ const DOCKER_IO_SERVER: &str = "https://index.docker.io/v1/";
 /// Converts a login. It goes to its own registry and to no other.
 fn credentials(name: &ImageName, login: &RegistryLogin) -> Result<DockerCredentials, DriverError> {
     let RegistryLogin { domain, username, password } = login;
-    if name.domain() != domain {
+    if name.domain() != registry_domain(domain) {
         let words = format!("the login for the registry {domain} cannot pull the image {name}");
         return Err(DriverError::Invalid { words });
     }
-    let server = if domain == DOCKER_IO { DOCKER_IO_SERVER } else { domain };
+    let server = if name.domain() == DOCKER_IO { DOCKER_IO_SERVER } else { domain };
     Ok(DockerCredentials {
         username: Some(username.clone()),
         password: Some(password.expose().clone()),

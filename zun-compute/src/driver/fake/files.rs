@@ -67,8 +67,11 @@ impl Files for FakeDriver {
     ) -> Result<String, DriverError> {
         let work = async {
             let mut state = self.shared.state();
-            let image = state.record(container)?.engine.to_string();
-            state.images.insert(full_name(&format!("{repository}:{tag}")));
+            let record = state.record(container)?;
+            let (image, project) = (record.engine.to_string(), record.spec.project.clone());
+            let name = full_name(&format!("{repository}:{tag}"));
+            state.committed.insert(name.clone(), project);
+            state.images.insert(name);
             Ok(format!("sha256:{image}"))
         };
         self.shared.faults.perform(Operation::Commit, Some(container), work).await

@@ -9,7 +9,7 @@ use zun_common::rpc::image::{FoundImage, PulledImage};
 
 use super::FakeDriver;
 use super::faults::Operation;
-use crate::driver::{Change, DriverError, Images, PullProgress, PullRequest};
+use crate::driver::{Change, DriverError, ImageOrigin, Images, PullProgress, PullRequest};
 
 #[async_trait]
 impl Images for FakeDriver {
@@ -52,6 +52,16 @@ impl Images for FakeDriver {
         Err(DriverError::NoImage(image.parse::<ImageName>()?.to_string()))
     }
 
+    async fn image_origin(&self, image: &str) -> Result<ImageOrigin, DriverError> {
+        let name = image.parse::<ImageName>()?.to_string();
+        let state = self.shared.state();
+        if !state.images.contains(&name) {
+            return Err(DriverError::NoImage(name));
+        }
+        let project = state.committed.get(&name).map(ToString::to_string);
+        Ok(ImageOrigin { project, names: vec![name] })
+    }
+
     async fn image_names(&self) -> Result<Vec<String>, DriverError> {
         let work = async { Ok(self.shared.state().images.iter().cloned().collect()) };
         self.shared.faults.perform(Operation::ImageNames, None, work).await
@@ -67,7 +77,8 @@ impl Images for FakeDriver {
 
     async fn image_remove(&self, image: &str) -> Result<Change, DriverError> {
         let work = async {
-            let name = image.parse::<ImageName>()?.to_string();
+            let Ok(name) = image.parse::<ImageName>() else { return Ok(Change::Already) };
+            let name = name.to_string();
             let mut state = self.shared.state();
             let is_used = state.containers.values().any(|container| {
                 container.spec.image.parse::<ImageName>().is_ok_and(|own| own.to_string() == name)

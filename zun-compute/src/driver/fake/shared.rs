@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use zun_common::environment::{self, random_uuid};
 use zun_common::grant::ApiVersion;
-use zun_common::id::{ContainerId, EngineId, ExecId, ResourceId};
+use zun_common::id::{ContainerId, EngineId, ExecId, ProjectId, ResourceId};
 use zun_common::image_name::ImageName;
 use zun_common::ports::ContainerPort;
 use zun_common::resource::ResourceKind;
@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) aside: BTreeMap<ContainerId, ContainerRecord>,
     pub(super) execs: HashMap<ExecId, ExecRecord>,
     pub(super) images: BTreeSet<String>,
+    /// Images that were made of containers, and the projects of these.
+    pub(super) committed: BTreeMap<String, ProjectId>,
     pub(super) image_ports: BTreeMap<String, Vec<ContainerPort>>,
     pub(super) registry: BTreeMap<String, Vec<PullProgress>>,
     pub(super) resources: HashSet<(ResourceKind, ResourceId)>,
@@ -76,6 +78,7 @@ impl Default for State {
             aside: BTreeMap::new(),
             execs: HashMap::new(),
             images: ["cirros", "busybox"].map(full_name).into(),
+            committed: BTreeMap::new(),
             image_ports: BTreeMap::new(),
             registry: BTreeMap::new(),
             resources: HashSet::new(),
