@@ -1,4 +1,4 @@
-//! Authentication with a real Keystone: zun-api and the command `zun`.
+//! Authentication with a real Keystone: zun-api and the command `zun`; and OpenStack's own clients.
 
 #[path = "keystone/support.rs"]
 mod support;
@@ -8,3 +8,6 @@ mod service;
 
 #[path = "keystone/cli.rs"]
 mod cli;
+
+#[path = "keystone/clients.rs"]
+mod clients;

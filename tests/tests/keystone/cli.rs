@@ -213,7 +213,7 @@ async fn a_missing_variable_is_named() {
     assert!(finished.stderr.contains("OS_USERNAME is not set"), "{finished:?}");
 }
 
-async fn created(keystone: &Keystone, path: &str, body: Value) -> Value {
+pub async fn created(keystone: &Keystone, path: &str, body: Value) -> Value {
     let answer = keystone.admin(Method::POST, path, body).await;
     assert_eq!(answer.status(), 201, "{path}");
     answer.json().await.unwrap()

@@ -47,7 +47,7 @@ impl Api {
         settings.auth.strategy = Strategy::Keystone;
         settings.auth.keystone.url = Some(format!("http://{keystone}/v3").parse().unwrap());
         settings.auth.keystone.timeout = 60;
-        settings.auth.keystone.password_file = Some(password_file(&directory));
+        settings.auth.keystone.password_file = Some(password_file(directory.path()));
         change(&mut settings.auth.keystone);
         let tasks = Tasks::new();
         let bus = connect(&BusSettings::at("memory://"), "zun-api", &tasks).unwrap();
@@ -96,8 +96,8 @@ pub fn count(answer: &Answer) -> usize {
 }
 
 /// Writes the password of the service user.
-pub fn password_file(directory: &TempDir) -> std::path::PathBuf {
-    let path = directory.path().join("keystone-password");
+pub fn password_file(directory: &std::path::Path) -> std::path::PathBuf {
+    let path = directory.join("keystone-password");
     std::fs::write(&path, "zun\n").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     path
