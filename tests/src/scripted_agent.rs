@@ -569,6 +569,7 @@ fn router(shared: &Arc<Shared>) -> Router {
         cut: false,
     });
     router = query::<CommitContainer>(router, shared, |_| Committed {
+        size: Some(7),
         image: format!("sha256:{}", "ab".repeat(32)),
     });
     router = query::<ReadStats>(router, shared, |_| Stats {

@@ -79,6 +79,24 @@ async fn an_image_of_a_container_is_only_for_its_project() {
     let received = agent.receives("container.commit").await.body;
     assert_eq!(received["repository"], json!("zun.local/16477688c0e00699/web/site"));
     assert_eq!(received["tag"], json!("v1"));
+    // It is listed, and can be removed.
+    let list =
+        async |token| api.get(token, "/v1/images").await.expect(200).json()["images"].clone();
+    let listed = list(ANN).await[0].clone();
+    assert_eq!(
+        (&listed["repo"], &listed["tag"], &listed["status"], &listed["size"]),
+        (
+            &json!("zun.local/16477688c0e00699/web/site"),
+            &json!("v1"),
+            &json!("Available"),
+            &json!(7)
+        )
+    );
+    assert_eq!((list(BOB).await, list(ADMIN).await), (json!([]), json!([])));
+    let of_image = format!("/v1/images/{}", listed["uuid"].as_str().unwrap());
+    api.delete(BOB, &of_image).await.expect(404);
+    api.delete(ANN, &of_image).await.expect(200);
+    assert_eq!(agent.receives("image.remove").await.body["image"], image);
     let create = |token| api.post(token, "/v1/containers", json!({"image": image, "memory": 6}));
     create(ANN).await.expect(202);
     assert!(create(ADMIN).await.refusal().starts_with("400 "), "nor for administrators");

@@ -5,7 +5,7 @@ use zun_common::id::ContainerId;
 use zun_common::rpc::operation::{OperationOutcome, Outcome};
 use zun_common::status::Status;
 
-use crate::support::{ADMIN, ANN, Api, BOB, eventually_some, steady};
+use crate::support::{ADMIN, ANN, Api, BOB, eventually_some, send, steady};
 
 const CONTAINERS: &str = "/v1/containers";
 
@@ -97,6 +97,37 @@ async fn only_administrators_choose_the_addresses_of_a_network() {
     let nets = json!([{"network": "free", "v4-fixed-ip": "10.5.0.7"}]);
     let refused = api.post(ADMIN, CONTAINERS, with(&json!({ "nets": nets }))).await.refusal();
     assert!(refused.starts_with("400 ") && refused.contains("'v4-fixed-ip'"), "{refused}");
+    // The host has these addresses already. Docker would refuse the network.
+    for (name, subnet, fits) in [("more", "10.5.0.0/16", false), ("next", "10.5.1.0/24", true)] {
+        let body = json!({"name": name, "subnet": subnet});
+        api.post(ADMIN, "/v1/networks", body).await.expect(201);
+        let body = with(&json!({"nets": [{"network": name}]}));
+        let created = api.post(ADMIN, CONTAINERS, body).await.expect(202).json();
+        let path = format!("{CONTAINERS}/{}", created["uuid"].as_str().unwrap());
+        let shown = api.get(ADMIN, &path).await.expect(200).json();
+        assert_eq!(shown["status"] != "Error", fits, "{subnet}: {shown}");
+        let network = api.get(ADMIN, &format!("/v1/networks/{name}")).await.expect(200).json();
+        assert_eq!(network["host"].is_string(), fits, "{network}");
+        let detail = shown["status_detail"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(detail.contains("overlapping addresses"), !fits, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_container_keeps_the_name_by_which_others_find_it_in_its_network() {
+    let api = Api::start().await;
+    api.agent("h1").await;
+    api.post(ANN, "/v1/networks", json!({"name": "back"})).await.expect(201);
+    let mut body = with(&json!({"nets": [{"network": "back"}]}));
+    body["name"] = json!("first");
+    api.post(ANN, CONTAINERS, body).await.expect(202);
+    let rename = |name: &str| {
+        let request = api.request(reqwest::Method::PATCH, ANN, &format!("{CONTAINERS}/first"));
+        send(request.json(&json!({ "name": name })))
+    };
+    let refused = rename("second").await.refusal();
+    assert!(refused.starts_with("409 ") && refused.contains("find it as 'first'"), "{refused}");
+    rename("first").await.expect(200);
 }
 
 #[tokio::test]

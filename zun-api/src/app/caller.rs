@@ -61,6 +61,25 @@ impl Caller {
         }
     }
 
+    /// Returns an error unless the caller may use a route with these verbs and this permission. The operator's rule for
+    /// the first verb replaces the permission; the others are what the route does too.
+    pub(crate) fn require_route(
+        &self,
+        verbs: &[&str],
+        permission: Option<Permission>,
+    ) -> Result<(), AppError> {
+        match self.policy.allows_verbs(&self.identity, verbs) {
+            Err(verb) => Err(AppError::ForbiddenVerb(verb.to_owned())),
+            Ok(Some(())) => Ok(()),
+            Ok(None) => permission.map_or(Ok(()), |permission| self.require(permission)),
+        }
+    }
+
+    /// Whether the caller is an administrator.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.policy.is_admin(&self.identity)
+    }
+
     /// Notes the container that the request concerns.
     pub(crate) fn concerns(&self, container: ContainerId) {
         self.container.get_or_init(|| container);
@@ -73,11 +92,11 @@ impl Caller {
 
     /// Whether the caller can address containers of the project.
     pub(crate) fn sees(&self, project: &ProjectId) -> bool {
-        self.identity.is_admin() || self.identity.project == *project
+        self.is_admin() || self.identity.project == *project
     }
 
     /// The containers that the caller can address.
     pub(crate) fn visible_scope(&self) -> Scope {
-        if self.identity.is_admin() { Scope::All } else { self.own_scope() }
+        if self.is_admin() { Scope::All } else { self.own_scope() }
     }
 }

@@ -99,6 +99,8 @@ pub(crate) enum AppError {
     IdentityService(#[source] KeystoneError),
     #[error("Policy doesn't allow {} to be performed.", .0.policy())]
     Forbidden(Permission),
+    #[error("Policy doesn't allow {0} to be performed.")]
+    ForbiddenVerb(String),
     #[error("Not Found")]
     RouteNotFound,
     #[error(transparent)]
@@ -201,6 +203,11 @@ pub(crate) enum AppError {
     WrongStatus { action: Action, id: ContainerId, status: Status },
     #[error("Cannot rebuild container {id}: {why}.")]
     CannotRebuild { id: ContainerId, why: &'static str },
+    #[error(
+        "Cannot rename container {id}: in its network, other containers find it as '{name}', and would not find the new name. \
+         Create a container with the new name instead."
+    )]
+    CannotRename { id: ContainerId, name: String },
     #[error("Cannot {action} container {id}: it was never scheduled to a host")]
     NotScheduled { action: Action, id: ContainerId },
     #[error("The host does not have enough free resources for these limits. {0}")]

@@ -154,6 +154,7 @@ pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
             lacks: None,
             has_image: false,
             networks: 0,
+            has_subnet: false,
             runtimes,
             name: host.name,
         }

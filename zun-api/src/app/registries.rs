@@ -276,7 +276,7 @@ fn permitted(
         let rule = "the name of an image such as `cirros`, `registry.example.org/name:tag` or `name@sha256:…`";
         return Err(InvalidField::new(field, text, rule));
     };
-    let is_hidden = name.looks_like_id() && !caller.identity.is_admin();
+    let is_hidden = name.looks_like_id() && !caller.is_admin();
     if is_hidden || !committed::may_use(project, &name) {
         let own = committed::prefix_of(project);
         let rule =

@@ -12,6 +12,8 @@ use zun_common::id::{ProjectId, UserId};
 pub(crate) use keystone::{Credentials, Keystone, KeystoneError, Owner, SignedIn};
 pub(crate) use policy::Permission;
 pub use policy::Policy;
+#[cfg(test)]
+pub(crate) use policy::VERBS;
 pub(crate) use site::Site;
 pub(crate) use token::TokenFile;
 
@@ -27,11 +29,6 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Whether the user is an administrator.
-    pub(crate) fn is_admin(&self) -> bool {
-        self.roles.iter().any(|role| role == "admin")
-    }
-
     /// Whether the user may only list and show containers: the role `reader`, and none of OpenStack's roles that imply it.
     fn only_reads(&self) -> bool {
         let has = |wanted: &str| self.roles.iter().any(|role| role == wanted);

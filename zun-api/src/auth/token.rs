@@ -164,7 +164,7 @@ mod tests {
         let file = file(&(line("s3cret", "ann") + &line("other", "bob")));
         let tokens = TokenFile::read(file.path()).unwrap();
         assert_eq!(tokens.identify("s3cret").unwrap().user.as_str(), "ann");
-        assert!(tokens.identify("s3cret").unwrap().is_admin());
+        assert!(tokens.identify("s3cret").unwrap().roles.iter().any(|role| role == "admin"));
         assert_eq!(tokens.identify("other").unwrap().user.as_str(), "bob");
         assert_eq!(tokens.identify("guess"), None);
         assert_eq!(tokens.identify(""), None);

@@ -1,4 +1,4 @@
-//! Images that were pulled through the API, each on one host.
+//! Images that were pulled through the API, or made of containers, each on one host.
 
 use chrono::NaiveDateTime;
 use diesel::dsl::{exists, select};
@@ -170,6 +170,19 @@ pub(crate) fn request(conn: &mut Conn, requested: Requested) -> Result<Record, D
     };
     let row: Row = dsl::images.filter(dsl::uuid.eq(uuid)).select(Row::as_select()).first(conn)?;
     row.parse()
+}
+
+/// Stores an image that the host has made of a container.
+pub(crate) fn add(
+    conn: &mut Conn,
+    made: Requested,
+    present: &PulledImage,
+) -> Result<ImageId, DbError> {
+    let id = request(conn, made)?.id;
+    set_present(conn, id, present)?;
+    change_status(conn, id, (ImageStatus::Pulling, ImageStatus::Available), None)?;
+    write_event(conn, id, EventAction::Create)?;
+    Ok(id)
 }
 
 /// Changes the status, unless it is another one than `from` meanwhile. Returns whether it has.

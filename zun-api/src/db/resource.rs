@@ -2,7 +2,7 @@
 //!
 //! A transaction that changes one locks its row before a host's row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -110,6 +110,42 @@ pub(crate) fn networks_by_host(conn: &mut Conn) -> Result<BTreeMap<String, u32>,
         }
     }
     Ok(counts)
+}
+
+/// The hosts that have a network whose subnet overlaps with this one, also a deleted one that is not removed yet.
+pub(crate) fn hosts_with_subnet(
+    conn: &mut Conn,
+    wanted: &str,
+) -> Result<BTreeSet<String>, DbError> {
+    let rows: Vec<Row> = dsl::resources
+        .filter(dsl::kind.eq(ResourceKind::Network.as_str()).and(dsl::host.is_not_null()))
+        .select(Row::as_select())
+        .load(conn)?;
+    let mut hosts = BTreeSet::new();
+    for record in rows.into_iter().map(Row::parse) {
+        let Record { host: Some(host), options, .. } = record? else { continue };
+        if options.subnet.is_some_and(|subnet| overlap(&subnet, wanted)) {
+            hosts.insert(host.to_string());
+        }
+    }
+    Ok(hosts)
+}
+
+/// Whether two IPv4 networks such as `10.5.0.0/24` have an address in common.
+fn overlap(one: &str, other: &str) -> bool {
+    let (Some((one, first)), Some((other, second))) = (subnet(one), subnet(other)) else {
+        return false;
+    };
+    let mask = u32::MAX.checked_shl(32 - first.min(second)).unwrap_or_default();
+    one & mask == other & mask
+}
+
+/// The address and the length of the prefix.
+fn subnet(text: &str) -> Option<(u32, u32)> {
+    let (address, prefix) = text.split_once('/')?;
+    let address: std::net::Ipv4Addr = address.parse().ok()?;
+    let prefix = prefix.parse().ok().filter(|prefix| *prefix <= 32)?;
+    Some((address.to_bits(), prefix))
 }
 
 /// Whether the project has as many as it can have.
@@ -295,4 +331,23 @@ pub(crate) fn forget(conn: &mut Conn, id: ResourceId) -> Result<(), DbError> {
     }
     diesel::delete(row()).execute(conn)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_networks_overlap_if_they_have_an_address_in_common() {
+        for (one, other) in [
+            ("10.5.0.0/24", "10.5.0.0/24"),
+            ("10.5.0.0/24", "10.0.0.0/8"),
+            ("10.5.0.0/16", "10.5.200.0/24"),
+        ] {
+            assert!(overlap(one, other) && overlap(other, one), "{one} {other}");
+        }
+        for (one, other) in [("10.5.0.0/24", "10.5.1.0/24"), ("10.5.0.0/25", "10.5.0.128/25")] {
+            assert!(!overlap(one, other) && !overlap(other, one), "{one} {other}");
+        }
+    }
 }

@@ -84,7 +84,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
             new(Http::UNAUTHORIZED, "container.unauthorized")
         }
         AppError::IdentityService(_) => retry("container.identity-service-down"),
-        AppError::Forbidden(_) | AppError::NoProject => {
+        AppError::Forbidden(_) | AppError::ForbiddenVerb(_) | AppError::NoProject => {
             new(Http::FORBIDDEN, "container.policy-not-authorized")
         }
         AppError::ForeignSite { .. } => new(Http::FORBIDDEN, "container.foreign-site"),
@@ -117,6 +117,7 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         | AppError::KeyReused { .. } => new(Http::CONFLICT, "container.conflict"),
         AppError::WrongStatus { .. }
         | AppError::NotScheduled { .. }
+        | AppError::CannotRename { .. }
         | AppError::CannotRebuild { .. } => {
             new(Http::CONFLICT, "container.invalid-state-exception")
         }
@@ -270,6 +271,9 @@ fn refused(host: &HostName, problem: &Problem) -> ErrorResponse {
             let words = format!("Host {host} does not offer this: {problem}");
             ErrorResponse::new(Http::NOT_IMPLEMENTED, "container.not-offered", &words)
         }
+        Code::Unfinished => {
+            ErrorResponse::new(Http::GATEWAY_TIMEOUT, "container.command-timeout", problem)
+        }
         Code::Engine => ErrorResponse::new(Http::BAD_GATEWAY, "container.docker-error", problem),
         Code::EngineDown => {
             ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.engine-down", problem)
@@ -311,6 +315,7 @@ mod tests {
             Code::Forbidden,
             Code::NoConsole,
             Code::NotOffered,
+            Code::Unfinished,
             Code::Engine,
             Code::EngineDown,
             Code::Internal,
@@ -336,6 +341,7 @@ mod tests {
         Forbidden: 403 container.policy-not-authorized its words
         NoConsole: 503 container.no-console No console access on host h1: its words
         NotOffered: 501 container.not-offered Host h1 does not offer this: its words
+        Unfinished: 504 container.command-timeout its words
         Engine: 502 container.docker-error its words
         EngineDown: 503 container.engine-down its words
         Internal: 500 container.internal-error Internal error in zun-api. Its log has the details under this request id.

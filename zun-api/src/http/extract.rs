@@ -181,9 +181,9 @@ async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
     let caller = Caller { identity, policy, context, key, container };
     if let Some(route) = routes::of(request.method(), request.match_pattern().as_deref()) {
         route.check_version(version(request))?;
-        if let Some(permission) = route.permission {
-            caller.require(permission)?;
-        }
+        let verbs = route.policy_verbs();
+        let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
+        caller.require_route(&verbs, route.permission)?;
     }
     Ok(caller)
 }

@@ -21,10 +21,14 @@ use crate::app::{App, AppError, Caller, InvalidField, Permission};
 
 /// The routes of images.
 pub(super) const ROUTES: &[Route] = &[
-    Route::get("/v1/images", "List the images that were pulled through this API", to!(list))
-        .only(Permission::SeeImages)
-        .reads::<ImagePage>()
-        .returns::<ImageList>(),
+    Route::get(
+        "/v1/images",
+        "List the images that were pulled through this API, or made of containers",
+        to!(list),
+    )
+    .only(Permission::SeeImages)
+    .reads::<ImagePage>()
+    .returns::<ImageList>(),
     Route::post("/v1/images", "Pull an image onto a host", to!(pull))
         .only(Permission::PullImage)
         .reads::<NewImage>()
@@ -102,7 +106,7 @@ impl FromFields for ImagePage {
         paging::SORT_KEY,
         boolean_field("all_projects", "Include the images of all projects")
             .only(Permission::SeeAllProjects),
-        text_field("host", HOST_NAME, "Only images on this host"),
+        text_field("host", HOST_NAME, "Only images on this host").only(Permission::FilterByHost),
         text_field("repo", SHORT_TEXT, "Only images of this repository"),
     ];
 
@@ -154,7 +158,7 @@ pub(super) async fn list(
     let next = last.map(|last| {
         view_context.base.next_page("images", request.query_string(), (page.limit, &last))
     });
-    let images = shown.iter().map(|record| view::image(record, &view_context)).collect();
+    let images = shown.iter().map(|record| view::image(record, (&caller, &view_context))).collect();
     Ok(ok(&ImageList { images, next }))
 }
 
@@ -167,7 +171,7 @@ pub(super) async fn pull(
 ) -> ApiResult {
     let record = app.into_inner().pull_image(&caller, input.0).await?;
     let location = view_context.base.join(&format!("/v1/images/{}", record.id));
-    let shown = view::image(&record, &view_context);
+    let shown = view::image(&record, (&caller, &view_context));
     Ok(HttpResponse::Accepted().insert_header((LOCATION, location)).json(shown))
 }
 
@@ -180,7 +184,7 @@ pub(super) async fn show(
     _input: Parsed<NoFields>,
 ) -> ApiResult {
     let record = app.image(&caller, &id).await?;
-    Ok(ok(&view::image(&record, &view_context)))
+    Ok(ok(&view::image(&record, (&caller, &view_context))))
 }
 
 /// `DELETE /v1/images/{uuid}`

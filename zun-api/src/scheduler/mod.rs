@@ -50,6 +50,8 @@ pub(crate) struct HostView {
     pub(crate) has_image: bool,
     /// How many networks without a subnet of their own it would have, if the container brings another one.
     pub(crate) networks: u32,
+    /// Whether it has a network with some of the addresses of the one that the container brings.
+    pub(crate) has_subnet: bool,
 }
 
 /// Whether a host can publish the ports of a request.
@@ -165,6 +167,7 @@ fn load_with(
         (host.lacks == Some(ResourceKind::Volume), FilterReason::Volume),
         (host.lacks == Some(ResourceKind::Network), FilterReason::Network),
         (host.networks > settings.networks, FilterReason::Networks),
+        (host.has_subnet, FilterReason::Subnet),
     ];
     if let Some((_, reason)) = filters.into_iter().find(|(is_excluded, _)| *is_excluded) {
         return Err(reason);

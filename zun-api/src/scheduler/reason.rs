@@ -33,6 +33,8 @@ pub(crate) enum FilterReason {
     Network,
     /// It has as many networks as it may have.
     Networks,
+    /// It has a network with some of the addresses of the requested one, which it does not have yet.
+    Subnet,
     /// In thousandths.
     Cpus(Shortage),
     /// In MiB.
@@ -65,9 +67,10 @@ impl FilterReason {
             Self::Volume => (11, "without the requested volume, which another host has"),
             Self::Network => (12, "without the requested network, which another host has"),
             Self::Networks => (13, "at the limit of networks (scheduler.networks)"),
-            Self::Cpus(_) => (14, "without enough free CPUs"),
-            Self::Memory(_) => (15, "without enough free memory"),
-            Self::Disk(_) => (16, "without enough free disk"),
+            Self::Subnet => (14, "with a network of overlapping addresses"),
+            Self::Cpus(_) => (15, "without enough free CPUs"),
+            Self::Memory(_) => (16, "without enough free memory"),
+            Self::Disk(_) => (17, "without enough free disk"),
         }
     }
 }
@@ -97,7 +100,8 @@ impl fmt::Display for FilterReason {
             | Self::PortAddress
             | Self::Volume
             | Self::Network
-            | Self::Networks => out.write_str(self.group().1),
+            | Self::Networks
+            | Self::Subnet => out.write_str(self.group().1),
         }
     }
 }

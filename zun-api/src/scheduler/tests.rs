@@ -49,6 +49,7 @@ fn host(name: &str, total: Resources, claimed: Resources) -> HostView {
         lacks: None,
         has_image: false,
         networks: 0,
+        has_subnet: false,
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Code {
     NoConsole,
     /// The host's administrator has not set this up. The message names the setting.
     NotOffered,
+    /// What the caller has started, such as a command, did not end in time, and goes on.
+    Unfinished,
     /// The engine refused the request or failed.
     Engine,
     /// The engine does not answer.

@@ -114,6 +114,7 @@ fn accepted(
             | Code::TooLarge
             | Code::NoConsole
             | Code::NotOffered
+            | Code::Unfinished
             | Code::Uncertain
             | Code::Engine
             | Code::EngineDown

@@ -61,5 +61,8 @@ async fn commit(host: &Host, call: CommitContainer) -> Result<Committed, Problem
     let committing = host.driver.commit(container, (&repository, &tag));
     let doing = "create an image from the container";
     let image = within_deadline(CommitContainer::DEADLINE, doing, committing).await?;
-    Ok(Committed { image })
+    host.images_changed.notify_one();
+    let made = format!("{repository}:{tag}");
+    let inspected = host.driver.image_inspect(&made).await;
+    Ok(Committed { image, size: inspected.ok().map(|image| image.size) })
 }

@@ -18,7 +18,7 @@ use crate::out::{Column, Table, Unit, short_id, size_words, with_units};
 /// How often the state of a pull is read.
 const READ_EVERY: Duration = Duration::from_millis(300);
 
-/// Pull, list and remove images on hosts (administrators)
+/// Pull, list and remove images on hosts
 #[derive(Debug, Args)]
 #[command(
     disable_help_subcommand = true,
@@ -213,7 +213,10 @@ async fn find(context: &Context, ident: &str) -> Result<Shown, Failure> {
         [image] => Ok((*image).clone()),
         [] => Err(Failure::new(format!("Image {ident}{MISSING}"))),
         several => {
-            let each = several.iter().map(|image| format!("{} on {}", image.uuid, image.host));
+            let each = several.iter().map(|image| match &image.host {
+                Some(host) => format!("{} on {host}", image.uuid),
+                None => image.uuid.to_string(),
+            });
             Err(Failure::new(format!(
                 "`{ident}` names several images: {}; use one of these UUIDs",
                 each.collect::<Vec<_>>().join(", ")
@@ -263,7 +266,7 @@ fn table(images: &[Shown]) -> Table {
             image.repo.clone().into(),
             image.tag.clone().into(),
             image.size.map(size_words).into(),
-            image.host.to_string().into(),
+            image.host.as_ref().map(ToString::to_string).into(),
             image.status.as_str().into(),
             image.uuid.to_string().into(),
         ]);

@@ -1,7 +1,7 @@
 //! The volumes and the network that a new container uses. Each exists on at most one host, so it determines the host of
 //! the container. The transaction that creates the container assigns them to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use zun_common::id::{ContainerId, HostName, ProjectId, ResourceId, UserId};
@@ -101,7 +101,8 @@ impl Attachments {
         Ok(Ok(found))
     }
 
-    /// Marks the hosts that do not have them, and counts the networks of each host if the container brings another one.
+    /// Marks the hosts that do not have them, counts the networks of each host if the container brings another
+    /// one, and marks the hosts that have its addresses already.
     pub(super) fn judge(&self, conn: &mut Conn, views: &mut [HostView]) -> Result<(), DbError> {
         let brings_network =
             |record: &Record| record.host.is_none() && record.options.subnet.is_none();
@@ -110,7 +111,13 @@ impl Attachments {
         } else {
             None
         };
+        let subnet = self.network.as_ref().filter(|record| record.host.is_none());
+        let overlapping = match subnet.and_then(|record| record.options.subnet.as_deref()) {
+            Some(subnet) => resource::hosts_with_subnet(conn, subnet)?,
+            None => BTreeSet::new(),
+        };
         for view in views {
+            view.has_subnet = overlapping.contains(view.name.as_str());
             let of_host = |counts: &BTreeMap<String, u32>| counts.get(view.name.as_str()).copied();
             view.networks = counts.as_ref().map_or(0, |counts| of_host(counts).unwrap_or(0) + 1);
             let is_elsewhere =

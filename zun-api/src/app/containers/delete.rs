@@ -1,6 +1,9 @@
 //! Removes containers. One transaction writes the tombstone: the container is in no list from then on, and its name is
 //! free. Its host removes it, however long that takes, and then its resources are free.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
 use zun_common::id::ContainerId;
 use zun_common::rpc::container::Removal;
 use zun_common::rpc::operation::{Change, Outcome};
@@ -13,6 +16,13 @@ use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::db::operation::{self, Accepted, Ended, Kind, NewOperation, OutcomeKind, RequestKey};
 use crate::db::{Conn, DbError, lock, transaction};
+
+/// An agent that answers later than this has waited for the end of the removal as long as it may.
+const AGENT_HAS_WAITED: Duration = Duration::from_secs(5);
+/// How much longer the answer waits for a container that is stopped first. Docker gives its process 10 seconds, if its
+/// creator has not chosen another time.
+const STOPPED_WITHIN: Duration = Duration::from_secs(12);
+const CHECK_EVERY: Duration = Duration::from_millis(250);
 
 /// What to do if the container to remove is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +103,12 @@ impl App {
                 if self.require_up(&accepted.host).await.is_err() {
                     return Ok(());
                 }
-                match self.nudge(&caller.context, accepted).await {
+                let asked = Instant::now();
+                let nudged = self.nudge(&caller.context, accepted).await;
+                if how == Deletion::StopFirst && asked.elapsed() >= AGENT_HAS_WAITED {
+                    self.until_removed(id).await?;
+                }
+                match nudged {
                     // The removal was accepted: it stays open whatever an agent says.
                     Ok(()) | Err(AppError::Refused { .. }) => Ok(()),
                     Err(error) => Err(error),
@@ -110,6 +125,19 @@ impl App {
             }
             Deleted::Missing => Err(AppError::ContainerNotFound(id.to_string())),
         }
+    }
+}
+
+impl App {
+    /// Waits until the host has removed the container, so that its name in networks and its ports are free.
+    async fn until_removed(&self, id: ContainerId) -> Result<(), AppError> {
+        let latest = Instant::now() + STOPPED_WITHIN;
+        while Instant::now() < latest
+            && self.db.read(move |conn| operation::has_open_delete(conn, id)).await?
+        {
+            tokio::time::sleep(CHECK_EVERY).await;
+        }
+        Ok(())
     }
 }
 

@@ -3,12 +3,15 @@
 use zun_common::committed;
 use zun_common::rpc::Done;
 use zun_common::rpc::files::{
-    Archive, Changes, CommitContainer, GetArchive, LARGEST_ARCHIVE, ListChanges, PutArchive,
+    Archive, Changes, CommitContainer, Committed, GetArchive, LARGEST_ARCHIVE, ListChanges,
+    PutArchive,
 };
+use zun_common::rpc::image::PulledImage;
 use zun_common::status::Action;
 
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller, NotServed};
+use crate::db::{Conn, image, transaction};
 
 /// A request to create an image from a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +78,20 @@ impl App {
         let Commit { repository, tag } = wanted;
         let repository = format!("{}{repository}", committed::prefix_of(&record.project));
         let name = format!("{repository}:{tag}");
+        let made = image::Requested {
+            project: record.project.clone(),
+            user: caller.identity.user.clone(),
+            host: host.clone(),
+            repo: repository.clone(),
+            tag: tag.clone(),
+            platform: None,
+        };
         let call = CommitContainer { container: record.id, repository, tag };
-        let id = self.call_agent(caller, &host, &call).await?.image;
+        let Committed { image: id, size } = self.call_agent(caller, &host, &call).await?;
+        let present = PulledImage { id: id.clone(), size: size.unwrap_or_default() };
+        let store = move |conn: &mut Conn| image::add(conn, made, &present);
+        let image = self.db.write_durable(move |conn| transaction(conn, store)).await?;
+        self.hub.note_event(image.subject());
         tracing::info!(
             container.id = %record.id, host.name = %host, request.id = %caller.context.request,
             "created the image {name} from container {}", record.id

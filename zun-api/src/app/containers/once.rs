@@ -140,6 +140,7 @@ pub(super) const fn is_transient(code: Code) -> bool {
         | Code::Forbidden
         | Code::NoConsole
         | Code::NotOffered
+        | Code::Unfinished
         | Code::Engine
         | Code::Uncertain
         | Code::StaleEpoch

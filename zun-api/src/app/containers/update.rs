@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use zun_common::id::{ContainerId, HostName};
+use zun_common::resource::NetworkMode;
 use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::status::Action;
 use zun_common::units::{Cpus, Mebibytes, Resources};
@@ -34,6 +35,7 @@ enum Claimed {
     Done(Box<(Record, Option<Accepted>)>),
     Gone,
     NameTaken,
+    CannotRename(String),
     InsufficientResources(String),
 }
 
@@ -80,6 +82,9 @@ impl App {
             Claimed::Done(done) => *done,
             Claimed::Gone => return Err(AppError::ContainerNotFound(before.id.to_string())),
             Claimed::NameTaken => return Err(AppError::NameTaken(name.unwrap_or_default())),
+            Claimed::CannotRename(name) => {
+                return Err(AppError::CannotRename { id: before.id, name });
+            }
             Claimed::InsufficientResources(why) => {
                 return Err(AppError::InsufficientResources(why));
             }
@@ -177,6 +182,10 @@ fn claim(
     let name = wanted.name.clone().unwrap_or_else(|| record.spec.name.clone());
     if name != record.spec.name && container::name_taken(conn, &record.project, &name)? {
         return Ok(Claimed::NameTaken);
+    }
+    // The engine sets the names in a network when it creates the container.
+    if name != record.spec.name && matches!(record.spec.network, Some(NetworkMode::Named(_))) {
+        return Ok(Claimed::CannotRename(record.spec.name));
     }
     if let Some(host) = &wanted.host {
         let view = hosts::views(conn)?.into_iter().find(|view| view.name == *host);

@@ -9,9 +9,11 @@ use crate::auth::Identity;
 
 /// How deep rules and parentheses may be nested.
 const DEEPEST: usize = 32;
+/// The rule that says who is an administrator.
+const IS_ADMIN: &str = "context_is_admin";
 /// OpenStack's names for common rules. A file may define them otherwise.
 const COMMON: [(&str, &str); 6] = [
-    ("context_is_admin", "role:admin"),
+    (IS_ADMIN, "role:admin"),
     ("admin_api", "rule:context_is_admin"),
     ("admin_required", "rule:context_is_admin"),
     ("admin_or_owner", "rule:context_is_admin or project_id:%(project_id)s"),
@@ -146,7 +148,7 @@ impl<'a> Reader<'a> {
             None if word == "!" => Ok(Expression::NOBODY),
             Some(("role", role)) if !role.is_empty() => Ok(Expression::Role(role.to_owned())),
             Some(("rule", name)) => self.rule(self.text(name)?, depth),
-            Some(("is_admin", "True" | "1")) => Ok(Expression::Role("admin".to_owned())),
+            Some(("is_admin", "True" | "1")) => self.rule(self.text(IS_ADMIN)?, depth),
             // zun-api looks for everything in the caller's project only, so it always holds.
             Some(("project_id" | "tenant_id", "%(project_id)s" | "%(target.project_id)s")) => {
                 Ok(Expression::EVERYBODY)

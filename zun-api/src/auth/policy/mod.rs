@@ -1,6 +1,7 @@
 //! Permissions: one table of rules with OpenStack's names, and the operator's changes to it.
 
 mod expression;
+mod verbs;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::Identity;
 use expression::{Expression, ExpressionError, Reader};
+pub(crate) use verbs::VERBS;
 
 /// Who has a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -72,10 +74,12 @@ permissions!(
     FilterByHost = "container:get_one:host", Admin;
     ForceDelete = "container:delete_force", Admin;
     ExecutePrivileged = "container:execute:privileged", Admin;
-    SeeImages = "image:get_all", Admin;
+    /// One's own project's.
+    SeeImages = "image:get_all", Reader;
     /// A pull onto a host, which fills its disk.
     PullImage = "image:pull", Admin;
-    DeleteImage = "image:delete", Admin;
+    /// One's own project's.
+    DeleteImage = "image:delete", Member;
     SearchImages = "image:search", Admin;
     /// The subnet of a network. A subnet that is in use elsewhere becomes unreachable from the host.
     ChooseSubnet = "network:create:subnet", Admin;
@@ -120,6 +124,18 @@ permissions!(
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     changed: Arc<BTreeMap<&'static str, Rule>>,
+    common: Arc<Common>,
+}
+
+/// The common rules of OpenStack Zun that a file has changed. Its other rules refer to them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Common {
+    /// `context_is_admin`: who is an administrator; otherwise, who has the role `admin`.
+    is_admin: Option<Expression>,
+    /// `admin_api`: who has the permissions of administrators; otherwise, administrators.
+    admin_api: Option<Expression>,
+    /// `admin_or_owner`: which callers have the permissions of members, of those who may do more than read.
+    owner: Option<Expression>,
 }
 
 /// A rule that the operator has changed.
@@ -162,15 +178,54 @@ pub enum PolicyError {
 impl Policy {
     /// Whether the caller has the permission.
     pub(crate) fn allows(&self, identity: &Identity, permission: Permission) -> bool {
-        let who = match self.changed.get(permission.policy()) {
-            Some(Rule::Expression(expression)) => return expression.holds(identity),
-            Some(Rule::Who(who)) => *who,
-            None => permission.default_holder(),
-        };
+        match self.changed.get(permission.policy()) {
+            Some(rule) => self.holds(identity, rule),
+            None => self.is(identity, permission.default_holder()),
+        }
+    }
+
+    /// Whether the caller may use a route by the operator's rules for its verbs. `None` if they have none for the first
+    /// one, the route's own.
+    pub(crate) fn allows_verbs<'a>(
+        &self,
+        identity: &Identity,
+        verbs: &[&'a str],
+    ) -> Result<Option<()>, &'a str> {
+        let mut own = None;
+        for (number, verb) in verbs.iter().enumerate() {
+            match self.changed.get(verb) {
+                Some(rule) if !self.holds(identity, rule) => return Err(verb),
+                Some(_) if number == 0 => own = Some(()),
+                Some(_) | None => {}
+            }
+        }
+        Ok(own)
+    }
+
+    /// Whether the caller is an administrator.
+    pub(crate) fn is_admin(&self, identity: &Identity) -> bool {
+        let has_role = || identity.roles.iter().any(|role| role == "admin");
+        self.common.is_admin.as_ref().map_or_else(has_role, |rule| rule.holds(identity))
+    }
+
+    fn holds(&self, identity: &Identity, rule: &Rule) -> bool {
+        match rule {
+            Rule::Expression(expression) => expression.holds(identity),
+            Rule::Who(who) => self.is(identity, *who),
+        }
+    }
+
+    fn is(&self, identity: &Identity, who: Who) -> bool {
+        let Common { is_admin: _, admin_api, owner } = &*self.common;
         match who {
             Who::Reader => true,
-            Who::Member => !identity.only_reads(),
-            Who::Admin => identity.is_admin(),
+            Who::Member => {
+                !identity.only_reads() && owner.as_ref().is_none_or(|rule| rule.holds(identity))
+            }
+            Who::Admin => match admin_api {
+                Some(rule) => rule.holds(identity),
+                None => self.is_admin(identity),
+            },
             Who::Nobody => false,
         }
     }
@@ -183,10 +238,17 @@ impl Policy {
         let rules = rules.unwrap_or_default();
         let reader = Reader::new(&rules);
         let mut changed = BTreeMap::clone(&self.changed);
+        let mut common = Common::default();
         for (name, text) in &rules {
             let expression = reader
                 .read(text)
                 .map_err(|cause| PolicyError::Rule { name: name.clone(), cause })?;
+            match name.as_str() {
+                "context_is_admin" => common.is_admin = Some(expression.clone()),
+                "admin_api" => common.admin_api = Some(expression.clone()),
+                "admin_or_owner" => common.owner = Some(expression.clone()),
+                _ => {}
+            }
             match named(name) {
                 Ok(rule) if changed.contains_key(rule) => return Err(PolicyError::Twice(rule)),
                 Ok(rule) => drop(changed.insert(rule, Rule::Expression(expression))),
@@ -194,13 +256,17 @@ impl Policy {
                 Err(unknown) => return Err(PolicyError::Unknown(unknown)),
             }
         }
-        Ok(Self { changed: Arc::new(changed) })
+        Ok(Self { changed: Arc::new(changed), common: Arc::new(common) })
     }
 }
 
 /// Returns the name of a rule, or why there is none.
 fn named(name: &str) -> Result<&'static str, String> {
-    let names = || Permission::ALL.iter().map(|permission| permission.policy());
+    let names = || {
+        let permissions = || Permission::ALL.iter().map(|permission| permission.policy());
+        let other = VERBS.iter().copied().filter(move |verb| !permissions().any(|it| it == *verb));
+        permissions().chain(other)
+    };
     names().find(|known| *known == name).ok_or_else(|| {
         let known = names().collect::<Vec<_>>();
         format!("`{name}` is not a rule; the rules are {}", known.join(", "))
@@ -214,7 +280,7 @@ impl<'de> Deserialize<'de> for Policy {
             let rule = named(&name).map_err(serde::de::Error::custom)?;
             changed.insert(rule, Rule::Who(who));
         }
-        Ok(Self { changed: Arc::new(changed) })
+        Ok(Self { changed: Arc::new(changed), common: Arc::default() })
     }
 }
 
@@ -300,6 +366,52 @@ mod tests {
         assert!(
             file("").expect("an empty file").allows(&identity(&["admin"]), Permission::SeeHosts)
         );
+    }
+
+    #[test]
+    fn a_file_says_who_is_an_administrator() {
+        let policy = file("\"context_is_admin\": \"role:boss\"\n").expect("a policy");
+        let (boss, admin) = (identity(&["boss"]), identity(&["admin"]));
+        assert!(policy.is_admin(&boss) && !policy.is_admin(&admin));
+        for (identity, holds) in [(&boss, true), (&admin, false)] {
+            assert_eq!(policy.allows(identity, Permission::SeeServices), holds);
+        }
+        let referring = file(
+            "\"context_is_admin\": \"role:boss\"\n\"host:get_all\": \"is_admin:True\"\n\
+             \"image:pull\": \"rule:admin_api\"\n\"admin_api\": \"role:operator\"\n",
+        );
+        let policy = referring.expect("a policy");
+        assert!(policy.allows(&boss, Permission::SeeHosts));
+        assert!(!policy.allows(&admin, Permission::SeeHosts));
+        let operator = identity(&["operator"]);
+        assert!(policy.allows(&operator, Permission::PullImage));
+        assert!(policy.allows(&operator, Permission::SeeServices), "its default is admin_api");
+        assert!(!policy.is_admin(&operator), "it sees other projects only by other rules");
+    }
+
+    #[test]
+    fn a_file_narrows_who_uses_containers_and_opens_nothing_to_readers() {
+        let policy = file("\"admin_or_owner\": \"role:developer\"\n").expect("a policy");
+        let allows = |roles: &[&str]| policy.allows(&identity(roles), Permission::UseContainers);
+        assert!(allows(&["developer"]) && !allows(&["member"]));
+        let open = file("\"admin_or_owner\": \"\"\n").expect("a policy");
+        assert!(!open.allows(&identity(&["reader"]), Permission::UseContainers));
+    }
+
+    #[test]
+    fn a_file_has_rules_for_verbs_by_openstacks_names() {
+        let policy = file(
+            "\"container:start\": \"rule:admin_or_owner\"\n\"container:execute\": \"role:operator\"\n",
+        );
+        let policy = policy.expect("a policy");
+        let (member, operator) = (identity(&["member"]), identity(&["operator"]));
+        assert_eq!(policy.allows_verbs(&member, &["container:start"]), Ok(Some(())));
+        assert_eq!(policy.allows_verbs(&member, &["container:stop"]), Ok(None));
+        let exec = ["container:execute_attach", "container:execute"];
+        assert_eq!(policy.allows_verbs(&member, &exec), Err("container:execute"));
+        assert_eq!(policy.allows_verbs(&operator, &exec), Ok(None));
+        let settings = toml::from_str::<Policy>("\"container:stop\" = \"nobody\"").expect("rules");
+        assert_eq!(settings.allows_verbs(&member, &["container:stop"]), Err("container:stop"));
     }
 
     #[test]

@@ -179,9 +179,8 @@ fn content(fields: &mut Fields) -> Result<Vec<u8>, InvalidField> {
 
 /// Refuses a path that is mounted twice, and too much content.
 fn check(mounts: &[MountRequest]) -> Result<(), InvalidField> {
-    let plain = |mount: &MountRequest| mount.target.trim_end_matches('/').to_owned();
     for (place, one) in mounts.iter().enumerate() {
-        if mounts.iter().skip(place + 1).any(|other| plain(other) == plain(one)) {
+        if mounts.iter().skip(place + 1).any(|other| plain(&other.target) == plain(&one.target)) {
             let rule = "a path that is not mounted twice";
             return Err(InvalidField::new("mounts.destination", &one.target, rule));
         }
@@ -194,6 +193,25 @@ fn check(mounts: &[MountRequest]) -> Result<(), InvalidField> {
     if total > LARGEST_FILES {
         let rule = format!("files of at most {LARGEST_FILES} bytes in total");
         return Err(InvalidField::new("mounts", &format!("{total} bytes"), rule));
+    }
+    Ok(())
+}
+
+/// The names of a path, without the slashes that change nothing.
+fn plain(path: &str) -> Vec<&str> {
+    path.split('/').filter(|name| !matches!(*name, "" | ".")).collect()
+}
+
+/// Refuses a temporary file system that would hide a mount.
+pub(super) fn check_tmpfs<'a>(
+    mounts: &[MountRequest],
+    tmpfs: impl Iterator<Item = &'a String>,
+) -> Result<(), InvalidField> {
+    for path in tmpfs {
+        if mounts.iter().any(|mount| plain(&mount.target) == plain(path)) {
+            let rule = "paths where nothing else is mounted";
+            return Err(InvalidField::new("engine_options.tmpfs", path, rule));
+        }
     }
     Ok(())
 }
@@ -254,6 +272,11 @@ mod tests {
             {"type": "host", "source": "/srv", "destination": "/srv"},
         ]))
         .expect("good mounts");
+        let hidden = |path: &str| check_tmpfs(&good, std::iter::once(&path.to_owned())).is_err();
+        assert!(hidden("/data") && hidden("//data/") && hidden("/./data") && !hidden("/data/x"));
+        let twice =
+            read(json!([{"destination": "/x"}, {"destination": "//x"}])).expect_err("twice");
+        assert!(twice.contains("mounted twice"), "{twice}");
         let sources: Vec<_> = good.iter().map(|mount| mount.source.clone()).collect();
         assert_eq!(
             sources,

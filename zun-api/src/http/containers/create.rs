@@ -177,6 +177,7 @@ impl FromFields for NewContainer {
             mounts: attachments::mounts(fields)?,
             network: attachments::network(fields)?,
         };
+        attachments::check_tmpfs(&wanted.mounts, wanted.options.tmpfs.keys())?;
         options::check_swap(&wanted.options, wanted.resources.memory)?;
         Ok(wanted)
     }

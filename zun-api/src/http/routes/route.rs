@@ -231,6 +231,45 @@ impl Route {
         Self { waits, ..self }
     }
 
+    /// The rules of the policy for what it does, by OpenStack Zun's names such as `container:start`, its own first. The
+    /// operator may change them.
+    pub(in crate::http) fn policy_verbs(&self) -> Vec<String> {
+        let mut parts = self.path.strip_prefix("/v1/").unwrap_or_default().split('/');
+        let resource = match parts.next() {
+            Some("containers") => "container",
+            Some("images") => "image",
+            Some("hosts") => "host",
+            Some("registries") => "registry",
+            Some("networks") => "network",
+            Some("volumes") => "volume",
+            Some("capsules") => "capsule",
+            Some(_) | None => return Vec::new(),
+        };
+        let rest: Vec<&str> = parts.collect();
+        let own = match (self.verb, rest.as_slice()) {
+            (Verb::Post, []) if resource == "image" => "pull",
+            (Verb::Post, []) => "create",
+            (Verb::Get, []) => "get_all",
+            (Verb::Get, [_]) if resource == "host" => "get",
+            (Verb::Get, [_]) => "get_one",
+            (Verb::Patch, [_]) => "update",
+            (Verb::Delete, [_]) => "delete",
+            (_, [_, "container_actions", ..]) => "actions",
+            (_, [_, action, ..]) => action,
+            (_, [] | [_]) => return Vec::new(),
+        };
+        let more: &[&str] = match own {
+            "archive" => &["get_archive", "put_archive"],
+            "execute_attach" => &["execute"],
+            // It opens a console, or an exec.
+            "console_ticket" => &["attach", "execute"],
+            "rename" | "resize_container" => &["update"],
+            _ => &[],
+        };
+        let verbs = std::iter::once(&own).chain(more);
+        verbs.map(|verb| format!("{resource}:{verb}")).collect()
+    }
+
     /// Whether it needs no authentication.
     pub(in crate::http) fn is_public(&self) -> bool {
         self.path == "/v1" || !self.path.starts_with("/v1/")

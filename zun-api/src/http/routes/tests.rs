@@ -1,4 +1,5 @@
 use super::*;
+use crate::auth::VERBS;
 use crate::http::field::Field;
 use crate::http::microversion::Microversion;
 
@@ -23,6 +24,13 @@ fn each_route_has_its_versions_permission_and_status() {
         format!("{verb} {path} {} {success} {permission}", versions(route))
     };
     insta::assert_snapshot!(all().map(row).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn each_verb_of_a_route_is_a_rule_that_a_policy_may_have() {
+    let of_routes: BTreeSet<String> = all().flat_map(Route::policy_verbs).collect();
+    let known: BTreeSet<String> = VERBS.iter().map(|&verb| verb.to_owned()).collect();
+    assert_eq!(of_routes, known);
 }
 
 #[test]

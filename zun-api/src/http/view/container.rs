@@ -21,7 +21,7 @@ pub(in crate::http) fn container(
 ) -> Container {
     let links = view_context.base.links("containers", &record.id.to_string());
     let status_detail = detail::status_detail(record, view_context.now);
-    Container { links, status_detail, ..timeless(record, caller.identity.is_admin()) }
+    Container { links, status_detail, ..timeless(record, caller.is_admin()) }
 }
 
 /// The body of a page of a list, a `ContainerList`. Its containers have no links.
@@ -31,7 +31,7 @@ pub(in crate::http) fn containers(
     caller: &Caller,
     view_context: &ViewContext,
 ) -> Result<String, serde_json::Error> {
-    let for_admin = caller.identity.is_admin();
+    let for_admin = caller.is_admin();
     let mut body = String::with_capacity(64 + part.containers.len() * 1024);
     body.push_str("{\"containers\":[");
     for (number, listed) in part.containers.iter().enumerate() {

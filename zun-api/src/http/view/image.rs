@@ -3,10 +3,14 @@
 use zun_common::api::v1::image::Image;
 
 use super::ViewContext;
+use crate::app::{Caller, Permission};
 use crate::db::image::Record;
 
 /// An image on a host.
-pub(in crate::http) fn image(record: &Record, view_context: &ViewContext) -> Image {
+pub(in crate::http) fn image(
+    record: &Record,
+    (caller, view_context): (&Caller, &ViewContext),
+) -> Image {
     Image {
         uuid: record.id,
         links: view_context.base.links("images", &record.id.to_string()),
@@ -15,7 +19,7 @@ pub(in crate::http) fn image(record: &Record, view_context: &ViewContext) -> Ima
         tag: record.tag.clone(),
         size: record.size,
         project_id: record.project.to_string(),
-        host: record.host.clone(),
+        host: Some(record.host.clone()).filter(|_| caller.require(Permission::SeeHosts).is_ok()),
         platform: record.platform.clone(),
         status: record.status,
         status_reason: record.reason.clone(),

@@ -21,7 +21,7 @@ pub(in crate::http) fn resource(
         name: record.name.clone(),
         project_id: record.project.to_string(),
         user_id: record.user.to_string(),
-        host: record.host.clone().filter(|_| caller.identity.is_admin()),
+        host: record.host.clone().filter(|_| caller.is_admin()),
         subnet: record.options.subnet.clone(),
         internal: is_network.then_some(record.options.internal),
         containers: containers.clone(),

@@ -26,8 +26,8 @@ pub struct Image {
     pub size: Option<u64>,
     /// The project.
     pub project_id: String,
-    /// The host.
-    pub host: HostName,
+    /// The host. Only administrators see it.
+    pub host: Option<HostName>,
     /// The platform, if one was requested. Not in OpenStack Zun's API.
     pub platform: Option<String>,
     /// The progress of the pull. Not in OpenStack Zun's API.

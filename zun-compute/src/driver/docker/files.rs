@@ -24,6 +24,7 @@ impl Files for DockerDriver {
         container: ContainerId,
         path: &str,
     ) -> Result<Archive, DriverError> {
+        check_length(path)?;
         let api = self.api().await?;
         let name = container.engine_name();
         let about = |failure: RequestFailure| about_file(failure, (container, path), "read files");
@@ -67,6 +68,7 @@ impl Files for DockerDriver {
         path: &str,
         data: Vec<u8>,
     ) -> Result<(), DriverError> {
+        check_length(path)?;
         let api = self.api().await?;
         let name = container.engine_name();
         let options = UploadToContainerOptionsBuilder::default().path(path).build();
@@ -125,5 +127,74 @@ fn about_file(
     if failure.is(404) && !failure.says(404, "No such container") {
         return DriverError::NoFile(path.to_owned());
     }
-    failure.about_container(doing, container)
+    match failure {
+        RequestFailure::Refused { words, .. } if says_one(&words, &NO_TAR) => {
+            let words = format!("the data is not a complete tar archive ({words})");
+            DriverError::Invalid { words }
+        }
+        RequestFailure::Refused { words, .. } if says_one(&words, &NO_DIRECTORY) => {
+            DriverError::Invalid { words: format!("{path} is not a directory in the container") }
+        }
+        RequestFailure::Refused { words, .. } if says_one(&words, &READ_ONLY) => {
+            DriverError::Conflict { words }
+        }
+        failure @ (RequestFailure::Refused { .. }
+        | RequestFailure::Unreachable(_)
+        | RequestFailure::TimedOut(_)
+        | RequestFailure::Unexpected(_)) => failure.about_container(doing, container),
+    }
+}
+
+/// Parts of messages about mistakes of the caller, for which Docker answers 500.
+const NO_TAR: [&str; 4] =
+    ["unexpected EOF", "invalid tar header", "Error processing tar file", "archive/tar:"];
+const NO_DIRECTORY: [&str; 2] = ["extraction point is not a directory", "not a directory"];
+const READ_ONLY: [&str; 2] = ["marked read-only", "read-only file system"];
+
+fn says_one(words: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| words.contains(part))
+}
+
+/// Linux has no longer paths and names, so nothing has such a path. Docker gives no reason for that.
+fn check_length(path: &str) -> Result<(), DriverError> {
+    const LONGEST_PATH: usize = 4095;
+    const LONGEST_NAME: usize = 255;
+    if path.len() > LONGEST_PATH || path.split('/').any(|name| name.len() > LONGEST_NAME) {
+        return Err(DriverError::NoFile(path.chars().take(80).chain(['…']).collect()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_of_the_caller_is_not_a_failure_of_the_engine() {
+        let container = ContainerId::random();
+        let meaning = |status, words: &str| {
+            let failure = RequestFailure::Refused { status, words: words.to_owned() };
+            about_file(failure, (container, "/etc/hosts"), "write files")
+        };
+        let no_tar = meaning(500, "unexpected EOF");
+        assert!(matches!(&no_tar, DriverError::Invalid { words } if words.contains("tar archive")));
+        assert!(matches!(
+            meaning(500, "archive/tar: invalid tar header"),
+            DriverError::Invalid { .. }
+        ));
+        let file = meaning(400, "extraction point is not a directory").to_string();
+        assert_eq!(file, "/etc/hosts is not a directory in the container");
+        let sealed = meaning(500, "container rootfs is marked read-only");
+        assert!(matches!(sealed, DriverError::Conflict { .. }));
+        assert!(matches!(meaning(500, "no space left on device"), DriverError::Engine { .. }));
+        assert!(matches!(meaning(404, "Could not find the file"), DriverError::NoFile(_)));
+    }
+
+    #[test]
+    fn no_file_has_a_path_that_is_longer_than_linux_allows() {
+        let name = |length: usize| format!("/tmp/{}", "a".repeat(length));
+        assert!(check_length(&name(255)).is_ok());
+        assert!(matches!(check_length(&name(256)), Err(DriverError::NoFile(_))));
+        assert!(matches!(check_length(&"/a".repeat(2048)), Err(DriverError::NoFile(_))));
+    }
 }
