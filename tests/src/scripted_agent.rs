@@ -9,11 +9,13 @@ use chrono::Utc;
 use serde_json::Value;
 use tokio::sync::Notify;
 use zun_common::bus::{Bus, CallError, Incoming, Route, Router};
+use zun_common::gate_control::Deleted;
 use zun_common::grant::ApiVersion;
 use zun_common::id::{ClusterId, ContainerId, EngineId, Epoch, ExecId, HostName, OperationId};
 use zun_common::pty::Ticket;
 use zun_common::rpc::console::{
-    ConsoleSessions, ConsoleTicket, IssueTicket, ListSessions, RevokeGrant, Revoked,
+    ConsoleSessions, ConsoleTicket, DeleteRecording, HostRecordings, IssueTicket, ListRecordings,
+    ListSessions, RevokeGrant, Revoked,
 };
 use zun_common::rpc::container::{
     Console, ConsoleListener, LocateConsole, LocateData, Logs, ReadLogs, ReadStats, ResizeTerminal,
@@ -65,6 +67,7 @@ struct Script {
     tty: bool,
     output: Vec<u8>,
     sessions: ConsoleSessions,
+    recordings: HostRecordings,
 }
 
 /// State that the agent shares with its handlers.
@@ -154,6 +157,14 @@ impl ScriptedAgent {
     /// Panics if another thread panicked while it held the lock.
     pub fn with_sessions(&self, sessions: ConsoleSessions) {
         self.shared.script.lock().expect("the script").sessions = sessions;
+    }
+
+    /// Has these recordings from now on.
+    ///
+    /// # Panics
+    /// Panics if another thread panicked while it held the lock.
+    pub fn with_recordings(&self, recordings: HostRecordings) {
+        self.shared.script.lock().expect("the script").recordings = recordings;
     }
 
     /// Tells from the next registration on which agent it is.
@@ -528,6 +539,8 @@ fn router(shared: &Arc<Shared>) -> Router {
         tty: script.tty,
     });
     router = query::<ListSessions>(router, shared, |script| script.sessions.clone());
+    router = query::<ListRecordings>(router, shared, |script| script.recordings.clone());
+    router = query::<DeleteRecording>(router, shared, |_| Deleted { size: 70 });
     router = query::<RevokeGrant>(router, shared, |_| Revoked { sessions: 1 });
     router = query::<ReadLogs>(router, shared, |script| Logs {
         data: script.output.clone(),

@@ -23,6 +23,7 @@ mod interactive {
     mod ports;
     mod pull;
     mod rebuild;
+    mod recordings;
     mod registry_login;
     mod resources;
     mod screen;

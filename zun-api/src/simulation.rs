@@ -292,6 +292,7 @@ fn requested(new: New) -> NewContainer {
     NewContainer {
         name: Some(name),
         host: None,
+        record: None,
         availability_zone: None,
         hints: Hints::default(),
         start,

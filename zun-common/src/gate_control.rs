@@ -5,6 +5,8 @@
 //! | `POST /tickets` | [`TicketRequest`] | [`IssuedTicket`] |
 //! | `GET /sessions` | | [`GateSessions`] |
 //! | `DELETE /grants/{id}` | | [`Closed`] |
+//! | `POST /recordings` | [`RecordingsRequest`] | [`GateRecordings`] |
+//! | `DELETE /recordings/{id}` | | [`Deleted`] |
 //! | `POST /size` | [`SizeRequest`] | [`Closed`], with the number of terminals |
 //!
 //! An error has a status from 400 on and a [`Refusal`].
@@ -14,8 +16,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::grant::Mode;
-use crate::id::{EngineId, ExecId, ProjectId};
+use crate::id::{ContainerId, EngineId, ExecId, ProjectId, RecordingId};
 use crate::pty::{Size, Ticket};
+use crate::recording::KeptRecording;
 
 /// What a session is connected to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -136,6 +139,43 @@ pub struct SizeRequest {
 pub struct Closed {
     /// How many.
     pub sessions: usize,
+}
+
+/// Selects recordings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingsRequest {
+    /// Only those of this project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectId>,
+    /// Only those of this container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerId>,
+    /// Only those of containers that had this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Only the one with this ID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<RecordingId>,
+}
+
+/// The most recordings of an answer.
+pub const MOST_RECORDINGS: usize = 1000;
+
+/// The recordings that a gate keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateRecordings {
+    /// The newest ones that were selected, the oldest first: at most [`MOST_RECORDINGS`].
+    pub recordings: Vec<KeptRecording>,
+    /// Whether there are older ones.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// A recording was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// The size of its file, in bytes.
+    pub size: u64,
 }
 
 /// Why a request was refused.

@@ -188,6 +188,10 @@ uuid_id!(
     ResourceId, "resource id"
 );
 uuid_id!(
+    /// The id of a recording of a session.
+    RecordingId, "recording id"
+);
+uuid_id!(
     /// The id of a project's login to an image registry.
     RegistryId, "registry id"
 );

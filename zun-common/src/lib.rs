@@ -12,6 +12,7 @@ pub mod id;
 pub mod image_name;
 pub mod log_records;
 pub mod page;
+pub mod recording;
 pub mod secret;
 pub mod session_notifier;
 pub mod signal;

@@ -16,9 +16,10 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use zun_common::chain;
 use zun_common::gate_control::{
-    Closed, GateSessions, IssuedTicket, Refusal, SizeRequest, TicketRequest,
+    Closed, Deleted, GateRecordings, GateSessions, IssuedTicket, RecordingsRequest, Refusal,
+    SizeRequest, TicketRequest,
 };
-use zun_common::id::GrantId;
+use zun_common::id::{GrantId, RecordingId};
 use zun_common::rpc::{Code, Problem};
 
 /// How long the gate may take to answer.
@@ -59,6 +60,7 @@ impl GateError {
             StatusCode::CONFLICT => Code::Conflict,
             // An older gate does not know the request.
             StatusCode::NOT_FOUND => Code::Unsupported,
+            StatusCode::GONE => Code::NotFound,
             StatusCode::NOT_IMPLEMENTED => Code::NotOffered,
             StatusCode::SERVICE_UNAVAILABLE => Code::Busy,
             _ => Code::Internal,
@@ -87,6 +89,25 @@ impl GateControl {
         let path = format!("/grants/{grant}");
         let Closed { sessions } = self.send(Method::DELETE, &path, NOTHING).await?;
         Ok(sessions)
+    }
+
+    /// Lists recordings.
+    pub(crate) async fn recordings(
+        &self,
+        request: &RecordingsRequest,
+    ) -> Result<GateRecordings, GateError> {
+        match self.send(Method::POST, "/recordings", Some(request)).await {
+            // An older gate has none.
+            Err(GateError::Refused { status: StatusCode::NOT_FOUND, .. }) => {
+                Ok(GateRecordings::default())
+            }
+            listed => listed,
+        }
+    }
+
+    /// Deletes a recording that has ended.
+    pub(crate) async fn delete_recording(&self, id: RecordingId) -> Result<Deleted, GateError> {
+        self.send(Method::DELETE, &format!("/recordings/{id}"), NOTHING).await
     }
 
     /// Sets the size of a terminal. Returns whether the gate has its session.

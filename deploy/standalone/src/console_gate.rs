@@ -74,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) control: PathBuf,
     /// The socket at which the program stores its descriptors.
     pub(crate) store: PathBuf,
+    /// The directory of its recordings.
+    pub(crate) data: PathBuf,
     /// What it logs.
     pub(crate) log: String,
 }
@@ -207,7 +209,7 @@ impl Supervised {
 }
 
 fn spawn(settings: &Settings, holder: &Holder) -> io::Result<Child> {
-    let Settings { program, host, engine, files, notify, control, store: _, log } = settings;
+    let Settings { program, host, engine, files, notify, control, store: _, data, log } = settings;
     let CertificateFiles { ca, certificate, key } = files;
     holder.start(program, |command: &mut Command| {
         let mut set = |name: &str, value: &std::ffi::OsStr| {
@@ -217,6 +219,7 @@ fn spawn(settings: &Settings, holder: &Holder) -> io::Result<Child> {
         set("LISTEN", "127.0.0.1:0".as_ref());
         set("NOTIFY_SOCKET", notify.as_ref());
         set("CONTROL_SOCKET", control.as_ref());
+        set("STATE_DIRECTORY", data.as_ref());
         set("DOCKER__SOCKET", engine.as_ref());
         set("TLS__CA", ca.as_ref());
         set("PUBLIC__NAME", PUBLIC_NAME.as_ref());
@@ -262,6 +265,7 @@ mod tests {
             notify: path("notify"),
             control: path("control"),
             store: path("store"),
+            data: path("data"),
             log: "info".to_owned(),
         }
     }

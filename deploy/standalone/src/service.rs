@@ -294,6 +294,7 @@ fn gate_settings(
         notify: state.notify_socket(),
         control: state.gate_socket(),
         store: state.gate_store(),
+        data: state.gate(),
         log: log.clone(),
     }
 }

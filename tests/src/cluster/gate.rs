@@ -34,11 +34,12 @@ impl Gate {
         let proxy = Proxy::to(address).await;
         let control = directory.join("gate.sock");
         let text = format!(
-            "host = '{host}'\nlisten = '{address}'\ncontrol_socket = '{}'\n[docker]\nsocket = '{}'\n\
+            "host = '{host}'\nlisten = '{address}'\ncontrol_socket = '{}'\nstate_directory = '{}'\n[recordings]\nquota = 1\n[docker]\nsocket = '{}'\n\
              [tls]\nca = '{ca}'\ncertificate = '{certificate}'\nkey = '{key}'\n\
              [public]\nname = 'localhost'\nport = {}\ncertificate = '{certificate}'\nkey = '{key}'\n\
              origins = ['{origin}']\n",
             control.display(),
+            directory.join("gate").display(),
             engine.display(),
             proxy.address().port(),
         );

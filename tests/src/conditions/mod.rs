@@ -69,6 +69,7 @@ conditions!(
     C55 "the address without the key: no handshake",
     C57 "a wrong host certificate: refused before the first byte",
     C58 "IPv6, an advertised name; an error names the address that zun tried",
+    C60 "with a gate, a recorded session with resizes and an exec: the file is valid and plays, also after the container was deleted",
     C63 "`exec -e -w -u --privileged`",
     C64 "`exec --format json`; live output without it",
     C65 "pull progress on stderr; ctrl-c leaves nothing behind",

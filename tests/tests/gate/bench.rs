@@ -222,9 +222,14 @@ pub(super) fn console(container: &str, mode: Mode) -> Grant {
     Grant {
         host: host(),
         target: Target::Container { id: container.parse().expect("an id"), mode },
+        gate_only: false,
     }
 }
 
 pub(super) fn exec(id: &str) -> Grant {
-    Grant { host: host(), target: Target::Exec { id: id.parse().expect("an id") } }
+    Grant {
+        host: host(),
+        target: Target::Exec { id: id.parse().expect("an id") },
+        gate_only: false,
+    }
 }

@@ -55,6 +55,7 @@ pub(super) fn path(grant: &Grant) -> String {
     match &grant.target {
         Target::Container { id, .. } | Target::Data { id, .. } => container_path(id.as_str()),
         Target::Exec { id } => exec_path(id.as_str()),
+        Target::Recording { id } => panic!("recording {id} has no console"),
     }
 }
 

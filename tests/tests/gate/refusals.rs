@@ -60,7 +60,7 @@ async fn a_grant_opens_only_its_own_target_on_its_own_host_while_it_is_valid() {
     let own = console(&id, Mode::ReadWrite);
     let elsewhere = Grant { host: "compute2".parse().expect("a host"), ..own.clone() };
     let data = Target::Data { id: id.parse().expect("an id"), data: DataKind::Logs };
-    let logs = Grant { host: host(), target: data };
+    let logs = Grant { host: host(), target: data, gate_only: false };
     let expired = Identity::granted(&bench.ca, &own, "g1", Utc::now() - TimeDelta::seconds(600));
     let early = Identity::granted(&bench.ca, &own, "g1", Utc::now() + TimeDelta::seconds(600));
     let spelled = path(&own);

@@ -24,6 +24,7 @@ export const CLOSE = {
   unknownSession: 4404,
   tooSlow: 4408,
   replaced: 4409,
+  notRecorded: 4410,
 } as const;
 
 /** What the page shows at the end of a session. */
@@ -86,6 +87,8 @@ export function closingOfCode(code: number, reason: string): Closing | undefined
       return neutral('The session continues elsewhere', 'Another page or terminal has taken over this connection.');
     case CLOSE.tooSlow:
       return bad('This page was too slow', `It did not read the output for too long. ${LEAVES_RUNNING}`);
+    case CLOSE.notRecorded:
+      return bad('The session could not be recorded', `It must be recorded, and its host cannot record it at present. ${LEAVES_RUNNING}`);
     case CLOSE.protocolError:
       return misunderstood(reason === '' ? 'it reports a bad message' : reason);
     default:

@@ -155,6 +155,10 @@ pub(crate) enum AppError {
     NoHostUp,
     #[error("Grant {0} could not be found: it was not used at a console gate, or it has ended.")]
     GrantNotFound(String),
+    #[error("Recording {0} could not be found.")]
+    RecordingNotFound(String),
+    #[error("{0}")]
+    NotRecorded(String),
     #[error("Registry {0} could not be found.")]
     RegistryNotFound(String),
     #[error("Multiple registries exist with the name '{0}'. Please use the registry uuid instead.")]

@@ -8,6 +8,7 @@ mod hosts;
 pub(crate) mod images;
 mod metrics;
 mod quotas;
+mod recordings;
 mod recover_host;
 pub(crate) mod registries;
 mod remove_stray;
@@ -25,6 +26,7 @@ use zun_common::shutdown::Tasks;
 pub(crate) use caller::{Caller, IdempotencyKey};
 pub(crate) use error::{AppError, InvalidField, NotServed};
 pub(crate) use hosts::state_reason;
+pub(crate) use recordings::RecordingQuery;
 
 pub(crate) use crate::auth::Permission;
 

@@ -102,7 +102,9 @@ pub(super) fn error_response(error: &AppError) -> ErrorResponse {
         | AppError::ResourceNotFound { .. }
         | AppError::ImageNotFound(_)
         | AppError::GrantNotFound(_)
+        | AppError::RecordingNotFound(_)
         | AppError::RegistryNotFound(_) => new(Http::NOT_FOUND, not_found(error)),
+        AppError::NotRecorded(_) => new(Http::CONFLICT, "container.not-recorded"),
         AppError::RegistryNameTaken(_) => new(Http::CONFLICT, "container.registry-already-exists"),
         AppError::TooMany { .. } => new(Http::FORBIDDEN, "container.over-quota"),
         AppError::AmbiguousName(_)
@@ -189,6 +191,7 @@ const fn not_found(error: &AppError) -> &'static str {
             "container.network-not-found"
         }
         AppError::ImageNotFound(_) => "container.image-not-found",
+        AppError::RecordingNotFound(_) => "container.recording-not-found",
         AppError::GrantNotFound(_) => "container.grant-not-found",
         AppError::RegistryNotFound(_) => "container.registry-not-found",
         _ => "container.not-found",

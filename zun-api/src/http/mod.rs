@@ -18,6 +18,7 @@ mod openapi;
 mod paging;
 mod placement;
 mod quotas;
+mod recordings;
 mod registries;
 mod resources;
 mod response;

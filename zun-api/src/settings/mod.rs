@@ -4,6 +4,7 @@ mod database;
 mod defaults;
 mod keystone;
 mod quotas;
+mod recording;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -20,6 +21,7 @@ pub use database::{DatabaseSettings, DatabaseUrl, DatabaseUrlError};
 pub use defaults::DefaultLimits;
 pub use keystone::KeystoneSettings;
 pub use quotas::QuotaSettings;
+pub use recording::RecordingSettings;
 
 /// All settings.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -43,6 +45,8 @@ pub struct Settings {
     pub quotas: QuotaSettings,
     /// The limits of containers whose request names none.
     pub defaults: DefaultLimits,
+    /// Recordings of sessions.
+    pub recording: RecordingSettings,
     /// Published ports.
     pub ports: PortSettings,
     /// Events.

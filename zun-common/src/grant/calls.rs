@@ -138,8 +138,9 @@ impl Grant {
     /// Returns the method and the raw request target of a call, or `None` if the grant does not allow it.
     pub fn call(&self, version: ApiVersion, call: Call) -> Option<(Method, String)> {
         let (method, tail) = match &self.target {
+            Target::Container { .. } | Target::Exec { .. } if self.gate_only => return None,
             Target::Container { mode, .. } => container_call(*mode, call)?,
-            Target::Data { .. } => return None,
+            Target::Data { .. } | Target::Recording { .. } => return None,
             Target::Exec { .. } => exec_call(call)?,
         };
         Some((method, format!("{}{tail}", self.prefix(version))))
@@ -165,6 +166,8 @@ impl Grant {
                 format!("/v{version}/containers/{id}")
             }
             Target::Exec { id } => format!("/v{version}/exec/{id}"),
+            // Docker has no such call.
+            Target::Recording { id } => format!("/v{version}/recordings/{id}"),
         }
     }
 }
@@ -280,7 +283,9 @@ mod tests {
             let granted: Vec<_> =
                 all_calls().into_iter().filter_map(|call| grant.call(V, call)).collect();
             assert_eq!(granted.len(), count, "{grant}");
+            let gate_only = Grant { gate_only: true, ..grant.clone() };
             for (method, target) in granted {
+                assert!(!gate_only.permits(V, method.as_str(), &target), "{target}");
                 assert!(grant.permits(V, method.as_str(), &target), "{target}");
                 assert!(!grant.permits(V, other(method), &target), "{target}");
                 let elsewhere: Grant = grant

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use calls::{ApiVersion, Call, Method, NO_DETACH_KEYS, WaitCondition};
 pub use data::{ArchiveCall, DataKind, LogTime, LogsQuery};
 
-use crate::id::{EngineId, ExecId, HostName};
+use crate::id::{EngineId, ExecId, HostName, RecordingId};
 
 /// Whether access is read-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,6 +61,11 @@ pub enum Target {
         /// The engine's id of the exec.
         id: ExecId,
     },
+    /// A recording at the host's console gate.
+    Recording {
+        /// Its id.
+        id: RecordingId,
+    },
 }
 
 /// Access to one resource on one host.
@@ -70,6 +75,9 @@ pub struct Grant {
     pub host: HostName,
     /// The resource.
     pub target: Target,
+    /// Whether only the host's console gate accepts it, and Docker's listener does not: sessions that are recorded do not
+    /// bypass the gate. A grant for data does not have it.
+    pub gate_only: bool,
 }
 
 /// A JSON datagram that `zun-authz` sends to the agent when a granted console or its wait request begins or
@@ -105,7 +113,7 @@ pub enum SessionEventKind {
 /// The URI is not a grant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a grant URI: it must be zun://HOST/containers/ID/attach?mode=rw|ro, …/logs, …/archive?mode=rw|ro or zun://HOST/exec/ID"
+    "not a grant URI: it must be zun://HOST/containers/ID/attach?mode=rw|ro, …/logs, …/archive?mode=rw|ro, zun://HOST/exec/ID or zun://HOST/recordings/ID"
 )]
 pub struct InvalidGrant;
 
@@ -117,7 +125,7 @@ impl Grant {
     /// not exist.
     pub fn probe(host: HostName) -> Self {
         let id = NO_CONTAINER.parse().expect("64 hexadecimal digits");
-        Self { host, target: Target::Container { id, mode: Mode::ReadOnly } }
+        Self { host, target: Target::Container { id, mode: Mode::ReadOnly }, gate_only: false }
     }
 }
 
@@ -126,12 +134,17 @@ impl fmt::Display for Grant {
         let host = &self.host;
         match &self.target {
             Target::Container { id, mode } => {
-                write!(out, "zun://{host}/containers/{id}/attach?mode={}", mode.as_str())
+                let gate = if self.gate_only { "&gate=only" } else { "" };
+                write!(out, "zun://{host}/containers/{id}/attach?mode={}{gate}", mode.as_str())
             }
             Target::Data { id, data } => {
                 write!(out, "zun://{host}/containers/{id}/{}", data.uri_suffix())
             }
-            Target::Exec { id } => write!(out, "zun://{host}/exec/{id}"),
+            Target::Exec { id } => {
+                let gate = if self.gate_only { "?gate=only" } else { "" };
+                write!(out, "zun://{host}/exec/{id}{gate}")
+            }
+            Target::Recording { id } => write!(out, "zun://{host}/recordings/{id}"),
         }
     }
 }
@@ -149,6 +162,9 @@ impl FromStr for Grant {
 fn parse(uri: &str) -> Option<Grant> {
     let (host, path) = uri.strip_prefix("zun://")?.split_once('/')?;
     let host = host.parse().ok()?;
+    let bare = path.strip_suffix("?gate=only").or_else(|| path.strip_suffix("&gate=only"));
+    let gate_only = bare.is_some();
+    let path = bare.unwrap_or(path);
     let target = if let Some(rest) = path.strip_prefix("containers/") {
         let (id, suffix) = rest.split_once('/')?;
         let id = id.parse().ok()?;
@@ -157,10 +173,12 @@ fn parse(uri: &str) -> Option<Grant> {
             "attach?mode=ro" => Target::Container { id, mode: Mode::ReadOnly },
             other => Target::Data { id, data: DataKind::parse(other)? },
         }
+    } else if let Some(id) = path.strip_prefix("recordings/") {
+        Target::Recording { id: id.parse().ok()? }
     } else {
         Target::Exec { id: path.strip_prefix("exec/")?.parse().ok()? }
     };
-    Some(Grant { host, target })
+    Some(Grant { host, target, gate_only })
 }
 
 #[cfg(test)]
@@ -170,8 +188,9 @@ mod tests {
     use super::*;
 
     fn grants() -> impl Strategy<Value = Grant> {
-        ("[a-z0-9]{1,12}", "[0-9a-f]{64}", 0..6).prop_map(|(host, id, kind)| Grant {
+        ("[a-z0-9]{1,12}", "[0-9a-f]{64}", 0..8).prop_map(|(host, id, kind)| Grant {
             host: host.parse().expect("a host name"),
+            gate_only: matches!(kind, 0 | 6),
             target: match kind {
                 0 => Target::Container { id: id.parse().expect("an id"), mode: Mode::ReadWrite },
                 1 => Target::Container { id: id.parse().expect("an id"), mode: Mode::ReadOnly },
@@ -184,6 +203,7 @@ mod tests {
                         Mode::ReadWrite
                     }),
                 },
+                7 => Target::Recording { id: RecordingId::random() },
                 _ => Target::Exec { id: id.parse().expect("an id") },
             },
         })
@@ -215,6 +235,13 @@ mod tests {
             format!("zun://h/containers/{id}/archive"),
             format!("zun://h/containers/{id}/archive?mode=wo"),
             format!("zun://h/containers/{id}/json"),
+            format!("zun://h/containers/{id}/attach?mode=rw?gate=only"),
+            format!("zun://h/containers/{id}/logs?gate=only"),
+            format!("zun://h/exec/{id}&gate=only"),
+            format!("zun://h/exec/{id}?gate=only?gate=only"),
+            "zun://h/recordings/abc".to_owned(),
+            "zun://h/recordings/00000000000000000000000000000001".to_owned(),
+            "zun://h/recordings/00000000-0000-0000-0000-000000000001?gate=only".to_owned(),
             format!("zun://H/exec/{id}"),
             format!("zun://h/exec/{id}/"),
             format!("ZUN://h/exec/{id}"),

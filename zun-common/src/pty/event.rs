@@ -51,6 +51,14 @@ pub enum SessionEvent {
         /// Its name.
         name: String,
     },
+    /// The session is recorded. Sent first on each connection, and when the state changes.
+    Recording {
+        /// Whether the recording goes on. Otherwise output cannot be recorded at present, and input is held if the recording
+        /// is required.
+        on: bool,
+        /// Whether the session ends without one.
+        required: bool,
+    },
     /// An event of a newer gate.
     #[serde(other)]
     Other,
@@ -102,6 +110,10 @@ mod tests {
             (
                 SessionEvent::SizeOwner { viewer: 1, size },
                 json!({"type": "size_owner", "viewer": 1, "size": {"Width": 80, "Height": 24}}),
+            ),
+            (
+                SessionEvent::Recording { on: true, required: true },
+                json!({"type": "recording", "on": true, "required": true}),
             ),
         ] {
             assert_eq!(serde_json::to_value(&event).unwrap(), expected);

@@ -86,6 +86,8 @@ pub mod close {
     pub const REVOKED: u16 = 4403;
     /// The session, or its resume token, is not known, or its time to be resumed has passed.
     pub const UNKNOWN_SESSION: u16 = 4404;
+    /// The session must be recorded, and cannot be: try later.
+    pub const NOT_RECORDED: u16 = 4410;
     /// Another connection has resumed this session.
     pub const REPLACED: u16 = 4409;
     /// The client read output too slowly, or missed too much of it.

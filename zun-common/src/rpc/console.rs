@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
-use crate::gate_control::{GateAttachment, GateTicket};
+use crate::gate_control::{Deleted, GateAttachment, GateRecordings, GateTicket, RecordingsRequest};
 use crate::grant::Mode;
-use crate::id::{ContainerId, ExecId, GrantId, ProjectId};
+use crate::id::{ContainerId, ExecId, GrantId, ProjectId, RecordingId};
 use crate::pty::Ticket;
 
 /// Asks for a ticket: a secret that opens a console without a certificate.
@@ -81,6 +81,41 @@ pub struct UsableTicket {
     pub exec: Option<ExecId>,
     /// The ticket, as the gate knows it.
     pub ticket: GateTicket,
+}
+
+/// Lists the recordings that the host keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListRecordings {
+    /// Which ones.
+    pub selection: RecordingsRequest,
+}
+
+impl Call for ListRecordings {
+    const METHOD: &'static str = "console.recordings";
+    const DEADLINE: Duration = Duration::from_secs(4);
+    type Reply = HostRecordings;
+}
+
+/// Recordings of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRecordings {
+    /// The recordings.
+    pub kept: GateRecordings,
+    /// The `host:port` of the console gate, from which they are downloaded; absent if it is not available.
+    pub gate: Option<String>,
+}
+
+/// Deletes a recording that has ended. The caller has checked that it may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteRecording {
+    /// Its ID.
+    pub recording: RecordingId,
+}
+
+impl Call for DeleteRecording {
+    const METHOD: &'static str = "console.recording.delete";
+    const DEADLINE: Duration = Duration::from_secs(10);
+    type Reply = Deleted;
 }
 
 /// Revokes a grant or ticket at the host's console gate, and ends its sessions there. The caller has checked that it is

@@ -12,6 +12,7 @@ use crate::engine_options::{EngineOptions, Healthcheck};
 use crate::grant::{ApiVersion, Mode};
 use crate::id::{ClusterId, ContainerId, EngineId, OperationId, ProjectId, RegistryId};
 use crate::ports::PublishedPort;
+use crate::recording::RecordPolicy;
 use crate::resource::{Mount, NetworkMode};
 use crate::restart::Restart;
 use crate::status::Action;
@@ -88,6 +89,9 @@ pub struct ContainerSpec {
     /// Its network; the engine's default one if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkMode>,
+    /// Whether its sessions are recorded, stored as a label.
+    #[serde(default, skip_serializing_if = "RecordPolicy::is_off")]
+    pub record: RecordPolicy,
 }
 
 impl ContainerSpec {
@@ -122,6 +126,7 @@ impl ContainerSpec {
             registry: None,
             mounts: Vec::new(),
             network: None,
+            record: RecordPolicy::Off,
         }
     }
 }

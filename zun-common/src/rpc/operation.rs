@@ -27,8 +27,9 @@ use crate::units::Resources;
 
 /// The version of the protocol between zun-api and agents that this build speaks. Version 1 had no ledger: commands
 /// were durable messages. Version 2 ignored the engine options. Version 3 had no operations on images,
-/// and no volumes and networks. Version 4 had no rebuilds. Version 5 ignored `publish_all` and `expose`.
-pub const PROTOCOL: u32 = 6;
+/// and no volumes and networks. Version 4 had no rebuilds. Version 5 ignored `publish_all` and `expose`. Version 6 recorded
+/// no sessions.
+pub const PROTOCOL: u32 = 7;
 
 /// The first version with engine options, health checks, runtimes and sizes of disks.
 pub const OPTIONS_PROTOCOL: u32 = 3;
@@ -41,6 +42,9 @@ pub const REBUILD_PROTOCOL: u32 = 5;
 
 /// The first version with `publish_all` and `expose`.
 pub const PUBLISH_ALL_PROTOCOL: u32 = 6;
+
+/// The first version with recordings of sessions.
+pub const RECORD_PROTOCOL: u32 = 7;
 
 /// An accepted change to a container, or to an image, a volume or a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

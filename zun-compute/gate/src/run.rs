@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::engine::docker::Docker;
 use crate::hub::Hub;
 use crate::kept::{DescriptorStore, Inherited, InheritedError, LISTENER};
+use crate::recording::{NoRecording, Recordings};
 use crate::rights::Rights;
 use crate::server::{ListenError, Listener};
 use crate::settings::{NoHostName, Settings};
@@ -25,6 +26,8 @@ use crate::settings::{NoHostName, Settings};
 const GOODBYE: Duration = Duration::from_secs(3);
 /// The same if they can come back to the next gate at once.
 const SHORT_GOODBYE: Duration = Duration::from_millis(100);
+/// How often recordings that are too old are removed.
+const OLD_RECORDINGS: Duration = Duration::from_mins(10);
 /// How long the engine may take to answer a health check.
 const ENGINE_ANSWER: Duration = Duration::from_secs(2);
 
@@ -40,6 +43,9 @@ pub enum Failure {
     /// What a former process has kept cannot be used.
     #[error(transparent)]
     Inherited(#[from] InheritedError),
+    /// The directory of recordings cannot be used.
+    #[error("cannot use the recordings in `state_directory`")]
+    Recordings(#[from] NoRecording),
     /// The service manager's socket cannot be used.
     #[error("cannot use the socket in NOTIFY_SOCKET")]
     Store(#[source] std::io::Error),
@@ -102,7 +108,9 @@ impl Gate {
         let host = settings.host_name()?;
         let limits = settings.limits.of_sessions(settings.state_directory.clone());
         let (most, kept) = (settings.limits.sessions.get(), Arc::clone(&store));
-        let hub = Hub::new(engine, (limits, most), sessions.clone(), kept);
+        let recordings = Arc::new(settings.recordings.open(settings.state_directory.as_deref())?);
+        let hub =
+            Hub::new(engine, (limits, most), sessions.clone(), (kept, Arc::clone(&recordings)));
         let rights = Arc::new(Rights::default());
         let held = (Arc::clone(&hub), Arc::clone(&rights));
         let socket = inherited.listener();
@@ -116,6 +124,13 @@ impl Gate {
             store.keep(LISTENER, &[listener.descriptor()]);
         }
         let accepting = Tasks::new();
+        let cancelled = accepting.clone();
+        accepting.spawn(async move {
+            tokio::select! {
+                () = cancelled.cancelled() => {}
+                () = remove_old(recordings) => {}
+            }
+        });
         if let Some(path) = settings.control_socket.clone() {
             let control = Control { hub: Arc::clone(&hub), rights, public: listener.public() };
             let socket = Control::bind(&path).map_err(|cause| Failure::Control { path, cause })?;
@@ -181,6 +196,17 @@ pub async fn run(
     notify::stopping();
     gate.stop().await;
     ended.map_err(Failure::Signals)
+}
+
+/// Removes old recordings now and then. Never returns.
+async fn remove_old(recordings: Arc<Recordings>) {
+    let mut checks = interval(OLD_RECORDINGS);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        checks.tick().await;
+        let recordings = Arc::clone(&recordings);
+        drop(tokio::task::spawn_blocking(move || recordings.remove_old()).await);
+    }
 }
 
 async fn end(until_stdin_ends: bool) -> std::io::Result<()> {

@@ -10,6 +10,7 @@ use zun_common::id::HostName;
 use zun_common::settings::{SettingsError, Sources};
 use zun_common::telemetry::LogSettings;
 
+use crate::recording::RecordingSettings;
 use crate::ring::Memory;
 use crate::session::{Limits, MOST_ATTACHMENTS, SpillLimits};
 use crate::stats::Stats;
@@ -27,7 +28,8 @@ pub struct Settings {
     pub host: Option<HostName>,
     /// The agent's datagram socket for session events; without it the agent does not count `attached`.
     pub notify_socket: Option<PathBuf>,
-    /// The directory for unlinked files with output that does not fit into memory. Without it there are none.
+    /// The directory of recordings, and of unlinked files with output that does not fit into memory. Without it there are
+    /// none.
     pub state_directory: Option<PathBuf>,
     /// The unix socket at which the agent requests tickets, lists sessions and ends them. Without it, the gate does none
     /// of this.
@@ -40,6 +42,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// How much the gate serves.
     pub limits: LimitSettings,
+    /// How much it records.
+    pub recordings: RecordingSettings,
     /// What to log, and in which format.
     pub log: LogSettings,
 }
@@ -56,6 +60,7 @@ impl Default for Settings {
             docker: DockerSettings::default(),
             tls: TlsSettings::default(),
             limits: LimitSettings::default(),
+            recordings: RecordingSettings::default(),
             log: LogSettings::default(),
         }
     }

@@ -83,6 +83,8 @@ pub struct Gauges {
     pub memory: u64,
     /// Space in use on disk, in bytes.
     pub disk: u64,
+    /// How many recordings there are, and the space that they take, in bytes.
+    pub recordings: (usize, u64),
 }
 
 impl Stats {
@@ -133,7 +135,7 @@ impl Stats {
 
     /// All metrics as text.
     pub fn text(&self, gauges: &Gauges) -> String {
-        let Gauges { sessions, viewers, away, memory, disk } = *gauges;
+        let Gauges { sessions, viewers, away, memory, disk, recordings } = *gauges;
         let mut out = String::new();
         for (name, help, value) in [
             ("sessions", "Containers and execs to which the gate is attached", sessions as u64),
@@ -141,6 +143,8 @@ impl Stats {
             ("viewers_away", "Disconnected clients that can still resume", away as u64),
             ("memory_bytes", "Memory in use for output and input", memory),
             ("disk_bytes", "Disk space in use for output", disk),
+            ("recordings", "Recordings of sessions", recordings.0 as u64),
+            ("recording_bytes", "Disk space in use for recordings", recordings.1),
         ] {
             describe(&mut out, (name, help), "gauge");
             line(&mut out, name, value);

@@ -149,9 +149,9 @@ fn lines(wanted: &Wanted) -> (String, Vec<String>) {
         Target::Container { id, .. } | Target::Data { id, .. } => {
             Target::Container { id: id.clone(), mode: Mode::ReadWrite }
         }
-        Target::Exec { id } => Target::Exec { id: id.clone() },
+        other @ (Target::Exec { .. } | Target::Recording { .. }) => other.clone(),
     };
-    let writer = Grant { host: wanted.host.clone(), target };
+    let writer = Grant { host: wanted.host.clone(), target, gate_only: false };
     let line = |grant: &Grant, call| {
         let (method, target) = grant.call(version, call).unwrap_or((Method::Get, "/".to_owned()));
         format!("{} {target}", method.as_str())

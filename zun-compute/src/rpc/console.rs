@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use zun_common::chain;
-use zun_common::gate_control::{GateSessions, GateTarget, SizeRequest, TicketRequest};
+use zun_common::gate_control::{Deleted, GateSessions, GateTarget, SizeRequest, TicketRequest};
 use zun_common::id::{ContainerId, EngineId, ExecId};
 use zun_common::rpc::console::{
-    ConsoleSession, ConsoleSessions, ConsoleTicket, IssueTicket, ListSessions, RevokeGrant,
-    Revoked, UsableTicket,
+    ConsoleSession, ConsoleSessions, ConsoleTicket, DeleteRecording, HostRecordings, IssueTicket,
+    ListRecordings, ListSessions, RevokeGrant, Revoked, UsableTicket,
 };
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Action;
@@ -61,6 +61,26 @@ pub(super) async fn list(host: &Host, call: ListSessions) -> Result<ConsoleSessi
         }
     }
     Ok(listed)
+}
+
+/// Lists the gate's recordings.
+pub(super) async fn recordings(
+    host: &Host,
+    call: ListRecordings,
+) -> Result<HostRecordings, Problem> {
+    // Without a gate there are none.
+    let Some(gate) = &host.gate else { return Ok(HostRecordings::default()) };
+    let kept = gate.recordings(&call.selection).await.map_err(|error| error.problem())?;
+    let gate = host.console.required().ok().and_then(|listener| listener.gate);
+    Ok(HostRecordings { kept, gate })
+}
+
+/// Deletes a recording.
+pub(super) async fn delete_recording(
+    host: &Host,
+    call: DeleteRecording,
+) -> Result<Deleted, Problem> {
+    gate(host)?.delete_recording(call.recording).await.map_err(|error| error.problem())
 }
 
 /// Revokes a grant or ticket.

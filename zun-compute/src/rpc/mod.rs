@@ -43,6 +43,14 @@ pub(crate) fn calls(host: &Arc<Host>, workers: &Workers) -> Router {
     let router = answer(router, host, |host, call| async move { console::list(&host, call).await });
     let router =
         answer(router, host, |host, call| async move { console::revoke(&host, call).await });
+    let router =
+        answer(router, host, |host, call| async move { console::recordings(&host, call).await });
+    let router =
+        answer(
+            router,
+            host,
+            |host, call| async move { console::delete_recording(&host, call).await },
+        );
     let router = answer(router, host, |host, call| async move { stray::remove(&host, call).await });
     let router = files::calls(router, host);
     let router = answer(router, host, |host, call| async move { exec::create(&host, call).await });

@@ -8,6 +8,7 @@ mod events;
 mod hosts;
 mod images;
 mod quotas;
+mod recordings;
 mod registries;
 mod repeat;
 mod resources;

@@ -10,7 +10,7 @@ use super::GLOBAL_OPTIONS;
 /// The verbs under each heading, in the order in which they are shown.
 const GROUPS: [(&str, &[&str]); 8] = [
     ("Run and connect", &["run", "create", "start", "attach", "exec", "wait"]),
-    ("Sessions", &["console", "sessions", "share", "grants"]),
+    ("Sessions", &["console", "sessions", "share", "grants", "recording"]),
     ("Inspect", &["list", "show", "why", "port", "action", "events", "logs", "top", "stats"]),
     (
         "Change",

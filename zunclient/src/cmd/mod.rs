@@ -19,6 +19,7 @@ mod manual;
 mod missing;
 mod pull_progress;
 mod quota;
+mod recording;
 mod registry;
 mod resource;
 mod select;
@@ -172,6 +173,7 @@ enum Verb {
     Sessions(sessions::Sessions),
     Share(share::Share),
     Grants(grants::Grants),
+    Recording(recording::Recording),
     Image(image::Image),
     Login(registry::Login),
     Logout(registry::Logout),
@@ -226,6 +228,7 @@ impl Verb {
             | Self::Sessions(_)
             | Self::Share(_)
             | Self::Grants(_)
+            | Self::Recording(_)
             | Self::Image(_)
             | Self::Login(_)
             | Self::Logout(_)
@@ -277,6 +280,7 @@ impl Verb {
             Self::Sessions(verb) => verb.run(context).await,
             Self::Share(verb) => verb.run(context).await,
             Self::Grants(verb) => verb.run(context).await,
+            Self::Recording(verb) => verb.run(context).await,
             Self::Image(verb) => verb.run(context).await,
             Self::Login(verb) => verb.run(context).await,
             Self::Logout(verb) => verb.run(context).await,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH, DOCKER_EXEC, PTY, Tls};
+use zun_common::api::v1::console::{Calls, ConsoleEndpoint, DOCKER_ATTACH, DOCKER_EXEC, PTY, Tls};
 use zun_common::grant::WaitCondition;
 use zun_common::secret::Secret;
 use zun_common::shutdown::Tasks;
@@ -165,9 +165,16 @@ pub const ATTACH_PROTOCOLS: [&str; 2] = [PTY, DOCKER_ATTACH];
 /// The protocols for an exec, best first.
 pub const EXEC_PROTOCOLS: [&str; 2] = [PTY, DOCKER_EXEC];
 
+/// Whether the grant opens the console at the console gate only.
+const fn is_gate_only(calls: &Calls) -> bool {
+    calls.attach.is_none() && calls.output.is_none() && calls.start.is_none()
+}
+
 /// Returns the connection for the protocol of the endpoint.
 pub fn connection(dial: Dial) -> Result<Box<dyn Connection>, ConsoleError> {
     match dial.endpoint.protocol.as_str() {
+        // Sessions that are recorded have no other way.
+        PTY if is_gate_only(&dial.endpoint.calls) => Ok(Box::new(pty::Pty::new(&dial)?)),
         PTY => Ok(Box::new(fallback::Fallback::new(dial)?)),
         DOCKER_ATTACH => Ok(Box::new(docker_attach::DockerAttach::new(dial)?)),
         DOCKER_EXEC => Ok(Box::new(docker_exec::DockerExec::new(dial)?)),

@@ -4,7 +4,7 @@ pub mod detach_keys;
 pub mod escape;
 pub mod keys;
 pub mod link_status;
-mod output_state;
+pub(crate) mod output_state;
 pub mod raw;
 pub mod screen;
 pub mod signals;

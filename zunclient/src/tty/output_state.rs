@@ -8,14 +8,14 @@ const CANCEL: &[u8] = b"\x18";
 
 /// Follows the output of a process, in pieces of any size.
 #[derive(Debug, Default)]
-pub(super) struct OutputState {
+pub(crate) struct OutputState {
     scanner: Scanner,
     modes: TerminalModes,
 }
 
 impl OutputState {
     /// Follows output.
-    pub(super) fn follow(&mut self, output: &[u8]) {
+    pub(crate) fn follow(&mut self, output: &[u8]) {
         let Self { scanner, modes } = self;
         scanner.feed(output, |piece| match piece {
             Piece::Text(text) => modes.shifted(text),
@@ -28,17 +28,17 @@ impl OutputState {
     }
 
     /// Returns `true` if nothing is half printed.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.scanner.is_whole()
     }
 
     /// Returns `true` on the alternate screen, which editors and pagers use.
-    pub(super) const fn is_alternate(&self) -> bool {
+    pub(crate) const fn is_alternate(&self) -> bool {
         self.modes.alternate().is_some()
     }
 
     /// Returns the sequences that reset the modes that the process has set. Empty if there are none.
-    pub(super) fn reset(&self) -> Vec<u8> {
+    pub(crate) fn reset(&self) -> Vec<u8> {
         let cancel = if self.is_whole() { &b""[..] } else { CANCEL };
         [cancel, &self.modes.reset()].concat()
     }

@@ -103,6 +103,11 @@ impl State {
         self.root.join("host/gate-store.sock")
     }
 
+    /// The console gate's directory, with its recordings.
+    pub fn gate(&self) -> PathBuf {
+        self.root.join("host/gate")
+    }
+
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.root.join("zun.sqlite")

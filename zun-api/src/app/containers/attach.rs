@@ -7,7 +7,7 @@ use zun_common::grant::{Grant, Mode, Target};
 use zun_common::rpc::container::LocateConsole;
 use zun_common::status::{Action, Status};
 
-use super::console::{ConsoleTarget, listener_for};
+use super::console::{ConsoleTarget, listener_for, recorded_at};
 use super::wait::WaitFor;
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
@@ -47,9 +47,11 @@ impl App {
         if !offers(DOCKER_ATTACH) && console.listener.gate.is_none() {
             return Err(AppError::NoCommonProtocol(DOCKER_ATTACH));
         }
+        let gate_only = recorded_at(&record, &console.listener, (&host, &request.protocols))?;
+        let target = Target::Container { id: console.engine, mode };
         let console_target = ConsoleTarget {
-            grant: Grant { host, target: Target::Container { id: console.engine, mode } },
-            listener: listener_for(console.listener, &request.protocols),
+            grant: Grant { host, target, gate_only },
+            listener: listener_for(console.listener, &request.protocols, gate_only),
             tty: console.tty,
             stdin: console.stdin,
         };

@@ -3,26 +3,54 @@
 use chrono::Utc;
 use uuid::Uuid;
 use zun_common::api::v1::console::{
-    Calls, ConsoleEndpoint, DOCKER_ARCHIVE, DOCKER_ATTACH, DOCKER_EXEC, DOCKER_LOGS, PTY, Tls,
+    Calls, ConsoleEndpoint, DOCKER_ARCHIVE, DOCKER_ATTACH, DOCKER_EXEC, DOCKER_LOGS, PTY,
+    RECORDING, Tls,
 };
 use zun_common::grant::{Call, DataKind, Grant, Mode, Target, WaitCondition};
+use zun_common::id::HostName;
 use zun_common::pty;
+use zun_common::recording::{RecordPolicy, recording_path};
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::units::TerminalSize;
 
 use crate::app::{App, AppError, Caller};
+use crate::db::container::Record;
+
+/// Whether sessions with a container may only go through the console gate, because they are recorded there. `host` is
+/// where it runs, and `protocols` are those of the client.
+pub(super) fn recorded_at(
+    record: &Record,
+    listener: &ConsoleListener,
+    (host, protocols): (&HostName, &[String]),
+) -> Result<bool, AppError> {
+    let policy = record.spec.record;
+    match (policy, &listener.gate) {
+        (RecordPolicy::Off, _) | (RecordPolicy::BestEffort, None) => Ok(false),
+        (RecordPolicy::Required, None) => Err(AppError::NotRecorded(format!(
+            "The sessions of container {} must be recorded, and the console gate of its host {host} is not available.",
+            record.spec.name
+        ))),
+        (RecordPolicy::BestEffort | RecordPolicy::Required, Some(_)) => {
+            if protocols.iter().any(|name| name == PTY) {
+                Ok(true)
+            } else {
+                Err(AppError::NoCommonProtocol(PTY))
+            }
+        }
+    }
+}
 
 /// A console to connect to: the grant for it, its listener, and whether it has a terminal and reads stdin.
-pub(super) struct ConsoleTarget {
-    pub(super) grant: Grant,
-    pub(super) listener: ConsoleListener,
-    pub(super) tty: bool,
-    pub(super) stdin: bool,
+pub(in crate::app) struct ConsoleTarget {
+    pub(in crate::app) grant: Grant,
+    pub(in crate::app) listener: ConsoleListener,
+    pub(in crate::app) tty: bool,
+    pub(in crate::app) stdin: bool,
 }
 
 impl App {
     /// Returns an error if there is no CA to sign grants.
-    pub(super) fn require_ca(&self) -> Result<(), AppError> {
+    pub(in crate::app) fn require_ca(&self) -> Result<(), AppError> {
         match self.ca {
             Some(_) => Ok(()),
             None => Err(AppError::NotConfigured {
@@ -33,7 +61,7 @@ impl App {
     }
 
     /// Signs a grant for the client's key, and writes an audit log line.
-    pub(super) fn grant(
+    pub(in crate::app) fn grant(
         &self,
         caller: &Caller,
         csr: &str,
@@ -75,13 +103,14 @@ const fn protocol(grant: &Grant, calls: &Calls) -> &'static str {
         Target::Data { data: DataKind::Logs, .. } => DOCKER_LOGS,
         Target::Data { data: DataKind::Archive(_), .. } => DOCKER_ARCHIVE,
         Target::Exec { .. } => DOCKER_EXEC,
+        Target::Recording { .. } => RECORDING,
     }
 }
 
 const fn allows_stdin(grant: &Grant) -> bool {
     match grant.target {
         Target::Container { mode, .. } => matches!(mode, Mode::ReadWrite),
-        Target::Data { .. } => false,
+        Target::Data { .. } | Target::Recording { .. } => false,
         Target::Exec { .. } => true,
     }
 }
@@ -102,7 +131,10 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
             let prefix = console_target.grant.prefix(*api_version);
             Some(format!("https://{address}{prefix}{}", data.path()))
         }
-        Target::Container { .. } | Target::Data { .. } | Target::Exec { .. } => None,
+        Target::Container { .. }
+        | Target::Data { .. }
+        | Target::Exec { .. }
+        | Target::Recording { .. } => None,
     };
     let any_size = TerminalSize { rows: 24, columns: 80 };
     Calls {
@@ -117,6 +149,7 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
         logs: data(|data| data == DataKind::Logs),
         archive: data(|data| matches!(data, DataKind::Archive(_))),
         pty: gate.as_ref().and_then(|gate| gate_url(gate, &console_target.grant)),
+        recording: gate.as_ref().and_then(|gate| recording_url(gate, &console_target.grant)),
     }
 }
 
@@ -125,17 +158,29 @@ fn gate_url(gate: &str, grant: &Grant) -> Option<String> {
     let path = match &grant.target {
         Target::Container { id, .. } => pty::container_path(id.as_str()),
         Target::Exec { id } => pty::exec_path(id.as_str()),
-        Target::Data { .. } => return None,
+        Target::Data { .. } | Target::Recording { .. } => return None,
     };
     Some(format!("wss://{gate}{path}"))
 }
 
+/// Returns the address of a recording at the host's gate.
+fn recording_url(gate: &str, grant: &Grant) -> Option<String> {
+    match &grant.target {
+        Target::Recording { id } => Some(format!("https://{gate}{}", recording_path(*id))),
+        Target::Container { .. } | Target::Data { .. } | Target::Exec { .. } => None,
+    }
+}
+
 /// Returns the listener for a client with these protocols: without the console gate, unless the client names its
-/// protocol before Docker's.
-pub(super) fn listener_for(listener: ConsoleListener, protocols: &[String]) -> ConsoleListener {
+/// protocol before Docker's, or may use nothing else.
+pub(super) fn listener_for(
+    listener: ConsoleListener,
+    protocols: &[String],
+    gate_only: bool,
+) -> ConsoleListener {
     let docker = [DOCKER_ATTACH, DOCKER_EXEC];
     let known = protocols.iter().find(|name| *name == PTY || docker.contains(&name.as_str()));
-    let gate = listener.gate.filter(|_| known.is_some_and(|name| name == PTY));
+    let gate = listener.gate.filter(|_| gate_only || known.is_some_and(|name| name == PTY));
     ConsoleListener { gate, ..listener }
 }
 
@@ -143,7 +188,8 @@ pub(super) fn listener_for(listener: ConsoleListener, protocols: &[String]) -> C
 /// the grant allows it, otherwise the first HTTP call that it allows.
 fn first_url(calls: &Calls, tty: bool) -> Option<String> {
     let websocket = calls.pty.as_ref().or(calls.websocket.as_ref().filter(|_| tty));
-    let others = [&calls.attach, &calls.output, &calls.start, &calls.logs, &calls.archive];
+    let others =
+        [&calls.attach, &calls.output, &calls.start, &calls.logs, &calls.archive, &calls.recording];
     others.into_iter().fold(websocket, |first, other| first.or(other.as_ref())).cloned()
 }
 
@@ -195,6 +241,7 @@ mod tests {
             logs: None,
             archive: None,
             pty: None,
+            recording: None,
         }
         first: "wss://[::1]:2376/v1.41/containers/ID/attach/ws?logs=0&stream=1&stdin=1&stdout=1&stderr=1&detachKeys=%FF,%FE,%FD,%FC,%FB,%FA"
         "#);
@@ -219,6 +266,7 @@ mod tests {
             logs: None,
             archive: None,
             pty: None,
+            recording: None,
         }
         first: "https://[::1]:2376/v1.41/containers/ID/attach?logs=0&stream=1&stdin=0&stdout=1&stderr=1"
         "#);
@@ -255,7 +303,7 @@ mod tests {
                 api_version: "1.41".parse().unwrap(),
                 gate: Some("h:2377".to_owned()),
             };
-            listener_for(listener, &names).gate.is_some()
+            listener_for(listener, &names, false).gate.is_some()
         };
         assert!(prefers(&["zun.pty.v2", "zun.pty.v1", "docker.attach"]));
         assert!(prefers(&["zun.pty.v1"]));
@@ -302,6 +350,7 @@ mod tests {
             logs: None,
             archive: None,
             pty: None,
+            recording: None,
         }
         first: "https://[::1]:2376/v1.41/exec/ID/start"
         "#);

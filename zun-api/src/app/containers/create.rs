@@ -54,9 +54,11 @@ impl App {
     pub(crate) async fn create(
         self: &Arc<Self>,
         caller: &Caller,
-        requested: NewContainer,
+        mut requested: NewContainer,
     ) -> Result<Record, AppError> {
         check_rights(caller, &requested)?;
+        let recording = &self.settings.recording;
+        requested.record = Some(recording.policy(&caller.identity.project, requested.record)?);
         let key = caller.request_key(&requested.asked(caller))?;
         let may_create_volumes = requested.uses_resources();
         let attempt = self.claim(caller, requested, key.clone());

@@ -29,7 +29,11 @@ impl App {
             self.call_agent(caller, &host, &LocateData { container: record.id, action }).await;
         let located = located.map_err(|error| if_rebuilding(error, &record, action))?;
         let console_target = ConsoleTarget {
-            grant: Grant { host, target: Target::Data { id: located.engine, data } },
+            grant: Grant {
+                host,
+                target: Target::Data { id: located.engine, data },
+                gate_only: false,
+            },
             listener: located.listener,
             tty: located.tty,
             stdin: false,

@@ -3,6 +3,7 @@
 use zun_common::api::v1::console::ConsoleEndpoint;
 use zun_common::grant::{Grant, Target};
 use zun_common::id::{ExecId, HostName};
+use zun_common::recording::RecordPolicy;
 use zun_common::rpc::Done;
 use zun_common::rpc::exec::{
     CreateExec, ExecConsole, ExecOutput, ExecSpec, LocateExec, ResizeExec, RunExec, SignalExec,
@@ -10,7 +11,7 @@ use zun_common::rpc::exec::{
 use zun_common::status::Action;
 use zun_common::units::TerminalSize;
 
-use super::console::{ConsoleTarget, listener_for};
+use super::console::{ConsoleTarget, listener_for, recorded_at};
 use super::ticket::{NewTicket, address_with};
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
@@ -52,6 +53,12 @@ impl App {
     ) -> Result<Execution, AppError> {
         let Placed { record, host } = self.require_ready(caller, ident, Action::Execute).await?;
         let Exec { spec, run, csr, protocols } = request;
+        if run && record.spec.record == RecordPolicy::Required {
+            return Err(AppError::NotRecorded(format!(
+                "Commands in container {} must be recorded: run them in a session, as `zun exec` does.",
+                record.spec.name
+            )));
+        }
         if run {
             let call = RunExec { container: record.id, spec };
             return Ok(Execution::Ran(self.call_agent(caller, &host, &call).await?));
@@ -77,7 +84,9 @@ impl App {
             return Err(AppError::ConsoleUnavailable { host, why });
         };
         let target = Target::Exec { id: created.exec.clone() };
-        let (grant, listener) = (Grant { host, target }, listener_for(listener, &protocols));
+        let gate_only = recorded_at(&record, &listener, (&host, &protocols))?;
+        let grant = Grant { host, target, gate_only };
+        let listener = listener_for(listener, &protocols, gate_only);
         let console_target = ConsoleTarget { grant, listener, tty, stdin };
         let console = self.grant(caller, &csr, &console_target)?;
         let console = Some(Box::new(console));
@@ -108,8 +117,9 @@ impl App {
         let Placed { record, host } = self.require_placed(caller, ident, Action::Execute).await?;
         let call = LocateExec { container: record.id, exec: exec.clone() };
         let ExecConsole { listener, tty, stdin } = self.call_agent(caller, &host, &call).await?;
-        let grant = Grant { host, target: Target::Exec { id: exec } };
-        let listener = listener_for(listener, protocols);
+        let gate_only = recorded_at(&record, &listener, (&host, protocols))?;
+        let grant = Grant { host, target: Target::Exec { id: exec }, gate_only };
+        let listener = listener_for(listener, protocols, gate_only);
         self.grant(caller, csr, &ConsoleTarget { grant, listener, tty, stdin })
     }
 

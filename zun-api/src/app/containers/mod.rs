@@ -34,6 +34,7 @@ use zun_common::status::{Action, Status};
 
 pub(crate) use attach::Attach;
 pub(crate) use attachments::{MountRequest, NetworkRequest, SourceRequest};
+pub(super) use console::ConsoleTarget;
 pub(crate) use delete::Deletion;
 pub(crate) use execute::{Exec, Execution};
 pub(crate) use explain::Explanation;

@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 use zun_common::engine_options::{EngineOptions, Healthcheck};
 use zun_common::id::{HostName, RegistryId};
 use zun_common::ports::{PortRequest, PublishedPort};
+use zun_common::recording::RecordPolicy;
 use zun_common::resource::{Mount, NetworkMode};
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, PullPolicy};
-use zun_common::rpc::operation::{OPTIONS_PROTOCOL, PUBLISH_ALL_PROTOCOL, RESOURCES_PROTOCOL};
+use zun_common::rpc::operation::{
+    OPTIONS_PROTOCOL, PUBLISH_ALL_PROTOCOL, RECORD_PROTOCOL, RESOURCES_PROTOCOL,
+};
 use zun_common::units::{Gibibytes, Resources};
 
 use super::attachments::{MountRequest, NetworkRequest};
@@ -54,6 +57,8 @@ pub(crate) struct NewContainer {
     pub(crate) registry: Option<String>,
     pub(crate) mounts: Vec<MountRequest>,
     pub(crate) network: Option<NetworkRequest>,
+    /// Whether its sessions are recorded; as the operator says if `None`.
+    pub(crate) record: Option<RecordPolicy>,
 }
 
 /// What zun-api chooses for a container.
@@ -87,7 +92,9 @@ impl NewContainer {
             && self.runtime.is_none()
             && self.ports.is_empty()
             && !self.privileged;
-        if self.options.asks_for_ports() {
+        if self.record.is_some_and(|record| !record.is_off()) {
+            RECORD_PROTOCOL
+        } else if self.options.asks_for_ports() {
             PUBLISH_ALL_PROTOCOL
         } else if self.needs_resources_protocol() {
             RESOURCES_PROTOCOL
@@ -177,6 +184,7 @@ impl NewContainer {
             registry: _chosen_by_its_domain,
             mounts: _with_the_ids_of_volumes,
             network: _with_its_id,
+            record,
         } = self;
         Spec {
             version: FormatVersion,
@@ -206,6 +214,7 @@ impl NewContainer {
             registry,
             mounts,
             network,
+            record: record.unwrap_or_default(),
         }
     }
 }

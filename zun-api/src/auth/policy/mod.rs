@@ -57,6 +57,10 @@ permissions!(
     ShareConsole = "container:share", Member;
     /// Images of containers, which fill the disk of a host.
     Commit = "container:commit", Member;
+    /// The recordings of one's own project's sessions: what their users saw.
+    PlayRecording = "recording:play", Member;
+    /// Recordings may be evidence.
+    DeleteRecording = "recording:delete", Admin;
     SeeAllProjects = "container:get_all_all_projects", Admin;
     SeeHosts = "host:get_all", Admin;
     /// One's own project's.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zun_common::engine_options::{EngineOptions, Healthcheck};
 use zun_common::id::{ProjectId, RegistryId};
 use zun_common::ports::PublishedPort;
+use zun_common::recording::RecordPolicy;
 use zun_common::resource::{Mount, NetworkMode};
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec, PullPolicy};
@@ -55,6 +56,8 @@ pub(crate) struct Spec {
     pub(crate) mounts: Vec<Mount>,
     #[serde(default)]
     pub(crate) network: Option<NetworkMode>,
+    #[serde(default)]
+    pub(crate) record: RecordPolicy,
 }
 
 /// The version of the format. It grows when a field changes its meaning, not when an optional one is added. Rows from
@@ -86,6 +89,7 @@ impl<'de> Deserialize<'de> for FormatVersion {
 
 impl Spec {
     /// What the container's host gets.
+    #[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
     pub(crate) fn for_host(self, project: ProjectId) -> ContainerSpec {
         let Self {
             version: FormatVersion,
@@ -115,6 +119,7 @@ impl Spec {
             registry,
             mounts,
             network,
+            record,
         } = self;
         ContainerSpec {
             cluster: None,
@@ -145,6 +150,7 @@ impl Spec {
             registry,
             mounts,
             network,
+            record,
         }
     }
 
@@ -178,6 +184,7 @@ impl Spec {
             registry: None,
             mounts: Vec::new(),
             network: None,
+            record: RecordPolicy::Off,
         }
     }
 }

@@ -127,6 +127,11 @@ impl FromFields for NewContainer {
             },
             "Not supported",
         ),
+        field(
+            "record",
+            Kind::Word(&["off", "best-effort", "required"]),
+            "Whether its sessions are recorded on its host; as the operator says if absent. Not in OpenStack Zun's API",
+        ),
         boolean_field("auto_heal", "Restart it when its health check finds it unhealthy"),
         text_field(
             "registry",
@@ -176,6 +181,7 @@ impl FromFields for NewContainer {
             registry: fields.text("registry"),
             mounts: attachments::mounts(fields)?,
             network: attachments::network(fields)?,
+            record: fields.word("record").and_then(|word| word.parse().ok()),
         };
         attachments::check_tmpfs(&wanted.mounts, wanted.options.tmpfs.keys())?;
         options::check_swap(&wanted.options, wanted.resources.memory)?;

@@ -374,14 +374,14 @@ fn signal(fields: &mut Fields) -> Result<String, InvalidField> {
 }
 
 /// A certificate signing request.
-const CSR: Field = text_field(
+pub(super) const CSR: Field = text_field(
     "csr",
     rules::CSR,
     "A certificate signing request in PEM, for the certificate to connect with. Not in OpenStack Zun's API",
 );
 
 /// Reads the field `csr`, which must be there.
-fn csr(fields: &mut Fields) -> Result<String, InvalidField> {
+pub(super) fn csr(fields: &mut Fields) -> Result<String, InvalidField> {
     fields.text("csr").ok_or_else(|| fields.missing("csr"))
 }
 

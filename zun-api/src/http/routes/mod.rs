@@ -15,8 +15,8 @@ pub(super) use route::{Reply, Route, Verb, Waits, to};
 
 use super::response::ApiResult;
 use super::{
-    capsules, containers, events, health, hosts, images, openapi, placement, quotas, registries,
-    resources, root, services, sessions,
+    capsules, containers, events, health, hosts, images, openapi, placement, quotas, recordings,
+    registries, resources, root, services, sessions,
 };
 use crate::app::{AppError, Caller, NotServed};
 
@@ -34,6 +34,7 @@ const TABLES: &[&[Route]] = &[
     resources::ROUTES,
     services::ROUTES,
     sessions::ROUTES,
+    recordings::ROUTES,
     quotas::ROUTES,
     capsules::ROUTES,
 ];

@@ -91,6 +91,7 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
         registry,
         mounts,
         network,
+        record: recording,
     } = record.spec.clone();
     Container {
         uuid: record.id,
@@ -137,6 +138,7 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
         engine_options: options,
         mounts: mounts.into_iter().map(mount).collect(),
         network: network.map(network_name),
+        record: recording,
         registry_id: registry.map(|registry| registry.to_string()),
         created_at: Some(record.created_at),
         updated_at: Some(record.updated_at),

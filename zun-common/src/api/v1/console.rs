@@ -18,6 +18,9 @@ pub const DOCKER_LOGS: &str = "docker.logs";
 /// Console protocol: copy a container's files over Docker's API.
 pub const DOCKER_ARCHIVE: &str = "docker.archive";
 
+/// Console protocol: download a recording from the host's console gate.
+pub const RECORDING: &str = "zun.recording.v1";
+
 /// Body of `POST /v1/containers/{id}/logs` and of `POST /v1/containers/{id}/archive`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,6 +113,9 @@ pub struct Calls {
     /// Open the console at the host's console gate, by websocket (`GET`, protocol `zun.pty.v1`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pty: Option<String>,
+    /// Download the recording from the host's console gate (`GET`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<String>,
 }
 
 /// A ticket: a link that opens a console without a certificate.

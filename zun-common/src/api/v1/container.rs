@@ -12,6 +12,7 @@ use super::version::Link;
 use crate::engine_options::{EngineOptions, Healthcheck};
 use crate::id::{ContainerId, HostName};
 use crate::ports::PublishedPort;
+use crate::recording::RecordPolicy;
 use crate::status::{Health, Status, TaskState};
 
 /// When the engine restarts a container. The field names are OpenStack Zun's and Docker's.
@@ -129,6 +130,9 @@ pub struct CreateContainer {
     /// Its network, at most one; the host's default one if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nets: Vec<NetField>,
+    /// Whether its sessions are recorded; as the operator says if absent. Not in OpenStack Zun's API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordPolicy>,
 }
 
 /// Where on the host a port is published. Not in OpenStack Zun's API, where the object is empty.
@@ -319,6 +323,9 @@ pub struct Container {
     /// Its network, if one was requested: a name, `none` or `host`. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// Whether its sessions are recorded on its host. Not in OpenStack Zun's API.
+    #[serde(default, skip_serializing_if = "RecordPolicy::is_off")]
+    pub record: RecordPolicy,
     /// When it was created.
     #[serde(with = "super::time")]
     #[schemars(with = "Option<String>")]

@@ -11,6 +11,7 @@ pub mod host;
 pub mod image;
 pub mod placement;
 pub mod quota;
+pub mod recording;
 pub mod registry;
 pub mod resource;
 pub mod run;

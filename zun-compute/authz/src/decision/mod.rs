@@ -86,7 +86,7 @@ impl Policy {
     ) -> Option<(ConsoleCall, EngineId)> {
         let target = match &granted.grant.target {
             Target::Container { id, .. } => id,
-            Target::Data { .. } | Target::Exec { .. } => return None,
+            Target::Data { .. } | Target::Exec { .. } | Target::Recording { .. } => return None,
         };
         let console_call =
             match CONSOLE_CALLS.iter().find(|call| self.is_call(**call, granted, request))? {

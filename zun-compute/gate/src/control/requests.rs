@@ -10,11 +10,15 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::info;
+use zun_common::chain;
 use zun_common::gate_control::{
-    Closed, GateSessions, IssuedTicket, Refusal, SizeRequest, TicketRequest,
+    Closed, Deleted, GateSessions, IssuedTicket, RecordingsRequest, Refusal, SizeRequest,
+    TicketRequest,
 };
+use zun_common::id::{InvalidId, RecordingId};
 
 use super::Control;
+use crate::recording::NotDeleted;
 use crate::rights::NoTicket;
 
 /// The largest body of a request, in bytes.
@@ -61,6 +65,10 @@ impl Control {
                 attachments: self.hub.attachments(),
                 tickets: self.rights.tickets(Instant::now()),
             }),
+            (&Method::POST, ["recordings"]) => {
+                json(&self.hub.recordings().list(&body::<RecordingsRequest>(request).await?))
+            }
+            (&Method::DELETE, ["recordings", id]) => self.delete_recording(id),
             (&Method::POST, ["size"]) => self.resize(&body(request).await?),
             (&Method::DELETE, ["grants", id]) => self.revoke(id),
             _ => Err((StatusCode::NOT_FOUND, format!("there is no {method} {path}"))),
@@ -91,6 +99,22 @@ impl Control {
         info!(grant.id = %grant, sessions, "revoked a grant");
         remembered.map_err(|many| (StatusCode::SERVICE_UNAVAILABLE, many.to_string()))?;
         json(&Closed { sessions })
+    }
+
+    fn delete_recording(&self, id: &str) -> Answer {
+        let id: RecordingId = id
+            .parse()
+            .map_err(|invalid: InvalidId| (StatusCode::BAD_REQUEST, invalid.to_string()))?;
+        let size = self.hub.recordings().delete(id).map_err(|error| {
+            let status = match error {
+                NotDeleted::NotFound(_) => StatusCode::GONE,
+                NotDeleted::GoesOn(_) => StatusCode::CONFLICT,
+                NotDeleted::Files(..) => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            (status, chain(&error))
+        })?;
+        info!(recording.id = %id, size, "deleted a recording");
+        json(&Deleted { size })
     }
 
     fn resize(&self, request: &SizeRequest) -> Answer {

@@ -10,8 +10,8 @@ use tokio::sync::{Notify, watch};
 use zun_common::pty::Size;
 
 use super::{
-    ArchiveAnswer, ArchiveError, ArchiveRequest, Engine, EngineError, Exit, Inspected, Opened, Run,
-    Start, Target,
+    ArchiveAnswer, ArchiveError, ArchiveRequest, Engine, EngineError, Exit, Inspected, Opened,
+    Owner, Run, Start, Target,
 };
 use crate::session::{Control, Process};
 
@@ -32,6 +32,7 @@ struct FakeProcess {
     held: watch::Sender<Option<OpeningStep>>,
     /// Why it cannot be started, if it is an exec.
     failed_start: Option<Exit>,
+    owner: Option<Owner>,
 }
 
 /// A step of the opening of a session.
@@ -57,6 +58,7 @@ impl FakeEngine {
             engine: watch::Sender::new(()),
             held: watch::Sender::new(None),
             failed_start: None,
+            owner: None,
         };
         self.lock().insert(target, added);
     }
@@ -65,6 +67,13 @@ impl FakeEngine {
     pub fn hold(&self, target: &Target, step: Option<OpeningStep>) {
         if let Some(found) = self.lock().get_mut(target) {
             found.held.send_replace(step);
+        }
+    }
+
+    /// The container has these labels.
+    pub fn label(&self, target: &Target, owner: Owner) {
+        if let Some(found) = self.lock().get_mut(target) {
+            found.owner = Some(owner);
         }
     }
 
@@ -149,6 +158,8 @@ fn inspected(found: &FakeProcess) -> Inspected {
         pid: None,
         failed_start: None,
         started_at: None,
+        container: None,
+        owner: found.owner.clone(),
     }
 }
 

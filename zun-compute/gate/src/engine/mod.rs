@@ -14,7 +14,9 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
+use zun_common::id::{ContainerId, EngineId, ProjectId};
 use zun_common::pty::Size;
+use zun_common::recording::RecordPolicy;
 
 pub use archive::{ArchiveAnswer, ArchiveError, ArchiveRequest, Bytestream};
 pub use pid::exit_of;
@@ -37,6 +39,23 @@ pub struct Inspected {
     pub failed_start: Option<(i64, String)>,
     /// When the container's present or last run began, in the engine's words.
     pub started_at: Option<String>,
+    /// Of an exec: its container.
+    pub container: Option<EngineId>,
+    /// Of a container: what its labels say, if it is Zun's.
+    pub owner: Option<Owner>,
+}
+
+/// What the labels of a container say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Its project.
+    pub project: ProjectId,
+    /// Its ID.
+    pub container: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// Whether its sessions are recorded.
+    pub record: RecordPolicy,
 }
 
 /// The run of a process that a session shows.
@@ -166,6 +185,14 @@ pub enum EngineError {
 pub trait Engine: Send + Sync + 'static {
     /// Inspects a target.
     async fn inspect(&self, target: &Target) -> Result<Inspected, EngineError>;
+
+    /// What the labels of a target's container say. The target was just inspected.
+    async fn owner(&self, inspected: &Inspected) -> Result<Option<Owner>, EngineError> {
+        match &inspected.container {
+            Some(id) => Ok(self.inspect(&Target::Container(id.clone())).await?.owner),
+            None => Ok(inspected.owner.clone()),
+        }
+    }
 
     /// Opens the stream of a target that was just inspected. A container may be attached to before it is started. The
     /// engine is asked to start an exec, with a terminal of this size, and this returns as soon as there is a stream. The

@@ -6,6 +6,7 @@ mod opening;
 mod pace;
 mod pumps;
 mod reattach;
+mod recorder;
 mod run;
 mod saved;
 mod streams;
@@ -25,11 +26,13 @@ pub use live::{Live, ToDo};
 
 use crate::engine::{Engine, EngineError, Target, exit_again};
 use crate::kept::{DescriptorStore, Inherited, session_name};
+use crate::recording::{NoRecording, Recordings};
 use crate::rights::Rights;
 use crate::session::{ConnectionId, JoinRefused, KeyHash, Limits};
 use crate::stats::{Gauges, Limit, Stats};
 use opening::Opening;
 use pace::Pace;
+use recorder::Recorder;
 use run::Awaited;
 use saved::{Restored, Saved};
 use streams::Streams;
@@ -64,6 +67,9 @@ pub enum ConnectError {
     /// The client's grant was revoked while its session was being opened.
     #[error("the grant was revoked")]
     Revoked,
+    /// The session must be recorded, and the recording cannot begin.
+    #[error("the session must be recorded")]
+    NotRecorded(#[source] NoRecording),
     /// There are no random numbers for a token.
     #[error("cannot create a token")]
     NoRandomness,
@@ -102,6 +108,7 @@ pub struct Hub {
     most: usize,
     tasks: Tasks,
     store: Arc<DescriptorStore>,
+    recordings: Arc<Recordings>,
     /// Of the steps in which screens follow the output.
     pace: Pace,
     sessions: Mutex<Sessions>,
@@ -118,15 +125,16 @@ struct Sessions {
 }
 
 impl Hub {
-    /// Creates a hub with at most this many sessions, which are kept in `store`. Its tasks belong to `tasks`.
+    /// Creates a hub with at most this many sessions, which are kept in `store` and recorded in `recordings`. Its tasks
+    /// belong to `tasks`.
     pub fn new(
         engine: Arc<dyn Engine>,
         (limits, most): (Limits, usize),
         tasks: Tasks,
-        store: Arc<DescriptorStore>,
+        (store, recordings): (Arc<DescriptorStore>, Arc<Recordings>),
     ) -> Arc<Self> {
         let (pace, sessions) = (Pace::default(), Mutex::default());
-        Arc::new(Self { engine, limits, most, tasks, store, pace, sessions })
+        Arc::new(Self { engine, limits, most, tasks, store, recordings, pace, sessions })
     }
 
     /// Continues the sessions of a former process. Returns the clients that were connected to it.
@@ -135,7 +143,9 @@ impl Hub {
         while let Some((number, descriptors)) = inherited.session() {
             let limits = self.limits.clone();
             match Saved::restore((&self.store, number), descriptors, limits) {
-                Ok(Restored { session, saved, streams, clients }) => {
+                Ok(Restored { mut session, mut saved, streams, clients, recording }) => {
+                    let recorder = recording.map(|info| Recorder::resume(self, info, &mut session));
+                    saved.set_recording(recorder.as_ref().map(Recorder::info).cloned());
                     let (target, run) = (saved.target().clone(), saved.run().clone());
                     let live = Arc::new(Live::new(session, saved));
                     former.extend(clients.into_iter().map(|(grant, writes)| FormerClient {
@@ -146,7 +156,8 @@ impl Hub {
                     info!(%target, "continued a session after the restart of the gate");
                     let output_ended = Arc::<Notify>::default();
                     let exit = exit_again(&self.engine, (target, run), &output_ended);
-                    self.serve(number, live, streams, Awaited { output_ended, exit, again: true });
+                    let awaited = Awaited { output_ended, exit, again: true };
+                    self.serve(number, live, (streams, recorder), awaited);
                 }
                 Err(error) => {
                     warn!(error = %chain(&error), "cannot continue a session after the restart of the gate");
@@ -154,6 +165,7 @@ impl Hub {
                 }
             }
         }
+        self.recordings.end_others();
         former
     }
 
@@ -177,7 +189,13 @@ impl Hub {
             away: all.len() - viewers,
             memory: self.limits.memory.used(),
             disk: self.limits.spill.space.used(),
+            recordings: self.recordings.used(),
         }
+    }
+
+    /// The recordings.
+    pub fn recordings(&self) -> &Recordings {
+        &self.recordings
     }
 
     /// How many sessions there are.
@@ -226,7 +244,13 @@ impl Hub {
         sessions.last
     }
 
-    fn serve(self: &Arc<Self>, number: u64, live: Arc<Live>, streams: Streams, awaited: Awaited) {
+    fn serve(
+        self: &Arc<Self>,
+        number: u64,
+        live: Arc<Live>,
+        (streams, mut recorder): (Streams, Option<Recorder>),
+        awaited: Awaited,
+    ) {
         {
             let mut sessions = self.sessions();
             sessions.last = sessions.last.max(number);
@@ -234,9 +258,18 @@ impl Hub {
         }
         let (hub, engine) = (Arc::clone(self), Arc::clone(&self.engine));
         self.tasks.spawn(async move {
-            tokio::select! {
-                () = run::run(&live, (&*engine, &hub.pace), streams, awaited) => live.forget(),
-                () = run::stopped(&live, &hub.tasks) => run::stop(&live),
+            let recording = Recorder::run_if_any(recorder.as_mut(), &live);
+            let running = run::run(&live, (&*engine, &hub.pace), streams, awaited);
+            let served = async { tokio::join!(running, recording) };
+            let is_over = tokio::select! {
+                ((), ()) = served => true,
+                () = run::stopped(&live, &hub.tasks) => false,
+            };
+            if is_over {
+                live.forget();
+            } else {
+                Recorder::stop(recorder, &live);
+                run::stop(&live);
             }
             hub.sessions().live.remove(&number);
         });

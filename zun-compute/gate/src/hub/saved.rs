@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
+use zun_common::recording::RecordingInfo;
 
 use super::streams::{Inodes, Streams};
 use crate::engine::{Run, Target};
@@ -20,6 +21,9 @@ struct State {
     run: Run,
     inodes: Inodes,
     session: SessionRecord,
+    /// What is recorded, if the session is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recording: Option<RecordingInfo>,
 }
 
 /// The record of a session in the descriptor store. It leaves the store with this, unless the process ends.
@@ -31,6 +35,7 @@ pub(super) struct Saved {
     record: Option<(Record, Inodes)>,
     target: Target,
     run: Run,
+    recording: Option<RecordingInfo>,
 }
 
 /// A session of a former process.
@@ -40,18 +45,21 @@ pub(super) struct Restored {
     pub(super) streams: Streams,
     /// The clients that were connected: their grants, and whether they sent input.
     pub(super) clients: Vec<(String, bool)>,
+    /// What is recorded, if it is.
+    pub(super) recording: Option<RecordingInfo>,
 }
 
 impl Saved {
     /// Records a new session, and stores its descriptors.
     pub(super) fn begin(
         (store, number): (&Arc<DescriptorStore>, u64),
-        (target, run): (&Target, Run),
+        (target, run, recording): (&Target, Run, Option<RecordingInfo>),
         session: &Session,
         streams: &Streams,
     ) -> io::Result<Self> {
         let (name, store) = (session_name(number), Arc::clone(store));
-        let mut saved = Self { store, name, record: None, target: target.clone(), run };
+        let target = target.clone();
+        let mut saved = Self { store, name, record: None, target, run, recording };
         if saved.store.keeps() {
             let (mut descriptors, inodes) = streams.kept(session)?;
             saved.record = Some((Record::create()?, inodes));
@@ -73,7 +81,8 @@ impl Saved {
         let record = descriptors.iter().position(|one| Record::is_record(one.as_fd()));
         let record = record.ok_or_else(|| io::Error::other("the record is missing"))?;
         let record = Record::restored(descriptors.swap_remove(record).into())?;
-        let State { target, run, inodes, session } = serde_json::from_slice(record.state())?;
+        let State { target, run, inodes, session, recording } =
+            serde_json::from_slice(record.state())?;
         let clients = session.clients().map(|(grant, writes)| (grant.to_owned(), writes)).collect();
         let progress = Progress::read(&record.progress());
         let taken = (progress.taken().offset, limits.memory.clone());
@@ -81,8 +90,9 @@ impl Saved {
         let (passed, now) = (streams.input.position(), Instant::now());
         let session = Session::restored((session, progress), limits, files, passed, now);
         let (name, store) = (session_name(number), Arc::clone(store));
-        let saved = Self { store, name, record: Some((record, inodes)), target, run };
-        Ok(Restored { session, saved, streams, clients })
+        let record = Some((record, inodes));
+        let saved = Self { store, name, record, target, run, recording: recording.clone() };
+        Ok(Restored { session, saved, streams, clients, recording })
     }
 
     pub(super) const fn target(&self) -> &Target {
@@ -95,6 +105,11 @@ impl Saved {
 
     pub(super) fn set_run(&mut self, run: Run) {
         self.run = run;
+    }
+
+    /// This is recorded from now on, if the session is.
+    pub(super) fn set_recording(&mut self, recording: Option<RecordingInfo>) {
+        self.recording = recording;
     }
 
     /// Where the session's descriptors are kept, if they are.
@@ -118,8 +133,9 @@ impl Saved {
     /// Writes all of the session's state.
     pub(super) fn state(&mut self, session: &Session) {
         let Some((record, inodes)) = &mut self.record else { return };
-        let (target, run) = (self.target.clone(), self.run.clone());
-        let state = State { target, run, inodes: *inodes, session: session.record() };
+        let (target, run, inodes) = (self.target.clone(), self.run.clone(), *inodes);
+        let (session_record, recording) = (session.record(), self.recording.clone());
+        let state = State { target, run, inodes, session: session_record, recording };
         let written = serde_json::to_vec(&state).map_err(io::Error::from);
         let written = written.and_then(|state| record.set_state(state));
         self.check(written);

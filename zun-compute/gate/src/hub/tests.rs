@@ -4,22 +4,26 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+use zun_common::id::ContainerId;
 use zun_common::pty::{
     Ending, Frame, Replay, STDIN_WINDOW, ServerHello, SessionEvent, SessionKind, Stream,
 };
+use zun_common::recording::RecordPolicy;
 
 use super::*;
-use crate::engine::Exit;
 use crate::engine::fake::FakeEngine;
+use crate::engine::{Exit, Owner};
 use crate::holder::Holder;
 use crate::kept::Record;
+use crate::recording::RecordingSettings;
 use crate::ring::Memory;
 use crate::session::{Left, Process, SpillLimits};
 
@@ -87,6 +91,15 @@ impl World {
         let fake = FakeEngine::default();
         let kind = SessionKind::Container;
         fake.add(target(), Process { kind, tty, stdin: true, running: true });
+        fake.label(
+            &target(),
+            Owner {
+                project: "p1".parse().expect("a project"),
+                container: ContainerId::random(),
+                name: "web".to_owned(),
+                record: RecordPolicy::Required,
+            },
+        );
         let (process, _) = UnixStream::pair().expect("a pair");
         let mut world = Self {
             directory,
@@ -140,12 +153,40 @@ impl World {
         let mut inherited = self.holder.inherited().expect("descriptors");
         let store = DescriptorStore::at(&self.socket()).expect("a store");
         let (engine, tasks) = (Arc::new(self.fake.clone()), Tasks::new());
-        let hub = Hub::new(engine, (limits(), 8), tasks, Arc::new(store));
+        let hub = Hub::new(engine, (limits(), 8), tasks, (Arc::new(store), self.recordings()));
         {
             let _entered = runtime.enter();
             self.former = hub.restore(&mut inherited);
         }
         self.gate = Some(Gate { runtime, hub });
+    }
+
+    fn recordings(&self) -> Arc<Recordings> {
+        let settings = RecordingSettings::default();
+        Arc::new(settings.open(Some(self.directory.path())).expect("recordings"))
+    }
+
+    /// What is recorded, once it is as long as what is expected.
+    fn recorded(&self, expected: &str) -> String {
+        let (mut recorded, until) = (String::new(), Instant::now() + PATIENCE);
+        while Instant::now() < until {
+            let files = std::fs::read_dir(self.directory.path().join("recordings"));
+            let paths = files.expect("files").map(|entry| entry.expect("an entry").path());
+            let mut casts =
+                paths.filter(|path| path.extension().is_some_and(|kind| kind == "cast"));
+            let (Some(path), None) = (casts.next(), casts.next()) else { panic!("one recording") };
+            let text = std::fs::read_to_string(path).expect("text");
+            // The last line may be just being written.
+            let events = text.lines().skip(1).filter_map(|line| serde_json::from_str(line).ok());
+            let output = events.filter(|event: &Value| event[1] == "o");
+            recorded = output.filter_map(|event| event[2].as_str().map(str::to_owned)).collect();
+            if recorded.len() >= expected.len() {
+                break;
+            }
+            self.turn(20);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        recorded
     }
 
     fn run<T>(&self, work: impl AsyncFnOnce(&Arc<Hub>) -> T) -> T {
@@ -300,7 +341,9 @@ impl World {
     }
 
     fn settle(&mut self) {
-        for _ in 0..2000 {
+        // The recording has a thread of its own, which the machine may keep waiting.
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
             if self.read.len() == self.typed.len() && self.received.len() == self.printed.len() {
                 return;
             }
@@ -347,6 +390,13 @@ proptest! {
         prop_assert!(
             world.received == world.printed, "{} of {}", world.received.len(), world.printed.len()
         );
+        // The last character may not be complete.
+        let expected = String::from_utf8_lossy(&world.printed).into_owned();
+        let expected = expected.trim_end_matches('\u{FFFD}');
+        let expected = if tty { expected.to_owned() } else { expected.replace('\n', "\r\n") };
+        let recorded = world.recorded(&expected);
+        let recorded = recorded.trim_end_matches('\u{FFFD}');
+        prop_assert!(recorded == expected, "{} of {}", recorded.len(), expected.len());
     }
 }
 

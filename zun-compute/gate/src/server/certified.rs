@@ -71,7 +71,9 @@ fn access(
             let target = Target::Exec(id.clone());
             (exec_path(id.as_str()), Access { target, may_write: true })
         }
-        GrantTarget::Data { .. } => return Err(StatusCode::FORBIDDEN),
+        GrantTarget::Data { .. } | GrantTarget::Recording { .. } => {
+            return Err(StatusCode::FORBIDDEN);
+        }
     };
     // The whole request target must match: no query, no other spelling.
     if head.uri.to_string() == path { Ok(access) } else { Err(StatusCode::FORBIDDEN) }

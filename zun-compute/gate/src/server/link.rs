@@ -33,6 +33,9 @@ const CUT: Duration = Duration::from_millis(500);
 /// The buffers of a websocket, in bytes.
 const BUFFER: usize = 16 << 10;
 
+/// Why a session ends that must be recorded, in at most 123 bytes.
+pub(super) const NOT_RECORDED: &str = "the session must be recorded, and its host cannot record it: have the log of zun-console checked";
+
 /// The websocket.
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -109,7 +112,7 @@ impl Link {
                     unless_closed(&self.connected, send_all(&mut sink, messages)).await?;
                 }
                 ToDo::Close(code) => {
-                    send_close(&mut sink, close_message(code, "")).await?;
+                    send_close(&mut sink, close_message(code, reason(code))).await?;
                     return Ok((sink, code));
                 }
             }
@@ -184,6 +187,14 @@ fn left(frame: Option<&CloseFrame>) -> Left {
     }
 }
 
+/// What a client learns that may not know the code.
+const fn reason(code: u16) -> &'static str {
+    match code {
+        close::NOT_RECORDED => NOT_RECORDED,
+        _ => "",
+    }
+}
+
 pub(super) fn close_message(code: u16, reason: &'static str) -> Message {
     Message::Close(Some(CloseFrame { code: CloseCode::from(code), reason: reason.into() }))
 }
@@ -219,7 +230,7 @@ mod tests {
         let kind = SessionKind::Container;
         fake.add(target.clone(), Process { kind, tty: true, stdin: true, running: true });
         let (limits, tasks) = (LimitSettings::default().of_sessions(None), Tasks::new());
-        let hub = Hub::new(Arc::new(fake), (limits, 8), tasks, Arc::default());
+        let hub = Hub::new(Arc::new(fake), (limits, 8), tasks, Default::default());
         let (grant, key) = ("g1".to_owned(), KeyHash::of(b"key"));
         let client =
             Client { grant, key, may_write: true, files: None, hello: ClientHello::default() };

@@ -12,11 +12,11 @@ mod link;
 mod origin;
 mod public;
 mod raw;
+mod recording;
 mod reloading;
 mod request;
 mod serve;
 mod tls;
-mod utf8;
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,6 +43,7 @@ use crate::rights::Rights;
 use crate::settings::Settings;
 use files::Copies;
 use origin::Origins;
+use recording::RecordingDownloads;
 use serve::{Downloads, Server};
 use tls::Tls;
 
@@ -131,6 +132,7 @@ impl Listener {
                 notifier,
                 downloads: Downloads::default(),
                 copies: Copies::default(),
+                recording_downloads: RecordingDownloads::default(),
             }),
             connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),

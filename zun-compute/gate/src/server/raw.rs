@@ -20,9 +20,9 @@ use zun_common::pty::{
 
 use super::attached::Attached;
 use super::link::{SEND_CLOSE, Socket, goodbye, send_close, unless_closed, unless_revoked};
-use super::utf8::Utf8Stream;
 use crate::hub::{Connected, ToDo};
 use crate::session::Left;
+use crate::utf8::Utf8Stream;
 
 /// The largest message, in bytes. With its head it fits into one TLS record.
 const PIECE: usize = 8 << 10;

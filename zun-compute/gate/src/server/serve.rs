@@ -23,15 +23,17 @@ use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{debug, warn};
 use zun_common::chain;
+use zun_common::grant::Target as GrantTarget;
 use zun_common::id::HostName;
 use zun_common::session_notifier::SessionNotifier;
 
 use super::allowance::Allowance;
 use super::attached::Attached;
 use super::files::Copies;
-use super::link::{Link, close_message, websocket};
+use super::link::{Link, NOT_RECORDED, close_message, websocket};
 use super::origin::Origins;
 use super::raw::RawLink;
+use super::recording::RecordingDownloads;
 use super::tls::{Shown, Tls};
 use crate::engine::{Bytestream, EngineError, Target};
 use crate::hub::{Client, ConnectError, Connected, Hub};
@@ -42,7 +44,7 @@ use crate::session::{Holder, JoinRefused};
 /// How long TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the request's head may take.
-const HEAD: Duration = Duration::from_secs(10);
+pub(super) const HEAD: Duration = Duration::from_secs(10);
 /// How long the answer may take, with what the engine has to do before.
 const ANSWER: Duration = Duration::from_secs(75);
 /// How long a client may take to download the web console.
@@ -50,9 +52,9 @@ const DOWNLOAD: Duration = Duration::from_secs(30);
 /// The most clients that download the web console. It is served to everybody.
 const DOWNLOADS: usize = 64;
 /// The largest head of a request, in bytes.
-const LARGEST_HEAD: usize = 16 << 10;
+pub(super) const LARGEST_HEAD: usize = 16 << 10;
 /// The most headers of a request.
-const MOST_HEADERS: usize = 32;
+pub(super) const MOST_HEADERS: usize = 32;
 
 /// What serves connections.
 pub(super) struct Server {
@@ -69,6 +71,7 @@ pub(super) struct Server {
     pub(super) downloads: Downloads,
     /// Copies of files.
     pub(super) copies: Copies,
+    pub(super) recording_downloads: RecordingDownloads,
 }
 
 /// The downloads of the web console that are allowed.
@@ -130,6 +133,11 @@ impl Server {
             }
             Ok(Ok(None)) | Err(_) => return,
         };
+        if let Shown::Grant(certificate) = &shown
+            && let GrantTarget::Recording { id } = certificate.grant.target
+        {
+            return self.serve_recording(stream, (certificate, id), handshake).await;
+        }
         let answered = self.answer_one(stream, &shown, handshake).await;
         let Some((upgraded, next)) = answered else { return };
         let mut socket = websocket(upgraded).await;
@@ -267,6 +275,9 @@ impl Server {
                     }
                 })
             }
+            Err(ConnectError::NotRecorded(_) | ConnectError::Refused(JoinRefused::NotRecorded)) => {
+                Ok(Next::Close(JoinRefused::NotRecorded.close_code(), NOT_RECORDED))
+            }
             Err(ConnectError::Refused(refused)) => Ok(Next::Close(refused.close_code(), "")),
             Err(ConnectError::Limit(limit)) => {
                 Ok(Next::Close(JoinRefused::Full.close_code(), limit.reason()))
@@ -307,6 +318,7 @@ fn status(error: &ConnectError) -> StatusCode {
         ConnectError::Engine(EngineError::Unreachable { .. })
         | ConnectError::Refused(_)
         | ConnectError::Limit(_)
+        | ConnectError::NotRecorded(_)
         | ConnectError::Stopping
         | ConnectError::Files(_)
         | ConnectError::NoRandomness => StatusCode::SERVICE_UNAVAILABLE,

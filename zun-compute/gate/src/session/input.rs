@@ -338,7 +338,7 @@ impl Session {
 
     /// Returns the next piece of stdin. It stays the next one until [`Session::wrote`].
     pub fn next_input(&self) -> Option<InputChunk> {
-        self.input.chunks.front().cloned()
+        self.input.chunks.front().filter(|_| !self.is_frozen()).cloned()
     }
 
     /// The engine has taken the next piece of stdin.

@@ -47,6 +47,9 @@ pub enum JoinRefused {
     /// The offsets are beyond what was sent.
     #[error("the client claims output that was not sent")]
     ImpossibleOffset,
+    /// The session must be recorded, and cannot be.
+    #[error("the session must be recorded, and the host cannot record it")]
+    NotRecorded,
     /// The session has too many attachments.
     #[error("the session has as many clients as `limits.attachments` allows")]
     Full,
@@ -58,6 +61,7 @@ impl JoinRefused {
         match self {
             Self::Unknown => close::UNKNOWN_SESSION,
             Self::ImpossibleOffset => close::PROTOCOL_ERROR,
+            Self::NotRecorded => close::NOT_RECORDED,
             Self::Full | Self::Closed => close::TRY_LATER,
         }
     }
@@ -68,6 +72,9 @@ impl Session {
     pub fn join(&mut self, join: Join, now: Instant) -> Result<ConnectionId, JoinRefused> {
         if self.closed {
             return Err(JoinRefused::Closed);
+        }
+        if self.is_frozen() {
+            return Err(JoinRefused::NotRecorded);
         }
         self.replace_unheard(&join);
         if self.attachments.len() >= self.limits.attachments {

@@ -16,6 +16,7 @@ mod input;
 mod join;
 mod output;
 mod record;
+mod recorder;
 mod screen;
 mod token;
 mod viewers;
@@ -42,6 +43,7 @@ use crate::stats::Stats;
 use attachment::Attachment;
 use controls::Controls;
 use input::InputQueue;
+use recorder::Recorder;
 use screen::Follower;
 use viewers::{Questions, SizeOwner};
 
@@ -131,6 +133,8 @@ pub struct Session {
     stderr: Ring,
     /// The screen, if there is a terminal.
     follower: Option<Follower>,
+    /// If it is recorded.
+    recorder: Option<Recorder>,
     size_owner: SizeOwner,
     questions: Questions,
     attachments: BTreeMap<AttachmentId, Attachment>,
@@ -165,6 +169,7 @@ impl Session {
             stdout: ring(files.stdout, of_stdout),
             stderr: ring(files.stderr, of_stderr),
             follower: process.tty.then(|| Follower::new(!process.running)),
+            recorder: None,
             size_owner: SizeOwner::default(),
             questions: Questions::default(),
             limits,
@@ -253,6 +258,7 @@ impl Session {
     /// Returns whether there was such input.
     pub fn expire(&mut self, now: Instant) -> bool {
         let released = self.release_input(now);
+        self.expire_recording(now);
         let expired: Vec<_> = self
             .attachments
             .iter()
@@ -274,6 +280,7 @@ impl Session {
         let all = self.attachments.values();
         all.flat_map(|attachment| [self.expiry(attachment), attachment.replies.expires_at()])
             .flatten()
+            .chain(self.recording_expiry())
             .min()
     }
 

@@ -35,15 +35,20 @@ pub enum Next {
 }
 
 impl Session {
-    /// Whether the engine's stream should be read. A terminal is always read. Otherwise the rings must have room, so
-    /// that no client loses output. Viewers with a read-only grant hold nothing back.
+    /// Whether the engine's stream should be read. A terminal is always read, unless it must be recorded and the recording
+    /// is behind. Otherwise the rings must have room, so that no client loses output. Viewers with a read-only grant hold
+    /// nothing back.
     pub fn wants_output(&mut self) -> bool {
-        if self.process.tty || self.exited {
+        if self.exited {
             return true;
         }
-        let holding = || self.attachments.values().filter(|attachment| attachment.may_write);
-        let stdout = holding().map(|attachment| attachment.stdout.acknowledged).min();
-        let stderr = holding().map(|attachment| attachment.stderr.acknowledged).min();
+        if self.process.tty {
+            return self.has_room_for_recording();
+        }
+        let holding = self.attachments.values().filter(|attachment| attachment.may_write);
+        let holding = holding.map(|one| (one.stdout.acknowledged, one.stderr.acknowledged));
+        let (stdout, stderr): (Vec<_>, Vec<_>) = holding.chain(self.kept_for_recording()).unzip();
+        let (stdout, stderr) = (stdout.into_iter().min(), stderr.into_iter().min());
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
             self.stdout.nobody_reads();
             self.stderr.nobody_reads();

@@ -308,6 +308,7 @@ impl Session {
             process,
             attachments,
             follower: process.tty.then_some(follower),
+            recorder: None,
             size_owner,
             questions: Questions::default(),
             stdout,

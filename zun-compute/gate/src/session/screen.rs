@@ -152,6 +152,9 @@ impl Session {
         if let Some(follower) = &mut self.follower {
             follower.resized(size, end);
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.resized(size, end);
+        }
     }
 
     /// Whether [`Session::follow_screen`] has something to do.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use zun_common::pty::{SessionEvent, Size, Viewer, ViewerMode};
 
 use super::attachment::Attachment;
+use super::recorder::Recorder;
 use super::{AttachmentId, Session};
 use crate::replies::{OpenQuestions, Question};
 
@@ -149,14 +150,20 @@ impl Session {
         let viewers = self.attachments.len();
         let owner = self.size_owner.owner.zip(self.size_owner.size);
         let size = owner.map(|(owner, size)| SessionEvent::SizeOwner { viewer: owner.0, size });
+        let recording = self.recorder.as_ref().map(Recorder::event);
         if let Some(Attachment { events, .. }) = self.attachments.get_mut(&id) {
             // Former ones may not have arrived, and say nothing new.
             events.retain(|event| {
-                !matches!(event, SessionEvent::Viewers { .. } | SessionEvent::SizeOwner { .. })
+                !matches!(
+                    event,
+                    SessionEvent::Viewers { .. }
+                        | SessionEvent::SizeOwner { .. }
+                        | SessionEvent::Recording { .. }
+                )
             });
             queue(events, SessionEvent::Viewers { own: id.0, viewers });
-            if let Some(size) = size {
-                queue(events, size);
+            for event in size.into_iter().chain(recording) {
+                queue(events, event);
             }
         }
     }
@@ -181,7 +188,7 @@ impl Session {
         self.leave_size(id);
     }
 
-    fn announce(&mut self, event: &SessionEvent, except: Option<AttachmentId>) {
+    pub(super) fn announce(&mut self, event: &SessionEvent, except: Option<AttachmentId>) {
         for (id, Attachment { events, connection, .. }) in &mut self.attachments {
             // A client without a connection gets the current state when it reconnects.
             if Some(*id) == except || connection.is_none() {

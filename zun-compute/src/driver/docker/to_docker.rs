@@ -11,6 +11,7 @@ use bollard::models::{
 use zun_common::id::ContainerId;
 use zun_common::image_name::ImageName;
 use zun_common::ports::{ContainerPort, PublishedPort};
+use zun_common::recording;
 use zun_common::restart::Restart;
 use zun_common::rpc::container::{ConsoleSpec, ContainerSpec};
 use zun_common::rpc::exec::ExecSpec;
@@ -58,6 +59,7 @@ pub(in crate::driver) fn container(
         registry: _used_by_the_pull,
         mounts,
         network,
+        record,
     } = spec;
     if *auto_remove && restart.is_some_and(|restart| restart != Restart::No) {
         let words =
@@ -73,6 +75,9 @@ pub(in crate::driver) fn container(
     ]);
     all_labels.extend(cluster.iter().map(|id| (LABEL_CLUSTER.to_owned(), id.to_string())));
     all_labels.extend(rebuild.iter().map(|id| (LABEL_REBUILD.to_owned(), id.to_string())));
+    if !record.is_off() {
+        all_labels.insert(recording::LABEL.to_owned(), record.to_string());
+    }
     let host = HostConfig {
         restart_policy: restart.map(policy),
         // Never Docker's own: a job that ran and vanished while its agent was down could not be distinguished from one that

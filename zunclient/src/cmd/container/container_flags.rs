@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use zun_common::api::v1::container::{CreateContainer, RestartPolicy};
 use zun_common::id::HostName;
+use zun_common::recording::RecordPolicy;
 use zun_common::units::TerminalSize;
 
 use super::engine_flags::EngineFlags;
@@ -119,6 +120,15 @@ struct ProcessFlags {
     /// Mount the root file system read-only
     #[arg(long)]
     read_only: bool,
+    /// Record its sessions on its host: off, best-effort or required; --record alone is required (default the operator's setting)
+    #[arg(
+        long,
+        value_name = "POLICY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "required"
+    )]
+    record: Option<RecordPolicy>,
 }
 
 #[derive(Debug, Args)]
@@ -228,6 +238,7 @@ impl ContainerFlags {
             registry: given(placement.registry.as_ref()),
             mounts: engine.mounts()?,
             nets: engine.nets()?,
+            record: process.record,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Connections to the logs and files of a container. The service grants them; the host serves them.
+//! Connections to the logs and files of a container, and to recordings. The service grants them; the host serves them.
 
 use zun_common::api::v1::console::{ConsoleEndpoint, DataRequest};
 use zun_common::grant::{Mode, WaitCondition};
@@ -11,9 +11,9 @@ use crate::console::docker::direct::Direct;
 use crate::console::{Dial, LinkTimeouts};
 
 /// A granted connection to the logs or files of a container.
-pub(super) struct DataChannel {
-    pub(super) direct: Direct,
-    pub(super) address: Address,
+pub(in crate::cmd) struct DataChannel {
+    pub(in crate::cmd) direct: Direct,
+    pub(in crate::cmd) address: Address,
     /// Whether the container has a terminal.
     pub(super) tty: bool,
 }
@@ -32,6 +32,16 @@ pub(super) async fn open_files(
 ) -> Result<DataChannel, Failure> {
     let ask = async |api: &Client, ask: DataRequest| api.archive(container, &ask).await;
     open(context, Some(mode), ask).await
+}
+
+/// Gets a grant for a recording, which the console gate of its host serves.
+pub(in crate::cmd) async fn open_recording(
+    context: &Context,
+    recording: &str,
+) -> Result<DataChannel, Failure> {
+    let ask =
+        async |api: &Client, ask: DataRequest| api.download_recording(recording, &ask.csr).await;
+    open(context, None, ask).await
 }
 
 async fn open(

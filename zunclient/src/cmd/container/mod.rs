@@ -5,7 +5,7 @@ pub(super) mod commit;
 mod container_flags;
 pub(super) mod cp;
 pub(super) mod create;
-mod data;
+pub(super) mod data;
 pub(super) mod delete;
 pub(super) mod diff;
 mod ending;

@@ -52,6 +52,9 @@ pub(super) fn closed(code: u16, message: &str) -> Closed {
         close::UNKNOWN_SESSION | 401 | 403 | 404 | 409 | 410 => Closed::Final(lost_session()),
         close::REPLACED => still_there("another connection has taken over the session"),
         close::TOO_SLOW => still_there("this client did not read the output for too long"),
+        close::NOT_RECORDED => {
+            still_there("it must be recorded, and the host could not record it any more")
+        }
         close::PROTOCOL_ERROR | 400 | 426 => {
             let why = if message.is_empty() { "the host refused a message" } else { message };
             Closed::Final(Closing::bad_protocol(why))

@@ -1,9 +1,13 @@
 //! The parts of Docker's answers that the gate reads.
 
-use serde::Deserialize;
-use zun_common::pty::SessionKind;
+use std::collections::HashMap;
 
-use super::super::Inspected;
+use serde::Deserialize;
+use zun_common::id::EngineId;
+use zun_common::pty::SessionKind;
+use zun_common::recording;
+
+use super::super::{Inspected, Owner};
 use crate::session::Process;
 
 #[derive(Debug, Deserialize)]
@@ -38,6 +42,22 @@ pub(super) struct Config {
     tty: bool,
     open_stdin: bool,
     stdin_once: bool,
+    #[serde(default)]
+    labels: Option<HashMap<String, String>>,
+}
+
+impl Config {
+    /// What the labels say. `None` if the container is not Zun's.
+    fn owner(&self) -> Option<Owner> {
+        let labels = self.labels.as_ref()?;
+        let label = |name: &str| labels.get(name).map(String::as_str);
+        Some(Owner {
+            project: label("zun.project")?.parse().ok()?,
+            container: label("zun.container")?.parse().ok()?,
+            name: label("zun.name").unwrap_or_default().to_owned(),
+            record: label(recording::LABEL).and_then(|text| text.parse().ok()).unwrap_or_default(),
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +66,8 @@ pub(super) struct ExecAnswer {
     pub(super) running: bool,
     pub(super) exit_code: Option<i64>,
     open_stdin: bool,
+    #[serde(rename = "ContainerID", default)]
+    container: Option<EngineId>,
     #[serde(default)]
     pub(super) pid: i32,
     process_config: ProcessConfig,
@@ -74,6 +96,8 @@ impl From<ContainerAnswer> for Inspected {
             pid: (state.running && state.pid > 0).then_some(state.pid),
             failed_start: failed.then_some((state.exit_code, state.error)),
             started_at: Some(state.started_at),
+            container: None,
+            owner: config.owner(),
         }
     }
 }
@@ -94,6 +118,8 @@ impl From<ExecAnswer> for Inspected {
             pid,
             failed_start: None,
             started_at: None,
+            container: answer.container,
+            owner: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use tracing::info;
 use zun_common::pty::SessionKind;
 
 use super::live::Live;
+use super::recorder::Recorder;
 use super::run::Awaited;
 use super::saved::Saved;
 use super::streams::Streams;
@@ -126,15 +127,23 @@ impl Turn {
         let Self { hub, target, .. } = self;
         let _place = Place::take(hub).ok_or_else(|| refused(hub, Limit::Sessions))?;
         let inspected = hub.engine.inspect(target).await?;
+        let owner = hub.engine.owner(&inspected).await?;
         if self.is_revoked(&client.grant) {
             return Err(ConnectError::Revoked);
         }
-        let size = client.hello.size.filter(|_| client.may_write);
+        let (window, size) = (client.hello.size, client.hello.size.filter(|_| client.may_write));
         let number = hub.next_number();
         let join = Joining::of(number, client)?;
         let files =
             Files::create(inspected.process, &hub.limits.spill).map_err(ConnectError::Files)?;
-        let opened = hub.engine.open(target, &inspected, size).await?;
+        let recorder = Recorder::begin(hub, (target, &inspected, owner), window)?;
+        let opened = match hub.engine.open(target, &inspected, size).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                Recorder::discard(recorder);
+                return Err(error.into());
+            }
+        };
         // From here on, nothing is waited for until the stream is in the store.
         let Opened { stream, early, output_ended, exit } = opened;
         let mut session = Session::new(inspected.process, hub.limits.clone(), files);
@@ -143,16 +152,21 @@ impl Turn {
             session.started();
             run = run.starting();
         }
+        let recording = recorder.as_ref().map(Recorder::info).cloned();
+        if let Some(info) = &recording {
+            session.begin_recording(info.policy, (0, 0));
+        }
         // The client has a place in what is kept, so that the session waits for it also in another process.
         let id = join.join(&mut session, target, Instant::now())?;
         let [_, _, spool] = session.files();
         let streams = Streams::begin(stream, &early, (spool, hub.limits.memory.clone()))
             .map_err(ConnectError::Files)?;
-        let saved = Saved::begin((&hub.store, number), (target, run), &session, &streams)
-            .map_err(ConnectError::Files)?;
+        let saved =
+            Saved::begin((&hub.store, number), (target, run, recording), &session, &streams)
+                .map_err(ConnectError::Files)?;
         let live = Arc::new(Live::new(session, saved));
         let awaited = Awaited { output_ended, exit, again: false };
-        hub.serve(number, Arc::clone(&live), streams, awaited);
+        hub.serve(number, Arc::clone(&live), (streams, recorder), awaited);
         Ok(Connected { live, id })
     }
 }

@@ -78,7 +78,12 @@ impl World {
         let stats = Stats::default();
         let limits =
             Limits { ring: 256 << 10, memory, spill, resume, attachments: 1, files: 0, stats };
-        let hub = Hub::new(Arc::new(self.fake.clone()), (limits, 8), Tasks::new(), store);
+        let hub = Hub::new(
+            Arc::new(self.fake.clone()),
+            (limits, 8),
+            Tasks::new(),
+            (store, Arc::default()),
+        );
         let runtime = runtime();
         {
             let _entered = runtime.enter();

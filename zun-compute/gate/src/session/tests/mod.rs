@@ -2,6 +2,7 @@
 
 mod cuts;
 mod ends;
+mod recordings;
 mod restarts;
 mod rights;
 mod screens;

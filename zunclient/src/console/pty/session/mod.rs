@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use zun_common::pty::{ClientHello, Frame, Resume, ServerHello, Size, Stream};
+use zun_common::pty::{ClientHello, Frame, Resume, ServerHello, SessionEvent, Size, Stream};
 use zun_common::units::TerminalSize;
 
 use super::closing::{events_of, lost_session};
@@ -61,6 +61,8 @@ pub(super) struct Session {
     size: NewestSize,
     /// When the user was notified that the link is away.
     away_since: Option<Instant>,
+    /// Whether the recording goes on, if there is one, as the user knows.
+    is_recorded: Option<bool>,
     phase: Phase,
 }
 
@@ -96,6 +98,7 @@ impl Session {
             liveness: Liveness::new(now),
             pongs: VecDeque::new(),
             away_since: None,
+            is_recorded: None,
             phase: Phase::Open,
             hello,
         };
@@ -181,6 +184,12 @@ impl Session {
             }
             Frame::Pong(number) => self.liveness.answered(number, now),
             Frame::Event(event) => {
+                if let SessionEvent::Recording { on, .. } = &event
+                    && self.is_recorded.replace(*on) == Some(*on)
+                {
+                    // Each link begins with it.
+                    return Ok(());
+                }
                 if let Some(words) = notice(&event) {
                     self.inbox.push(Event::Notice(words));
                 }

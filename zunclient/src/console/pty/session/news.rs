@@ -1,6 +1,7 @@
 //! Notices for the user about events of a session.
 
 use zun_common::pty::SessionEvent;
+use zun_common::recording::GRACE_SECONDS;
 use zun_common::signal;
 
 /// Returns what the user should know of an event, if anything.
@@ -13,11 +14,23 @@ pub(super) fn notice(event: &SessionEvent) -> Option<String> {
             signal::number(name)?;
             Some(format!("{name} may not have arrived: the console gate ended while sending it"))
         }
+        SessionEvent::Recording { on, required } => Some(recording((*on, *required))),
         SessionEvent::Viewers { .. }
         | SessionEvent::ViewerJoined { .. }
         | SessionEvent::ViewerLeft { .. }
         | SessionEvent::SizeOwner { .. }
         | SessionEvent::Other => None,
+    }
+}
+
+/// Whether the session is recorded, and whether it must be.
+fn recording(state: (bool, bool)) -> String {
+    match state {
+        (true, _) => "this session is recorded".to_owned(),
+        (false, true) => format!(
+            "the host cannot record this session: input is held, and the session ends if that lasts {GRACE_SECONDS} seconds"
+        ),
+        (false, false) => "the host cannot record this session at present".to_owned(),
     }
 }
 
@@ -33,6 +46,12 @@ mod tests {
             serde_json::from_value(event).ok().and_then(|event| notice(&event))
         };
         assert!(told(json!({ "type": "reattached" })).is_some());
+        let recorded = |on: bool, required: bool| {
+            told(json!({ "type": "recording", "on": on, "required": required }))
+        };
+        assert_eq!(recorded(true, true).as_deref(), Some("this session is recorded"));
+        assert!(recorded(false, true).is_some_and(|words| words.contains("30 seconds")));
+        assert!(recorded(false, false).is_some());
         let signal = |name: &str| told(json!({ "type": "signal_in_doubt", "name": name }));
         assert!(signal("SIGTERM").is_some_and(|words| words.contains("SIGTERM")));
         assert_eq!((signal("\u{1b}[2J"), told(json!({ "type": "newer" }))), (None, None));

@@ -3,15 +3,15 @@
 use std::char::REPLACEMENT_CHARACTER;
 
 /// A stream of bytes that becomes text. A character that has not arrived in full is kept back.
-#[derive(Debug, Default)]
-pub(super) struct Utf8Stream {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Utf8Stream {
     /// The beginning of a character: at most three bytes.
     incomplete: Vec<u8>,
 }
 
 impl Utf8Stream {
     /// Returns the text of these bytes and those that were kept back. What is not UTF-8 becomes U+FFFD.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> String {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> String {
         let mut all = std::mem::take(&mut self.incomplete);
         all.extend_from_slice(bytes);
         let mut text = String::with_capacity(all.len());
@@ -30,8 +30,13 @@ impl Utf8Stream {
         text
     }
 
+    /// How many bytes are kept back.
+    pub(crate) const fn held(&self) -> usize {
+        self.incomplete.len()
+    }
+
     /// The stream has ended. Returns what stands for the character that was kept back.
-    pub(super) fn finish(&mut self) -> String {
+    pub(crate) fn finish(&mut self) -> String {
         let incomplete = std::mem::take(&mut self.incomplete);
         String::from_utf8_lossy(&incomplete).into_owned()
     }

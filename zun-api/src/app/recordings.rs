@@ -1,0 +1,219 @@
+//! Recordings of sessions, which the hosts keep.
+//!
+//! Nothing of this is in the database: recordings outlive their containers, and only the gates know which there are. So
+//! zun-api asks all hosts, many at once. Hosts that do not answer in time are named.
+
+use chrono::{DateTime, Utc};
+use futures_util::stream::{self, StreamExt as _};
+use zun_common::api::v1::console::ConsoleEndpoint;
+use zun_common::api::v1::recording::{Recording, RecordingList};
+use zun_common::gate_control::RecordingsRequest;
+use zun_common::grant::{ApiVersion, Grant, Target};
+use zun_common::id::{HostName, ProjectId, RecordingId};
+use zun_common::recording::{KeptRecording, RecordingInfo};
+use zun_common::rpc::console::{DeleteRecording, HostRecordings, ListRecordings};
+use zun_common::rpc::container::ConsoleListener;
+use zun_common::rpc::operation::RECORD_PROTOCOL;
+
+use super::containers::ConsoleTarget;
+use super::{App, AppError, Caller};
+use crate::db::host;
+
+/// How many hosts are asked at the same time.
+const HOSTS_AT_ONCE: usize = 32;
+
+/// Which recordings to list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RecordingQuery {
+    /// Whether to list those of all projects.
+    pub(crate) all_projects: bool,
+    /// Only those of the container with this UUID, or of containers with this name.
+    pub(crate) container: Option<String>,
+}
+
+/// What the hosts have answered.
+struct Found {
+    answers: Vec<(HostName, HostRecordings)>,
+    silent: Vec<(HostName, AppError)>,
+}
+
+/// A recording, where it is, and the address of its host's gate.
+struct Located {
+    recording: Recording,
+    gate: Option<String>,
+}
+
+impl App {
+    /// Lists recordings of the project, or of all projects.
+    pub(crate) async fn recordings(
+        &self,
+        caller: &Caller,
+        query: &RecordingQuery,
+    ) -> Result<RecordingList, AppError> {
+        let project = if query.all_projects {
+            visible(caller)
+        } else {
+            Some(caller.identity.project.clone())
+        };
+        let container = query.container.as_ref().and_then(|text| text.parse().ok());
+        let name = query.container.clone().filter(|_| container.is_none());
+        let selection = RecordingsRequest { project, container, name, id: None };
+        let Found { answers, silent } = self.ask_for_recordings(caller, selection).await?;
+        let more = answers.iter().any(|(_, answer)| answer.kept.more);
+        let mut recordings: Vec<_> = answers
+            .into_iter()
+            .flat_map(|(host, answer)| {
+                let kept = answer.kept.recordings.into_iter();
+                kept.map(move |kept| shown(kept, host.clone()))
+            })
+            .collect();
+        recordings.sort_by_key(|recording| (recording.started_at, recording.id));
+        let silent_hosts = silent.into_iter().map(|(host, _)| host).collect();
+        Ok(RecordingList { recordings, more, silent_hosts })
+    }
+
+    /// Shows a recording.
+    pub(crate) async fn recording(
+        &self,
+        caller: &Caller,
+        id: RecordingId,
+    ) -> Result<Recording, AppError> {
+        Ok(self.locate_recording(caller, id).await?.recording)
+    }
+
+    /// Grants access to a recording. The client then downloads it from its host.
+    pub(crate) async fn download_recording(
+        &self,
+        caller: &Caller,
+        id: RecordingId,
+        csr: &str,
+    ) -> Result<ConsoleEndpoint, AppError> {
+        self.require_ca()?;
+        let Located { recording, gate } = self.locate_recording(caller, id).await?;
+        let Recording { host, tty, .. } = recording;
+        let Some(gate) = gate else {
+            let why = "its console gate, which keeps the recording, is not available".to_owned();
+            return Err(AppError::ConsoleUnavailable { host, why });
+        };
+        let listener =
+            ConsoleListener { address: String::new(), api_version: NO_DOCKER, gate: Some(gate) };
+        let grant = Grant { host, target: Target::Recording { id }, gate_only: false };
+        self.grant(caller, csr, &ConsoleTarget { grant, listener, tty, stdin: false })
+    }
+
+    /// Deletes a recording that has ended. Writes an audit log line.
+    pub(crate) async fn delete_recording(
+        &self,
+        caller: &Caller,
+        id: RecordingId,
+    ) -> Result<(), AppError> {
+        let Located { recording, .. } = self.locate_recording(caller, id).await?;
+        let call = DeleteRecording { recording: id };
+        self.call_agent(caller, &recording.host, &call).await?;
+        tracing::info!(
+            target: "audit",
+            {
+                recording.id = %id, container.id = %recording.container, host.name = %recording.host,
+                user.id = %caller.identity.user, project.id = %caller.identity.project,
+                request.id = %caller.context.request
+            },
+            "deleted recording {id}"
+        );
+        Ok(())
+    }
+
+    async fn locate_recording(
+        &self,
+        caller: &Caller,
+        id: RecordingId,
+    ) -> Result<Located, AppError> {
+        let selection = RecordingsRequest {
+            project: visible(caller),
+            id: Some(id),
+            ..RecordingsRequest::default()
+        };
+        let Found { answers, silent } = self.ask_for_recordings(caller, selection).await?;
+        for (host, HostRecordings { kept, gate }) in answers {
+            if let Some(kept) = kept.recordings.into_iter().find(|kept| kept.info.id == id) {
+                return Ok(Located { recording: shown(kept, host), gate });
+            }
+        }
+        // A host that did not answer may have it.
+        let silent = silent.into_iter().next();
+        Err(silent.map_or_else(|| AppError::RecordingNotFound(id.to_string()), |(_, why)| why))
+    }
+
+    async fn ask_for_recordings(
+        &self,
+        caller: &Caller,
+        selection: RecordingsRequest,
+    ) -> Result<Found, AppError> {
+        let hosts = self.db.read(host::all).await?;
+        let call = ListRecordings { selection };
+        let ask = async |host: HostName| {
+            let answer = match self.require_up(&host).await {
+                Ok(()) => self.call_agent(caller, &host, &call).await,
+                Err(down) => Err(down),
+            };
+            (host, answer)
+        };
+        let hosts = hosts.into_iter().filter(|host| host.protocol >= RECORD_PROTOCOL);
+        let answers: Vec<_> = stream::iter(hosts.map(|host| host.name))
+            .map(ask)
+            .buffer_unordered(HOSTS_AT_ONCE)
+            .collect()
+            .await;
+        let mut found = Found { answers: Vec::new(), silent: Vec::new() };
+        for (host, answer) in answers {
+            match answer {
+                Ok(answer) => found.answers.push((host, answer)),
+                Err(error) => found.silent.push((host, error)),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The gate has no version of Docker's API.
+const NO_DOCKER: ApiVersion = ApiVersion { major: 0, minor: 0 };
+
+/// The project whose recordings the caller may see; all if `None`.
+fn visible(caller: &Caller) -> Option<ProjectId> {
+    (!caller.identity.is_admin()).then(|| caller.identity.project.clone())
+}
+
+fn shown(kept: KeptRecording, host: HostName) -> Recording {
+    let KeptRecording { info, size } = kept;
+    let RecordingInfo {
+        id,
+        project,
+        container,
+        container_name,
+        exec,
+        tty,
+        policy,
+        started,
+        ended,
+        end,
+    } = info;
+    Recording {
+        id,
+        project_id: project.to_string(),
+        container,
+        container_name,
+        exec_id: exec.map(|exec| exec.to_string()),
+        host,
+        tty,
+        policy,
+        started_at: time(started),
+        ended_at: ended.map(time),
+        end,
+        size,
+    }
+}
+
+/// A time in milliseconds since the Unix epoch.
+fn time(millis: u64) -> DateTime<Utc> {
+    let millis = i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis);
+    millis.unwrap_or(DateTime::UNIX_EPOCH)
+}
