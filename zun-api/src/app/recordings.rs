@@ -179,7 +179,7 @@ const NO_DOCKER: ApiVersion = ApiVersion { major: 0, minor: 0 };
 
 /// The project whose recordings the caller may see; all if `None`.
 fn visible(caller: &Caller) -> Option<ProjectId> {
-    (!caller.identity.is_admin()).then(|| caller.identity.project.clone())
+    (!caller.is_admin()).then(|| caller.identity.project.clone())
 }
 
 fn shown(kept: KeptRecording, host: HostName) -> Recording {
