@@ -168,9 +168,10 @@ fn next_step(message: &str) -> Option<String> {
     let (id, status) = rest.split_once(" in ")?;
     let (status, _) = status.split_once(" state")?;
     match (status, action) {
-        // The container is already as the command would make it.
-        ("Stopped" | "Created", "stop" | "kill") | ("Paused", "pause") => None,
-        (_, "delete" | "unpause" | "start") => None,
+        // The first two: the container is already as the command would make it.
+        ("Stopped" | "Created", "stop" | "kill")
+        | ("Paused", "pause")
+        | (_, "delete" | "unpause" | "start") => None,
         ("Stopped" | "Created", _) => Some(format!("start it first: zun start {id}")),
         ("Paused", _) => Some(format!("unpause it first: zun unpause {id}")),
         ("Error" | "Dead", _) => Some(format!("`zun why {id}` says what happened")),

@@ -384,19 +384,18 @@ fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
 /// Returns Docker's exit code for a wrong command line: 1 if a verb or an argument is missing or not expected, 125 if an
 /// option is wrong.
 fn usage_exit(error: &clap::Error) -> Exit {
-    let is_about_arguments = match error.kind() {
-        ErrorKind::UnknownArgument => {
-            let argument = error.get(ContextKind::InvalidArg);
-            !matches!(argument, Some(ContextValue::String(text)) if text.starts_with('-'))
-        }
-        kind => matches!(
-            kind,
+    let is_about_arguments = if error.kind() == ErrorKind::UnknownArgument {
+        let argument = error.get(ContextKind::InvalidArg);
+        !matches!(argument, Some(ContextValue::String(text)) if text.starts_with('-'))
+    } else {
+        matches!(
+            error.kind(),
             ErrorKind::InvalidSubcommand
                 | ErrorKind::MissingSubcommand
                 | ErrorKind::MissingRequiredArgument
                 | ErrorKind::TooFewValues
                 | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-        ),
+        )
     };
     if is_about_arguments { Exit::FAILED } else { Exit::ZUN_FAILED }
 }

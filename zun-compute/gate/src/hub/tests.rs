@@ -183,8 +183,9 @@ impl World {
             if recorded.len() >= expected.len() {
                 break;
             }
+            // The recorder writes in a thread of its own.
             self.turn(20);
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::yield_now();
         }
         recorded
     }

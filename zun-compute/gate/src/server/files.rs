@@ -148,7 +148,7 @@ impl Server {
             ArchiveCall::Write => self.upload(request, body, &copy).await?,
             ArchiveCall::Stat | ArchiveCall::Read => {
                 let none = Full::default().map_err(|never| match never {}).boxed_unsync();
-                self.hub.engine().archive(request(none)).await.map_err(refusal)?
+                self.hub.engine().archive(request(none)).await.map_err(|error| refusal(&error))?
             }
         };
         let mut response = response(Download { body, left: limit, copy });
@@ -204,7 +204,7 @@ impl Server {
             drop(sender);
         };
         let (answer, ()) = tokio::join!(self.hub.engine().archive(request), pass);
-        answer.map_err(refusal)
+        answer.map_err(|error| refusal(&error))
     }
 }
 
@@ -236,8 +236,8 @@ fn within(length: Option<u64>, limit: u64) -> Result<(), Refusal> {
     }
 }
 
-fn refusal(error: ArchiveError) -> Refusal {
-    let status = match &error {
+fn refusal(error: &ArchiveError) -> Refusal {
+    let status = match error {
         ArchiveError::NoFile => StatusCode::NOT_FOUND,
         ArchiveError::Refused { status, .. } => {
             StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST)
@@ -247,7 +247,7 @@ fn refusal(error: ArchiveError) -> Refusal {
         }
         ArchiveError::Engine(_) => StatusCode::BAD_GATEWAY,
     };
-    (status, chain(&error))
+    (status, chain(error))
 }
 
 fn response<B>(body: B) -> Response<Bytestream>

@@ -11,6 +11,7 @@ use super::{AttachmentId, ConnectionId, Session};
 
 /// One client's access to the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of one client")]
 pub struct Holder {
     /// The attachment's ID.
     pub id: String,

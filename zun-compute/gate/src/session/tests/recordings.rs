@@ -80,7 +80,7 @@ fn a_session_that_is_recorded_as_far_as_possible_goes_on_without_and_what_is_mis
     assert_eq!(engine_reads(&mut session, now).0, b"a");
     for _ in 0..2 * RING / LARGEST_READ {
         assert!(session.wants_output());
-        prints(&mut session, &[b'x'; LARGEST_READ], now);
+        prints(&mut session, &vec![b'x'; LARGEST_READ], now);
     }
     session.expire(now + 2 * GRACE);
     assert!(!session.is_abandoned());
@@ -99,7 +99,7 @@ fn a_terminal_waits_for_a_recording_that_is_required_and_loses_nothing_of_it() {
     let _client = join(&mut session, hello(), now);
     let mut printed = 0_u64;
     while session.wants_output() {
-        prints(&mut session, &[b'x'; LARGEST_READ], now);
+        prints(&mut session, &vec![b'x'; LARGEST_READ], now);
         printed += LARGEST_READ as u64;
         assert!(printed <= 2 * RING as u64, "it does not wait");
     }
