@@ -13,7 +13,7 @@ import { EventReader } from '../../src/dashboard/sse.ts';
 import type { Status } from '../../src/dashboard/types.ts';
 
 test('each status allows what the service allows', () => {
-  const source = readFileSync('../zun-common/src/status.rs', 'utf8');
+  const source = readFileSync('../zun-common/src/status/mod.rs', 'utf8');
   const grid = /assert_snapshot!\(grid\(\), @r"\n([^"]*)"/.exec(source)?.[1] ?? '';
   const rows = grid.split('\n').map((row) => row.trim()).filter((row) => row !== '');
   assert.equal(rows.length, 12);
