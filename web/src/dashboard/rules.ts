@@ -1,4 +1,4 @@
-// What each status allows: the twin of zun-common/src/status.rs, whose table a test compares.
+// What each status allows: mirrors zun-common/src/status/mod.rs; a test compares the tables.
 
 import type { Container, Status } from './types.ts';
 
