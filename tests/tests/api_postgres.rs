@@ -43,6 +43,8 @@ mod ports;
 mod quotas;
 #[path = "api/rebuild.rs"]
 mod rebuild;
+#[path = "api/recordings.rs"]
+mod recordings;
 #[path = "api/recovery.rs"]
 mod recovery;
 #[path = "api/registries.rs"]

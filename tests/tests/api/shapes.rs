@@ -140,6 +140,16 @@ async fn the_document_of_v1_lists_the_collections() {
           "rel": "bookmark"
         }
       ],
+      "recordings": [
+        {
+          "href": "http://HOST/v1/recordings/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/recordings/",
+          "rel": "bookmark"
+        }
+      ],
       "registries": [
         {
           "href": "http://HOST/v1/registries/",
