@@ -97,7 +97,7 @@ fn an_existing_keystone_authenticates_its_callers() {
     command.arg("--keystone").arg(keystone.url());
     succeed(command.arg("--keystone-password-file").arg(password.path()));
     let environment = std::fs::read_to_string(machine.env_file()).expect("the file");
-    assert!(!environment.contains("OS_TOKEN"), "{environment}");
+    assert!(!environment.contains("export OS_TOKEN"), "{environment}");
     let openrc = keystone.openrc.display();
     let listed = machine.shell(&format!(". '{openrc}'; zun host list -f name"));
     assert!(listed.status.success(), "{}", printed(&listed));
