@@ -45,9 +45,9 @@ fn a_limit_that_is_not_a_valid_number_is_refused() {
     let zun = ZunCli::shared();
     for cpu in ["nan", "inf", "-inf", "1e400", "-1", "-0.0", "0", "0x10", "1_000", " 1", ""] {
         let cpu = format!("--cpu={cpu}");
-        for (code, verb) in [(125, &["run", "--rm"][..]), (2, &["create"]), (2, &["update"])] {
+        for verb in [&["run", "--rm"][..], &["create"], &["update"]] {
             let finished = zun.run(&[verb, &[&cpu, "cirros"]].concat());
-            assert_eq!(finished.code, code, "{verb:?} {cpu}: {finished:?}");
+            assert_eq!(finished.code, 125, "{verb:?} {cpu}: {finished:?}");
             assert!(finished.stderr.contains("a decimal number greater than 0"), "{finished:?}");
         }
     }

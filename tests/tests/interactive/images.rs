@@ -16,7 +16,7 @@ async fn an_image_is_pulled_listed_and_removed_by_its_digest() {
         (&shown["status"], &shown["tag"]),
         (&"Available".into(), &(*registry.digest).into())
     );
-    assert!(shown["size"].as_u64().is_some_and(|size| size > 1 << 20), "{shown}");
+    assert!(shown["size_bytes"].as_u64().is_some_and(|size| size > 1 << 20), "{shown}");
     assert!(zun.must(&["image", "list"]).contains(&registry.digest));
     zun.must(&["image", "delete", &image]);
     eventually("the image is gone", || zun.run(&["image", "show", &image]).code == 1);
