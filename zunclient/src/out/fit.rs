@@ -127,12 +127,12 @@ mod tests {
             (23, Yield::Optional),
             (16, Yield::Optional),
         ];
-        assert_eq!(fitted(&columns, 110), [12, 22, 12, 31, 17, 16]);
+        assert_eq!(fitted(&columns, 110), [12, 22, 15, 31, 15, 15]);
         // With the first one left out, the others get its room.
-        assert_eq!(fitted(&columns, 95), [12, 22, 14, 31, 0, 16]);
+        assert_eq!(fitted(&columns, 95), [12, 22, 15, 31, 0, 15]);
         assert_eq!(fitted(&columns, 85), [12, 22, 12, 27, 0, 12]);
         assert_eq!(fitted(&columns, 80), [12, 22, 15, 31, 0, 0]);
-        assert_eq!(fitted(&columns, 60), [12, 20, 6, 22, 0, 0]);
+        assert_eq!(fitted(&columns, 60), [12, 21, 6, 21, 0, 0]);
     }
 
     #[test]

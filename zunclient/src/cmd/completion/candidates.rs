@@ -117,7 +117,8 @@ fn is_file(option: &Arg) -> bool {
 fn values(option: &Arg, typed: &str, names: impl Fn(Kind) -> Vec<String>) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     match option.get_id().as_str() {
-        "filters" => filters(typed, names),
+        // Not those of events, which have other keys, and a short form.
+        "filter" if option.get_short().is_none() => filters(typed, names),
         "signal" | "stop_signal" => SIGNALS.map(str::to_owned).to_vec(),
         "format" | "f" => words(&["table", "wide", "json", "yaml", "csv", "name", "value"]),
         "status" => Status::ALL.iter().map(|status| status.as_str().to_lowercase()).collect(),

@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn a_terminal_on_a_pipe_is_refused() {
         let refusal = flags("it").decide(PIPE, true).expect_err("no terminal");
-        assert_eq!(refusal.exit, Some(Exit::ZUN_FAILED));
+        assert_eq!(refusal.exit, Some(Exit::FAILED));
         assert!(flags("it").decide(PIPE, false).is_ok());
     }
 
