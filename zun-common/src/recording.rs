@@ -20,7 +20,7 @@ pub enum RecordPolicy {
     /// They are not recorded.
     #[default]
     Off,
-    /// They are recorded as far as possible. What is missing is marked in the recording.
+    /// They are recorded as far as possible. Gaps are marked in the recording.
     BestEffort,
     /// No session without a recording: if it cannot begin, the session does not; if it cannot continue, input is held, and
     /// the session ends after [`GRACE_SECONDS`].

@@ -1,6 +1,7 @@
 //! What containers share on a host: volumes and networks of a project, and how a container uses them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,42 @@ impl ResourceKind {
     /// if they have the same name.
     pub fn engine_name(self, id: ResourceId) -> String {
         format!("zun-{}-{id}", self.as_str())
+    }
+}
+
+/// An IPv4 network, such as `10.5.0.0/24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ipv4Subnet {
+    /// Its address. There may be bits beyond the prefix.
+    pub address: Ipv4Addr,
+    /// The length of its prefix, 0 to 32.
+    pub prefix: u32,
+}
+
+/// The text is not an IPv4 network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not an IPv4 network such as `10.5.0.0/24`")]
+pub struct NotASubnet;
+
+impl FromStr for Ipv4Subnet {
+    type Err = NotASubnet;
+
+    fn from_str(text: &str) -> Result<Self, NotASubnet> {
+        let (address, prefix) = text.split_once('/').ok_or(NotASubnet)?;
+        let digits = prefix.bytes().all(|byte| byte.is_ascii_digit());
+        let is_plain = digits && (prefix == "0" || !prefix.starts_with('0'));
+        let address = address.parse().map_err(|_invalid| NotASubnet)?;
+        let prefix = prefix.parse().ok().filter(|prefix| is_plain && *prefix <= 32);
+        Ok(Self { address, prefix: prefix.ok_or(NotASubnet)? })
+    }
+}
+
+impl Ipv4Subnet {
+    /// Whether the two have an address in common.
+    pub fn overlaps(self, other: Self) -> bool {
+        let prefix = self.prefix.min(other.prefix);
+        let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or_default();
+        self.address.to_bits() & mask == other.address.to_bits() & mask
     }
 }
 
@@ -114,4 +151,36 @@ pub struct NetworkOptions {
     /// Whether its containers are cut off from everything outside the network (Docker: internal).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub internal: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_networks_overlap_if_they_have_an_address_in_common() {
+        let subnet = |text: &str| text.parse::<Ipv4Subnet>().expect("a network");
+        for (one, other) in [
+            ("10.5.0.0/24", "10.5.0.0/24"),
+            ("10.5.0.0/24", "10.0.0.0/8"),
+            ("10.5.0.0/16", "10.5.200.0/24"),
+            ("10.5.0.0/24", "0.0.0.0/0"),
+        ] {
+            let (one, other) = (subnet(one), subnet(other));
+            assert!(one.overlaps(other) && other.overlaps(one), "{one:?} {other:?}");
+        }
+        for (one, other) in [("10.5.0.0/24", "10.5.1.0/24"), ("10.5.0.0/25", "10.5.0.128/25")] {
+            let (one, other) = (subnet(one), subnet(other));
+            assert!(!one.overlaps(other) && !other.overlaps(one), "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_an_address_and_the_length_of_its_prefix() {
+        for bad in
+            ["", "10.5.0.0", "10.5.0.0/", "10.5.0.0/33", "10.5.0.0/08", "10.5.0.0/+8", "fd00::/8"]
+        {
+            assert_eq!(bad.parse::<Ipv4Subnet>(), Err(NotASubnet), "{bad}");
+        }
+    }
 }

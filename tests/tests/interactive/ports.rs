@@ -110,3 +110,19 @@ fn a_host_publishes_only_on_the_address_that_its_operator_has_set() {
     assert_eq!(beyond.code, 125, "{beyond:?}");
     assert!(beyond.stderr.contains("do not publish ports on this address"), "{beyond:?}");
 }
+
+#[test]
+fn a_port_is_free_once_a_slow_container_was_stopped_and_deleted() {
+    let zun = ZunCli::shared();
+    let names = [zun.name("slow"), zun.name("next")];
+    let [slow, next] = names.each_ref().map(|name| name.as_str());
+    // The first process of a container ignores SIGTERM, so Docker kills it after its 10 seconds: later than the agent
+    // answers.
+    zun.must(&["run", "-d", "--name", slow, "-p", "80", "cirros", "sleep", "1000"]);
+    let address = zun.must(&["port", slow, "80"]);
+    let address: SocketAddr = address.trim().parse().expect("an address");
+    zun.must(&["delete", "--stop", slow]);
+    let port = format!("{}:80", address.port());
+    zun.must(&["run", "-d", "--name", next, "-p", &port, "cirros", "sleep", "1000"]);
+    zun.must(&["delete", "--force", next]);
+}

@@ -67,14 +67,14 @@ async fn c60_sessions_are_recorded_and_can_be_played_after_the_container_is_gone
     assert!(exec.stderr.contains(TOLD), "{}", exec.stderr);
     // A recording that goes on cannot be deleted.
     let open = recordings(&zun, "rec");
-    let refused = zun.run(&["recording", "delete", id(&open[0])]);
+    let refused = zun.run(&["recording", "delete", id(open.last().expect("a recording"))]);
     assert_ne!(refused.code, 0);
     assert!(refused.stderr.contains("goes on"), "{}", refused.stderr);
     term.types("exit 3\r");
     assert_eq!(term.exit(), 3);
     assert_eq!(term.transcript().matches(TOLD).count(), 1, "{}", term.transcript());
     let all = ended(&zun, "rec", 2);
-    let [shell, exec] = &all[..] else { panic!("{all:?}") };
+    let [exec, shell] = &all[..] else { panic!("{all:?}") };
     assert_eq!(shell["end"], "the process exited with 3", "{shell}");
     assert!(exec["exec_id"].is_string(), "{exec}");
     zun.must(&["delete", "rec"]);

@@ -1,5 +1,6 @@
 //! The operations of the API, without HTTP and SQL: permissions, preconditions and effects.
 
+mod ask_hosts;
 mod caller;
 pub(crate) mod containers;
 mod error;

@@ -4,7 +4,6 @@
 //! zun-api asks all hosts, many at once. Hosts that do not answer in time are named.
 
 use chrono::{DateTime, Utc};
-use futures_util::stream::{self, StreamExt as _};
 use zun_common::api::v1::console::ConsoleEndpoint;
 use zun_common::api::v1::recording::{Recording, RecordingList};
 use zun_common::gate_control::RecordingsRequest;
@@ -15,12 +14,10 @@ use zun_common::rpc::console::{DeleteRecording, HostRecordings, ListRecordings};
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::rpc::operation::RECORD_PROTOCOL;
 
+use super::ask_hosts::Asked;
 use super::containers::ConsoleTarget;
 use super::{App, AppError, Caller};
 use crate::db::host;
-
-/// How many hosts are asked at the same time.
-const HOSTS_AT_ONCE: usize = 32;
 
 /// Which recordings to list.
 #[derive(Debug, Clone, Default)]
@@ -29,12 +26,6 @@ pub(crate) struct RecordingQuery {
     pub(crate) all_projects: bool,
     /// Only those of the container with this UUID, or of containers with this name.
     pub(crate) container: Option<String>,
-}
-
-/// What the hosts have answered.
-struct Found {
-    answers: Vec<(HostName, HostRecordings)>,
-    silent: Vec<(HostName, AppError)>,
 }
 
 /// A recording, where it is, and the address of its host's gate.
@@ -58,9 +49,11 @@ impl App {
         let container = query.container.as_ref().and_then(|text| text.parse().ok());
         let name = query.container.clone().filter(|_| container.is_none());
         let selection = RecordingsRequest { project, container, name, id: None };
-        let Found { answers, silent } = self.ask_for_recordings(caller, selection).await?;
-        let more = answers.iter().any(|(_, answer)| answer.kept.more);
-        let mut recordings: Vec<_> = answers
+        let hosts = self.ask_for_recordings(caller, selection).await?;
+        let silent_hosts = hosts.silent_hosts();
+        let more = hosts.answers.iter().any(|(_, answer)| answer.kept.more);
+        let mut recordings: Vec<_> = hosts
+            .answers
             .into_iter()
             .flat_map(|(host, answer)| {
                 let kept = answer.kept.recordings.into_iter();
@@ -68,7 +61,6 @@ impl App {
             })
             .collect();
         recordings.sort_by_key(|recording| (recording.started_at, recording.id));
-        let silent_hosts = silent.into_iter().map(|(host, _)| host).collect();
         Ok(RecordingList { recordings, more, silent_hosts })
     }
 
@@ -132,45 +124,24 @@ impl App {
             id: Some(id),
             ..RecordingsRequest::default()
         };
-        let Found { answers, silent } = self.ask_for_recordings(caller, selection).await?;
-        for (host, HostRecordings { kept, gate }) in answers {
+        let mut hosts = self.ask_for_recordings(caller, selection).await?;
+        for (host, HostRecordings { kept, gate }) in hosts.answers.drain(..) {
             if let Some(kept) = kept.recordings.into_iter().find(|kept| kept.info.id == id) {
                 return Ok(Located { recording: shown(kept, host), gate });
             }
         }
-        // A host that did not answer may have it.
-        let silent = silent.into_iter().next();
-        Err(silent.map_or_else(|| AppError::RecordingNotFound(id.to_string()), |(_, why)| why))
+        Err(hosts.not_found(AppError::RecordingNotFound(id.to_string())))
     }
 
     async fn ask_for_recordings(
         &self,
         caller: &Caller,
         selection: RecordingsRequest,
-    ) -> Result<Found, AppError> {
+    ) -> Result<Asked<HostRecordings>, AppError> {
         let hosts = self.db.read(host::all).await?;
-        let call = ListRecordings { selection };
-        let ask = async |host: HostName| {
-            let answer = match self.require_up(&host).await {
-                Ok(()) => self.call_agent(caller, &host, &call).await,
-                Err(down) => Err(down),
-            };
-            (host, answer)
-        };
         let hosts = hosts.into_iter().filter(|host| host.protocol >= RECORD_PROTOCOL);
-        let answers: Vec<_> = stream::iter(hosts.map(|host| host.name))
-            .map(ask)
-            .buffer_unordered(HOSTS_AT_ONCE)
-            .collect()
-            .await;
-        let mut found = Found { answers: Vec::new(), silent: Vec::new() };
-        for (host, answer) in answers {
-            match answer {
-                Ok(answer) => found.answers.push((host, answer)),
-                Err(error) => found.silent.push((host, error)),
-            }
-        }
-        Ok(found)
+        let call = ListRecordings { selection };
+        Ok(self.ask_hosts(caller, hosts.map(|host| (host.name, call.clone()))).await)
     }
 }
 

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::stream::{self, StreamExt as _};
 use zun_common::api::v1::session::{AliveGrant, GrantList, RevokedGrant, Session, SessionList};
 use zun_common::gate_control::{GateAttachment, GateTicket};
 use zun_common::grant::Mode;
@@ -16,25 +15,18 @@ use zun_common::rpc::console::{
     ConsoleSession, ConsoleSessions, ListSessions, RevokeGrant, Revoked, UsableTicket,
 };
 
+use super::ask_hosts::Asked;
 use super::{App, AppError, Caller};
 use crate::db::container;
-
-/// How many hosts are asked at the same time.
-const HOSTS_AT_ONCE: usize = 32;
 
 /// What the hosts have answered.
 struct Found {
     /// The containers' names.
     names: BTreeMap<ContainerId, String>,
-    answers: Vec<(HostName, ConsoleSessions)>,
-    silent: Vec<(HostName, AppError)>,
+    hosts: Asked<ConsoleSessions>,
 }
 
 impl Found {
-    fn silent_hosts(&self) -> Vec<HostName> {
-        self.silent.iter().map(|(host, _)| host.clone()).collect()
-    }
-
     fn name(&self, container: ContainerId) -> String {
         self.names.get(&container).cloned().unwrap_or_default()
     }
@@ -46,20 +38,20 @@ impl App {
         let found = self.ask_gates(caller).await?;
         let now = Utc::now();
         let mut sessions = Vec::new();
-        for (host, answer) in &found.answers {
+        for (host, answer) in &found.hosts.answers {
             let shown =
                 |session: &ConsoleSession| shown(session, host, found.name(session.container), now);
             sessions.extend(answer.sessions.iter().map(shown));
         }
         sessions.sort_by(|one, other| (one.since, &one.id).cmp(&(other.since, &other.id)));
-        Ok(SessionList { sessions, silent_hosts: found.silent_hosts() })
+        Ok(SessionList { sessions, silent_hosts: found.hosts.silent_hosts() })
     }
 
     /// Lists the grants and tickets of the project that have sessions, and tickets that can be used.
     pub(crate) async fn grants(&self, caller: &Caller) -> Result<GrantList, AppError> {
         let found = self.ask_gates(caller).await?;
         let grants = alive(&found, Utc::now()).into_values().collect();
-        Ok(GrantList { grants, silent_hosts: found.silent_hosts() })
+        Ok(GrantList { grants, silent_hosts: found.hosts.silent_hosts() })
     }
 
     /// Revokes a grant or ticket of the project, and ends its sessions. Writes an audit log line.
@@ -70,11 +62,7 @@ impl App {
     ) -> Result<RevokedGrant, AppError> {
         let found = self.ask_gates(caller).await?;
         let Some(grant) = alive(&found, Utc::now()).remove(id.as_str()) else {
-            // A host that did not answer may have it.
-            let silent = found.silent.into_iter().next();
-            return Err(
-                silent.map_or_else(|| AppError::GrantNotFound(id.to_string()), |(_, why)| why)
-            );
+            return Err(found.hosts.not_found(AppError::GrantNotFound(id.to_string())));
         };
         let call = RevokeGrant { grant: id.clone() };
         let Revoked { sessions } = self.call_agent(caller, &grant.host, &call).await?;
@@ -100,23 +88,9 @@ impl App {
             by_host.entry(host).or_default().push(id);
             names.insert(id, name);
         }
-        let ask = async |(host, containers): (HostName, Vec<ContainerId>)| {
-            let answer = match self.require_up(&host).await {
-                Ok(()) => self.call_agent(caller, &host, &ListSessions { containers }).await,
-                Err(down) => Err(down),
-            };
-            (host, answer)
-        };
-        let mut found = Found { names, answers: Vec::new(), silent: Vec::new() };
-        let answers: Vec<_> =
-            stream::iter(by_host).map(ask).buffer_unordered(HOSTS_AT_ONCE).collect().await;
-        for (host, answer) in answers {
-            match answer {
-                Ok(answer) => found.answers.push((host, answer)),
-                Err(error) => found.silent.push((host, error)),
-            }
-        }
-        Ok(found)
+        let calls =
+            by_host.into_iter().map(|(host, containers)| (host, ListSessions { containers }));
+        Ok(Found { names, hosts: self.ask_hosts(caller, calls).await })
     }
 }
 
@@ -164,7 +138,7 @@ const fn mode(writes: bool) -> &'static str {
 /// The grants and tickets, by their IDs.
 fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
     let mut grants: BTreeMap<String, AliveGrant> = BTreeMap::new();
-    for (host, ConsoleSessions { sessions, tickets }) in &found.answers {
+    for (host, ConsoleSessions { sessions, tickets }) in &found.hosts.answers {
         for UsableTicket { container, exec, ticket } in tickets {
             let GateTicket { grant, target: _, mode, uses, seconds, files } = ticket.clone();
             let ticket = AliveGrant {

@@ -5,7 +5,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 use zun_common::api::v1::resource::{NetworkList, Resource, VolumeList};
-use zun_common::resource::{NetworkOptions, ResourceKind};
+use zun_common::resource::{Ipv4Subnet, NetworkOptions, ResourceKind};
 
 use super::extract::{FromFields, NoFields, Parsed};
 use super::field::{Field, Kind, Rule, boolean_field, field, text_field};
@@ -55,20 +55,14 @@ const SUBNET: Rule = Rule {
 };
 
 fn is_private_subnet(text: &str) -> bool {
-    let Some((address, prefix)) = text.split_once('/') else { return false };
-    let (Ok(address), Ok(prefix)) = (address.parse::<std::net::Ipv4Addr>(), prefix.parse::<u32>())
-    else {
-        return false;
-    };
+    let Ok(Ipv4Subnet { address, prefix }) = text.parse() else { return false };
     let smallest = match address.octets() {
         [10, ..] => 8,
         [172, 16..=31, ..] => 12,
         [192, 168, ..] => 16,
         _ => return false,
     };
-    (smallest..=30).contains(&prefix)
-        && !text.contains("/0")
-        && address.to_bits().trailing_zeros() >= 32 - prefix
+    (smallest..=30).contains(&prefix) && address.to_bits().trailing_zeros() >= 32 - prefix
 }
 
 /// A volume to create.

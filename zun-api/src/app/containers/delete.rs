@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use zun_common::chain;
 use zun_common::id::ContainerId;
 use zun_common::rpc::container::Removal;
 use zun_common::rpc::operation::{Change, Outcome};
@@ -11,7 +12,7 @@ use zun_common::status::{Action, Status};
 
 use super::Ident;
 use super::once::{Asked, Once};
-use super::wait::as_deleted;
+use super::wait::{WaitFor, as_deleted};
 use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::db::operation::{self, Accepted, Ended, Kind, NewOperation, OutcomeKind, RequestKey};
@@ -22,7 +23,6 @@ const AGENT_HAS_WAITED: Duration = Duration::from_secs(5);
 /// How much longer the answer waits for a container that is stopped first. Docker gives its process 10 seconds, if its
 /// creator has not chosen another time.
 const STOPPED_WITHIN: Duration = Duration::from_secs(12);
-const CHECK_EVERY: Duration = Duration::from_millis(250);
 
 /// What to do if the container to remove is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl App {
                 let asked = Instant::now();
                 let nudged = self.nudge(&caller.context, accepted).await;
                 if how == Deletion::StopFirst && asked.elapsed() >= AGENT_HAS_WAITED {
-                    self.until_removed(id).await?;
+                    self.until_removed(caller, id).await;
                 }
                 match nudged {
                     // The removal was accepted: it stays open whatever an agent says.
@@ -129,15 +129,19 @@ impl App {
 }
 
 impl App {
-    /// Waits until the host has removed the container, so that its name in networks and its ports are free.
-    async fn until_removed(&self, id: ContainerId) -> Result<(), AppError> {
-        let latest = Instant::now() + STOPPED_WITHIN;
-        while Instant::now() < latest
-            && self.db.read(move |conn| operation::has_open_delete(conn, id)).await?
-        {
-            tokio::time::sleep(CHECK_EVERY).await;
+    /// Waits until the host has removed the container, so that its name in networks and its ports are free. The removal
+    /// is accepted, whether or not this can wait for it.
+    async fn until_removed(&self, caller: &Caller, id: ContainerId) {
+        let removed = WaitFor {
+            statuses: vec![Status::Deleted],
+            timeout: STOPPED_WITHIN,
+            unless_updated: None,
+        };
+        if let Err(error) = self.wait_for(caller, &Ident(id.to_string()), &removed).await {
+            tracing::debug!(
+                container.id = %id, error = %chain(&error), "cannot wait for the removal of container {id}"
+            );
         }
-        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ mod download;
 mod play;
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 use zun_common::api::v1::recording::Recording as Shown;
 
 use super::for_each::for_each;
@@ -12,7 +13,7 @@ use super::select::Select;
 use super::sessions::warn_of_silent;
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{self, Column, Table};
+use crate::out::{self, Column, Table, Unit, size_words, with_units};
 
 /// List, play and download recordings of sessions
 #[derive(Debug, Args)]
@@ -43,7 +44,7 @@ enum Verb {
     Delete(Delete),
 }
 
-/// List the recordings, the oldest first
+/// List the recordings, newest first
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -91,16 +92,19 @@ impl Recording {
                 let mut filters: Vec<_> =
                     container.map(|container| ("container", container)).into_iter().collect();
                 filters.extend(all_projects.then(|| ("all_projects", "true".to_owned())));
-                let list = context.api.recordings(&filters).await?;
+                let mut list = context.api.recordings(&filters).await?;
+                list.recordings.reverse();
                 warn_of_silent(&list.silent_hosts);
                 if list.more {
                     out::notice("only the 1000 newest recordings of each host are listed");
                 }
-                select.printer(context).show(&list.recordings, || table(&list.recordings))?;
+                let records: Vec<_> = list.recordings.iter().map(record).collect();
+                select.printer(context).show(&records, || table(&list.recordings))?;
             }
             Verb::Show(Show { recording, select }) => {
                 let shown = find(context, &recording).await?;
-                select.printer(context).show(&shown, || Table::of_fields(&shown))?;
+                let record = record(&shown);
+                select.printer(context).show(&record, || Table::of_fields(&record))?;
             }
             Verb::Play(play) => return Box::pin(play.run(context)).await,
             Verb::Download(download) => return Box::pin(download.run(context)).await,
@@ -142,6 +146,13 @@ fn missing(id: &str) -> Failure {
     ))
 }
 
+/// The fields whose names in results carry units.
+const UNITS: [Unit; 1] = [("size", "size_bytes", 1)];
+
+fn record(recording: &Shown) -> Value {
+    with_units(recording, &UNITS)
+}
+
 fn table(recordings: &[Shown]) -> Table {
     let mut table = Table::new(vec![
         Column::whole("id"),
@@ -168,7 +179,7 @@ fn table(recordings: &[Shown]) -> Table {
             recording.end.clone().into(),
             recording.policy.to_string().into(),
             recording.tty.to_string().into(),
-            recording.size.to_string().into(),
+            size_words(recording.size).into(),
             recording.exec_id.clone().into(),
             recording.host.to_string().into(),
             recording.project_id.clone().into(),

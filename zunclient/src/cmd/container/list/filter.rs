@@ -197,16 +197,8 @@ impl Filters {
 
 /// Whether two names are those of the same image: `cirros` is `docker.io/library/cirros:latest`.
 fn is_same_image(one: &str, other: &str) -> bool {
-    one == other || short_name(one).is_some_and(|name| short_name(other) == Some(name))
-}
-
-/// The shortest name of an image, with its tag or digest; `None` if the text is not the name of an image.
-fn short_name(text: &str) -> Option<String> {
-    let name = text.parse::<ImageName>().ok()?.to_string();
-    let without =
-        |prefix: &str, name: String| name.strip_prefix(prefix).map(str::to_owned).unwrap_or(name);
-    let name = without("docker.io/", without("index.docker.io/", name));
-    Some(without("library/", name))
+    let parsed = |text: &str| text.parse::<ImageName>().ok();
+    one == other || parsed(one).is_some_and(|name| parsed(other) == Some(name))
 }
 
 /// Filters of the same group are alternatives.

@@ -1,0 +1,57 @@
+//! Asks many hosts at once, for what only they know.
+
+use futures_util::stream::{self, StreamExt as _};
+use zun_common::id::HostName;
+use zun_common::rpc::Call;
+
+use super::{App, AppError, Caller};
+
+/// How many hosts are asked at the same time.
+const HOSTS_AT_ONCE: usize = 32;
+
+/// What hosts have answered.
+pub(super) struct Asked<R> {
+    /// The answers.
+    pub(super) answers: Vec<(HostName, R)>,
+    /// The hosts that are not up or did not answer in time, and why there is no answer.
+    pub(super) silent: Vec<(HostName, AppError)>,
+}
+
+impl<R> Asked<R> {
+    /// The hosts that did not answer.
+    pub(super) fn silent_hosts(&self) -> Vec<HostName> {
+        self.silent.iter().map(|(host, _)| host.clone()).collect()
+    }
+
+    /// The error for something that none of the answers has: a host that did not answer may have it.
+    pub(super) fn not_found(self, error: AppError) -> AppError {
+        self.silent.into_iter().next().map_or(error, |(_, why)| why)
+    }
+}
+
+impl App {
+    /// Sends each host its call.
+    pub(super) async fn ask_hosts<C: Call>(
+        &self,
+        caller: &Caller,
+        calls: impl IntoIterator<Item = (HostName, C)>,
+    ) -> Asked<C::Reply> {
+        let ask = async |(host, call): (HostName, C)| {
+            let answer = match self.require_up(&host).await {
+                Ok(()) => self.call_agent(caller, &host, &call).await,
+                Err(down) => Err(down),
+            };
+            (host, answer)
+        };
+        let answered: Vec<_> =
+            stream::iter(calls).map(ask).buffer_unordered(HOSTS_AT_ONCE).collect().await;
+        let mut asked = Asked { answers: Vec::new(), silent: Vec::new() };
+        for (host, answer) in answered {
+            match answer {
+                Ok(answer) => asked.answers.push((host, answer)),
+                Err(error) => asked.silent.push((host, error)),
+            }
+        }
+        asked
+    }
+}
