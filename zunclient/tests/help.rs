@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-const VERBS: [&str; 46] = [
+const VERBS: [&str; 47] = [
     "action",
     "attach",
     "availability-zone",
@@ -31,6 +31,7 @@ const VERBS: [&str; 46] = [
     "quota",
     "quota-class",
     "rebuild",
+    "recording",
     "registry",
     "rename",
     "restart",
@@ -94,6 +95,15 @@ fn the_help_of_every_verb_of_grants_is_as_recorded() {
         let text = help(&["grants", verb, "--help"]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!(format!("grants_{verb}"), text);
+    }
+}
+
+#[test]
+fn the_help_of_every_verb_of_recording_is_as_recorded() {
+    for verb in ["list", "show", "play", "download", "delete"] {
+        let text = help(&["recording", verb, "--help"]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(format!("recording_{verb}"), text);
     }
 }
 

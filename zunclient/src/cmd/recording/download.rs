@@ -22,8 +22,8 @@ Examples:
   zun recording download 5c2d8a4e evidence.cast
   zun recording download 5c2d8a4e - | head
 
-Other programs can play the file, such as asciinema. Of a session that goes on,
-the file has what was recorded so far.")]
+Other programs can play the file, such as asciinema. If the session is still
+open, the file contains what was recorded so far.")]
 pub(super) struct Download {
     /// ID of the recording (the beginning is enough)
     recording: String,

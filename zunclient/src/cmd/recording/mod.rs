@@ -62,7 +62,7 @@ struct List {
     select: Select,
 }
 
-/// Show what is known of a recording
+/// Show the details of a recording
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -74,7 +74,7 @@ struct Show {
     select: Select,
 }
 
-/// Delete recordings of sessions that have ended (administrators only, unless the operator changed it)
+/// Delete recordings of ended sessions (administrators by default)
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
