@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use zun_tests::eventually::eventually;
-use zun_tests::zun_cli::ZunCli;
+use zun_tests::zun_cli::{Name, ZunCli};
 
 /// Returns what the container sends to a new connection.
 fn reads(address: SocketAddr) -> Option<String> {
@@ -115,7 +115,7 @@ fn a_host_publishes_only_on_the_address_that_its_operator_has_set() {
 fn a_port_is_free_once_a_slow_container_was_stopped_and_deleted() {
     let zun = ZunCli::shared();
     let names = [zun.name("slow"), zun.name("next")];
-    let [slow, next] = names.each_ref().map(|name| name.as_str());
+    let [slow, next] = names.each_ref().map(Name::as_str);
     // The first process of a container ignores SIGTERM, so Docker kills it after its 10 seconds: later than the agent
     // answers.
     zun.must(&["run", "-d", "--name", slow, "-p", "80", "cirros", "sleep", "1000"]);

@@ -137,7 +137,8 @@ impl App {
             timeout: STOPPED_WITHIN,
             unless_updated: None,
         };
-        if let Err(error) = self.wait_for(caller, &Ident(id.to_string()), &removed).await {
+        let ident = Ident(id.to_string());
+        if let Err(error) = Box::pin(self.wait_for(caller, &ident, &removed)).await {
             tracing::debug!(
                 container.id = %id, error = %chain(&error), "cannot wait for the removal of container {id}"
             );
