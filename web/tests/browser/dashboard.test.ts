@@ -143,7 +143,7 @@ test('an expired sign-in asks again, and continues where the user was, with its 
   api.cut();
   await dialog.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('main').getByLabel('Token').waitFor();
-  assert.equal(await page.locator('iframe').count(), 0);
+  await eventually('the consoles are closed', async () => (await page.locator('iframe').count()) === 0);
 });
 
 test('what happens elsewhere appears by itself, also after a break', async () => {
@@ -244,7 +244,7 @@ test('containers are started, stopped, restarted and deleted, and what cannot be
   await page.getByRole('button', { name: 'Close the notice' }).click();
   const verbs = api.changes.map((change) => change.replace(/[0-9a-f-]{36}/, 'ID'));
   assert.deepEqual(verbs, ['POST /v1/containers/ID/start', 'POST /v1/containers/ID/stop', 'POST /v1/containers/ID/reboot', 'DELETE /v1/containers/ID?stop=true']);
-  assert.equal(await page.getByRole('button', { name: 'Start search', exact: true }).isDisabled(), true);
+  await page.getByRole('button', { name: 'Start search', exact: true, disabled: true }).waitFor();
 });
 
 test('a failed action is said', async () => {
@@ -268,7 +268,7 @@ test('the form creates what was typed, and says what is wrong at the field', asy
   await page.getByLabel('When the process ends').selectOption('always');
   await page.getByRole('button', { name: 'Create and start' }).click();
   await page.getByText('“8080:x” must be a port').waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement?.id), 'new-ports');
+  await page.locator('#new-ports:focus').waitFor();
   await page.getByLabel('Published ports').fill('8080:80');
   api.refusal = { status: 400, text: "Invalid input for field 'name'. Value: 'Web'. It must be lower case." };
   await page.getByRole('button', { name: 'Create and start' }).click();
@@ -387,7 +387,7 @@ test('usage is drawn while the container runs, and its operations and runs have 
   await page.getByRole('img', { name: /^CPU: 12.5 % of 100 %/ }).waitFor();
   if (api.stats) api.stats = { ...api.stats, 'CPU %': 80, 'NET I/O(B)': '5000000/2000' };
   await page.getByRole('img', { name: /^CPU: 80 %/ }).waitFor();
-  assert.match((await network.getAttribute('aria-label')) ?? '', /MiB\/s received/);
+  await eventually('the rate is shown', async () => /MiB\/s received/.test((await network.getAttribute('aria-label')) ?? ''));
   api.change('web', { status: 'Stopped', exit_code: 0, finished_at: stamp(Date.now()) }, 'die');
   await network.waitFor({ state: 'detached' });
   await page.getByRole('link', { name: 'History' }).click();
@@ -413,7 +413,7 @@ test('consoles open beside each other, and stay open while the user looks elsewh
   await eventually('the command runs', () => shell.isLinked);
   assert.ok(api.changes.some((change) => change.includes('/execute') && change.includes('["sh","-c","exec ash"]')));
   await page.frameLocator('iframe[title*="exec ash"]').locator('#dot[data-state=live]').waitFor();
-  assert.equal(await page.locator('iframe:visible').count(), 1);
+  await eventually('one console is shown', async () => (await page.locator('iframe:visible').count()) === 1);
   await page.getByRole('button', { name: 'Split' }).click();
   await eventually('both are shown', async () => (await page.locator('iframe:visible').count()) === 2);
 
@@ -536,7 +536,7 @@ test('a container that is gone says so, and its consoles are there until the use
   await page.getByRole('heading', { name: 'This container is gone' }).waitFor();
   await page.frameLocator('iframe:visible').getByText('The process exited').waitFor();
   await page.getByRole('button', { name: 'Close Main process' }).first().click();
-  assert.equal(await page.locator('iframe').count(), 1);
+  await eventually('one console is left', async () => (await page.locator('iframe').count()) === 1);
   await page.getByRole('link', { name: 'Containers' }).click();
   await page.getByRole('link', { name: 'db' }).waitFor();
   await page.locator('iframe').waitFor({ state: 'detached' });

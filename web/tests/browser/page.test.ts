@@ -286,7 +286,7 @@ test('search finds, and the text size is kept', async () => {
   await eventually('fewer columns fit', () => (gate.sizes.at(-1)?.Width ?? 999) < (before?.Width ?? 0));
   page.on('dialog', (dialog) => void dialog.accept());
   await page.reload();
-  assert.equal(await page.locator('#font-size').textContent(), '20');
+  await page.locator('#font-size').getByText('20', { exact: true }).waitFor({ state: 'attached' });
 });
 
 test('in the mode for screen readers, they get the lines and what is printed, also after a reload', async () => {
@@ -343,12 +343,19 @@ test('an upload shows its progress, and can be cancelled, and what the host refu
   await page.getByRole('button', { name: 'Cancel large to /srv' }).click();
   await page.getByText('Cancelled: large to /srv').waitFor();
   refusal = 'container rootfs is marked read-only';
+  const dialog = page.getByRole('dialog', { name: 'Upload small' });
+  const proposed = dialog.getByLabel('To the directory');
   await drop(page, [file('small', 10)]);
-  assert.equal(await page.getByLabel('To the directory').inputValue(), '/srv');
-  gate.print('\x1b]7;file://web/home/an%20n\x07');
-  await page.getByRole('button', { name: 'Cancel', exact: true }).click();
+  await dialog.waitFor();
+  assert.equal(await proposed.inputValue(), '/srv');
+  await dialog.getByRole('button', { name: 'Cancel', exact: true }).click();
+  await dialog.waitFor({ state: 'hidden' });
+  // Once the text after the message is shown, the terminal has read the message.
+  gate.print('\x1b]7;file://web/home/an%20n\x07$ ');
+  await shows(page, '$');
   await drop(page, [file('small', 10)]);
-  assert.equal(await page.getByLabel('To the directory').inputValue(), '/home/an n');
+  await dialog.waitFor();
+  assert.equal(await proposed.inputValue(), '/home/an n');
   await page.keyboard.press('Enter');
   await page.getByText('Container rootfs is marked read-only.').waitFor();
   await drop(page, [file('larger', 101 << 20)]);
