@@ -1,5 +1,6 @@
 //! Changes an existing container.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -38,7 +39,8 @@ pub(super) async fn change(
             work.begin(TaskState::Rebooting);
             let grace = seconds(*grace);
             let restarting = driver.restart(container, grace);
-            within(with_grace(host, grace), "restart the container", restarting).await
+            let done = within(with_grace(host, grace), "restart the container", restarting).await;
+            done.inspect_err(|error| note_start(work, error))
         }
         rpc::Change::Pause => {
             work.begin(TaskState::Pausing);
@@ -72,7 +74,16 @@ pub(super) async fn start(work: &Work<'_>) -> Result<(), DriverError> {
     work.begin(TaskState::Starting);
     within(host.engine_timeout(), "start the container", host.driver.start(container))
         .await
+        .inspect_err(|error| note_start(work, error))
         .map(done)
+}
+
+/// Notes that the container may have been started all the same: now, or by an earlier agent.
+fn note_start(work: &Work<'_>, error: &DriverError) {
+    let has_no_answer = matches!(error, DriverError::Down { .. } | DriverError::Silent { .. });
+    if has_no_answer || work.operation.again {
+        work.may_have_started.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Removes the container in any state. `how` decides whether it is stopped or killed first. A container that is gone is

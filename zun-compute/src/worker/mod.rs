@@ -208,6 +208,7 @@ impl Workers {
             place,
             replaces_running: Mutex::default(),
             has_replaced: AtomicBool::new(false),
+            may_have_started: AtomicBool::new(false),
         };
         let began = Instant::now();
         let performing = AssertUnwindSafe(perform::perform(&work)).catch_unwind();

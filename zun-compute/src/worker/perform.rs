@@ -1,6 +1,7 @@
 //! Carries out one operation: inspects the container, checks the rules, lets the engine work, and reports the state
 //! afterwards with the outcome.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -75,10 +76,9 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
             return Some(Finished::without_failure(superseded()));
         }
         if !is_repeated(&work.operation.change, &error) || is_too_late(work) {
-            let failure = failure(&work.operation.change, &error);
-            let outcome = Outcome::Failed(error.problem());
+            let finished = failed(work, &error);
             log(work, began, &Err(error));
-            return Some(Finished { outcome, failure });
+            return Some(finished);
         }
         log_retry(work, &error);
         tokio::select! {
@@ -90,6 +90,16 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
             return None;
         }
     }
+}
+
+fn failed(work: &Work<'_>, error: &DriverError) -> Finished {
+    let mut problem = error.problem();
+    if work.may_have_started.load(Ordering::Relaxed) {
+        // An engine that dies during a start can leave a process that it does not know after its restart.
+        problem.message.push_str(". The container may have been started");
+    }
+    let failure = failure(&work.operation.change, error, &problem.message);
+    Finished { outcome: Outcome::Failed(problem), failure }
 }
 
 /// What is reported after a panic.
@@ -247,7 +257,7 @@ const fn is_repeated(change: &Change, error: &DriverError) -> bool {
 
 /// The failure that the container's state shows, unless a rebuild has changed nothing; `None` if the container is simply
 /// gone, because that is reported anyway.
-fn failure(change: &Change, error: &DriverError) -> Option<Failure> {
+fn failure(change: &Change, error: &DriverError, reason: &str) -> Option<Failure> {
     let creates = matches!(change, Change::Create { .. });
     let starts = creates
         || matches!(change, Change::Start { .. } | Change::Reboot { .. } | Change::Rebuild { .. });
@@ -266,7 +276,7 @@ fn failure(change: &Change, error: &DriverError) -> Option<Failure> {
         | DriverError::Conflict { .. }
         | DriverError::Down { .. } => (None, creates),
     };
-    Some(Failure { reason: error.to_string(), exit_code, fatal })
+    Some(Failure { reason: reason.to_owned(), exit_code, fatal })
 }
 
 fn log_retry(work: &Work<'_>, error: &DriverError) {

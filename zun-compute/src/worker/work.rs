@@ -26,6 +26,8 @@ pub(super) struct Work<'a> {
     pub(super) replaces_running: Mutex<Option<bool>>,
     /// The new container of a rebuild exists.
     pub(super) has_replaced: AtomicBool,
+    /// Docker was asked to start the container, and did not say whether it has.
+    pub(super) may_have_started: AtomicBool,
 }
 
 /// Where an operation is carried out.

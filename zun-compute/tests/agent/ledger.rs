@@ -8,7 +8,7 @@ use zun_common::status::Status;
 use zun_compute::driver::DriverError;
 use zun_compute::driver::fake::Operation;
 
-use crate::world::{World, create};
+use crate::world::{Creation, World, create};
 
 fn silent() -> DriverError {
     DriverError::Silent { doing: "do it", seconds: 1 }
@@ -53,6 +53,25 @@ async fn a_nudge_that_overtakes_another_waits_for_it() {
     }
     world.controller.until(container, Status::Running).await;
     assert_eq!((world.count(Operation::Stop), world.count(Operation::Start)), (1, 2));
+}
+
+#[tokio::test]
+async fn a_creation_whose_first_start_got_no_answer_says_so_when_the_next_one_fails() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    world.engine.fail_next(Operation::Start, silent());
+    let words = "the ID is already in use".to_owned();
+    let error = DriverError::Engine { doing: "start the container", words };
+    world.engine.fail_next(Operation::Start, error);
+    let message =
+        "cannot start the container: the ID is already in use. The container may have been started";
+    let creation = Creation { start: true, ..create(&["/bin/sh"]) };
+    let call = world.controller.accept(creation.container, creation.change());
+    world.call(&call).await.expect("an answer");
+    let expected = Outcome::Failed(Problem::new(Code::Engine, message.to_owned()));
+    assert_eq!(world.controller.outcome(call.operation.id).await, expected);
+    let state = world.controller.until(creation.container, Status::Error).await;
+    assert_eq!(state.status_reason.as_deref(), Some(message));
 }
 
 #[tokio::test]
