@@ -83,6 +83,33 @@ impl DbError {
         matches!(self, Self::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)))
     }
 
+    /// Whether PostgreSQL has rolled the transaction back because of a concurrent one (SQLSTATE 40001 or 40P01), so that
+    /// the same work succeeds if it runs again. Diesel does not pass on the code of a deadlock: only a server with English
+    /// messages has it recognized.
+    pub(crate) fn is_conflict(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind, Error};
+        match self {
+            Self::Query(Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
+            Self::Query(Error::DatabaseError(DatabaseErrorKind::Unknown, words)) => {
+                words.message() == "deadlock detected"
+            }
+            Self::Query(_)
+            | Self::File { .. }
+            | Self::Locked { .. }
+            | Self::Connection(_)
+            | Self::Busy(_)
+            | Self::Batch(_)
+            | Self::Panicked
+            | Self::Migration(_)
+            | Self::TooOld { .. }
+            | Self::Unreadable { .. }
+            | Self::NoRoom
+            | Self::OverQuota(_)
+            | Self::Encoding(_)
+            | Self::GivenUp(_) => false,
+        }
+    }
+
     /// Whether the same work may succeed later: the database is locked, full, restarting or not to be
     /// reached, and neither the work nor the row is at fault.
     pub(crate) fn is_transient(&self) -> bool {

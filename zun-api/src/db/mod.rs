@@ -204,7 +204,21 @@ pub(crate) fn transaction<T>(
     transaction_of(conn, Durability::Synced, work)
 }
 
-/// The same, with this durability if it is not a savepoint.
+/// Like [`transaction`], and runs the work once more if PostgreSQL has rolled it back because of a concurrent transaction.
+pub(crate) fn transaction_with_retry<T>(
+    conn: &mut Conn,
+    mut work: impl FnMut(&mut Conn) -> Result<T, DbError>,
+) -> Result<T, DbError> {
+    match transaction(conn, &mut work) {
+        Err(error) if error.is_conflict() && writer::depth(conn)? == 0 => {
+            tracing::info!(error = %zun_common::chain(&error), "a transaction is repeated");
+            transaction(conn, work)
+        }
+        done => done,
+    }
+}
+
+/// Like [`transaction`], with this durability if it is not a savepoint.
 fn transaction_of<T>(
     conn: &mut Conn,
     durability: Durability,

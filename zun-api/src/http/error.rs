@@ -202,11 +202,8 @@ fn database(cause: &DbError) -> ErrorResponse {
     if let DbError::OverQuota(excesses) = cause {
         return ErrorResponse::new(StatusCode::FORBIDDEN, "container.over-quota", excesses);
     }
-    if matches!(
-        cause,
-        DbError::Connection(_) | DbError::Busy(_) | DbError::Batch(_) | DbError::NoRoom
-    ) {
-        let words = "The database is busy; try again in a second.";
+    if cause.is_transient() {
+        let words = "The database is busy or restarting; try again in a second.";
         return ErrorResponse::retryable(StatusCode::SERVICE_UNAVAILABLE, "container.busy", &words);
     }
     ErrorResponse::internal()
@@ -352,11 +349,18 @@ mod tests {
         ");
     }
 
+    fn broken(words: &str) -> diesel::result::Error {
+        let kind = diesel::result::DatabaseErrorKind::ClosedConnection;
+        diesel::result::Error::DatabaseError(kind, Box::new(words.to_owned()))
+    }
+
     #[test]
     fn an_exhausted_connection_pool_asks_the_client_to_try_again() {
         let shown = error_response(&AppError::Db(DbError::Connection("timed out".into())));
         assert_eq!((shown.status, shown.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(1)));
         let shown = error_response(&AppError::Db(DbError::Busy("timed out".into())));
+        assert_eq!((shown.status, shown.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(1)));
+        let shown = error_response(&AppError::Db(broken("server closed the connection").into()));
         assert_eq!((shown.status, shown.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(1)));
         let shown = error_response(&AppError::Db(diesel::result::Error::NotFound.into()));
         assert_eq!((shown.status, shown.retry_after), (StatusCode::INTERNAL_SERVER_ERROR, None));

@@ -19,7 +19,7 @@ use crate::app::{App, AppError, Caller, Permission, hosts, registries};
 use crate::db::container::{self, Fresh, Outlook, Record};
 use crate::db::host::ClaimSettings;
 use crate::db::operation::{self, Accepted, Ended, Kind, NewOperation, OutcomeKind, RequestKey};
-use crate::db::{Conn, DbError, host, port, quota, transaction};
+use crate::db::{Conn, DbError, host, port, quota, transaction_with_retry};
 use crate::scheduler::{self, HostView, Needs};
 use crate::settings::SchedulerSettings;
 
@@ -124,7 +124,7 @@ fn try_claim(
     settings: (&ClaimSettings, &RangeInclusive<u16>),
 ) -> Result<Claim, DbError> {
     let attempt = |conn: &mut Conn| {
-        transaction(conn, |conn| write(conn, (caller, key), requested.clone(), settings))
+        transaction_with_retry(conn, |conn| write(conn, (caller, key), requested.clone(), settings))
     };
     let is_repeat = |conn: &mut Conn| match key {
         Some(key) => Ok::<_, DbError>(operation::by_key(conn, key)?.is_some()),

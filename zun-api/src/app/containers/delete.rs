@@ -16,7 +16,7 @@ use super::wait::{WaitFor, as_deleted};
 use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::db::operation::{self, Accepted, Ended, Kind, NewOperation, OutcomeKind, RequestKey};
-use crate::db::{Conn, DbError, lock, transaction};
+use crate::db::{Conn, DbError, lock, transaction_with_retry};
 
 /// An agent that answers later than this has waited for the end of the removal as long as it may.
 const AGENT_HAS_WAITED: Duration = Duration::from_secs(5);
@@ -91,7 +91,10 @@ impl App {
         let write_tombstone = move |conn: &mut Conn| {
             write_tombstone(conn, (&caller_of_delete, key.as_ref()), (id, how))
         };
-        let deleted = self.db.write_durable(move |conn| transaction(conn, write_tombstone)).await?;
+        let deleted = self
+            .db
+            .write_durable(move |conn| transaction_with_retry(conn, write_tombstone))
+            .await?;
         tracing::debug!(
             container.id = %id, request.id = %caller.context.request,
             "accepted the removal of container {id}"

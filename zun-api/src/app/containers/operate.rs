@@ -21,7 +21,7 @@ use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::db::operation::{self, Accepted, Kind, NewOperation, RequestKey, Settled};
-use crate::db::{Conn, DbError, lock, transaction};
+use crate::db::{Conn, DbError, lock, transaction, transaction_with_retry};
 
 /// How long an agent may take to begin an operation on a container.
 pub(crate) const BEGIN_LIMIT: TimeDelta = TimeDelta::seconds(60);
@@ -62,12 +62,13 @@ impl App {
                 user,
                 request,
                 key: key.as_ref(),
-                change,
+                change: change.clone(),
                 limit,
             };
             operation::accept(conn, &host, new).map(Some)
         };
-        let accepted = self.db.write_durable(move |conn| transaction(conn, accept)).await?;
+        let accepted =
+            self.db.write_durable(move |conn| transaction_with_retry(conn, accept)).await?;
         let accepted = accepted.ok_or_else(|| AppError::ContainerNotFound(id.to_string()))?;
         tracing::debug!(
             container.id = %id, host.name = %accepted.host, request.id = %caller.context.request,

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use super::Fixture;
 use crate::db::schema::hosts::dsl;
-use crate::db::{Conn, Db, DbError, transaction};
+use crate::db::{Conn, Db, DbError, transaction, transaction_with_retry};
 
 fn add(conn: &mut Conn, name: &str) -> Result<(), DbError> {
     let now = chrono::Utc::now().naive_utc();
@@ -223,4 +223,66 @@ async fn only_facts_are_committed_without_a_sync() {
     };
     assert_eq!(db.write_relaxed(setting).await.expect("a setting"), "off");
     assert_eq!(db.write_durable(setting).await.expect("a setting"), "on");
+}
+
+/// The process of the connection in PostgreSQL.
+fn backend(conn: &mut Conn) -> Result<i32, DbError> {
+    let pid = diesel::dsl::sql::<diesel::sql_types::Integer>("pg_backend_pid()");
+    Ok(diesel::select(pid).get_result(conn)?)
+}
+
+/// Ends the connection of another session, and waits until it has ended.
+fn terminate(outside: &mut Conn, pid: i32) -> Result<(), DbError> {
+    let ended = format!("pg_terminate_backend({pid}, 10000)");
+    let ended: bool =
+        diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(&ended)).get_result(outside)?;
+    assert!(ended, "the session has ended");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_in_a_transaction_or_its_commit_may_be_tried_again() {
+    let fixture = Fixture::postgres();
+    let db = Db::open(&fixture.settings).await.expect("a database");
+    for writes_afterwards in [true, false] {
+        let mut outside = fixture.connect();
+        let work = move |conn: &mut Conn| {
+            add(conn, "h1")?;
+            let pid = backend(conn)?;
+            terminate(&mut outside, pid)?;
+            if writes_afterwards { add(conn, "h2") } else { Ok(()) }
+        };
+        let lost = db.write_durable(move |conn| transaction(conn, work)).await;
+        let lost = lost.expect_err("the connection is lost");
+        assert!(lost.is_transient(), "{lost:?}");
+    }
+    assert_eq!(db.read(names).await.expect("a new connection"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_deadlock_is_resolved_by_repeating_one_transaction() {
+    let fixture = Fixture::postgres();
+    let db = Db::open(&fixture.settings).await.expect("a database");
+    db.write_durable(|conn| add(conn, "h1").and_then(|()| add(conn, "h2"))).await.expect("added");
+    let both_began = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let count_reports = |order: [&'static str; 2]| {
+        let (both_began, mut is_first) = (std::sync::Arc::clone(&both_began), true);
+        let work = move |conn: &mut Conn| {
+            for name in order {
+                diesel::update(dsl::hosts.filter(dsl::name.eq(name)))
+                    .set(dsl::report_count.eq(dsl::report_count + 1))
+                    .execute(conn)?;
+                if std::mem::take(&mut is_first) {
+                    both_began.wait();
+                }
+            }
+            Ok(())
+        };
+        db.write_durable(move |conn| transaction_with_retry(conn, work))
+    };
+    let (one, other) =
+        futures_util::join!(count_reports(["h1", "h2"]), count_reports(["h2", "h1"]));
+    one.and(other).expect("neither fails");
+    let counts = |conn: &mut Conn| Ok(dsl::hosts.select(dsl::report_count).load::<i64>(conn)?);
+    assert_eq!(db.read(counts).await.expect("counts"), [2, 2]);
 }
