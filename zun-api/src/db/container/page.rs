@@ -16,7 +16,7 @@ use zun_common::id::{ContainerId, HostName};
 use zun_common::status::{Status, TaskState};
 
 use super::listed::{Listed, ListedRows};
-use super::query::{Narrowed, Scope, scoped};
+use super::query::{Narrowed, Scope, scoped, with_tombstones};
 use crate::db::schema::containers::dsl;
 use crate::db::{Conn, DbError};
 
@@ -183,7 +183,8 @@ fn keys(
     };
     let read = |conn: &mut Conn, rows: Narrowed<'_>, limit| load(conn, rows, (page, search), limit);
     let Some(marker) = page.marker else { return read(conn, all(), page.limit).map(Some) };
-    let marker = scoped(scope).filter(dsl::uuid.eq(marker.to_string()));
+    // Its container may have been deleted since the page before: the row stays for a while, and with it the place.
+    let marker = with_tombstones(scope).filter(dsl::uuid.eq(marker.to_string()));
     let Some((id, position)) = position(conn, marker, page.key)? else { return Ok(None) };
     // Two ranges of one index. SQLite does not search an index for the comparison of (key, id) as a whole.
     let same = equal(all(), (page, search), id, &position);

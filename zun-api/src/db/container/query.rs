@@ -25,7 +25,12 @@ pub(super) type Narrowed<'a> = diesel::dsl::IntoBoxed<'a, dsl::containers, Backe
 
 /// The containers of a scope that are not deleted.
 pub(super) fn scoped<'a>(scope: &Scope) -> Narrowed<'a> {
-    let all = dsl::containers.filter(dsl::deleted_at.is_null()).into_boxed();
+    with_tombstones(scope).filter(dsl::deleted_at.is_null())
+}
+
+/// The containers of a scope, also those that are deleted.
+pub(super) fn with_tombstones<'a>(scope: &Scope) -> Narrowed<'a> {
+    let all = dsl::containers.into_boxed();
     match scope {
         Scope::All => all,
         Scope::Project(project) => all.filter(dsl::project_id.eq(project.to_string())),
