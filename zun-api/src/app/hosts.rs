@@ -91,6 +91,10 @@ pub(crate) fn state_reason(host: &Record, liveness: Liveness) -> Option<String> 
         Liveness::Silent(seconds) => {
             Some(with_refusal(format!("no heartbeat for {seconds} s"), host))
         }
+        Liveness::ClockSetBack => {
+            let words = "no heartbeat since the clock of zun-api's database was set back";
+            Some(with_refusal(words.to_owned(), host))
+        }
         Liveness::Left => Some(with_refusal("its agent has shut down".to_owned(), host)),
         Liveness::Forced => Some("an administrator has marked it as down".to_owned()),
     }

@@ -126,7 +126,7 @@ fn is_rival(record: &Record, agent: &AgentIdentity, now: NaiveDateTime) -> bool 
 
 fn may_be_at_work(record: &Record, now: NaiveDateTime) -> bool {
     match record.heartbeats(now) {
-        Liveness::Up => true,
+        Liveness::Up | Liveness::ClockSetBack => true,
         Liveness::Silent(seconds) => seconds < GONE_AFTER,
         Liveness::Left | Liveness::Forced => false,
     }

@@ -82,6 +82,8 @@ pub(crate) enum Liveness {
     Up,
     /// None has come for this many seconds.
     Silent(i64),
+    /// The last one came at a time that the database's clock has not reached again: it was set back.
+    ClockSetBack,
     /// It said that it goes.
     Left,
     /// An administrator says that it is down.
@@ -121,6 +123,8 @@ impl Record {
             Liveness::Left
         } else if silent > self.interval.max(1) * MISSED {
             Liveness::Silent(silent)
+        } else if silent < -self.interval.max(1) {
+            Liveness::ClockSetBack
         } else {
             Liveness::Up
         }
@@ -279,7 +283,14 @@ mod tests {
         let host = host(5);
         assert_eq!(host.liveness(host.last_seen + TimeDelta::seconds(15)), Liveness::Up);
         assert_eq!(host.liveness(host.last_seen + TimeDelta::seconds(16)), Liveness::Silent(16));
-        assert_eq!(host.liveness(host.last_seen - TimeDelta::seconds(60)), Liveness::Up);
+    }
+
+    #[test]
+    fn a_heartbeat_of_the_future_does_not_make_a_host_up() {
+        let host = host(5);
+        assert_eq!(host.liveness(host.last_seen - TimeDelta::seconds(5)), Liveness::Up);
+        let set_back = host.last_seen - TimeDelta::seconds(6);
+        assert_eq!(host.liveness(set_back), Liveness::ClockSetBack);
     }
 
     #[test]
