@@ -16,7 +16,7 @@ use crate::db::host::{ClaimSettings, Growth};
 use crate::db::operation::{
     self, Accepted, Ended, First, Kind, NewOperation, OutcomeKind, RequestKey,
 };
-use crate::db::{Conn, DbError, lock, transaction};
+use crate::db::{Conn, DbError, lock, transaction, transaction_with_retry};
 use crate::scheduler;
 
 /// Maximum number of transactions to try.
@@ -33,6 +33,8 @@ pub(crate) struct Update {
 /// The result of the claim.
 enum Claimed {
     Done(Box<(Record, Option<Accepted>)>),
+    /// Another request has changed the limits since they were read. Nothing was changed.
+    Outdated,
     Gone,
     NameTaken,
     CannotRename(String),
@@ -65,21 +67,11 @@ impl App {
         ident: &Ident,
         (request, key): (Update, Option<RequestKey>),
     ) -> Result<Record, AppError> {
-        let before = self.find(caller, ident).await?;
-        let Update { name, cpus, memory } = request;
-        let old = before.spec.resources;
-        let new =
-            Resources { cpus: cpus.unwrap_or(old.cpus), memory: memory.unwrap_or(old.memory) };
-        let host = if new == old { None } else { Some(self.limits_host(&before).await?) };
-        let change = Wanted { id: before.id, name: name.clone(), cpus, memory, host, key };
-        let settings = self.claim_settings();
-        let asking = caller.clone();
-        let claimed = self
-            .db
-            .write_durable(move |conn| try_claim(conn, &asking, (&change, &settings)))
-            .await?;
+        let name = request.name.clone();
+        let (before, claimed) = self.claim_limits(caller, ident, (request, key)).await?;
         let (record, accepted) = match claimed {
             Claimed::Done(done) => *done,
+            Claimed::Outdated => return Err(AppError::Db(DbError::NoRoom)),
             Claimed::Gone => return Err(AppError::ContainerNotFound(before.id.to_string())),
             Claimed::NameTaken => return Err(AppError::NameTaken(name.unwrap_or_default())),
             Claimed::CannotRename(name) => {
@@ -106,6 +98,36 @@ impl App {
             return Err(refusal);
         }
         Ok(record)
+    }
+
+    /// Reads the container, and claims the new limits. Does it again if another request has changed the limits meanwhile,
+    /// because then the host must set them, which it need not if they stay the same.
+    async fn claim_limits(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        (request, key): (Update, Option<RequestKey>),
+    ) -> Result<(Record, Claimed), AppError> {
+        let mut attempts = 0;
+        loop {
+            let before = self.find(caller, ident).await?;
+            let Update { name, cpus, memory } = request.clone();
+            let change = Wanted { id: before.id, name, cpus, memory, host: None, key: key.clone() };
+            let old = before.spec.resources;
+            let host = if change.limits(old) == old {
+                None
+            } else {
+                Some(self.limits_host(&before).await?)
+            };
+            let change = Wanted { host, ..change };
+            let (settings, asking) = (self.claim_settings(), caller.clone());
+            let claim = move |conn: &mut Conn| try_claim(conn, &asking, (&change, &settings));
+            let claimed = self.db.write_durable(claim).await?;
+            attempts += 1;
+            if !matches!(claimed, Claimed::Outdated) || attempts == MAX_ATTEMPTS {
+                return Ok((before, claimed));
+            }
+        }
     }
 
     async fn limits_host(&self, record: &Record) -> Result<HostName, AppError> {
@@ -144,6 +166,13 @@ struct Wanted {
     key: Option<RequestKey>,
 }
 
+impl Wanted {
+    /// The limits, given those before. Only the given fields change, so that concurrent changes of other fields hold.
+    fn limits(&self, old: Resources) -> Resources {
+        Resources { cpus: self.cpus.unwrap_or(old.cpus), memory: self.memory.unwrap_or(old.memory) }
+    }
+}
+
 /// Claims. Between their check and their use, another transaction can take the name, or the room on the host. The next
 /// try finds the room taken.
 fn try_claim(
@@ -151,7 +180,7 @@ fn try_claim(
     caller: &Caller,
     change: (&Wanted, &ClaimSettings),
 ) -> Result<Claimed, DbError> {
-    let mut attempt = || match transaction(conn, |conn| claim(conn, caller, change)) {
+    let mut attempt = || match transaction_with_retry(conn, |conn| claim(conn, caller, change)) {
         Err(error) if error.is_duplicate() => Ok(Claimed::NameTaken),
         claimed => claimed,
     };
@@ -174,11 +203,10 @@ fn claim(
         return Ok(Claimed::Gone);
     };
     let old = record.spec.resources;
-    // Only the given fields change, so that concurrent changes of other fields hold.
-    let new = Resources {
-        cpus: wanted.cpus.unwrap_or(old.cpus),
-        memory: wanted.memory.unwrap_or(old.memory),
-    };
+    let new = wanted.limits(old);
+    if new != old && wanted.host.is_none() {
+        return Ok(Claimed::Outdated);
+    }
     let name = wanted.name.clone().unwrap_or_else(|| record.spec.name.clone());
     if name != record.spec.name && container::name_taken(conn, &record.project, &name)? {
         return Ok(Claimed::NameTaken);
