@@ -125,6 +125,7 @@ fn test(conditions: Options) -> TestSession {
         control: Box::new(control),
         running: None,
         has_screen: false,
+        acts_on_disconnect: false,
     };
     let keys_that_leave = EscapeScanner::new(
         &"ctrl-p,ctrl-q".parse().expect("keys"),

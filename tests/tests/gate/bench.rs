@@ -63,24 +63,7 @@ impl Bench {
     /// Sends a request to the control socket, and returns the status and the answer.
     pub(super) fn control(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let socket = self.settings.control_socket.as_deref().expect("a control socket");
-        let output = Command::new("curl")
-            .args([
-                "--silent",
-                "--show-error",
-                "--request",
-                method,
-                "--write-out",
-                "\n%{http_code}",
-            ])
-            .arg("--unix-socket")
-            .arg(socket)
-            .args(["--data", &body.to_string()])
-            .arg(format!("http://gate{path}"))
-            .output()
-            .expect("curl runs");
-        let text = String::from_utf8(output.stdout).expect("text");
-        let (answer, status) = text.rsplit_once('\n').expect("a status");
-        (status.parse().expect("a status"), serde_json::from_str(answer).expect("JSON"))
+        control(socket, method, path, body)
     }
 
     /// Asks for a ticket for one session within a minute.
@@ -232,4 +215,19 @@ pub(super) fn exec(id: &str) -> Grant {
         target: Target::Exec { id: id.parse().expect("an id") },
         gate_only: false,
     }
+}
+
+/// Sends a request to a control socket, and returns the status and the answer.
+pub(super) fn control(socket: &Path, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--request", method, "--write-out", "\n%{http_code}"])
+        .arg("--unix-socket")
+        .arg(socket)
+        .args(["--data", &body.to_string()])
+        .arg(format!("http://gate{path}"))
+        .output()
+        .expect("curl runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let (answer, status) = text.rsplit_once('\n').expect("a status");
+    (status.parse().expect("a status"), serde_json::from_str(answer).expect("JSON"))
 }

@@ -7,23 +7,29 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 use zun_common::grant::{Grant, Mode};
-use zun_common::pty::{ClientHello, EndingReason, Frame};
+use zun_common::pty::{ClientHello, DisconnectSignal, EndingReason, Frame, OnDisconnect};
 use zun_gate::holder::Holder;
-use zun_tests::eventually::eventually_some;
+use zun_tests::eventually::{eventually, eventually_some};
 use zun_tests::profile;
 use zun_tests::tls::{Identity, TlsDialer};
 use zun_tests::zun_cli::binary;
 
-use super::bench::{Bench, HOST, console, exec};
-use super::client::{Session, TIMEOUT, hello};
+use super::bench::{Bench, HOST, PUBLIC, console, control, exec};
+use super::client::{Refused, Session, TIMEOUT, hello};
 use super::cuts::Copy;
 
 /// How much stdin there is for each restart.
 const BETWEEN: usize = 256 << 10;
+
+/// The control socket of the program. The bench's own gate has another one.
+fn control_socket(bench: &Bench) -> PathBuf {
+    bench.directory.path().join("program.sock")
+}
 
 /// The program `zun-console` in front of the bench's engine.
 pub(super) struct Program {
@@ -46,7 +52,7 @@ impl Program {
             ("ZUN_CONSOLE__TLS__CA", tls.ca.display().to_string()),
             ("ZUN_CONSOLE__TLS__CERTIFICATE", tls.certificate.display().to_string()),
             ("ZUN_CONSOLE__TLS__KEY", tls.key.display().to_string()),
-            ("ZUN_CONSOLE__CONTROL_SOCKET", Self::control(bench).display().to_string()),
+            ("ZUN_CONSOLE__CONTROL_SOCKET", control_socket(bench).display().to_string()),
             ("ZUN_CONSOLE__PUBLIC__NAME", public.name.to_string()),
             ("ZUN_CONSOLE__PUBLIC__CERTIFICATE", public.certificate.display().to_string()),
             ("ZUN_CONSOLE__PUBLIC__KEY", public.key.display().to_string()),
@@ -261,4 +267,92 @@ async fn c76_an_exec_that_is_just_being_started_is_held_for_a_client_that_does_n
         let shown = if code == 9 { "begun\n" } else { "" };
         assert_eq!(String::from_utf8_lossy(&session.stdout), shown);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c34_an_exec_whose_client_is_lost_gets_its_signal_also_from_the_next_gate() {
+    let bench = Bench::start().await;
+    let mut program = Program::start(&bench).await;
+    let other = bench.shell(true, "sleep 600");
+    bench.docker(&["start", &other]);
+    let asks = |signal, grace| {
+        let on_disconnect = Some(OnDisconnect { signal, grace });
+        ClientHello { on_disconnect, ..hello() }
+    };
+    // The whole process group gets the signal: also the child that the shell waits for.
+    let script = "trap 'echo hung up > /tmp/hup' HUP; sleep 500 & echo begun; wait; wait";
+    let killed = "echo begun; sleep 501; echo more";
+    let cases = [
+        (true, script, asks(DisconnectSignal::Hup, 3)),
+        (false, killed, asks(DisconnectSignal::Kill, 3)),
+        (true, "echo begun; sleep 502", hello()),
+    ];
+    let mut lost = Vec::new();
+    for (tty, script, hello) in cases {
+        let grant = exec(&bench.exec(&other, tty, &["sh", "-c", script]));
+        let (dialer, identity) = (program.dialer.clone(), bench.granted(&grant));
+        let client = Client { dialer, identity, grant: &grant };
+        let acts = hello.on_disconnect.is_some();
+        let mut session = client.connect(hello).await;
+        assert_eq!(session.hello.acts_on_disconnect, acts);
+        session.until("begun").await;
+        lost.push(session);
+    }
+    let runs = |seconds: &str| bench.docker(&["top", &other]).contains(&format!("sleep {seconds}"));
+    assert!(["500", "501", "502"].into_iter().all(runs));
+    program.restart(Signal::KILL).await;
+    drop(lost);
+    eventually("the processes have got their signals", || !runs("500") && !runs("501"));
+    assert_eq!(bench.docker(&["exec", &other, "cat", "/tmp/hup"]), "hung up");
+    assert!(runs("502"), "nobody has asked for it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_stay_valid_and_used_and_revoked_tickets_stay_so_after_the_gate_was_killed() {
+    let bench = Bench::start().await;
+    let mut program = Program::start(&bench).await;
+    let id = bench.shell(true, "echo begun; sleep 600");
+    bench.docker(&["start", &id]);
+    let socket = control_socket(&bench);
+    let issue = |grant: &str, uses: u32| {
+        let request = json!({
+            "target": { "container": id }, "mode": "rw", "project": "p1", "grant": grant,
+            "seconds": 600, "uses": uses,
+        });
+        control(&socket, "POST", "/tickets", &request)
+    };
+    let ticket = |grant, uses| {
+        let (status, answer) = issue(grant, uses);
+        assert_eq!(status, 200, "{answer}");
+        answer["ticket"].as_str().expect("a ticket").to_owned()
+    };
+    let public = TlsDialer { name: PUBLIC.to_owned(), ..program.dialer.clone() };
+    let open = async |ticket: &str| {
+        Session::with_ticket(&public, ticket, hello()).await.map_err(|refused| {
+            assert_eq!(refused, Refused::Status(403));
+        })
+    };
+    let [shared, once, revoked] = [ticket("t1", 3), ticket("t2", 1), ticket("t3", 3)];
+    let former = open(&shared).await.expect("a session");
+    open(&once).await.expect("a session").detach().await;
+    for grant in ["t3", "g1"] {
+        let path = format!("/grants/{grant}");
+        assert_eq!(control(&socket, "DELETE", &path, &Value::Null).0, 200);
+    }
+    let grant = console(&id, Mode::ReadWrite);
+    for signal in [Signal::KILL, Signal::TERM] {
+        program.restart(signal).await;
+        eventually("the gate listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        drop(open(&shared).await.expect("the link is valid"));
+        for ticket in [&once, &revoked] {
+            assert!(open(ticket).await.is_err());
+        }
+        assert_eq!(issue("t3", 1).0, 409, "its ID is revoked");
+        let certified =
+            Session::connect(&program.dialer, &bench.granted(&grant), &grant, hello()).await;
+        assert_eq!(certified.err(), Some(Refused::Status(403)), "the grant is revoked");
+    }
+    assert!(open(&shared).await.is_err(), "all its uses are used up");
+    let again = Session::with_ticket(&public, &shared, former.resume()).await.expect("resumed");
+    assert!(again.hello.resumed);
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use zun_common::grant::Mode;
 use zun_common::pty::{ClientHello, PROTOCOL, Resume, TICKET_PATH};
 
-use super::bench::{Bench, PUBLIC, console};
+use super::bench::{Bench, PUBLIC, console, exec};
 use super::client::{Refused, Session, hello, open};
 
 fn container(id: &str) -> Value {
@@ -250,4 +250,41 @@ async fn a_gate_without_a_public_name_issues_no_tickets_and_names_the_setting() 
     let (status, answer) = bench.control("POST", "/tickets", &request);
     assert_eq!(status, 501);
     assert!(answer["message"].as_str().is_some_and(|words| words.contains("[public]")), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_has_reached_its_limits_is_told_so_and_leaves_room_for_others() {
+    let bench = Bench::start_with(|settings| {
+        settings.limits.project_sessions = 2;
+        settings.limits.project_attachments = 3;
+    })
+    .await;
+    let of = |project: &str| {
+        let label = format!("zun.project={project}");
+        let all = ["-i", "--label", &label, "busybox", "sleep", "600"];
+        let id = bench.container(&all);
+        bench.docker(&["start", &id]);
+        id
+    };
+    let ids = [of("p1"), of("p1"), of("p2")];
+    let connect = async |grant: &zun_common::grant::Grant| {
+        Session::connect(&bench.dialer, &bench.granted(grant), grant, hello()).await
+    };
+    let grants = ids.each_ref().map(|id| console(id, Mode::ReadWrite));
+    let process = exec(&bench.exec(&ids[1], false, &["sleep", "600"]));
+    let full = Some(Refused::Close(1013));
+    let _first = connect(&grants[0]).await.expect("the first session");
+    let second = connect(&process).await.expect("an exec is one of its container's project");
+    assert_eq!(connect(&grants[1]).await.err(), full, "a third session");
+    let _other = connect(&grants[2]).await.expect("another project's session");
+    let _third = connect(&grants[0]).await.expect("the third client");
+    assert_eq!(connect(&grants[0]).await.err(), full, "a fourth client");
+    second.detach().await;
+    let _fourth = connect(&grants[0]).await.expect("there is room again");
+    let socket = bench.settings.control_socket.as_deref().expect("a socket");
+    let metrics = zun_gate::control::metrics(socket).expect("metrics");
+    for limit in ["project_sessions", "project_attachments"] {
+        let line = format!("zun_console_refused_total{{limit=\"limits.{limit}\"}} 1");
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
 }

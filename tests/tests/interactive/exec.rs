@@ -205,7 +205,7 @@ fn c34_on_disconnect_keeps_or_kills_the_command_when_its_client_exits() {
     let _recorder = recorder!();
     let zun = ZunCli::shared();
     let name = idle(&zun, "c34");
-    for (policy, runs) in [("keep", true), ("kill", false)] {
+    for (policy, runs) in [("keep", true), ("kill:1s", false), ("hup:1s", false)] {
         let exec = ["exec", "-i", "--on-disconnect", policy, name.as_str(), "sh", "-c", MARKED];
         let mut term = zun.term(&exec, (24, 80));
         term.shows("begun");

@@ -87,6 +87,7 @@ async fn c57_a_host_of_another_ca_is_refused_before_a_byte_of_input() {
         key,
         input: true,
         shows_screen: false,
+        on_disconnect: None,
         until: WaitCondition::NotRunning,
         renewal: None,
         link: LinkTimeouts::default(),

@@ -45,6 +45,7 @@ async fn dial(
         key,
         input: true,
         shows_screen: false,
+        on_disconnect: None,
         until: WaitCondition::NotRunning,
         renewal: None,
         link,

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use zun_tests::cluster::{Cluster, Front};
 use zun_tests::documents::root;
 use zun_tests::eventually::eventually;
+use zun_tests::pty::Pty;
 use zun_tests::recorder;
 use zun_tests::zun_cli::ZunCli;
 
@@ -31,6 +32,9 @@ async fn c53_a_revoked_session_is_closed_with_the_reason() {
     assert_eq!(sessions[0]["container_name"], "shared");
     let link = zun.must(&["share", "shared", "--read-only", "--for", "5m"]);
     assert!(link.starts_with("https://localhost:") && link.contains("/console#ticket="), "{link}");
+    a_link_opens_a_session_without_an_account(&cluster, (&mut term, &link));
+    let link = zun.must(&["share", "shared", "--read-only", "--for", "5m"]);
+    assert!(link.starts_with("https://localhost:"), "{link}");
     let grants = list(&zun, &["grants", "list"]);
     let modes: Vec<_> = grants.iter().map(|grant| grant["mode"].clone()).collect();
     assert_eq!(modes, ["rw", "ro"]);
@@ -57,6 +61,39 @@ async fn c53_a_revoked_session_is_closed_with_the_reason() {
     the_dashboard_works_in_chromium(&cluster).await;
     zun.must(&["delete", "--force", "shared"]);
     cluster.stop().await;
+}
+
+/// `read_only` is a link to what `writer` shows.
+fn a_link_opens_a_session_without_an_account(
+    cluster: &Cluster,
+    (writer, read_only): (&mut Pty, &str),
+) {
+    let zun = cluster.zun();
+    let ca = cluster.ca_file().to_string_lossy().into_owned();
+    let guest = |link: &str| ZunCli::at("", "").with("OS_CACERT", &ca).with("ZUN_LINK", link);
+    let mut viewer = guest(read_only.trim()).term(&["attach"], SIZE);
+    viewer.shows("/ #");
+    viewer.types("echo for''ged\r");
+    let link = zun.must(&["share", "shared"]);
+    let mut guest_term = guest("").term(&["attach", "--link", link.trim()], SIZE);
+    guest_term.shows("/ #");
+    // The link is lost and comes back with the same ticket.
+    cluster.gate().disconnect();
+    guest_term.types("echo from a gu''est\r");
+    for term in [&mut guest_term, &mut *writer, &mut viewer] {
+        term.shows("from a guest");
+        assert!(!term.transcript().contains("forged\r\n"), "{}", term.transcript());
+    }
+    guest_term.types("\x10\x11");
+    assert_eq!(guest_term.exit(), 0);
+    viewer.signal(Signal::TERM);
+    assert_eq!(viewer.exit(), 143);
+    let used = guest(link.trim()).run(&["attach"]);
+    assert_eq!(used.code, 125, "{used:?}");
+    assert!(used.stderr.contains("shared: the link was used up, has expired"), "{used:?}");
+    let foreign = ZunCli::at("", "").run(&["attach", "--link", link.trim()]);
+    assert!(foreign.code == 125 && foreign.stderr.contains("TLS"), "{foreign:?}");
+    assert!(!foreign.stderr.contains("ticket"), "{foreign:?}");
 }
 
 /// Runs `web/tests/service` with the container `shared`, which has a shell.
@@ -100,6 +137,33 @@ async fn a_user_comes_back_to_a_command_after_its_client_was_killed() {
         refused.stderr.contains("no session has an ID that begins with `99-no`"),
         "{refused:?}"
     );
+    c34_a_command_that_lost_its_client_is_ended_after_the_grace(&zun);
     zun.must(&["delete", "--force", "host"]);
     cluster.stop().await;
+}
+
+fn c34_a_command_that_lost_its_client_is_ended_after_the_grace(zun: &ZunCli) {
+    let runs =
+        |seconds: &str| zun.must(&["exec", "host", "ps"]).contains(&format!("sleep {seconds}"));
+    let begin = |policy: &str, seconds: &str| {
+        let script = format!("echo begun; sleep {seconds}; echo never");
+        let exec = ["exec", "-i", "--on-disconnect", policy, "host", "sh", "-c", &script];
+        let mut term = zun.term(&exec, SIZE);
+        term.shows("begun");
+        term
+    };
+    let mut client_killed = begin("hup:2s", "501");
+    let mut client_hung_up = begin("kill:2s", "502");
+    let mut detached = begin("kill:1s", "503");
+    let mut kept = begin("keep", "504");
+    detached.types("\x10\x11");
+    assert_eq!(detached.exit(), 0);
+    kept.signal(Signal::KILL);
+    client_killed.signal(Signal::KILL);
+    client_hung_up.signal(Signal::HUP);
+    for term in [&mut kept, &mut client_killed, &mut client_hung_up] {
+        term.exit();
+    }
+    eventually("the policies are applied", || !runs("501") && !runs("502"));
+    assert!(runs("503") && runs("504"));
 }

@@ -130,7 +130,7 @@ fn the_third_sigint_ends_the_session_but_not_a_process_that_ignores_it() {
     for arguments in [
         &["attach", name.as_str()][..],
         &["exec", name.as_str(), "sh", "-c", IGNORES],
-        &["exec", "--on-disconnect", "kill", name.as_str(), "sh", "-c", IGNORES],
+        &["exec", "--on-disconnect", "kill:1s", name.as_str(), "sh", "-c", IGNORES],
     ] {
         let attached = || zun.field(name.as_str(), "attached") == 1;
         let is_exec = arguments[0] == "exec";

@@ -372,6 +372,7 @@ mod tests {
             run: Some(5),
             resume_seconds: 900,
             files: None,
+            acts_on_disconnect: false,
         };
         vec![
             Frame::Stdin(data.clone()),

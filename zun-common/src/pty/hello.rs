@@ -1,5 +1,7 @@
 //! The first message of each side.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -30,10 +32,59 @@ pub struct ClientHello {
     /// The session to continue; a new one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
+    /// What happens to an exec that all clients have lost; it keeps running if absent. For a new session of a client
+    /// that may send input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_disconnect: Option<OnDisconnect>,
 }
 
 const fn default_window() -> u64 {
     256 << 10
+}
+
+/// What happens to an exec if the links of all its clients are lost and none comes back. A client that detaches leaves
+/// it running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnDisconnect {
+    /// The signal that its process group gets.
+    pub signal: DisconnectSignal,
+    /// How long no client may be connected before that, in seconds. At least [`SHORTEST_GRACE`] and at most
+    /// [`LONGEST_GRACE`]: the gate corrects other values.
+    pub grace: u32,
+}
+
+/// The shortest time without clients after which the gate sends a signal, in seconds: clients need it to come back after
+/// a restart of the gate.
+pub const SHORTEST_GRACE: u32 = 1;
+
+/// The longest time without clients after which the gate sends a signal, in seconds.
+pub const LONGEST_GRACE: u32 = 24 * 60 * 60;
+
+impl OnDisconnect {
+    /// How long no client may be connected.
+    pub fn grace(self) -> Duration {
+        Duration::from_secs(self.grace.clamp(SHORTEST_GRACE, LONGEST_GRACE).into())
+    }
+}
+
+/// The signal for an exec without clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisconnectSignal {
+    /// SIGHUP, as from a terminal that is closed.
+    Hup,
+    /// SIGKILL.
+    Kill,
+}
+
+impl DisconnectSignal {
+    /// The signal's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hup => "SIGHUP",
+            Self::Kill => "SIGKILL",
+        }
+    }
 }
 
 /// Which earlier output to replay to a client.
@@ -150,6 +201,9 @@ pub struct ServerHello {
     /// How many bytes one copy of files may have; absent if the client may not copy files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
+    /// Whether the gate will send the exec a signal if all clients are lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub acts_on_disconnect: bool,
 }
 
 impl std::fmt::Debug for ServerHello {
@@ -177,6 +231,7 @@ mod tests {
             replay: Replay::All,
             window: 1 << 20,
             resume: Some(resume),
+            on_disconnect: Some(OnDisconnect { signal: DisconnectSignal::Hup, grace: 30 }),
         };
         let offer = hello.subprotocol();
         assert_eq!(ClientHello::of([super::super::PROTOCOL, &offer]), Ok(Some(hello.clone())));

@@ -52,7 +52,10 @@ pub mod ticket;
 pub use ending::{Ending, EndingReason, ProcessEnd};
 pub use event::{SessionEvent, Viewer, ViewerMode};
 pub use frame::{Channel, Frame, InvalidFrame, MAXIMUM_FRAME, Size, Stream};
-pub use hello::{ClientHello, InvalidHello, Replay, Resume, ServerHello, SessionKind};
+pub use hello::{
+    ClientHello, DisconnectSignal, InvalidHello, LONGEST_GRACE, OnDisconnect, Replay, Resume,
+    SHORTEST_GRACE, ServerHello, SessionKind,
+};
 pub use ticket::{ARCHIVE_PATH, InvalidTicket, TICKET_PATH, Ticket};
 
 /// The subprotocol's name in `Sec-WebSocket-Protocol`, and the console protocol's name in the API.
@@ -76,6 +79,8 @@ pub const STDIN_WINDOW: u64 = 256 << 10;
 pub mod close {
     /// The session has ended. Channel 3 has said how.
     pub const NORMAL: u16 = 1000;
+    /// The client ends, and does not come back, but its user has not detached.
+    pub const GOING_AWAY: u16 = 1001;
     /// A message breaks the protocol. Resuming does not help.
     pub const PROTOCOL_ERROR: u16 = 1002;
     /// The gate restarts: resume at once.

@@ -107,11 +107,11 @@ impl Gate {
         let Handover { store, mut inherited } = handover;
         let host = settings.host_name()?;
         let limits = settings.limits.of_sessions(settings.state_directory.clone());
-        let (most, kept) = (settings.limits.sessions.get(), Arc::clone(&store));
+        let (most, kept) = (settings.limits.of_hub(), Arc::clone(&store));
         let recordings = Arc::new(settings.recordings.open(settings.state_directory.as_deref())?);
         let hub =
             Hub::new(engine, (limits, most), sessions.clone(), (kept, Arc::clone(&recordings)));
-        let rights = Arc::new(Rights::default());
+        let rights = Arc::new(Rights::kept(&store, inherited.rights()));
         let held = (Arc::clone(&hub), Arc::clone(&rights));
         let socket = inherited.listener();
         let listener = Arc::new(Listener::open(settings, host, held, socket).await?);

@@ -10,6 +10,7 @@ use zun_common::id::HostName;
 use zun_common::settings::{SettingsError, Sources};
 use zun_common::telemetry::LogSettings;
 
+use crate::hub::HubLimits;
 use crate::recording::RecordingSettings;
 use crate::ring::Memory;
 use crate::session::{Limits, MOST_ATTACHMENTS, SpillLimits};
@@ -140,6 +141,12 @@ pub struct LimitSettings {
     pub resume: NonZeroU32,
     /// MiB that a client of the web console may copy at once; 0 if none may copy files.
     pub files: u32,
+    /// The most containers and execs of one project whose streams are held; 0 for no limit.
+    pub project_sessions: usize,
+    /// The most clients of one project, with those that may come back; 0 for no limit.
+    pub project_attachments: usize,
+    /// MiB of `memory` for the sessions of one project; 0 for no limit.
+    pub project_memory: u32,
 }
 
 impl Default for LimitSettings {
@@ -155,6 +162,9 @@ impl Default for LimitSettings {
             disk: 4096,
             resume: small(15 * 60),
             files: 1024,
+            project_sessions: 512,
+            project_attachments: 1024,
+            project_memory: 256,
         }
     }
 }
@@ -163,6 +173,19 @@ impl Default for LimitSettings {
 const RING: usize = 4 << 20;
 
 impl LimitSettings {
+    /// The limits of all sessions together, and of those of one project.
+    pub const fn of_hub(&self) -> HubLimits {
+        const fn limit(setting: usize) -> usize {
+            if setting == 0 { usize::MAX } else { setting }
+        }
+        HubLimits {
+            sessions: self.sessions.get(),
+            project_sessions: limit(self.project_sessions),
+            project_attachments: limit(self.project_attachments),
+            project_memory: limit((self.project_memory as usize).saturating_mul(1 << 20)),
+        }
+    }
+
     /// The limits of each session, with files on disk in this directory.
     pub fn of_sessions(&self, directory: Option<PathBuf>) -> Limits {
         let bytes = |mebibytes: u32| {

@@ -21,10 +21,20 @@ pub enum Limit {
     Attachments,
     /// The sessions that are being opened.
     Openings,
+    /// The sessions of one project.
+    ProjectSessions,
+    /// The clients of one project.
+    ProjectAttachments,
 }
 
 impl Limit {
-    const ALL: [Self; 3] = [Self::Sessions, Self::Attachments, Self::Openings];
+    const ALL: [Self; 5] = [
+        Self::Sessions,
+        Self::Attachments,
+        Self::Openings,
+        Self::ProjectSessions,
+        Self::ProjectAttachments,
+    ];
 
     /// Its name, as in the settings.
     pub const fn name(self) -> &'static str {
@@ -32,6 +42,8 @@ impl Limit {
             Self::Sessions => "limits.sessions",
             Self::Attachments => "limits.attachments",
             Self::Openings => "openings",
+            Self::ProjectSessions => "limits.project_sessions",
+            Self::ProjectAttachments => "limits.project_attachments",
         }
     }
 
@@ -46,6 +58,12 @@ impl Limit {
             }
             Self::Openings => {
                 "the console gate is opening too many sessions: try again in a few seconds"
+            }
+            Self::ProjectSessions => {
+                "the project has reached limits.project_sessions of the console gate: end sessions, or have it raised"
+            }
+            Self::ProjectAttachments => {
+                "the project has reached limits.project_attachments of the console gate: end some, or have it raised"
             }
         }
     }
@@ -85,6 +103,8 @@ pub struct Gauges {
     pub disk: u64,
     /// How many recordings there are, and the space that they take, in bytes.
     pub recordings: (usize, u64),
+    /// How often the output of a session could not get more memory, because the host or its project has reached its limit.
+    pub denied: [u64; 2],
 }
 
 impl Stats {
@@ -135,7 +155,7 @@ impl Stats {
 
     /// All metrics as text.
     pub fn text(&self, gauges: &Gauges) -> String {
-        let Gauges { sessions, viewers, away, memory, disk, recordings } = *gauges;
+        let Gauges { sessions, viewers, away, memory, disk, recordings, denied } = *gauges;
         let mut out = String::new();
         for (name, help, value) in [
             ("sessions", "Containers and execs to which the gate is attached", sessions as u64),
@@ -163,6 +183,11 @@ impl Stats {
         describe(&mut out, ("refused", "Clients that a limit has refused"), "counter");
         for (limit, count) in Limit::ALL.iter().zip(refused) {
             line(&mut out, &format!("refused_total{{limit=\"{}\"}}", limit.name()), read(count));
+        }
+        let help = "Times that a session got no more memory because of a limit";
+        describe(&mut out, ("memory_denied", help), "counter");
+        for (limit, count) in ["limits.memory", "limits.project_memory"].iter().zip(denied) {
+            line(&mut out, &format!("memory_denied_total{{limit=\"{limit}\"}}"), count);
         }
         let help = "Time from sending output to its acknowledgement";
         describe(&mut out, ("ack_delay_seconds", help), "histogram");
@@ -204,10 +229,11 @@ mod tests {
         stats.acknowledged(Duration::from_millis(30));
         stats.acknowledged(Duration::from_secs(99));
         stats.refused(Limit::Attachments);
-        let text = stats.text(&Gauges { sessions: 2, ..Gauges::default() });
+        let text = stats.text(&Gauges { sessions: 2, denied: [0, 7], ..Gauges::default() });
         for line in [
             "zun_console_sessions 2",
             "zun_console_refused_total{limit=\"limits.attachments\"} 1",
+            "zun_console_memory_denied_total{limit=\"limits.project_memory\"} 7",
             "zun_console_ack_delay_seconds_bucket{le=\"0.02\"} 0",
             "zun_console_ack_delay_seconds_bucket{le=\"0.05\"} 1",
             "zun_console_ack_delay_seconds_bucket{le=\"+Inf\"} 2",

@@ -74,6 +74,7 @@ Environment:
                    Credentials for Keystone, as for the OpenStack clients
   OS_CLOUD         Cloud in clouds.yaml, if --os-cloud is not given
   OS_CACERT        File of CA certificates to trust for the API, in PEM
+  ZUN_LINK         Link of `zun share` for `zun attach`, if --link is not given
   ZUN_DETACH_KEYS  Key sequence for detaching, if --detach-keys is not given
   HTTPS_PROXY, ALL_PROXY, NO_PROXY
                    Proxies for connections to the API and to hosts
@@ -329,6 +330,11 @@ fn execute(cli: Cli) -> Exit {
         // It needs no settings.
         if let Verb::Completion(verb) = cli.verb {
             return verb.run();
+        }
+        if let Verb::Attach(verb) = &cli.verb
+            && let Some(outcome) = verb.run_with_link().await
+        {
+            return outcome;
         }
         let context = Context::new(&cli.global).await?;
         let outcome = match Box::pin(cli.verb.run(&context)).await {

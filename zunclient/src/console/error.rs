@@ -89,8 +89,8 @@ pub enum ConsoleError {
         /// The scheme of the proxy's URL.
         kind: String,
     },
-    /// The link to the console gate was lost after the request for a console was sent.
-    #[error("lost the connection to the host before it answered; the command may be running")]
+    /// The link to the console gate was lost after the request for a console was sent, or the engine failed behind it.
+    #[error("the command may be running, but zun has no connection to it")]
     MayHaveStarted(#[source] Box<Self>),
     /// Neither the console gate nor the container engine opened the console.
     #[error("{}; the console gate failed too: {gate}", zun_common::chain(engine))]

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use zun_common::api::v1::console::{Calls, ConsoleEndpoint, DOCKER_ATTACH, DOCKER_EXEC, PTY, Tls};
 use zun_common::grant::WaitCondition;
+use zun_common::pty::OnDisconnect;
 use zun_common::secret::Secret;
 use zun_common::shutdown::Tasks;
 use zun_common::units::TerminalSize;
@@ -87,6 +88,10 @@ pub trait Input: Send {
     async fn eof(&mut self) -> Result<(), ConsoleError>;
     /// Disconnects; the process keeps running.
     async fn detach(&mut self);
+    /// Disconnects because zun ends, although the user has not detached.
+    async fn leave(&mut self) {
+        self.detach().await;
+    }
 }
 
 /// Calls outside of the stream.
@@ -110,6 +115,8 @@ pub struct Console {
     pub running: Option<bool>,
     /// Whether the console begins with the screen of the process, so that the process need not draw it again.
     pub has_screen: bool,
+    /// Whether the host carries out [`Dial::on_disconnect`], also if this client can no longer ask for it.
+    pub acts_on_disconnect: bool,
 }
 
 /// A console that is not yet connected.
@@ -147,6 +154,8 @@ pub struct Dial {
     pub input: bool,
     /// Whether the output goes to a terminal, which shows the screen of a process that is running.
     pub shows_screen: bool,
+    /// What the host's console gate does with an exec that it starts for this client, if it loses the client.
+    pub on_disconnect: Option<OnDisconnect>,
     /// The condition that ends the wait for the exit code.
     pub until: WaitCondition,
     /// Where new grants come from. Without it, calls fail after the first grant has expired.

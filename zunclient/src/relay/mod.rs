@@ -103,7 +103,7 @@ pub async fn relay(
     terminal: Terminal,
     relay_context: RelayContext<'_>,
 ) -> (Ended, u64) {
-    let Console { mut events, mut input, control, running: _, has_screen: _ } = console;
+    let Console { mut events, mut input, control, .. } = console;
     let Terminal { mut keys, mut scanner, screen, sizes, raw, redraws, mut link_status } = terminal;
     let RelayContext { signals, signal_routing, remote, process_started } = relay_context;
     let signal_routing = if raw.is_some() { SignalRouting::ToClient } else { signal_routing };
@@ -130,7 +130,14 @@ pub async fn relay(
         Ended::Detached(_) | Ended::OutputClosed(_) | Ended::Signal(_) | Ended::ForcedOut(_)
     ) {
         // A stalled host must not delay detaching.
-        drop(timeout(DETACH_TIMEOUT, input.detach()).await);
+        let leaving = async {
+            if matches!(ended, Ended::Detached(_)) {
+                input.detach().await;
+            } else {
+                input.leave().await;
+            }
+        };
+        drop(timeout(DETACH_TIMEOUT, leaving).await);
     }
     let (removed, _) = link_status.over(*sizes.borrow());
     let restored = [removed, link_status.reset()].concat();

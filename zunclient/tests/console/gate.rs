@@ -79,6 +79,7 @@ impl Link {
             run: None,
             resume_seconds: 60,
             files: None,
+            acts_on_disconnect: false,
         };
         link.send(Frame::Hello(Box::new(answer))).await;
         (link, hello)

@@ -75,6 +75,9 @@ pub struct Run {
     /// Whether the engine was asked to start it, and it is not known yet whether it could.
     #[serde(default)]
     pub starting: bool,
+    /// The project of the container, if the agent has created it.
+    #[serde(default)]
+    pub project: Option<ProjectId>,
 }
 
 impl Inspected {
@@ -86,6 +89,7 @@ impl Inspected {
             pid: self.pid,
             stdin_ends: self.stdin_ends,
             starting: false,
+            project: self.owner.as_ref().map(|owner| owner.project.clone()),
         }
     }
 }
@@ -228,7 +232,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Sets the terminal's size.
     async fn resize(&self, target: &Target, size: Size) -> Result<(), EngineError>;
 
-    /// Sends a signal to a container. Its name was checked.
+    /// Sends a signal to a container, or to the process group of an exec. Its name was checked.
     async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError>;
 
     /// Copies files of a container. The caller limits the time, and the length of what is copied.

@@ -4,6 +4,7 @@ mod access;
 mod live;
 mod opening;
 mod pace;
+mod projects;
 mod pumps;
 mod reattach;
 mod recorder;
@@ -18,11 +19,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 use zun_common::chain;
-use zun_common::id::EngineId;
+use zun_common::id::{EngineId, ProjectId};
 use zun_common::pty::{ClientHello, Resume};
 use zun_common::shutdown::Tasks;
 
 pub use live::{Live, ToDo};
+pub use projects::HubLimits;
 
 use crate::engine::{Engine, EngineError, Target, exit_again};
 use crate::kept::{DescriptorStore, Inherited, session_name};
@@ -32,6 +34,7 @@ use crate::session::{ConnectionId, JoinRefused, KeyHash, Limits};
 use crate::stats::{Gauges, Limit, Stats};
 use opening::Opening;
 use pace::Pace;
+use projects::Projects;
 use recorder::Recorder;
 use run::Awaited;
 use saved::{Restored, Saved};
@@ -76,6 +79,9 @@ pub enum ConnectError {
     /// The files of the session cannot be created.
     #[error("cannot create the files of the session")]
     Files(#[source] io::Error),
+    /// The stream cannot be held, after the engine has opened it.
+    #[error("cannot hold the stream that the engine has opened")]
+    StreamLost(#[source] io::Error),
     /// The gate is shutting down.
     #[error("the console gate is shutting down")]
     Stopping,
@@ -105,7 +111,7 @@ pub struct Connected {
 pub struct Hub {
     engine: Arc<dyn Engine>,
     limits: Limits,
-    most: usize,
+    most: HubLimits,
     tasks: Tasks,
     store: Arc<DescriptorStore>,
     recordings: Arc<Recordings>,
@@ -120,20 +126,21 @@ struct Sessions {
     live: BTreeMap<u64, Arc<Live>>,
     /// How many sessions are about to be added.
     begun: usize,
+    projects: Projects,
     /// Of each target whose session is being opened, so that there is only one.
     opening: HashMap<Target, Opening>,
 }
 
 impl Hub {
-    /// Creates a hub with at most this many sessions, which are kept in `store` and recorded in `recordings`. Its tasks
+    /// Creates a hub for sessions within these limits, which are kept in `store` and recorded in `recordings`. Its tasks
     /// belong to `tasks`.
     pub fn new(
         engine: Arc<dyn Engine>,
-        (limits, most): (Limits, usize),
+        (limits, most): (Limits, impl Into<HubLimits>),
         tasks: Tasks,
         (store, recordings): (Arc<DescriptorStore>, Arc<Recordings>),
     ) -> Arc<Self> {
-        let (pace, sessions) = (Pace::default(), Mutex::default());
+        let (pace, sessions, most) = (Pace::default(), Mutex::default(), most.into());
         Arc::new(Self { engine, limits, most, tasks, store, recordings, pace, sessions })
     }
 
@@ -141,7 +148,7 @@ impl Hub {
     pub fn restore(self: &Arc<Self>, inherited: &mut Inherited) -> Vec<FormerClient> {
         let mut former = Vec::new();
         while let Some((number, descriptors)) = inherited.session() {
-            let limits = self.limits.clone();
+            let limits = |project: Option<&ProjectId>| self.limits_of(project);
             match Saved::restore((&self.store, number), descriptors, limits) {
                 Ok(Restored { mut session, mut saved, streams, clients, recording }) => {
                     let recorder = recording.map(|info| Recorder::resume(self, info, &mut session));
@@ -190,6 +197,7 @@ impl Hub {
             memory: self.limits.memory.used(),
             disk: self.limits.spill.space.used(),
             recordings: self.recordings.used(),
+            denied: self.denied(),
         }
     }
 

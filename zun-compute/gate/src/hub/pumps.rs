@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::net::{Shutdown, shutdown};
 use tokio::net::UnixStream;
-use tracing::warn;
+use tracing::{info, warn};
 use zun_common::chain;
 use zun_common::docker_stream::{Demultiplexer, Stream};
 use zun_common::pty::Size;
@@ -25,6 +25,8 @@ const OTHER_SIZE: Duration = Duration::from_millis(50);
 /// How long a full session waits until it checks for memory that other sessions have given back.
 const MEMORY_PAUSE: Duration = Duration::from_millis(100);
 
+/// The pause before the signal of a process without clients is tried again.
+const SIGNAL_RETRY: Duration = Duration::from_secs(10);
 /// How long the gate waits for the end of the output after stdin could not be written: both end with the process.
 const OUTPUT_ENDS: Duration = Duration::from_millis(500);
 
@@ -131,6 +133,31 @@ pub(super) async fn follow_screen(live: &Live, pace: &Pace) {
         while live.look(|session| session.screen_lags()) {
             pace.next_step().await;
             live.look(Session::follow_screen);
+        }
+    }
+}
+
+/// Sends a process whose clients are all lost the signal that they asked for. Never returns.
+pub(super) async fn act_on_desertion(live: &Live, engine: &dyn Engine) {
+    loop {
+        let name = live
+            .until(|session, now| match session.signal_of_desertion(now) {
+                Ok(name) => Found::This(name),
+                Err(due) => Found::Nothing(due),
+            })
+            .await;
+        match engine.signal(live.target(), name).await {
+            Ok(()) => {
+                live.change(|session, _| session.sent_desertion());
+                info!(target = %live.target(), signal = name, "all clients are lost: the process got a signal");
+            }
+            Err(error) => {
+                warn!(
+                    target = %live.target(), signal = name, error = %chain(&error),
+                    "all clients are lost, but the process did not get its signal"
+                );
+                tokio::time::sleep(SIGNAL_RETRY).await;
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
+use zun_common::id::ProjectId;
 use zun_common::recording::RecordingInfo;
 
 use super::streams::{Inodes, Streams};
@@ -76,13 +77,14 @@ impl Saved {
     pub(super) fn restore(
         (store, number): (&Arc<DescriptorStore>, u64),
         mut descriptors: Vec<OwnedFd>,
-        limits: Limits,
+        limits_of: impl FnOnce(Option<&ProjectId>) -> Limits,
     ) -> io::Result<Restored> {
         let record = descriptors.iter().position(|one| Record::is_record(one.as_fd()));
         let record = record.ok_or_else(|| io::Error::other("the record is missing"))?;
         let record = Record::restored(descriptors.swap_remove(record).into())?;
         let State { target, run, inodes, session, recording } =
             serde_json::from_slice(record.state())?;
+        let limits = limits_of(run.project.as_ref());
         let clients = session.clients().map(|(grant, writes)| (grant.to_owned(), writes)).collect();
         let progress = Progress::read(&record.progress());
         let taken = (progress.taken().offset, limits.memory.clone());

@@ -41,6 +41,11 @@ impl Inherited {
         self.0.remove(LISTENER)?.pop().map(Into::into)
     }
 
+    /// Takes the record of tickets and revoked grants, if there is one.
+    pub fn rights(&mut self) -> Option<OwnedFd> {
+        self.0.remove(RIGHTS)?.pop()
+    }
+
     /// Takes a session's descriptors, with the session's number.
     pub fn session(&mut self) -> Option<(u64, Vec<OwnedFd>)> {
         let (name, number) =
@@ -56,6 +61,9 @@ impl Inherited {
 
 /// The name of the descriptor of the socket that listens.
 pub(crate) const LISTENER: &str = "listener";
+
+/// The name of the descriptor of the record of tickets and revoked grants.
+pub(crate) const RIGHTS: &str = "rights";
 
 /// The name of a session's descriptors. systemd passes all names in one variable of at most 128 KiB, so it is short.
 pub(crate) fn session_name(number: u64) -> String {

@@ -23,12 +23,12 @@ use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, fallocate, fstat, mem
 use rustix::pipe::pipe;
 
 pub use inherited::{Inherited, InheritedError};
-pub(crate) use inherited::{LISTENER, session_name, take};
+pub(crate) use inherited::{LISTENER, RIGHTS, session_name, take};
 pub use input::Input;
 pub(crate) use input::MOST_KEPT;
 pub use output::Output;
-pub(crate) use record::MOST_NUMBERS;
 pub use record::Record;
+pub(crate) use record::{LARGE, MOST_NUMBERS};
 pub use store::DescriptorStore;
 
 /// Creates an empty file in memory. The name shows up in lists of descriptors only.

@@ -1,7 +1,7 @@
 //! The file in which a session's state is written.
 //!
 //! ```text
-//!  0            4096             8192        8192 + 2 MiB
+//!  0            4096             8192        8192 + the size of a slot
 //!  │ progress    │ slot, length   │ slot 0     │ slot 1
 //! ```
 //! A process may be killed between any two pages of a write. The progress fits into one page, so each write of it is
@@ -21,8 +21,10 @@ const PAGE: usize = 4 << 10;
 pub(crate) const MOST_NUMBERS: usize = PAGE / 8 - 1;
 const SELECTOR: u64 = PAGE as u64;
 const FIRST_SLOT: u64 = 2 * SELECTOR;
-/// The largest state, in bytes.
+/// The largest state of a session, in bytes.
 const SLOT: u64 = 2 << 20;
+/// The largest state of what is not a session, in bytes. The file has memory only for what was written.
+pub(crate) const LARGE: u64 = 16 << 20;
 
 /// The name of the file, which tells it from the session's other files.
 const NAME: &str = "zun-session";
@@ -34,16 +36,29 @@ pub struct Record {
     progress: Vec<u8>,
     state: Vec<u8>,
     slot: u32,
+    /// The size of a slot, in bytes.
+    size: u64,
 }
 
 impl Record {
     /// Creates an empty record.
     pub fn create() -> io::Result<Self> {
-        Ok(Self { file: memory_file(NAME)?, progress: Vec::new(), state: Vec::new(), slot: 0 })
+        Self::create_with(SLOT)
+    }
+
+    /// Creates an empty record for a state of at most this many bytes.
+    pub(crate) fn create_with(size: u64) -> io::Result<Self> {
+        let file = memory_file(NAME)?;
+        Ok(Self { file, progress: Vec::new(), state: Vec::new(), slot: 0, size })
     }
 
     /// Opens the record of a former process.
     pub fn restored(file: File) -> io::Result<Self> {
+        Self::restored_with(file, SLOT)
+    }
+
+    /// Opens the record of a former process that has created it with this size.
+    pub(crate) fn restored_with(file: File, size: u64) -> io::Result<Self> {
         let mut selector = [0; 8];
         file.read_exact_at(&mut selector, SELECTOR)?;
         let selector = u64::from_le_bytes(selector);
@@ -51,10 +66,10 @@ impl Record {
         let length = usize::try_from(selector & u64::from(u32::MAX)).map_err(io::Error::other)?;
         let (mut progress, mut state) = (Vec::new(), Vec::new());
         read_at(&file, 0, PAGE, &mut progress);
-        if read_at(&file, slot_at(slot), length, &mut state) < length || length == 0 {
+        if read_at(&file, slot_at(slot, size), length, &mut state) < length || length == 0 {
             return Err(io::Error::other("the record is not complete"));
         }
-        Ok(Self { file, progress, state, slot })
+        Ok(Self { file, progress, state, slot, size })
     }
 
     /// Whether this is a record's file.
@@ -96,10 +111,11 @@ impl Record {
         if state == self.state {
             return Ok(());
         }
-        let length = u32::try_from(state.len()).ok().filter(|length| u64::from(*length) <= SLOT);
+        let length =
+            u32::try_from(state.len()).ok().filter(|length| u64::from(*length) <= self.size);
         let length = length.ok_or_else(|| io::Error::other("the session's state is too large"))?;
         let slot = 1 - self.slot.min(1);
-        self.file.write_all_at(&state, slot_at(slot))?;
+        self.file.write_all_at(&state, slot_at(slot, self.size))?;
         let selector = (u64::from(slot) << 32) | u64::from(length);
         self.file.write_all_at(&selector.to_le_bytes(), SELECTOR)?;
         (self.slot, self.state) = (slot, state);
@@ -107,6 +123,6 @@ impl Record {
     }
 }
 
-fn slot_at(slot: u32) -> u64 {
-    FIRST_SLOT + u64::from(slot.min(1)) * SLOT
+fn slot_at(slot: u32, size: u64) -> u64 {
+    FIRST_SLOT + u64::from(slot.min(1)) * size
 }

@@ -1,25 +1,40 @@
 //! The memory that all rings of the process share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// A number of bytes that rings may still allocate. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Memory {
     left: Arc<AtomicI64>,
     all: i64,
+    /// How often there was too little left.
+    denied: Arc<AtomicU64>,
+    /// The memory of which this is a part.
+    whole: Option<Box<Self>>,
 }
 
 impl Memory {
     /// Allows this many bytes in all.
     pub fn of(bytes: usize) -> Self {
         let all = signed(bytes);
-        Self { left: Arc::new(AtomicI64::new(all)), all }
+        Self { left: Arc::new(AtomicI64::new(all)), all, denied: Arc::default(), whole: None }
+    }
+
+    /// Allows this many bytes of the whole. `denied` counts how often there was too little left of them.
+    pub fn part_of(whole: Self, bytes: usize, denied: Arc<AtomicU64>) -> Self {
+        Self { denied, whole: Some(Box::new(whole)), ..Self::of(bytes) }
+    }
+
+    /// How often a ring could not grow because of this limit.
+    pub fn denied(&self) -> u64 {
+        self.denied.load(Ordering::Relaxed)
     }
 
     /// How many bytes are left.
     pub fn left(&self) -> usize {
-        usize::try_from(self.left.load(Ordering::Relaxed)).unwrap_or_default()
+        let own = usize::try_from(self.left.load(Ordering::Relaxed)).unwrap_or_default();
+        self.whole.as_ref().map_or(own, |whole| own.min(whole.left()))
     }
 
     /// How many bytes are in use. They may be more than what is allowed.
@@ -29,20 +44,35 @@ impl Memory {
     }
 
     pub(super) fn take(&self, bytes: usize) -> bool {
-        let bytes = signed(bytes);
+        if self.whole.as_ref().is_some_and(|whole| !whole.take(bytes)) {
+            return false;
+        }
+        let wanted = signed(bytes);
         let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            (left >= bytes).then(|| left - bytes)
+            (left >= wanted).then(|| left - wanted)
         });
+        if taken.is_err() {
+            self.denied.fetch_add(1, Ordering::Relaxed);
+            if let Some(whole) = &self.whole {
+                whole.give_back(bytes);
+            }
+        }
         taken.is_ok()
     }
 
     /// Takes memory that is in use already, even if it is more than what is left.
     pub(super) fn take_used(&self, bytes: usize) {
         self.left.fetch_sub(signed(bytes), Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.take_used(bytes);
+        }
     }
 
     pub(super) fn give_back(&self, bytes: usize) {
         self.left.fetch_add(signed(bytes), Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.give_back(bytes);
+        }
     }
 }
 
@@ -79,4 +109,25 @@ impl Drop for Charge {
 
 fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_uses_the_whole_and_no_more_than_its_share() {
+        let (whole, denied) = (Memory::of(100), Arc::default());
+        let parts =
+            [60, 60].map(|bytes| Memory::part_of(whole.clone(), bytes, Arc::clone(&denied)));
+        assert!(parts[0].take(50) && !parts[0].take(20));
+        assert_eq!((whole.left(), parts[0].left(), parts[1].left()), (50, 10, 50));
+        assert!(!parts[1].take(55), "the whole has no more");
+        assert_eq!((parts[0].denied(), whole.denied()), (1, 1));
+        assert!(parts[1].take(50));
+        parts[0].take_used(30);
+        assert_eq!((parts[0].used(), parts[1].used(), whole.used()), (80, 50, 130));
+        parts[0].give_back(80);
+        assert_eq!((parts[0].left(), whole.left()), (50, 50));
+    }
 }

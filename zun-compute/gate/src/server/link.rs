@@ -182,7 +182,8 @@ pub(super) const fn goodbye(code: u16) -> Duration {
 /// A client that closes its side does not come back, unless it says that something went wrong.
 fn left(frame: Option<&CloseFrame>) -> Left {
     match frame.map(|frame| u16::from(frame.code)) {
-        Some(1000 | 1001) => Left::Detached,
+        Some(close::NORMAL) => Left::Detached,
+        Some(close::GOING_AWAY) => Left::Gone,
         Some(_) | None => Left::Lost,
     }
 }

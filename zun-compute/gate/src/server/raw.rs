@@ -215,7 +215,7 @@ impl RawLink {
 impl Drop for RawLink {
     fn drop(&mut self) {
         // Such a client cannot come back to its session.
-        self.connected.live.disconnect(self.connected.id, Left::Detached);
+        self.connected.live.disconnect(self.connected.id, Left::Gone);
     }
 }
 

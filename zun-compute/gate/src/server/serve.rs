@@ -314,7 +314,10 @@ fn status(error: &ConnectError) -> StatusCode {
         ConnectError::Engine(EngineError::Conflict { .. } | EngineError::Restarted(_)) => {
             StatusCode::CONFLICT
         }
-        ConnectError::Engine(EngineError::Failed { .. }) => StatusCode::BAD_GATEWAY,
+        // The client takes this for: an exec may have been started.
+        ConnectError::Engine(EngineError::Failed { .. }) | ConnectError::StreamLost(_) => {
+            StatusCode::BAD_GATEWAY
+        }
         ConnectError::Engine(EngineError::Unreachable { .. })
         | ConnectError::Refused(_)
         | ConnectError::Limit(_)

@@ -50,6 +50,11 @@ impl Session {
         self.attachments.values().map(Attachment::holder).collect()
     }
 
+    /// How many clients have access.
+    pub fn attachments(&self) -> usize {
+        self.attachments.len()
+    }
+
     /// Whose connection this is.
     pub fn holder(&self, id: ConnectionId) -> Option<Holder> {
         let connection = self.connections.get(&id)?;

@@ -115,6 +115,9 @@ impl Session {
         };
         let id = AttachmentId(self.next_id());
         self.attachments.insert(id, attachment);
+        if may_write {
+            self.set_on_disconnect(hello.on_disconnect);
+        }
         let connection = self.connect(id, token.into_text(), false).ok_or(JoinRefused::Unknown)?;
         self.announce_joined(id);
         if let Some(size) = hello.size {
@@ -193,11 +196,16 @@ impl Session {
         let new = ConnectionId(self.next_id());
         let attachment = self.attachments.get_mut(&id)?;
         attachment.lost_at = None;
+        let may_write = attachment.may_write;
         if let Some(former) = attachment.connection.replace(new)
             && let Some(former) = self.connections.get_mut(&former)
         {
             former.close.get_or_insert(close::REPLACED);
         }
+        if may_write {
+            self.set_detached(false);
+        }
+        let attachment = self.attachments.get(&id)?;
         let hello = ServerHello {
             session: attachment.name.clone(),
             token,
@@ -217,6 +225,7 @@ impl Session {
             run: None,
             resume_seconds: self.limits.resume.as_secs(),
             files: Some(self.limits.files).filter(|limit| attachment.files.is_some() && *limit > 0),
+            acts_on_disconnect: self.acts_on_disconnect(),
         };
         let hello = Some(Box::new(hello));
         let close = self.restarting.then_some(close::RESTARTING);

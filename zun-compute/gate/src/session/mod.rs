@@ -11,6 +11,7 @@
 mod access;
 mod attachment;
 mod controls;
+mod desertion;
 mod ending;
 mod input;
 mod join;
@@ -42,6 +43,7 @@ use crate::ring::{Memory, Ring};
 use crate::stats::Stats;
 use attachment::Attachment;
 use controls::Controls;
+use desertion::Desertion;
 use input::InputQueue;
 use recorder::Recorder;
 use screen::Follower;
@@ -108,6 +110,8 @@ struct AttachmentId(u64);
 pub enum Left {
     /// The client has closed the websocket: it does not come back.
     Detached,
+    /// The client has ended, such as by a signal: it does not come back, but its user has not detached.
+    Gone,
     /// The link was lost. The client may resume.
     Lost,
 }
@@ -155,6 +159,8 @@ pub struct Session {
     unrecorded: bool,
     last_id: u64,
     departures: VecDeque<Departure>,
+    /// What happens if all clients are lost.
+    desertion: Desertion,
 }
 
 impl Session {
@@ -186,6 +192,7 @@ impl Session {
             unrecorded: false,
             last_id: 0,
             departures: VecDeque::new(),
+            desertion: Desertion::default(),
         }
     }
 
@@ -223,9 +230,13 @@ impl Session {
             return;
         }
         attachment.lost(now);
-        if left == Left::Detached {
+        let may_write = attachment.may_write;
+        if left != Left::Lost {
             let reason = if attachment.status_sent { "ended" } else { "detached" };
             self.depart(connection.attachment, reason);
+            if may_write && left == Left::Detached {
+                self.set_detached(true);
+            }
         }
     }
 
@@ -255,9 +266,9 @@ impl Session {
     }
 
     /// Forgets attachments whose clients have not come back in time, and passes on input that was held for too long.
-    /// Returns whether there was such input.
+    /// Returns whether there was such input, or the last client is lost or one is back.
     pub fn expire(&mut self, now: Instant) -> bool {
-        let released = self.release_input(now);
+        let released = self.release_input(now) | self.follow_desertion(now);
         self.expire_recording(now);
         let expired: Vec<_> = self
             .attachments

@@ -23,6 +23,7 @@ use zun_common::pty::{Ending, SessionEvent, Size};
 
 use super::attachment::{Attachment, Cursor, ScreenState, Signals, Stdin};
 use super::controls::{Controls, ControlsRecord};
+use super::desertion::{Desertion, DesertionRecord};
 use super::input::InputQueue;
 use super::screen::Follower;
 use super::token::KeyHash;
@@ -95,6 +96,8 @@ pub struct SessionRecord {
     /// Whether the gate has held the stream since the start of the process.
     #[serde(default)]
     has_screen: bool,
+    #[serde(default)]
+    desertion: DesertionRecord,
 }
 
 /// The state of an attachment.
@@ -244,6 +247,7 @@ impl Session {
             last_id: self.last_id,
             size: self.size_record(),
             has_screen: self.follower.as_ref().is_some_and(Follower::is_complete),
+            desertion: self.desertion.record(),
         }
     }
 
@@ -289,6 +293,7 @@ impl Session {
             last_id,
             size,
             has_screen,
+            desertion,
         } = record;
         let Progress { taken, stdout, stderr, running, spooled, end, input_closed, .. } = progress;
         process.running = ending.is_none() && (process.running || running);
@@ -331,6 +336,7 @@ impl Session {
             last_id,
             limits,
             departures: VecDeque::new(),
+            desertion: Desertion::restored(desertion, now),
         };
         if exited {
             session.exited();

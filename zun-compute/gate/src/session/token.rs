@@ -29,6 +29,11 @@ impl KeyHash {
     pub(crate) const fn to_bytes(self) -> [u8; 32] {
         self.0
     }
+
+    /// The hash of which a map has this key.
+    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 impl From<KeyHash> for String {

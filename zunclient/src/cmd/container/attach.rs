@@ -6,6 +6,7 @@ use zun_common::api::v1::container::Container;
 use zun_common::grant;
 use zun_common::status::Status;
 
+use super::attach_link::{Link, LinkSession};
 use super::exec::{ExecSession, OnDisconnect};
 use super::session::{ConsoleFlags, OnOpen, Session, TerminalNeeds, next_run, own_size};
 use super::starting::unless_ended;
@@ -22,6 +23,7 @@ Examples:
   zun attach test                       Connect to it; ctrl-p ctrl-q detaches
   zun attach                            Come back to the last session you left
   zun attach --session 12-Kq3           Come back to a command of `zun exec`
+  ZUN_LINK=https://... zun attach       Join a session that someone shared
   zun attach --no-stdin test | tee log  Save its output
 
 If the container has not started yet, or is between two runs, zun waits until it
@@ -35,6 +37,15 @@ pub(in crate::cmd) struct Attach {
     /// Reattach to this session of a container or command (`zun sessions` shows IDs; a prefix is enough)
     #[arg(long, value_name = "ID", conflicts_with = "container")]
     session: Option<String>,
+    /// Join through a link of `zun share`, without an account (better in ZUN_LINK: other users can read command lines)
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ZUN_LINK",
+        hide_env_values = true,
+        conflicts_with_all = ["container", "session"]
+    )]
+    link: Option<Link>,
     /// Do not attach stdin
     #[arg(long)]
     no_stdin: bool,
@@ -46,6 +57,14 @@ pub(in crate::cmd) struct Attach {
 }
 
 impl Attach {
+    /// Runs it if it has a link: then it needs no settings.
+    pub(in crate::cmd) async fn run_with_link(&self) -> Option<Result<Exit, Failure>> {
+        let input = !self.no_stdin && !self.read_only;
+        let console_flags = &self.console_flags;
+        let session = LinkSession { link: self.link.as_ref()?, console_flags, input };
+        Some(Box::pin(session.run()).await)
+    }
+
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let former = match &self.session {
             Some(id) => Some(find(context, id).await?),

@@ -59,6 +59,7 @@ async fn open(
         key: request.key,
         input: false,
         shows_screen: false,
+        on_disconnect: None,
         until: WaitCondition::NextExit,
         renewal: None,
         link: LinkTimeouts::default(),

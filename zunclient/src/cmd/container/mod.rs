@@ -1,6 +1,7 @@
 //! Verbs about containers.
 
 pub(super) mod attach;
+mod attach_link;
 pub(super) mod commit;
 mod container_flags;
 pub(super) mod cp;

@@ -14,6 +14,7 @@ use zun_common::api::v1::run::{Run, WaitRequest};
 use zun_common::grant::{Mode, WaitCondition};
 use zun_common::pki::signing_request;
 use zun_common::secret::Secret;
+use zun_common::shutdown::Tasks;
 use zun_common::units::TerminalSize;
 
 use super::ending::{self, Unfinished};
@@ -160,6 +161,7 @@ impl Session<'_> {
             key,
             input: self.input,
             shows_screen: Stdio::of_process().stdout_is_terminal,
+            on_disconnect: None,
             until,
             renewal: Some(Arc::new(renewal)),
             link: LinkTimeouts::default(),
@@ -339,7 +341,7 @@ fn set_up(
     console_flags: &ConsoleFlags,
     (context, signals): (&Context, &mut Signals),
 ) -> Result<Terminal, Unfinished> {
-    let terminal = terminal(needs, console_flags, context);
+    let terminal = terminal(needs, console_flags, &context.tasks);
     let never = |error: io::Error| Unfinished::NeverBegan(Failure::from(error));
     let terminal = terminal.map_err(never)?;
     if terminal.raw.is_some() {
@@ -353,19 +355,15 @@ fn set_up(
 pub(super) fn terminal(
     needs: TerminalNeeds,
     console_flags: &ConsoleFlags,
-    context: &Context,
+    tasks: &Tasks,
 ) -> io::Result<Terminal> {
     let TerminalNeeds { tty, input } = needs;
     let stdio = Stdio::of_process();
     let (stdin, stdout) = (copy(io::stdin())?, copy(io::stdout())?);
     let person = tty && input && stdio.stdin_is_terminal;
     let sizes = match (tty, stdio) {
-        (true, Stdio { stdout_is_terminal: true, .. }) => {
-            size::follow(copy(&stdout)?, &context.tasks)?
-        }
-        (true, Stdio { stdin_is_terminal: true, .. }) => {
-            size::follow(copy(&stdin)?, &context.tasks)?
-        }
+        (true, Stdio { stdout_is_terminal: true, .. }) => size::follow(copy(&stdout)?, tasks)?,
+        (true, Stdio { stdin_is_terminal: true, .. }) => size::follow(copy(&stdin)?, tasks)?,
         (true | false, _) => size::none(),
     };
     let link_status = if tty && stdio.stdout_is_terminal && !out::is_dumb() {

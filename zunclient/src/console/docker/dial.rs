@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -53,6 +54,25 @@ impl Dialer {
             .with_root_certificates(roots)
             .with_client_auth_cert(certificates(&tls.certificate)?, key)
             .map_err(ConsoleError::BadCertificates)?;
+        let connector = TlsConnector::from(Arc::new(config));
+        Ok(Self { connector, link: LinkTimeouts::default(), proxies: Proxies::default() })
+    }
+
+    /// Creates a dialer without a client certificate, for hosts whose certificates the system's CAs vouch for, or those
+    /// in `extra_roots` (PEM).
+    pub fn without_certificate(extra_roots: &[u8]) -> Result<Self, ConsoleError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots: Vec<_> = CertificateDer::pem_slice_iter(extra_roots)
+            .collect::<Result<_, _>>()
+            .map_err(ConsoleError::NotPem)?;
+        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))
+            .map_err(ConsoleError::BadCertificates)?;
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(ConsoleError::BadCertificates)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
         let connector = TlsConnector::from(Arc::new(config));
         Ok(Self { connector, link: LinkTimeouts::default(), proxies: Proxies::default() })
     }

@@ -87,6 +87,7 @@ impl Connection for DockerAttach {
             control: Box::new(AttachControl { control_calls, resize }),
             running: None,
             has_screen: false,
+            acts_on_disconnect: false,
         })
     }
 }

@@ -94,6 +94,7 @@ impl Connection for DockerExec {
             control: Box::new(ExecControl { control_calls, resize }),
             running: None,
             has_screen: false,
+            acts_on_disconnect: false,
         })
     }
 }

@@ -110,7 +110,8 @@ impl<H: Host> Driver<H> {
 
     /// Closes the last link.
     async fn close(&self, (sender, receiver): &mut Link<H::Stream>) {
-        sender.close().await;
+        let code = self.shared.session().close_code();
+        sender.close(code).await;
         if self.shared.session().is_left() {
             receiver.closed().await;
         }
@@ -277,7 +278,7 @@ impl<H: Host> Driver<H> {
                 Some(stream) => stream,
                 None => self.host.connect().await?,
             };
-            open(stream, self.host.address(), &hello).await
+            open(stream, &self.host, &hello).await
         };
         let Ok(opened) = timeout(ATTEMPT_TIMEOUT, opened).await else {
             return Ok(Err(format!("no answer within {ATTEMPT_TIMEOUT:?}")));

@@ -12,7 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use zun_common::pty::{ClientHello, Frame, PROTOCOL, ServerHello};
+use zun_common::pty::{ClientHello, Frame, PROTOCOL, ServerHello, Ticket};
 
 use crate::console::ConsoleError;
 use crate::console::docker::address::Address;
@@ -36,6 +36,11 @@ pub(super) trait Host: Send + Sync + 'static {
 
     /// The console's address at the gate.
     fn address(&self) -> &Address;
+
+    /// The ticket, if it takes the place of a certificate.
+    fn ticket(&self) -> Option<&Ticket> {
+        None
+    }
 
     /// Connects, up to the end of the TLS handshake.
     async fn connect(&self) -> Result<Self::Stream, ConsoleError>;
@@ -61,15 +66,17 @@ pub(super) enum Received {
 }
 
 /// Opens the websocket and exchanges the hellos. They travel with the upgrade, so this takes one round trip.
-pub(super) async fn open<S>(
-    stream: S,
-    address: &Address,
+pub(super) async fn open<H: Host>(
+    stream: H::Stream,
+    host: &H,
     hello: &ClientHello,
-) -> Result<(Sender<S>, Receiver<S>, ServerHello), ConsoleError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let protocols = Protocols { wanted: PROTOCOL, others: &hello.subprotocol() };
+) -> Result<(Sender<H::Stream>, Receiver<H::Stream>, ServerHello), ConsoleError> {
+    let address = host.address();
+    let offers = match host.ticket() {
+        Some(ticket) => format!("{}, {}", hello.subprotocol(), ticket.subprotocol()),
+        None => hello.subprotocol(),
+    };
+    let protocols = Protocols { wanted: PROTOCOL, others: &offers };
     let socket = websocket(stream, address, Some(protocols)).await?;
     let (sender, receiver) = socket.split();
     let (sender, mut receiver) = (Sender(sender), Receiver(receiver));
@@ -136,8 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     }
 
     /// Closes the link for good. The caller does not resume it, so errors do not matter.
-    pub(super) async fn close(&mut self) {
-        let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-        drop(timeout(CLOSE_TIMEOUT, self.0.send(Message::Close(Some(normal)))).await);
+    pub(super) async fn close(&mut self, code: u16) {
+        let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
+        drop(timeout(CLOSE_TIMEOUT, self.0.send(Message::Close(Some(frame)))).await);
     }
 }

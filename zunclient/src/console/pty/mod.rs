@@ -24,13 +24,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use zun_common::pty::{ClientHello, Replay, ServerHello};
+use zun_common::pty::{ClientHello, Replay, ServerHello, TICKET_PATH, Ticket};
 use zun_common::shutdown::Tasks;
 
 use super::docker::address::Address;
 use super::docker::dial::Dialer;
 use super::docker::stream::Stream;
-use super::{Connection, Console, ConsoleError, Dial, LinkTimeouts};
+use super::{Connection, Console, ConsoleError, Dial, LinkTimeouts, Proxies};
 use driver::Driver;
 use link::{Host, Receiver, Sender, open};
 use parts::{PtyControl, PtyEvents, PtyInput};
@@ -49,6 +49,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const ASKING: Duration = Duration::from_secs(30);
 /// The pause between two attempts.
 const ASKING_PAUSE: Duration = Duration::from_millis(250);
+
+/// The gate's status if the container engine failed after it was asked for the console.
+const BAD_GATEWAY: u16 = 502;
 
 /// The pings of the protocol keep the link busy.
 const NO_KEEPALIVE: Duration = Duration::from_secs(1 << 30);
@@ -71,6 +74,33 @@ struct Wants {
 struct Gate {
     dialer: Dialer,
     address: Address,
+    ticket: Option<Ticket>,
+}
+
+/// A console that a ticket opens, without an account.
+#[derive(Debug, Clone)]
+pub struct TicketDial {
+    /// The host that the link names.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The secret.
+    pub ticket: Ticket,
+    /// CA certificates to trust besides those of the system, in PEM.
+    pub extra_roots: Vec<u8>,
+    /// Whether input is sent too, if the ticket allows it.
+    pub input: bool,
+    /// The proxies for the connection.
+    pub proxies: Proxies,
+}
+
+/// What the gate says of a console that a ticket has opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TicketedConsole {
+    /// Whether the process has a terminal.
+    pub tty: bool,
+    /// Whether this client may send input.
+    pub writes: bool,
 }
 
 #[async_trait]
@@ -81,6 +111,10 @@ impl Host for Gate {
         &self.address
     }
 
+    fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_ref()
+    }
+
     async fn connect(&self) -> Result<Stream, ConsoleError> {
         self.dialer.dial(&self.address).await
     }
@@ -89,14 +123,11 @@ impl Host for Gate {
 impl Pty {
     /// Checks the endpoint, without connecting.
     pub fn new(dial: &Dial) -> Result<Self, ConsoleError> {
-        let Dial { endpoint, key, input, shows_screen, link, proxies, tasks, .. } = dial;
+        let Dial {
+            endpoint, key, input, shows_screen, link, proxies, tasks, on_disconnect, ..
+        } = dial;
         let address = endpoint.calls.pty.as_deref().ok_or(ConsoleError::NoAddress("pty"))?;
-        let link = LinkTimeouts {
-            connect: link.connect.min(CONNECT_TIMEOUT),
-            handshake: link.handshake.min(HANDSHAKE_TIMEOUT),
-            keepalive: NO_KEEPALIVE,
-            ..*link
-        };
+        let link = of_gate(*link);
         // The grant's certificate may expire during the session: the gate accepts its key to resume.
         let dialer = Dialer::new(&endpoint.tls, key)?.with_options(link, proxies.clone());
         let hello = ClientHello {
@@ -110,12 +141,44 @@ impl Pty {
             },
             window: WINDOW,
             resume: None,
+            on_disconnect: *on_disconnect,
         };
-        let host = Gate { dialer, address: Address::parse(address)? };
+        let host = Gate { dialer, address: Address::parse(address)?, ticket: None };
         // With a grant for the gate only, there is no other call.
         let starts = address.contains("/pty/v1/execs/");
         let wants = Wants { hello, starts };
         Ok(Self { host, wants, tasks: tasks.child() })
+    }
+
+    /// Opens the console of a ticket. It resumes with the same ticket, also if that has expired meanwhile.
+    pub async fn open_with_ticket(
+        dial: TicketDial,
+        tasks: &Tasks,
+    ) -> Result<(Console, TicketedConsole), ConsoleError> {
+        let TicketDial { host, port, ticket, extra_roots, input, proxies } = dial;
+        let dialer = Dialer::without_certificate(&extra_roots)?
+            .with_options(of_gate(LinkTimeouts::default()), proxies);
+        let hello = ClientHello {
+            writes: input,
+            replay: Replay::Screen,
+            window: WINDOW,
+            ..ClientHello::default()
+        };
+        let address = Address { host, port, target: TICKET_PATH.to_owned() };
+        let host = Gate { dialer, address, ticket: Some(ticket) };
+        let wants = Wants { hello, starts: false };
+        let (console, ServerHello { tty, writes, .. }) =
+            open_at(host, wants, tasks.child()).await?;
+        Ok((console, TicketedConsole { tty, writes }))
+    }
+}
+
+fn of_gate(link: LinkTimeouts) -> LinkTimeouts {
+    LinkTimeouts {
+        connect: link.connect.min(CONNECT_TIMEOUT),
+        handshake: link.handshake.min(HANDSHAKE_TIMEOUT),
+        keepalive: NO_KEEPALIVE,
+        ..link
     }
 }
 
@@ -123,7 +186,7 @@ impl Pty {
 impl Connection for Pty {
     async fn open(self: Box<Self>) -> Result<Console, ConsoleError> {
         let Self { host, wants, tasks } = *self;
-        open_at(host, wants, tasks).await
+        open_at(host, wants, tasks).await.map(|(console, _)| console)
     }
 }
 
@@ -136,9 +199,10 @@ async fn open_first<H: Host>(
     wants: &ClientHello,
 ) -> Result<Opened<H::Stream>, ConsoleError> {
     let stream = host.connect().await?;
-    open(stream, host.address(), wants).await.map_err(|error| {
-        // If it refuses, it has started nothing.
-        let is_refusal = matches!(error, ConsoleError::Refused { .. });
+    open(stream, host, wants).await.map_err(|error| {
+        // If it refuses, it has started nothing. Otherwise nobody knows what became of the request to the engine.
+        let is_refusal =
+            matches!(error, ConsoleError::Refused { status, .. } if status != BAD_GATEWAY);
         if is_refusal { error } else { ConsoleError::MayHaveStarted(Box::new(error)) }
     })
 }
@@ -158,7 +222,8 @@ async fn open_again<H: Host>(
         match open_first(host, &wants).await {
             Ok(opened) => return Ok(opened),
             Err(ConsoleError::Refused { .. }) => break,
-            Err(_away) => {}
+            // It cannot be reached, or does not know more than before.
+            Err(_unknown) => {}
         }
     }
     first
@@ -169,26 +234,28 @@ async fn open_at<H: Host>(
     host: H,
     Wants { hello: wants, starts }: Wants,
     tasks: Tasks,
-) -> Result<Console, ConsoleError> {
+) -> Result<(Console, ServerHello), ConsoleError> {
     let mut opened = open_first(&host, &wants).await;
     if let (true, Err(ConsoleError::MayHaveStarted(_))) = (starts, &opened) {
         opened = open_again(&host, &wants, opened).await;
     }
     let (sender, receiver, hello) = opened?;
-    let ServerHello { running, has_screen, .. } = hello;
+    let ServerHello { running, has_screen, acts_on_disconnect, .. } = hello;
     let has_screen = has_screen && wants.replay == Replay::Screen;
     let bad = |problem| ConsoleError::BadAnswer { address: host.address().authority(), problem };
     let session =
-        Session::new(wants, hello, Instant::now()).map_err(|violation| bad(violation.0))?;
+        Session::new(wants, hello.clone(), Instant::now()).map_err(|violation| bad(violation.0))?;
     let shared = Arc::new(Shared::new(session));
     let (alive, driver_ended) = watch::channel(());
     let driver = Driver { shared: Arc::clone(&shared), host, tasks: tasks.clone(), alive };
     tasks.spawn(driver.run((sender, receiver)));
-    Ok(Console {
+    let console = Console {
         events: Box::new(PtyEvents { shared: Arc::clone(&shared), driver: tasks }),
         input: Box::new(PtyInput { shared: Arc::clone(&shared), driver_ended }),
         control: Box::new(PtyControl(shared)),
         running: Some(running),
         has_screen,
-    })
+        acts_on_disconnect,
+    };
+    Ok((console, hello))
 }

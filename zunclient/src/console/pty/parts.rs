@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use zun_common::pty::close;
 use zun_common::shutdown::Tasks;
 use zun_common::units::TerminalSize;
 
@@ -83,7 +84,17 @@ impl Input for PtyInput {
     }
 
     async fn detach(&mut self) {
-        self.shared.session().leave();
+        self.leave_with(close::NORMAL).await;
+    }
+
+    async fn leave(&mut self) {
+        self.leave_with(close::GOING_AWAY).await;
+    }
+}
+
+impl PtyInput {
+    async fn leave_with(&mut self, code: u16) {
+        self.shared.session().leave(code);
         self.shared.leaves.notify_one();
         self.shared.to_send.notify_one();
         // Nothing is ever sent: the channel closes when the driver ends.

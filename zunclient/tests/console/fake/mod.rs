@@ -125,6 +125,7 @@ impl Engine {
             key: request.key,
             input: true,
             shows_screen: false,
+            on_disconnect: None,
             until: WaitCondition::NextExit,
             renewal: None,
             link: LinkTimeouts::default(),

@@ -151,6 +151,7 @@ mod tests {
             pid: None,
             stdin_ends: true,
             starting: false,
+            project: None,
         };
         assert!(matches!(find(&run(false), &state("monday", false)), Found::NotStarted));
         assert!(matches!(find(&run(false), &state("tuesday", true)), Found::Running));

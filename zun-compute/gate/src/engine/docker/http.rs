@@ -153,7 +153,10 @@ impl Http {
                 () = tasks.cancelled(), if !hijacks => {}
             }
         });
-        sender.send_request(request).await.map_err(broken)
+        // Docker may have got the request. Only that of a stream changes something that cannot be repeated.
+        sender.send_request(request).await.map_err(|cause| {
+            if hijacks { call.failed(zun_common::chain(&cause)) } else { broken(cause) }
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 mod again;
 mod answers;
 mod archive;
+mod exec_signal;
 mod exit;
 mod failed_start;
 mod http;
@@ -207,6 +208,9 @@ impl Engine for Docker {
     }
 
     async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError> {
+        if matches!(target, Target::Exec(_)) {
+            return self.signal_exec(target, name).await;
+        }
         let path = self.path(target, &format!("/kill?signal={name}"));
         self.http.send(&Call::post("send the signal", path, target)).await.map(drop)
     }

@@ -8,15 +8,17 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
 use tracing::info;
+use zun_common::id::ProjectId;
 use zun_common::pty::SessionKind;
 
 use super::live::Live;
+use super::projects::ProjectPlace;
 use super::recorder::Recorder;
 use super::run::Awaited;
 use super::saved::Saved;
 use super::streams::Streams;
 use super::{Client, ConnectError, Connected, Hub};
-use crate::engine::{Opened, Target};
+use crate::engine::{Opened, Run, Target};
 use crate::rights::Rights;
 use crate::session::{ConnectionId, Files, Join, JoinRefused, Left, Session, Token};
 use crate::stats::Limit;
@@ -113,6 +115,7 @@ impl Turn {
 
     async fn join_or_open(&self, client: Client) -> Result<Connected, ConnectError> {
         if let Some((number, live)) = self.hub.present(&self.target) {
+            let _place = self.place(live.run().project.as_ref(), false)?;
             let join = Joining::of(number, client.clone())?;
             match live.change(|session, now| join.join(session, &self.target, now)) {
                 Err(JoinRefused::Closed) => {}
@@ -123,6 +126,15 @@ impl Turn {
         self.open(client).await
     }
 
+    /// Takes a place among the sessions and clients of a project.
+    fn place(
+        &self,
+        project: Option<&ProjectId>,
+        opens: bool,
+    ) -> Result<Option<ProjectPlace<'_>>, ConnectError> {
+        ProjectPlace::take(&self.hub, project, opens).map_err(|limit| refused(&self.hub, limit))
+    }
+
     async fn open(&self, client: Client) -> Result<Connected, ConnectError> {
         let Self { hub, target, .. } = self;
         let _place = Place::take(hub).ok_or_else(|| refused(hub, Limit::Sessions))?;
@@ -131,11 +143,13 @@ impl Turn {
         if self.is_revoked(&client.grant) {
             return Err(ConnectError::Revoked);
         }
+        let project = owner.as_ref().map(|owner| owner.project.clone());
+        let _place_of_project = self.place(project.as_ref(), true)?;
+        let limits = hub.limits_of(project.as_ref());
         let (window, size) = (client.hello.size, client.hello.size.filter(|_| client.may_write));
         let number = hub.next_number();
         let join = Joining::of(number, client)?;
-        let files =
-            Files::create(inspected.process, &hub.limits.spill).map_err(ConnectError::Files)?;
+        let files = Files::create(inspected.process, &limits.spill).map_err(ConnectError::Files)?;
         let recorder = Recorder::begin(hub, (target, &inspected, owner), window)?;
         let opened = match hub.engine.open(target, &inspected, size).await {
             Ok(opened) => opened,
@@ -146,8 +160,9 @@ impl Turn {
         };
         // From here on, nothing is waited for until the stream is in the store.
         let Opened { stream, early, output_ended, exit } = opened;
-        let mut session = Session::new(inspected.process, hub.limits.clone(), files);
-        let mut run = inspected.run();
+        let memory = limits.memory.clone();
+        let mut session = Session::new(inspected.process, limits, files);
+        let mut run = Run { project, ..inspected.run() };
         if inspected.process.kind == SessionKind::Exec {
             session.started();
             run = run.starting();
@@ -159,11 +174,11 @@ impl Turn {
         // The client has a place in what is kept, so that the session waits for it also in another process.
         let id = join.join(&mut session, target, Instant::now())?;
         let [_, _, spool] = session.files();
-        let streams = Streams::begin(stream, &early, (spool, hub.limits.memory.clone()))
-            .map_err(ConnectError::Files)?;
+        let streams =
+            Streams::begin(stream, &early, (spool, memory)).map_err(ConnectError::StreamLost)?;
         let saved =
             Saved::begin((&hub.store, number), (target, run, recording), &session, &streams)
-                .map_err(ConnectError::Files)?;
+                .map_err(ConnectError::StreamLost)?;
         let live = Arc::new(Live::new(session, saved));
         let awaited = Awaited { output_ended, exit, again: false };
         hub.serve(number, Arc::clone(&live), (streams, recorder), awaited);
@@ -190,7 +205,7 @@ impl<'a> Place<'a> {
     /// Takes a place, unless all are taken.
     fn take(hub: &'a Hub) -> Option<Self> {
         let mut sessions = hub.sessions();
-        let is_free = sessions.live.len() + sessions.begun < hub.most;
+        let is_free = sessions.live.len() + sessions.begun < hub.most.sessions;
         sessions.begun += usize::from(is_free);
         drop(sessions);
         is_free.then(|| Self(hub))

@@ -1,6 +1,7 @@
 //! Tests of sessions with clients that this file plays.
 
 mod cuts;
+mod desertion;
 mod ends;
 mod recordings;
 mod restarts;

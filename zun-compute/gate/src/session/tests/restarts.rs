@@ -1,5 +1,7 @@
 //! A session goes on in another gate.
 
+use zun_common::pty::{DisconnectSignal, OnDisconnect};
+
 use super::*;
 
 /// The session as another gate finds it. `passed` is how much stdin has left the spool.
@@ -58,6 +60,32 @@ fn on_a_terminal_the_end_of_one_clients_input_leaves_what_others_type() {
     second.types(&mut session, b" third", now);
     assert_eq!(engine_reads(&mut session, now), (b"rst second third".to_vec(), false));
     assert!(first.again(&mut session, first.resume(0, 0), now).hello.stdin_ended);
+}
+
+#[test]
+fn a_lost_exec_is_hung_up_also_by_the_next_gate() {
+    let on_disconnect = Some(OnDisconnect { signal: DisconnectSignal::Hup, grace: 30 });
+    let asks = || ClientHello { on_disconnect, ..hello() };
+    let process = Process { kind: SessionKind::Exec, tty: true, stdin: true, running: true };
+    let (now, half) = (Instant::now(), Duration::from_secs(15));
+    let before = now.checked_sub(half).expect("the machine runs for longer");
+    for (was_lost, grace) in [(true, half), (false, half * 2)] {
+        let mut session = session_of(process);
+        let client = join(&mut session, asks(), before);
+        if was_lost {
+            session.disconnect(client.id, Left::Lost, before);
+            session.expire(before);
+        }
+        let mut session = again(session, 0, now);
+        session.expire(now);
+        let due = session.signal_of_desertion(now).expect_err("not yet").expect("due");
+        let second = Duration::from_secs(1);
+        assert!(due + second > now + grace && due < now + grace + second, "{:?}", due - now);
+        assert_eq!(session.signal_of_desertion(due), Ok("SIGHUP"));
+        session.sent_desertion();
+        let session = again(session, 0, due);
+        assert_eq!(session.signal_of_desertion(due), Err(None));
+    }
 }
 
 #[test]

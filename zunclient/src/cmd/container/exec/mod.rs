@@ -1,6 +1,7 @@
 //! `zun exec`
 
 mod collected;
+mod on_disconnect;
 mod session;
 
 use clap::Args;
@@ -13,7 +14,8 @@ use crate::console::EXEC_PROTOCOLS;
 use crate::exit::Exit;
 use crate::out;
 use crate::tty::Stdio;
-pub(super) use session::{ExecSession, OnDisconnect};
+pub(super) use on_disconnect::OnDisconnect;
+pub(super) use session::ExecSession;
 
 const PROCESS: &str = "Process";
 
@@ -34,9 +36,10 @@ With --format json or yaml, zun prints one result at the end, with at most
 64 MiB of each stream. The exit code is null if it is not known.
 
 The command keeps running if a signal ends zun, or if zun loses its terminal or
-the link. With --on-disconnect kill, zun then asks the service to kill it. Zun
-cannot do that if it is killed with SIGKILL or if its machine goes down.
-Detaching never kills the command.
+the link. With --on-disconnect hup or kill, the host's console gate sends it
+SIGHUP or SIGKILL after no client was connected for 30 seconds, or for the TIME
+in hup:TIME. If the host has no console gate, zun asks the service for the signal
+when it ends, which fails if zun is killed. Detaching never ends the command.
 
 Exit status: the exit code of the command (128+N if signal N killed it), 0
 after detaching, 126 if the command is not executable, 127 if it was not found,
@@ -79,13 +82,11 @@ pub(in crate::cmd) struct Exec {
     privileged: bool,
     #[command(flatten)]
     console_flags: ConsoleFlags,
-    /// What to do with the command if zun exits first: keep or kill (default keep)
+    /// If zun ends or is cut off, keep the command, or send it SIGHUP or SIGKILL: keep, hup[:TIME], kill[:TIME] (default keep)
     #[arg(
         long,
         value_name = "WHAT",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true,
+        default_value = "keep",
         hide_default_value = true,
         help_heading = "Session"
     )]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clap::ValueEnum;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -18,6 +17,7 @@ use super::super::ending;
 use super::super::session::{ConsoleFlags, TerminalNeeds, terminal};
 use super::super::starting::unless_ended;
 use super::collected;
+use super::on_disconnect::OnDisconnect;
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
 use crate::console::docker_exec::{self, DetachedStart};
@@ -30,18 +30,8 @@ use crate::relay::{Ended, RelayContext, Remote, Terminal, relay};
 use crate::tty::screen::Screen;
 use crate::tty::signals::Signals;
 
-/// What happens to the command if its client ends first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in super::super) enum OnDisconnect {
-    /// It keeps running.
-    #[default]
-    Keep,
-    /// It is killed, if zun can still ask for it.
-    Kill,
-}
-
-/// How long the request to kill it may take.
-const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the request for a signal may take.
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a session needs.
 pub(in super::super) struct ExecSession<'a> {
@@ -61,7 +51,7 @@ impl ExecSession<'_> {
             Ok((exec, connection(dial)?.open().await?))
         };
         let opened = unless_ended(&mut signals, open).await?;
-        let terminal = terminal(needs, self.console_flags, self.context)?;
+        let terminal = terminal(needs, self.console_flags, &self.context.tasks)?;
         self.hold(opened, (terminal, needs), &mut signals).await
     }
 
@@ -84,7 +74,7 @@ impl ExecSession<'_> {
             // If this fails, the former session ends by itself after a while.
             drop(self.context.api.revoke(grant).await);
         }
-        let terminal = terminal(needs, self.console_flags, self.context)?;
+        let terminal = terminal(needs, self.console_flags, &self.context.tasks)?;
         let terminal = Terminal { redraws: needs.tty && needs.input, ..terminal };
         self.hold(opened, (terminal, needs), &mut signals).await
     }
@@ -99,6 +89,12 @@ impl ExecSession<'_> {
         if terminal.raw.is_some() {
             signals.catch_stop()?;
         }
+        let gate_acts = console.acts_on_disconnect;
+        if self.on_disconnect.needs_gate() && !gate_acts {
+            out::notice(
+                "the host has no console gate that can wait: --on-disconnect acts as soon as zun ends",
+            );
+        }
         let relay_context = RelayContext {
             signals,
             signal_routing: self.console_flags.signal_routing(needs.tty),
@@ -107,14 +103,18 @@ impl ExecSession<'_> {
         };
         if self.context.printer.format().is_text() {
             let (ended, _) = relay(console, terminal, relay_context).await;
-            self.kill_if_requested(&exec, &ended).await;
+            if !gate_acts {
+                self.signal_if_requested(&exec, &ended).await;
+            }
             return concluded(self.container, ended);
         }
         let (chunks, received) = mpsc::channel(16);
         let terminal = Terminal { screen: Screen::to_channel(chunks), ..terminal };
         let ((ended, _), collected) =
             tokio::join!(relay(console, terminal, relay_context), collected::collect(received));
-        self.kill_if_requested(&exec, &ended).await;
+        if !gate_acts {
+            self.signal_if_requested(&exec, &ended).await;
+        }
         let code = match ended {
             // There is no output of a command that never began.
             Ended::NotStarted(..) => return concluded(self.container, ended),
@@ -204,6 +204,7 @@ impl ExecSession<'_> {
             key,
             input,
             shows_screen,
+            on_disconnect: self.on_disconnect.request(),
             until: WaitCondition::NextExit,
             renewal: Some(Arc::new(exec.clone())),
             link: LinkTimeouts::default(),
@@ -213,8 +214,8 @@ impl ExecSession<'_> {
         (exec, dial)
     }
 
-    /// Kills the command with `--on-disconnect kill`, unless it has exited or the user detached.
-    async fn kill_if_requested(&self, exec: &ExecHandle, ended: &Ended) {
+    /// Asks the service for the signal of `--on-disconnect`, unless the command has exited or the user detached.
+    async fn signal_if_requested(&self, exec: &ExecHandle, ended: &Ended) {
         let still_runs = match ended {
             Ended::Exited(_)
             | Ended::NotStarted(..)
@@ -226,13 +227,12 @@ impl ExecSession<'_> {
             | Ended::Signal(_)
             | Ended::ForcedOut(_) => true,
         };
-        if still_runs && self.on_disconnect == OnDisconnect::Kill {
-            let killed = timeout(KILL_TIMEOUT, exec.signal("SIGKILL")).await;
-            if killed != Ok(true) {
-                out::notice(
-                    "cannot kill the command: the service did not confirm it; the command may still be running",
-                );
-            }
+        if let (true, Some(signal)) = (still_runs, self.on_disconnect.signal())
+            && timeout(SIGNAL_TIMEOUT, exec.signal(signal)).await != Ok(true)
+        {
+            out::notice(&format!(
+                "the service did not confirm {signal} for the command, which may still be running"
+            ));
         }
     }
 }

@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use zun_common::pty::{ClientHello, Frame, Resume, ServerHello, SessionEvent, Size, Stream};
+use zun_common::pty::{ClientHello, Frame, Resume, ServerHello, SessionEvent, Size, Stream, close};
 use zun_common::units::TerminalSize;
 
 use super::closing::{events_of, lost_session};
@@ -64,6 +64,7 @@ pub(super) struct Session {
     /// Whether the recording goes on, if there is one, as the user knows.
     is_recorded: Option<bool>,
     phase: Phase,
+    close_code: u16,
 }
 
 /// The terminal's size, if there is one. Only the newest is sent.
@@ -100,6 +101,7 @@ impl Session {
             away_since: None,
             is_recorded: None,
             phase: Phase::Open,
+            close_code: close::NORMAL,
             hello,
         };
         session.inbox.connected(&session.hello, true)?;
@@ -268,10 +270,16 @@ impl Session {
     }
 
     /// The user leaves. What was typed before is still sent.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn leave(&mut self, code: u16) {
         if self.phase == Phase::Open {
             self.phase = Phase::Leaving;
+            self.close_code = code;
         }
+    }
+
+    /// The code to close the link with.
+    pub(super) const fn close_code(&self) -> u16 {
+        self.close_code
     }
 
     /// Returns `true` if the user leaves.

@@ -45,6 +45,7 @@ impl Gate {
             run: None,
             resume_seconds: 900,
             files: None,
+            acts_on_disconnect: false,
         }
     }
 

@@ -45,6 +45,8 @@ pub(super) struct State {
     /// Close links with this code.
     pub(super) close: Option<u16>,
     pub(super) acknowledged: u64,
+    /// Refuse requests with this status.
+    pub(super) status: Option<u16>,
     pub(super) tty: bool,
 }
 
@@ -174,6 +176,10 @@ impl Gate {
         let offers: Vec<&str> = offers.split(", ").collect();
         assert_eq!(offers.first(), Some(&"zun.pty.v1"));
         let hello = ClientHello::of(offers).expect("readable").expect("a hello");
+        if let Some(status) = self.state().status {
+            let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
+            return stream.write_all(answer.as_bytes()).await;
+        }
         let accept = derive_accept_key(header("Sec-WebSocket-Key:").as_bytes());
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -210,6 +216,7 @@ impl Gate {
             run: Some(1),
             resume_seconds: 60,
             files: None,
+            acts_on_disconnect: false,
         }
     }
 

@@ -25,7 +25,8 @@ async fn open(gate: &Gate) -> Result<Console, ConsoleError> {
 
 async fn open_with(gate: &Gate, starts: bool) -> Result<Console, ConsoleError> {
     let hello = ClientHello { writes: true, replay: Replay::Screen, ..ClientHello::default() };
-    open_at(gate.clone(), Wants { hello, starts }, gate.tasks.child()).await
+    let opened = open_at(gate.clone(), Wants { hello, starts }, gate.tasks.child()).await;
+    opened.map(|(console, _)| console)
 }
 
 async fn next(console: &mut Console) -> Option<Event> {
@@ -280,6 +281,27 @@ async fn an_exec_that_may_have_started_is_asked_for_again_and_a_container_is_not
     assert_eq!(begin.elapsed(), Duration::ZERO, "nothing was sent");
     gate.change(|state| (state.refuses, state.cut_after) = (false, Some(100)));
     assert!(matches!(open_with(&gate, true).await, Err(ConsoleError::MayHaveStarted(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exec_whose_engine_failed_may_run_and_is_asked_for_until_the_gate_knows() {
+    let gate = Gate::new();
+    gate.change(|state| state.status = Some(502));
+    let knows = async {
+        gate.until(|state| state.dials == 3).await;
+        gate.change(|state| state.status = Some(409));
+    };
+    let (opened, ()) = tokio::join!(open_with(&gate, true), knows);
+    let Err(ConsoleError::MayHaveStarted(cause)) = opened else { panic!("it is not known") };
+    assert!(matches!(*cause, ConsoleError::Refused { status: 502, .. }), "{cause}");
+    assert_eq!(gate.state().dials, 3, "it is not asked for again");
+    gate.change(|state| state.status = Some(502));
+    let knows = async {
+        gate.until(|state| state.dials == 5).await;
+        gate.change(|state| state.status = None);
+    };
+    let (opened, ()) = tokio::join!(open_with(&gate, true), knows);
+    assert!(opened.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

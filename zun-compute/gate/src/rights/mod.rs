@@ -1,4 +1,7 @@
-//! What the gate knows of rights besides certificates: tickets that it has issued, and grants that were revoked.
+//! What the gate knows of rights besides certificates: tickets that it has issued, and grants that were revoked. Of a
+//! ticket it has only the hash.
+
+mod kept;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +16,7 @@ use zun_common::pty::ticket::{LONGEST_LIFE, MOST_USES};
 
 use crate::engine::Target;
 use crate::session::{KeyHash, Token};
+use kept::Kept;
 
 /// The most tickets that can be used.
 const MOST_TICKETS: usize = 10_000;
@@ -23,12 +27,14 @@ const MOST_REVOKED: usize = 10_000;
 /// How long a revoked grant is remembered: longer than its certificate is valid.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
-/// Tickets and revoked grants. They are in memory only: after a restart, tickets open nothing.
+/// Tickets and revoked grants. The next process of the gate gets them, if the descriptor store keeps them.
 #[derive(Debug, Default)]
 pub struct Rights {
     state: Mutex<State>,
     /// Notified of each revocation.
     revocations: Notify,
+    /// Where they are kept.
+    kept: Mutex<Option<Kept>>,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +117,7 @@ impl Rights {
         let expires = now + life;
         let right = Right { target, may_write, project, grant, files, expires, uses };
         state.tickets.insert(key_of(&ticket).to_bytes(), right);
+        self.keep(&state);
         Ok(ticket)
     }
 
@@ -123,6 +130,7 @@ impl Rights {
         if taken.uses == 0 {
             state.tickets.remove(&key.to_bytes());
         }
+        self.keep(&state);
         Some(taken)
     }
 
@@ -132,6 +140,7 @@ impl Rights {
         if right.expires > now && !state.revoked.contains_key(&right.grant) {
             let kept = state.tickets.entry(key.to_bytes()).or_insert(Right { uses: 0, ..right });
             kept.uses += 1;
+            self.keep(&state);
         }
     }
 
@@ -171,13 +180,14 @@ impl Rights {
     pub fn revoke(&self, grant: &str, now: Instant) -> Result<(), TooManyRevoked> {
         let mut state = self.state(now);
         state.tickets.retain(|_, right| right.grant != grant);
-        if state.revoked.len() >= MOST_REVOKED && !state.revoked.contains_key(grant) {
-            return Err(TooManyRevoked);
+        let is_full = state.revoked.len() >= MOST_REVOKED && !state.revoked.contains_key(grant);
+        if !is_full {
+            state.revoked.insert(grant.to_owned(), now);
         }
-        state.revoked.insert(grant.to_owned(), now);
+        self.keep(&state);
         drop(state);
         self.revocations.notify_waiters();
-        Ok(())
+        if is_full { Err(TooManyRevoked) } else { Ok(()) }
     }
 
     /// The present state, without what has expired.
@@ -193,7 +203,7 @@ impl Rights {
 mod tests {
     use super::*;
 
-    fn request() -> TicketRequest {
+    pub(super) fn request() -> TicketRequest {
         TicketRequest {
             target: Target::Container("ab".repeat(32).parse().unwrap()),
             mode: Mode::ReadOnly,

@@ -1,0 +1,217 @@
+//! The rights in the descriptor store, for the next process of the gate. They are written before a client learns of a
+//! change, so that a killed gate neither forgets a revocation nor lets a ticket be used twice.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+use zun_common::id::{EngineId, ProjectId};
+use zun_common::pty::ticket::LONGEST_LIFE;
+
+use super::{REMEMBERED, Right, Rights, State};
+use crate::engine::Target;
+use crate::kept::{DescriptorStore, LARGE, RIGHTS, Record};
+use crate::session::KeyHash;
+
+/// The record in the store.
+#[derive(Debug)]
+pub(super) struct Kept {
+    store: Arc<DescriptorStore>,
+    record: Record,
+}
+
+/// All rights, as they are written. Times are those of the wall clock.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Written {
+    tickets: Vec<WrittenTicket>,
+    /// Revoked grants, and until when they are remembered.
+    revoked: Vec<(String, SystemTime)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WrittenTicket {
+    hash: KeyHash,
+    target: Target,
+    may_write: bool,
+    project: ProjectId,
+    grant: String,
+    /// The container whose files its clients may copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    files: Option<EngineId>,
+    expires: SystemTime,
+    uses: u32,
+}
+
+impl Rights {
+    /// The rights of a former process, or none. They are kept in the store from now on.
+    pub fn kept(store: &Arc<DescriptorStore>, former: Option<OwnedFd>) -> Self {
+        let rights = Self::default();
+        if !store.keeps() {
+            return rights;
+        }
+        let restored = former.map(|former| restored(former.into())).transpose();
+        let (record, state) = match restored {
+            Ok(Some((record, state))) => (Ok(record), state),
+            Ok(None) => (create(store), State::default()),
+            Err(error) => {
+                warn!(%error, "tickets and revocations of the former process cannot be read: tickets open nothing");
+                store.forget(RIGHTS);
+                (create(store), State::default())
+            }
+        };
+        *rights.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        match record {
+            Ok(record) => {
+                let store = Arc::clone(store);
+                *lock(&rights.kept) = Some(Kept { store, record });
+            }
+            Err(error) => warn!(%error, "tickets and revocations will not outlive this process"),
+        }
+        rights
+    }
+
+    /// Writes all rights, if they are kept.
+    pub(super) fn keep(&self, state: &State) {
+        let mut kept = lock(&self.kept);
+        let Some(Kept { store, record }) = &mut *kept else { return };
+        let written = serde_json::to_vec(&Written::of(state)).map_err(io::Error::from);
+        if let Err(error) = written.and_then(|written| record.set_state(written)) {
+            // What is out of date would let a ticket be used again.
+            warn!(%error, "cannot keep tickets and revocations: they end with this process");
+            store.forget(RIGHTS);
+            *kept = None;
+        }
+    }
+}
+
+fn lock(kept: &Mutex<Option<Kept>>) -> std::sync::MutexGuard<'_, Option<Kept>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn create(store: &DescriptorStore) -> io::Result<Record> {
+    let mut record = Record::create_with(LARGE)?;
+    record.set_state(serde_json::to_vec(&Written::default())?)?;
+    store.keep(RIGHTS, &[record.descriptor()]);
+    Ok(record)
+}
+
+fn restored(file: File) -> io::Result<(Record, State)> {
+    let record = Record::restored_with(file, LARGE)?;
+    let written: Written = serde_json::from_slice(record.state())?;
+    Ok((record, written.state(Instant::now(), SystemTime::now())))
+}
+
+impl Written {
+    fn of(state: &State) -> Self {
+        let (now, clock) = (Instant::now(), SystemTime::now());
+        let at = |instant: Instant| clock + instant.saturating_duration_since(now);
+        let tickets = state.tickets.iter().map(|(hash, right)| WrittenTicket {
+            hash: KeyHash::from_bytes(*hash),
+            target: right.target.clone(),
+            may_write: right.may_write,
+            project: right.project.clone(),
+            grant: right.grant.clone(),
+            files: right.files.clone(),
+            expires: at(right.expires),
+            uses: right.uses,
+        });
+        let revoked = state.revoked.iter();
+        let revoked = revoked.map(|(grant, since)| (grant.clone(), at(*since + REMEMBERED)));
+        Self { tickets: tickets.collect(), revoked: revoked.collect() }
+    }
+
+    /// The rights that are left at this time. A clock that was set back makes none of them last longer than a new one.
+    fn state(self, now: Instant, clock: SystemTime) -> State {
+        let left = |until: SystemTime, most: Duration| {
+            until.duration_since(clock).unwrap_or(Duration::ZERO).min(most)
+        };
+        let tickets = self.tickets.into_iter().filter_map(|ticket| {
+            let WrittenTicket { hash, target, may_write, project, grant, files, expires, uses } =
+                ticket;
+            let expires = now + left(expires, LONGEST_LIFE);
+            let right = Right { target, may_write, project, grant, files, expires, uses };
+            (uses > 0).then_some((hash.to_bytes(), right))
+        });
+        let revoked = self.revoked.into_iter().filter_map(|(grant, until)| {
+            let since = (now + left(until, REMEMBERED)).checked_sub(REMEMBERED)?;
+            Some((grant, since))
+        });
+        State { tickets: tickets.collect::<HashMap<_, _>>(), revoked: revoked.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key_of;
+    use super::super::tests::request;
+    use super::*;
+    use crate::holder::Holder;
+
+    /// The rights in the next process.
+    fn next(holder: &mut Holder, store: &Arc<DescriptorStore>) -> Rights {
+        holder.handle_rest().expect("handled");
+        let former = holder.inherited().expect("descriptors").rights();
+        Rights::kept(store, former)
+    }
+
+    #[tokio::test]
+    async fn tickets_uses_and_revocations_are_the_same_in_the_next_process() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut holder = Holder::at(directory.path().join("notify")).expect("a socket");
+        let store = Arc::new(DescriptorStore::at(holder.path()).expect("a store"));
+        let (rights, now) = (next(&mut holder, &store), Instant::now());
+        let issue = |uses, grant: &str, seconds| {
+            let asked = request();
+            let asked = zun_common::gate_control::TicketRequest {
+                uses,
+                seconds,
+                grant: grant.to_owned(),
+                ..asked
+            };
+            rights.issue(asked, now).expect("a ticket")
+        };
+        let [shared, once, revoked, short] =
+            [issue(3, "t1", 3600), issue(1, "t2", 60), issue(5, "t3", 60), issue(1, "t4", 1)];
+        assert!(rights.take(key_of(&shared), now).is_some());
+        assert!(rights.take(key_of(&once), now).is_some());
+        rights.revoke("t3", now).expect("revoked");
+        rights.revoke("g1", now).expect("revoked");
+        let mut latest = rights;
+        for _ in 0..2 {
+            drop(latest);
+            latest = next(&mut holder, &store);
+            let listed = latest.tickets(now);
+            let all: Vec<_> = listed.iter().map(|one| (one.grant.as_str(), one.uses)).collect();
+            assert_eq!(all, [("t1", 2), ("t4", 1)]);
+            assert!(listed[0].seconds > 3590, "{listed:?}");
+            assert!(latest.is_revoked("t3", now) && latest.is_revoked("g1", now));
+        }
+        assert!(latest.take(key_of(&shared), now).is_some());
+        let later = now + Duration::from_secs(2);
+        for ticket in [&once, &revoked] {
+            assert_eq!(latest.take(key_of(ticket), now), None);
+        }
+        assert_eq!(latest.take(key_of(&short), later), None);
+        let text =
+            String::from_utf8(lock(&latest.kept).as_ref().expect("kept").record.state().to_vec());
+        assert!(!text.expect("text").contains(shared.expose()), "only the hash is kept");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_prolongs_nothing_beyond_a_new_one() {
+        let (rights, now) = (Rights::default(), Instant::now());
+        rights.issue(request(), now).expect("a ticket");
+        rights.revoke("g1", now).expect("revoked");
+        let written = Written::of(&rights.state(now));
+        let clock = SystemTime::now() - Duration::from_hours(1000);
+        let state = written.state(now, clock);
+        assert!(state.tickets.values().all(|right| right.expires <= now + LONGEST_LIFE));
+        assert!(state.revoked.values().all(|since| *since <= now));
+    }
+}
