@@ -16,7 +16,7 @@ use zun_common::pty::{ClientHello, Frame, Replay, SessionKind, Size, Ticket};
 use zun_common::terminal::{Piece, Scanner, Sequence};
 use zun_gate::replies::{Question, ReplyFilter};
 use zun_gate::ring::Memory;
-use zun_gate::screen::{Care, Screen, Snapshot};
+use zun_common::screen::{Care, Screen, Snapshot};
 use zun_gate::session::{
     ConnectionId, Files, Join, KeyHash, Limits, Next, Process, Progress, Session, SessionRecord,
     SpillLimits, Token,

@@ -7,6 +7,7 @@ mod gate {
     mod cuts;
     mod fencing;
     mod files;
+    mod matrix;
     mod program;
     mod raw;
     mod refusals;

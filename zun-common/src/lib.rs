@@ -48,6 +48,8 @@ pub mod resource;
 pub mod restart;
 #[cfg(feature = "messages")]
 pub mod rpc;
+#[cfg(feature = "screen")]
+pub mod screen;
 #[cfg(feature = "service")]
 pub mod settings;
 #[cfg(feature = "service")]

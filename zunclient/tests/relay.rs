@@ -139,6 +139,7 @@ fn test(conditions: Options) -> TestSession {
         raw: None,
         redraws: conditions.redraws,
         link_status: LinkStatus::in_line(Some(b'~')),
+        letterbox: None,
     };
     let session = Some((console, terminal));
     TestSession { prints, keyboard: Some(keyboard), shown, sent, sizes, session }

@@ -10,6 +10,7 @@ use zun_common::grant::Mode;
 use zun_common::pty::{Ending, Frame, STDIN_WINDOW};
 use zun_tests::profile;
 use zun_tests::proxy::Proxy;
+use zun_tests::recorder;
 
 use super::bench::{Bench, console};
 use super::client::{Session, hello};
@@ -68,7 +69,8 @@ impl Copy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_byte_is_lost_or_repeated_in_random_cuts_of_both_directions() {
+async fn c36_no_byte_is_lost_or_repeated_in_random_cuts_of_both_directions() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let cuts = profile::times(500);
     let seed = rand::random();

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use zun_common::grant::Mode;
 use zun_common::pty::Frame;
 use zun_tests::proxy::Proxy;
+use zun_tests::recorder;
 
 use super::bench::{Bench, console};
 use super::client::{Session, hello};
@@ -12,7 +13,8 @@ use super::client::{Session, hello};
 const SIZE: usize = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stdin_that_a_frozen_link_delivers_after_a_resume_is_dropped() {
+async fn c75_stdin_that_a_frozen_link_delivers_after_a_resume_is_dropped() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let id = bench.shell(false, "sha256sum");
     let grant = console(&id, Mode::ReadWrite);

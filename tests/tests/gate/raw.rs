@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use zun_common::pty::TICKET_PATH;
 use zun_tests::eventually::eventually;
+use zun_tests::recorder;
 
 use super::bench::{Bench, PUBLIC};
 use super::client::{Socket, TIMEOUT};
@@ -93,6 +94,7 @@ const NEVER: &str = "this is never printed";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c72_all_bytes_arrive_as_text_with_binary_and_exactly_without_a_subprotocol() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let all: Vec<u8> = (0..=255).collect();
     for (offered, protocol, expected) in [
@@ -119,6 +121,7 @@ async fn c72_all_bytes_arrive_as_text_with_binary_and_exactly_without_a_subproto
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c71_a_burst_of_characters_arrives_in_small_messages_that_are_text() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let script = "read x; i=0; while [ $i -lt 4000 ]; do echo \"$i äöü€😀äöü€😀\"; i=$((i + 1)); done; read x";
     let id = bench.shell(true, script);

@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use zun_common::grant::{DataKind, Grant, Mode, Target};
 use zun_common::pty::{ClientHello, PROTOCOL, Resume};
+use zun_tests::recorder;
 use zun_tests::tls::{Identity, RogueCa, uri};
 
 use super::bench::{Bench, console, exec, host};
@@ -157,7 +158,8 @@ async fn a_request_that_is_no_proper_upgrade_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_grant_resumes_with_its_key_and_token_and_nothing_else_does() {
+async fn c79_an_expired_grant_resumes_with_its_key_and_token_and_nothing_else_does() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let id = bench.shell(true, "echo begun; sleep 600");
     let grant = console(&id, Mode::ReadWrite);

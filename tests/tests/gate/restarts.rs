@@ -16,6 +16,7 @@ use zun_common::pty::{ClientHello, DisconnectSignal, EndingReason, Frame, OnDisc
 use zun_gate::holder::Holder;
 use zun_tests::eventually::{eventually, eventually_some};
 use zun_tests::profile;
+use zun_tests::recorder;
 use zun_tests::tls::{Identity, TlsDialer};
 use zun_tests::zun_cli::binary;
 
@@ -188,16 +189,19 @@ async fn restarts_lose_nothing(signal: Signal) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c76_a_killed_gate_loses_and_repeats_nothing() {
+    let _recorder = recorder!();
     Box::pin(restarts_lose_nothing(Signal::KILL)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c76_a_restarted_gate_loses_and_repeats_nothing() {
+    let _recorder = recorder!();
     Box::pin(restarts_lose_nothing(Signal::TERM)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c76_an_exit_while_the_gate_is_away_is_told_with_the_last_output() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let mut program = Program::start(&bench).await;
     let other = bench.shell(true, "sleep 600");
@@ -243,6 +247,7 @@ async fn c76_an_exit_while_the_gate_is_away_is_told_with_the_last_output() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c76_an_exec_that_is_just_being_started_is_held_for_a_client_that_does_not_know_it() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let mut program = Program::start(&bench).await;
     let other = bench.shell(true, "sleep 600");
@@ -271,6 +276,7 @@ async fn c76_an_exec_that_is_just_being_started_is_held_for_a_client_that_does_n
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c34_an_exec_whose_client_is_lost_gets_its_signal_also_from_the_next_gate() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let mut program = Program::start(&bench).await;
     let other = bench.shell(true, "sleep 600");

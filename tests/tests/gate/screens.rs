@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use zun_common::grant::Mode;
 use zun_common::pty::{ClientHello, Frame, Replay, Size};
+use zun_tests::recorder;
 
 use super::bench::{Bench, console};
 use super::client::{Session, hello};
@@ -48,6 +49,7 @@ fn state(terminal: &vt100::Parser) -> (Vec<String>, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c22_a_prompt_that_was_printed_before_is_visible_at_once() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let id = bench.shell(true, "printf 'PROMPT> '; read x; echo got $x");
     let grant = console(&id, Mode::ReadWrite);
@@ -72,6 +74,7 @@ async fn c22_a_prompt_that_was_printed_before_is_visible_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn c74_a_client_that_joins_inside_an_editor_has_its_screen_and_modes_and_sees_the_primary_screen_later()
  {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     // busybox's vi uses neither the mouse nor bracketed paste.
     let modes = r"printf '\033[?1000h\033[?1006h\033[?2004h\033[?1h\033='";
@@ -106,6 +109,7 @@ async fn c74_a_client_that_joins_inside_an_editor_has_its_screen_and_modes_and_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c73_late_joiners_are_asked_no_earlier_question() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let questions = r"printf '\033[c\033[>c\033[6n\033]11;?\033\\\033]10;?\007\033[?2004$pasked'";
     let id = bench.shell(true, &format!("{questions}; read x; echo got $x"));

@@ -1,8 +1,14 @@
 //! Run, attach and exec, with and without a terminal.
 
+use std::time::Instant;
+
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
 use zun_common::grant::Mode;
 use zun_common::pty::{ClientHello, EndingReason, Frame, Size};
 use zun_tests::eventually::{eventually, eventually_some};
+use zun_tests::profile::is_long;
+use zun_tests::recorder;
 
 use super::bench::{Bench, console, exec};
 use super::client::{Refused, Session, hello};
@@ -222,7 +228,8 @@ async fn output_of_an_unwatched_terminal_is_kept_and_each_run_begins_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_viewer_sees_all_and_nothing_that_it_sends_arrives() {
+async fn c27_a_read_only_viewer_sees_all_and_nothing_that_it_sends_arrives() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let id = bench.shell(true, "echo begun; read x; stty size; echo got $x");
     let (rw, ro) = (console(&id, Mode::ReadWrite), console(&id, Mode::ReadOnly));
@@ -268,4 +275,85 @@ async fn a_gate_that_stops_asks_its_clients_to_come_back() {
     let stopping = bench.gate.take().expect("it runs").stop();
     let (closed, ()) = tokio::join!(session.finish(), stopping);
     assert_eq!(closed, Some(1012));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c23_a_client_that_attaches_later_gets_every_byte_since_the_start() {
+    let _recorder = recorder!();
+    let bench = Bench::start().await;
+    // Less than the largest ring: what is beyond it is kept only while somebody still needs it.
+    let id = bench.shell(
+        false,
+        "head -c 3000000 /dev/urandom | tee /tmp/copy; sha256sum /tmp/copy >&2; read x",
+    );
+    let grant = console(&id, Mode::ReadWrite);
+    let identity = bench.granted(&grant);
+    let connect = |hello| Session::connect(&bench.dialer, &identity, &grant, hello);
+    // `zun run -d` with a gate: somebody was there at the start.
+    let mut first = connect(hello()).await.expect("a session");
+    bench.docker(&["start", &id]);
+    let printed = async {
+        while first.stderr.is_empty() {
+            assert!(first.receive().await);
+            first.acknowledge().await.expect("sent");
+        }
+    };
+    tokio::time::timeout(super::client::TIMEOUT, printed).await.expect("in time");
+    first.detach().await;
+    let mut second = connect(hello()).await.expect("a session");
+    assert_eq!((second.hello.stdout_next, second.hello.stderr_next), (0, 0));
+    second.types(b"\n").await;
+    assert_eq!(second.ending().await.zun.exit_code, Some(0));
+    assert_eq!(second.stdout.len(), 3_000_000);
+    let sum = String::from_utf8_lossy(&second.stderr).into_owned();
+    let sum = sum.split(' ').next().expect("a sum");
+    assert_eq!(hex::encode(Sha256::digest(&second.stdout)), sum);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c67_many_sessions_that_print_a_megabyte_a_second_are_complete_and_keys_still_echo() {
+    let mut recorder = recorder!();
+    let bench = Bench::start().await;
+    let (count, seconds) = if is_long() { (200, 30) } else { (20, 3) };
+    let id = bench.shell(true, "stty raw -echo; echo ready; exec cat");
+    bench.docker(&["start", &id]);
+    let grant = console(&id, Mode::ReadWrite);
+    let identity = bench.granted(&grant);
+    let mut typist =
+        Session::connect(&bench.dialer, &identity, &grant, hello()).await.expect("a session");
+    let script = format!(
+        "for i in $(seq {seconds}); do dd if=/dev/zero bs=1000000 count=1 2>/dev/null; sleep 1; done"
+    );
+    let mut sessions = JoinSet::new();
+    for _ in 0..count {
+        let grant = exec(&bench.exec(&id, false, &["sh", "-c", &script]));
+        let identity = bench.granted(&grant);
+        let mut session =
+            Session::connect(&bench.dialer, &identity, &grant, hello()).await.expect("a session");
+        sessions.spawn(async move {
+            let ending = session.ending().await;
+            (ending.zun.exit_code, session.stdout.len())
+        });
+    }
+    let mut times = Vec::new();
+    while !sessions.is_empty() {
+        typist.stdout.clear();
+        typist.hello.stdout_next = 0;
+        let begun = Instant::now();
+        typist.types(b"x").await;
+        let echoed = async {
+            while !typist.stdout.contains(&b'x') {
+                assert!(typist.receive().await);
+            }
+        };
+        tokio::time::timeout(super::client::TIMEOUT, echoed).await.expect("in time");
+        times.push(begun.elapsed());
+        while let Some(ended) = sessions.try_join_next() {
+            assert_eq!(ended.expect("no panic"), (Some(0), seconds * 1_000_000));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    times.sort();
+    let p99 = times[times.len() * 99 / 100];
+    recorder.measured(format!("{count} sessions, 99 % of the echoes in {} ms", p99.as_millis()));
 }

@@ -5,12 +5,15 @@ use std::time::Instant;
 use zun_common::grant::Mode;
 use zun_common::pty::{ClientHello, Frame};
 use zun_tests::eventually::eventually;
+use zun_tests::recorder;
 
 use super::bench::{Bench, console};
 use super::client::{Session, hello};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_terminal_a_client_that_stops_reading_stalls_nobody_and_gets_a_gap_and_the_screen() {
+async fn c29_on_a_terminal_a_client_that_stops_reading_stalls_nobody_and_gets_a_gap_and_the_screen()
+{
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let script = "echo begun; read x; seq 1000000; echo all done; read y";
     let id = bench.shell(true, script);
@@ -38,7 +41,8 @@ async fn on_a_terminal_a_client_that_stops_reading_stalls_nobody_and_gets_a_gap_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_terminal_a_stalled_client_loses_nothing_and_can_be_killed() {
+async fn c77_without_a_terminal_a_stalled_client_loses_nothing_and_can_be_killed() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let id = bench.shell(false, "seq 2000000; sleep 600");
     let grant = console(&id, Mode::ReadWrite);
@@ -70,6 +74,7 @@ async fn without_a_terminal_a_stalled_client_loses_nothing_and_can_be_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c77_output_for_a_stalled_pipe_is_kept_on_disk_while_its_process_continues() {
+    let _recorder = recorder!();
     let directory = std::env::temp_dir();
     let bench = Bench::start_with(|settings| settings.state_directory = Some(directory)).await;
     let id = bench.shell(false, "seq 2000000; touch /tmp/done; sleep 600");

@@ -3,6 +3,7 @@
 use zun_common::grant::Mode;
 use zun_common::pty::{ClientHello, Frame, Replay, SessionEvent, Size, ViewerMode};
 use zun_tests::eventually::eventually;
+use zun_tests::recorder;
 
 use super::bench::{Bench, console};
 use super::client::{Session, hello};
@@ -13,6 +14,7 @@ fn sized(width: u16, height: u16) -> ClientHello {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c73_of_three_writers_one_replies_and_the_shell_reads_nothing_else() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     // Reads for a while, and shows each byte that has arrived.
     let script = "stty raw -echo; printf ready; head -c 1 >/dev/null; printf '\\033[c\\033]11;?\\007'; \
@@ -45,6 +47,7 @@ async fn c73_of_three_writers_one_replies_and_the_shell_reads_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c78_the_client_that_typed_last_has_the_size() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let id = bench.shell(true, "echo begun; while read x; do stty size; done");
     let (rw, ro) = (console(&id, Mode::ReadWrite), console(&id, Mode::ReadOnly));

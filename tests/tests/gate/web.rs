@@ -10,6 +10,7 @@ use tokio::net::UnixListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 use zun_tests::documents::root;
+use zun_tests::recorder;
 
 use super::bench::{Bench, PUBLIC};
 use super::restarts::Program;
@@ -18,7 +19,8 @@ use super::restarts::Program;
 const LIMIT: Duration = Duration::from_mins(4);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_web_console_works_in_chromium() {
+async fn c80_the_web_console_works_in_chromium() {
+    let _recorder = recorder!();
     let bench = Bench::start().await;
     let program = Program::start(&bench).await;
     let restart = bench.directory.path().join("restart.sock");

@@ -307,3 +307,24 @@ async fn a_session_that_the_gate_no_longer_has_ends_with_the_reason() {
     zun.must(&["delete", "--force", "gone"]);
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c42_a_session_continues_after_a_restart_of_docker_and_says_so() {
+    let _recorder = recorder!();
+    let mut cluster = Cluster::behind(Front::Gate).await;
+    let zun = cluster.zun();
+    cluster.set_live_restore(0);
+    let mut term = shell(&zun, "restored");
+    term.types("echo be''fore\r");
+    term.shows("before\r\n");
+    cluster.kill_engine(0);
+    cluster.start_engine(0).await;
+    term.shows("the container engine has restarted: output may be missing here");
+    term.types("echo af''ter\r");
+    term.shows("after\r\n");
+    term.types("exit 5\r");
+    assert_eq!(term.exit(), 5);
+    assert_eq!(term.modes(), term.first_modes());
+    zun.must(&["delete", "--force", "restored"]);
+    cluster.stop().await;
+}

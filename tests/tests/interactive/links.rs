@@ -211,6 +211,7 @@ async fn c47_a_process_that_does_not_read_is_not_a_vanished_peer() {
                 Event::Stderr(_)
                 | Event::Snapshot(_)
                 | Event::Notice(_)
+                | Event::TerminalSize { .. }
                 | Event::Back
                 | Event::Exit(_)
                 | Event::NotStarted { .. } => {}

@@ -84,6 +84,7 @@ fn a_link_opens_a_session_without_an_account(
         term.shows("from a guest");
         assert!(!term.transcript().contains("forged\r\n"), "{}", term.transcript());
     }
+    a_viewer_in_a_smaller_window_sees_a_part_of_the_terminal(&mut guest_term, &zun);
     guest_term.types("\x10\x11");
     assert_eq!(guest_term.exit(), 0);
     viewer.signal(Signal::TERM);
@@ -94,6 +95,30 @@ fn a_link_opens_a_session_without_an_account(
     let foreign = ZunCli::at("", "").run(&["attach", "--link", link.trim()]);
     assert!(foreign.code == 125 && foreign.stderr.contains("TLS"), "{foreign:?}");
     assert!(!foreign.stderr.contains("ticket"), "{foreign:?}");
+}
+
+/// `other` has set the size.
+fn a_viewer_in_a_smaller_window_sees_a_part_of_the_terminal(other: &mut Pty, zun: &ZunCli) {
+    let (rows, columns) = (10, 60);
+    let mut small = zun.term(&["attach", "--read-only", "shared"], (rows, columns));
+    small.shows("100x24: the size of another client ");
+    other.types("for i in $(seq 30); do echo line $i; done; printf '%090dx' 1\r");
+    let screen = |term: &Pty| {
+        let mut shown = vt100::Parser::new(rows, columns, 0);
+        shown.process(term.transcript().as_bytes());
+        let all: Vec<String> = shown.screen().rows(0, columns).collect();
+        all
+    };
+    eventually("it shows the last rows", || {
+        let rows = screen(&small);
+        rows.iter().any(|row| row.ends_with("0001x/ #")) && rows[9].starts_with(" 100x24: the size")
+    });
+    other.types("\r~?");
+    other.shows("clients use this session. You are client");
+    other.shows("The terminal has your size, 100x24.");
+    other.types("\r");
+    small.signal(Signal::TERM);
+    assert_eq!(small.exit(), 143);
 }
 
 /// Runs `web/tests/service` with the container `shared`, which has a shell.

@@ -18,7 +18,6 @@ pub mod replies;
 pub mod rights;
 pub mod ring;
 pub mod run;
-pub mod screen;
 pub mod server;
 pub mod session;
 pub mod settings;

@@ -52,6 +52,13 @@ pub enum Event {
     Notice(String),
     /// The screen of the process's terminal: what to write to a cleared terminal. It replaces what was shown.
     Snapshot(Bytes),
+    /// The terminal has this size now: that of this client's window, or of another client's.
+    TerminalSize {
+        /// The size.
+        size: TerminalSize,
+        /// Whether it is this client's.
+        is_own: bool,
+    },
     /// The link is lost, and the console tries to get it back. Nothing is lost if it succeeds.
     Away {
         /// The host's address.
@@ -101,6 +108,10 @@ pub trait Control: Send + Sync {
     async fn resize(&self, size: TerminalSize) -> Result<(), ConsoleError>;
     /// Sends the process a signal.
     async fn signal(&self, name: &str) -> Result<(), ConsoleError>;
+    /// Describes the clients of the session, in lines for a terminal in raw mode, if the console knows them.
+    fn about(&self) -> Option<String> {
+        None
+    }
 }
 
 /// An open console. None of its three parts ever waits for another.

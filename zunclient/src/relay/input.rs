@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::DETACH_TIMEOUT;
-use crate::console::{ConsoleError, Input};
+use crate::console::{ConsoleError, Control, Input};
 use crate::tty::escape::{EscapeScanner, Leave, Typed};
 use crate::tty::keys::Keys;
 use crate::tty::screen::{Output, Screen};
@@ -22,11 +22,13 @@ const KEY_QUEUE: usize = 256;
 /// ends, and after the process stops reading its input.
 pub(super) async fn send_typed(
     keys_and_scanner: (Option<&mut Keys>, Option<&mut EscapeScanner>),
-    input: &mut dyn Input,
+    (input, control): (&mut dyn Input, &dyn Control),
     screen: &Screen,
 ) -> Leave {
     match keys_and_scanner {
-        (Some(keys), Some(scanner)) => send_from_person((keys, scanner), input, screen).await,
+        (Some(keys), Some(scanner)) => {
+            send_from_person((keys, scanner), (input, control), screen).await
+        }
         (Some(keys), None) => {
             // A process that has closed its input may still print.
             drop(send_from_pipe(keys, input).await);
@@ -46,7 +48,7 @@ async fn send_from_pipe(keys: &mut Keys, input: &mut dyn Input) -> Result<(), Co
 /// Scans the typed keys even while the connection is stalled, so the user can leave a dead link.
 async fn send_from_person(
     (keys, scanner): (&mut Keys, &mut EscapeScanner),
-    input: &mut dyn Input,
+    (input, control): (&mut dyn Input, &dyn Control),
     screen: &Screen,
 ) -> Leave {
     let (queue, mut queued) = mpsc::channel::<Vec<u8>>(KEY_QUEUE);
@@ -57,9 +59,12 @@ async fn send_from_person(
                 Some(typed) => scanner.feed(&typed),
                 None => Typed { send: scanner.flush(), leave: None, help: false },
             };
-            if help && screen.write(Output::Stdout, scanner.help().into()).await.is_err() {
-                // The session ends.
-                return None;
+            if help {
+                let words = scanner.help() + &control.about().unwrap_or_default();
+                if screen.write(Output::Stdout, words.into()).await.is_err() {
+                    // The session ends.
+                    return None;
+                }
             }
             push(&queue, send).await;
             if let Some(leave) = leave {

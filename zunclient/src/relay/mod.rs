@@ -14,6 +14,7 @@ use crate::console::{Closing, Console};
 use crate::forward_signals::handle_signals;
 use crate::tty::escape::{EscapeScanner, Leave};
 use crate::tty::keys::Keys;
+use crate::tty::letterbox::Letterbox;
 use crate::tty::link_status::LinkStatus;
 use crate::tty::raw::RawMode;
 use crate::tty::screen::{Closed, Output, Screen};
@@ -43,6 +44,8 @@ pub struct Terminal {
     pub redraws: bool,
     /// Shows the user that the link is away.
     pub link_status: LinkStatus,
+    /// Shows a terminal that has the size of another client's window; only if the output is a terminal.
+    pub letterbox: Option<Letterbox>,
 }
 
 /// Calls to the control plane that the console itself does not have.
@@ -104,7 +107,8 @@ pub async fn relay(
     relay_context: RelayContext<'_>,
 ) -> (Ended, u64) {
     let Console { mut events, mut input, control, .. } = console;
-    let Terminal { mut keys, mut scanner, screen, sizes, raw, redraws, mut link_status } = terminal;
+    let Terminal { mut keys, mut scanner, screen, sizes, raw, redraws, mut link_status, letterbox } =
+        terminal;
     let RelayContext { signals, signal_routing, remote, process_started } = relay_context;
     let signal_routing = if raw.is_some() { SignalRouting::ToClient } else { signal_routing };
     let redraw_wanted = Notify::new();
@@ -114,16 +118,18 @@ pub async fn relay(
         sizes: sizes.clone(),
         process_started,
         redraw_wanted: &redraw_wanted,
+        letterbox,
         bytes: 0,
     };
     let redraws = Redraws { at_once: redraws, wanted: &redraw_wanted };
     let ended = tokio::select! {
         ended = pump.run(events.as_mut()) => ended,
-        leave = send_typed((keys.as_mut(), scanner.as_mut()), input.as_mut(), &screen) => left(leave),
+        leave = send_typed((keys.as_mut(), scanner.as_mut()), (input.as_mut(), control.as_ref()), &screen) => left(leave),
         ended = handle_signals(signals, signal_routing, (control.as_ref(), remote), raw.as_ref()) => ended,
         () = follow_size(control.as_ref(), sizes.clone(), process_started, redraws) => Ended::WithoutExitCode(None),
     };
     let bytes = pump.bytes;
+    let boxed = pump.letterbox.as_mut().map(Letterbox::end).unwrap_or_default();
     drop(keys);
     if matches!(
         ended,
@@ -140,7 +146,7 @@ pub async fn relay(
         drop(timeout(DETACH_TIMEOUT, leaving).await);
     }
     let (removed, _) = link_status.over(*sizes.borrow());
-    let restored = [removed, link_status.reset()].concat();
+    let restored = [removed, boxed, link_status.reset()].concat();
     if !restored.is_empty() {
         // A stalled terminal stays as it is.
         drop(timeout(DETACH_TIMEOUT, screen.write(Output::Stdout, restored.into())).await);

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Ended;
 use crate::console::{Event, Events};
+use crate::tty::letterbox::{Drawing, Letterbox};
 use crate::tty::link_status::LinkStatus;
 use crate::tty::screen::{Closed, Output, Screen};
 use crate::tty::size::Sizes;
@@ -19,6 +20,8 @@ pub(super) struct OutputPump<'a> {
     pub(super) process_started: &'a Notify,
     /// Notified if the process should redraw its screen.
     pub(super) redraw_wanted: &'a Notify,
+    /// Shows a terminal of another size.
+    pub(super) letterbox: Option<Letterbox>,
     /// How many bytes the process has printed.
     pub(super) bytes: u64,
 }
@@ -26,14 +29,23 @@ pub(super) struct OutputPump<'a> {
 impl OutputPump<'_> {
     /// Runs until the console ends.
     pub(super) async fn run(&mut self, events: &mut dyn Events) -> Ended {
-        let mut lost = None;
+        let (mut lost, mut sizes) = (None, self.sizes.clone());
+        self.window_sized();
         loop {
             let event = tokio::select! {
                 biased;
                 event = events.next() => event,
+                () = changed(&mut sizes), if self.letterbox.is_some() => {
+                    let drawing = self.window_sized();
+                    if let Err(closed) = self.show(drawing).await {
+                        return Ended::OutputClosed(closed);
+                    }
+                    continue;
+                }
                 () = at(self.link_status.next_tick()) => {
                     let size = *self.sizes.borrow();
                     let line = self.link_status.tick(size, Instant::now());
+                    self.overwritten();
                     if let Err(closed) = self.draw(line).await {
                         return Ended::OutputClosed(closed);
                     }
@@ -44,8 +56,19 @@ impl OutputPump<'_> {
                 Some(Event::Stdout(bytes)) => self.print(Output::Stdout, bytes).await,
                 Some(Event::Stderr(bytes)) => self.print(Output::Stderr, bytes).await,
                 Some(Event::Snapshot(draw)) => self.snapshot(&draw).await,
-                Some(Event::Gap(bytes)) => self.draw(self.link_status.gap(bytes)).await,
-                Some(Event::Notice(words)) => self.draw(self.link_status.notice(&words)).await,
+                Some(Event::Gap(bytes)) => {
+                    self.overwritten();
+                    self.draw(self.link_status.gap(bytes)).await
+                }
+                Some(Event::Notice(words)) => {
+                    self.overwritten();
+                    self.draw(self.link_status.notice(&words)).await
+                }
+                Some(Event::TerminalSize { size, is_own }) => {
+                    let letterbox = self.letterbox.as_mut();
+                    let drawing = letterbox.map(|it| it.terminal_sized(size.into(), is_own));
+                    self.show(drawing.unwrap_or(Drawing::Output)).await
+                }
                 Some(Event::Away { host }) => {
                     self.link_status.away(host, Instant::now());
                     Ok(())
@@ -71,12 +94,50 @@ impl OutputPump<'_> {
 
     async fn print(&mut self, output: Output, bytes: Bytes) -> Result<(), Closed> {
         self.count(bytes.len());
-        self.link_status.printed(&bytes);
-        self.screen.write(output, bytes).await
+        let letterbox = self.letterbox.as_mut().filter(|_| output == Output::Stdout);
+        match letterbox.map_or(Drawing::Output, |letterbox| letterbox.printed(&bytes)) {
+            Drawing::Output => {
+                self.link_status.printed(&bytes);
+                self.screen.write(output, bytes).await
+            }
+            drawing @ (Drawing::Instead(_) | Drawing::Cleared(_)) => self.show(drawing).await,
+        }
+    }
+
+    /// The window may have another size.
+    fn window_sized(&mut self) -> Drawing {
+        let size = *self.sizes.borrow();
+        let letterbox = self.letterbox.as_mut();
+        letterbox.map_or(Drawing::Output, |letterbox| letterbox.window_sized(size.map(Into::into)))
+    }
+
+    /// Something else is written over the terminal.
+    fn overwritten(&mut self) {
+        if let Some(letterbox) = &mut self.letterbox {
+            letterbox.overwritten();
+        }
+    }
+
+    /// Shows a drawing that takes the place of output.
+    async fn show(&mut self, drawing: Drawing) -> Result<(), Closed> {
+        match drawing {
+            Drawing::Output => Ok(()),
+            Drawing::Instead(drawn) => self.draw(drawn).await,
+            Drawing::Cleared(drawn) => {
+                let bytes = [self.link_status.clear(), drawn].concat();
+                self.link_status.printed(&bytes);
+                self.draw(bytes).await
+            }
+        }
     }
 
     /// Shows a screen instead of what was shown before. Without a terminal, it is output like any other.
     async fn snapshot(&mut self, draw: &Bytes) -> Result<(), Closed> {
+        let letterbox = self.letterbox.as_mut();
+        let drawing = letterbox.map_or(Drawing::Output, |letterbox| letterbox.snapshot(draw));
+        if drawing != Drawing::Output {
+            return self.show(drawing).await;
+        }
         // It is no new output, after which the process could be asked something.
         self.bytes += u64::try_from(draw.len()).unwrap_or(u64::MAX);
         let bytes = Bytes::from([&self.link_status.clear(), draw.as_ref()].concat());
@@ -90,7 +151,10 @@ impl OutputPump<'_> {
         if redraws {
             self.redraw_wanted.notify_one();
         }
-        self.draw(removed).await
+        self.draw(removed).await?;
+        let letterbox = self.letterbox.as_mut();
+        let drawing = letterbox.map_or(Drawing::Output, Letterbox::again);
+        self.show(drawing).await
     }
 
     /// Writes something that the process did not print.
@@ -107,6 +171,13 @@ impl OutputPump<'_> {
             self.process_started.notify_one();
         }
         self.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+    }
+}
+
+/// Returns when the window has another size.
+async fn changed(sizes: &mut Sizes) {
+    if sizes.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod detach_keys;
 pub mod escape;
 pub mod keys;
+pub mod letterbox;
 pub mod link_status;
 pub(crate) mod output_state;
 pub mod raw;

@@ -108,7 +108,7 @@ struct AttachmentId(u64);
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// The client has closed the websocket: it does not come back.
+    /// The user has detached: the client does not come back.
     Detached,
     /// The client has ended, such as by a signal: it does not come back, but its user has not detached.
     Gone,

@@ -13,7 +13,7 @@ use zun_common::pty::{Frame, Size};
 
 use super::Session;
 use crate::ring::Ring;
-use crate::screen::{Care, DEFAULT_SIZE, Screen};
+use zun_common::screen::{Care, DEFAULT_SIZE, Screen};
 
 /// The screen is not followed before it lags by this many bytes.
 const LAZY: u64 = 64 << 10;

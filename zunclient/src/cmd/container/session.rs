@@ -32,6 +32,7 @@ use crate::tty::Stdio;
 use crate::tty::detach_keys::{DetachKeys, EscapeCharacter};
 use crate::tty::escape::EscapeScanner;
 use crate::tty::keys::Keys;
+use crate::tty::letterbox::Letterbox;
 use crate::tty::link_status::LinkStatus;
 use crate::tty::raw::RawMode;
 use crate::tty::screen::Screen;
@@ -371,7 +372,9 @@ pub(super) fn terminal(
     } else {
         LinkStatus::by_messages(person)
     };
+    let in_line = tty && stdio.stdout_is_terminal && !out::is_dumb();
     Ok(Terminal {
+        letterbox: in_line.then(|| Letterbox::new(input)),
         link_status,
         raw: if person { Some(RawMode::enter(copy(&stdin)?)?) } else { None },
         keys: if input { Some(Keys::read(stdin)?) } else { None },

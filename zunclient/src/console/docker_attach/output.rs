@@ -109,6 +109,7 @@ impl OutputThenExit {
                     | Event::Gap(_)
                     | Event::Notice(_)
                     | Event::Snapshot(_)
+                    | Event::TerminalSize { .. }
                     | Event::Away { .. }
                     | Event::Back,
                 ),

@@ -67,6 +67,7 @@ fn may_be_reason(event: &Event) -> bool {
         | Event::Gap(_)
         | Event::Notice(_)
         | Event::Snapshot(_)
+        | Event::TerminalSize { .. }
         | Event::Away { .. }
         | Event::Back => false,
     }

@@ -117,4 +117,8 @@ impl Control for PtyControl {
         self.0.to_send.notify_one();
         Ok(())
     }
+
+    fn about(&self) -> Option<String> {
+        self.0.session().about()
+    }
 }

@@ -1,7 +1,7 @@
 //! The screen of late joiners, and of viewers that come back.
 
 use super::*;
-use crate::screen::DEFAULT_SIZE;
+use zun_common::screen::DEFAULT_SIZE;
 
 /// Joins as a client that asks for the screen. Returns it with its snapshot: the offset, and what draws it.
 fn watches(session: &mut Session, now: Instant) -> (Client, u64, String) {

@@ -17,6 +17,7 @@ mod news;
 mod outbox;
 #[cfg(test)]
 mod tests;
+mod viewers;
 
 use std::collections::VecDeque;
 
@@ -32,6 +33,7 @@ pub(super) use liveness::Health;
 use liveness::Liveness;
 use news::notice;
 use outbox::Outbox;
+use viewers::Viewers;
 
 /// The key that ends the input of a terminal (ctrl-d).
 const END_OF_TRANSMISSION: &[u8] = b"\x04";
@@ -65,6 +67,7 @@ pub(super) struct Session {
     is_recorded: Option<bool>,
     phase: Phase,
     close_code: u16,
+    viewers: Viewers,
 }
 
 /// The terminal's size, if there is one. Only the newest is sent.
@@ -102,6 +105,7 @@ impl Session {
             is_recorded: None,
             phase: Phase::Open,
             close_code: close::NORMAL,
+            viewers: Viewers::default(),
             hello,
         };
         session.inbox.connected(&session.hello, true)?;
@@ -114,6 +118,11 @@ impl Session {
         let (stdout, stderr) = self.inbox.received();
         let resume = Some(Resume { session, token, stdout, stderr });
         ClientHello { size: self.size.size, resume, ..self.wants.clone() }
+    }
+
+    /// Describes the clients of the process, in lines for a terminal in raw mode.
+    pub(super) fn about(&self) -> Option<String> {
+        self.viewers.about()
     }
 
     /// The gate's last hello.
@@ -192,6 +201,9 @@ impl Session {
                     // Each link begins with it.
                     return Ok(());
                 }
+                if let Some(event) = self.viewers.follow(&event) {
+                    self.inbox.push(event);
+                }
                 if let Some(words) = notice(&event) {
                     self.inbox.push(Event::Notice(words));
                 }
@@ -269,7 +281,7 @@ impl Session {
         }
     }
 
-    /// The user leaves. What was typed before is still sent.
+    /// The client leaves, and closes the link with this code. What was typed before is still sent.
     pub(super) fn leave(&mut self, code: u16) {
         if self.phase == Phase::Open {
             self.phase = Phase::Leaving;

@@ -1,5 +1,5 @@
+use crate::terminal::{Piece, Scanner, Sequence};
 use proptest::prelude::*;
-use zun_common::terminal::{Piece, Scanner, Sequence};
 
 use super::*;
 

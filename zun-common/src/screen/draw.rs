@@ -4,9 +4,9 @@
 //! the private mode 1047. So this module parses the model's dump, and writes each control function in a form that all
 //! terminals understand.
 
+use crate::terminal::TerminalModes;
 use avt::parser::{CtcOp, DecMode, Function, Parser, SgrOp};
 use avt::{Color, ScreenKind, Terminal};
-use zun_common::terminal::TerminalModes;
 
 /// How much is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

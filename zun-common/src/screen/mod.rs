@@ -8,14 +8,18 @@
 //! ```
 
 mod draw;
+mod part;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
 use avt::Terminal;
-use zun_common::pty::Size;
-use zun_common::terminal::{Csi, Piece, Scanner, Sequence, TerminalModes};
+
+pub use part::CursorPlace;
+
+use crate::pty::Size;
+use crate::terminal::{Csi, Piece, Scanner, Sequence, TerminalModes};
 
 /// The largest screen that is modelled, in cells.
 const MOST_CELLS: usize = 64 << 10;

@@ -1,0 +1,114 @@
+//! The other clients of the process, and whose size its terminal has.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use zun_common::pty::{SessionEvent, Size, ViewerMode};
+
+use crate::console::Event;
+
+/// The most clients that are remembered by their numbers.
+const MOST: usize = 256;
+
+/// What the gate has said of them.
+#[derive(Debug, Default)]
+pub(super) struct Viewers {
+    /// This client's number.
+    own: Option<u64>,
+    /// How many there are with this one.
+    count: usize,
+    /// What each one that has joined since then may do, and its grant.
+    known: BTreeMap<u64, String>,
+    /// Whose size the terminal has, and which.
+    owner: Option<(u64, Size)>,
+}
+
+impl Viewers {
+    /// Follows an event. Returns what the terminal side must know of it.
+    pub(super) fn follow(&mut self, event: &SessionEvent) -> Option<Event> {
+        match event {
+            SessionEvent::Viewers { own, viewers } => {
+                self.own = Some(*own);
+                self.count = *viewers;
+            }
+            SessionEvent::ViewerJoined { viewer, viewers } => {
+                self.count = *viewers;
+                if self.known.len() < MOST {
+                    let mode = match viewer.mode {
+                        ViewerMode::ReadWrite => "may type",
+                        ViewerMode::ReadOnly => "watches",
+                        ViewerMode::Other => "of another kind",
+                    };
+                    // It comes from the host, and is printed on the terminal.
+                    let is_plain = |character: &char| character.is_ascii_graphic();
+                    let grant: String = viewer.grant.chars().filter(is_plain).take(64).collect();
+                    self.known.insert(viewer.id, format!("{mode}, {grant}"));
+                }
+            }
+            SessionEvent::ViewerLeft { viewer, viewers } => {
+                self.count = *viewers;
+                self.known.remove(&viewer.id);
+            }
+            SessionEvent::SizeOwner { viewer, size } => {
+                self.owner = Some((*viewer, *size));
+                let is_own = self.own.is_none_or(|own| own == *viewer);
+                return Some(Event::TerminalSize { size: (*size).into(), is_own });
+            }
+            SessionEvent::Recording { .. }
+            | SessionEvent::Reattached
+            | SessionEvent::SignalInDoubt { .. }
+            | SessionEvent::Other => {}
+        }
+        None
+    }
+
+    /// Describes them in lines for a terminal in raw mode. `None` if the gate has said nothing.
+    pub(super) fn about(&self) -> Option<String> {
+        let own = self.own?;
+        let mut lines = match self.count {
+            0 | 1 => "You are the only client of this session.\r\n".to_owned(),
+            count => format!("{count} clients use this session. You are client {own}.\r\n"),
+        };
+        for (id, words) in &self.known {
+            write!(lines, "Client {id} has joined ({words}).\r\n").unwrap_or_default();
+        }
+        if let Some((owner, Size { width, height })) = self.owner {
+            let whose = if owner == own {
+                "your size".to_owned()
+            } else {
+                format!("the size of client {owner}")
+            };
+            write!(lines, "The terminal has {whose}, {width}x{height}.\r\n").unwrap_or_default();
+        }
+        Some(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zun_common::pty::Viewer;
+
+    use super::*;
+
+    #[test]
+    fn the_owner_of_the_size_is_named_and_the_terminal_side_learns_it() {
+        let mut viewers = Viewers::default();
+        assert_eq!(viewers.about(), None);
+        assert_eq!(viewers.follow(&SessionEvent::Viewers { own: 4, viewers: 1 }), None);
+        let alone = "You are the only client of this session.\r\n";
+        assert_eq!(viewers.about().as_deref(), Some(alone));
+        let grant = "ticket-1\u{1b}[2J".to_owned();
+        let viewer = Viewer { id: 6, mode: ViewerMode::ReadWrite, grant };
+        viewers.follow(&SessionEvent::ViewerJoined { viewer: viewer.clone(), viewers: 2 });
+        let size = Size { width: 80, height: 24 };
+        for (owner, is_own) in [(4, true), (6, false)] {
+            let told = viewers.follow(&SessionEvent::SizeOwner { viewer: owner, size });
+            assert_eq!(told, Some(Event::TerminalSize { size: size.into(), is_own }));
+        }
+        let about = viewers.about().expect("something");
+        assert!(about.contains("Client 6 has joined (may type, ticket-1[2J)."), "{about}");
+        assert!(about.ends_with("The terminal has the size of client 6, 80x24.\r\n"), "{about}");
+        viewers.follow(&SessionEvent::ViewerLeft { viewer, viewers: 1 });
+        assert!(!viewers.about().expect("something").contains("joined"));
+    }
+}
