@@ -13,10 +13,10 @@ use zun_common::client_certificate::{GrantCertificate, TrustedCas};
 use zun_common::docker_stream::Stream as EngineStream;
 use zun_common::grant::{ApiVersion, Grant};
 use zun_common::pty::{ClientHello, Frame, Replay, SessionKind, Size, Ticket};
+use zun_common::screen::{Care, Screen, Snapshot};
 use zun_common::terminal::{Piece, Scanner, Sequence};
 use zun_gate::replies::{Question, ReplyFilter};
 use zun_gate::ring::Memory;
-use zun_common::screen::{Care, Screen, Snapshot};
 use zun_gate::session::{
     ConnectionId, Files, Join, KeyHash, Limits, Next, Process, Progress, Session, SessionRecord,
     SpillLimits, Token,

@@ -40,7 +40,7 @@ enum Work {
 
 impl Recorder {
     /// Begins the recording of a session that is about to be opened, if its container asks for one.
-    pub(super) fn begin(
+    pub(super) async fn begin(
         hub: &Hub,
         (target, inspected, owner): (&Target, &Inspected, Option<Owner>),
         size: Option<Size>,
@@ -63,7 +63,12 @@ impl Recorder {
             end: String::new(),
         };
         let recordings = Arc::clone(&hub.recordings);
-        let writer = match recordings.begin(info.clone(), size) {
+        let begun = {
+            let (recordings, info) = (Arc::clone(&recordings), info.clone());
+            // A disk may be slow.
+            spawn_blocking(move || recordings.begin(info, size)).await
+        };
+        let writer = match begun.unwrap_or_else(|interrupted| Err(interrupted.into())) {
             Ok(writer) => Some(writer),
             Err(error) if record == RecordPolicy::Required => {
                 return Err(ConnectError::NotRecorded(error));

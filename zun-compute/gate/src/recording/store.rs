@@ -1,6 +1,6 @@
 //! The directory of recordings: what it contains, and what is removed from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use zun_common::atomic_file::{self, Attributes};
 use zun_common::gate_control::{GateRecordings, MOST_RECORDINGS, RecordingsRequest};
-use zun_common::id::RecordingId;
+use zun_common::id::{ProjectId, RecordingId};
 use zun_common::pty::Size;
 use zun_common::recording::{KeptRecording, RecordingInfo};
 
@@ -40,6 +40,9 @@ pub enum NoRecording {
         #[source]
         cause: io::Error,
     },
+    /// The gate stops, or has an internal error.
+    #[error("the console gate stops, or an internal error ended the work")]
+    Interrupted(#[from] tokio::task::JoinError),
     /// There is no such recording that goes on.
     #[error("the recording {0} does not go on")]
     Ended(RecordingId),
@@ -59,13 +62,21 @@ pub enum NotDeleted {
     Files(RecordingId, #[source] io::Error),
 }
 
+/// The most bytes of recordings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Of all together.
+    pub all: u64,
+    /// Of one project, so that others have room for theirs.
+    pub of_project: u64,
+}
+
 /// All recordings of the host.
 #[derive(Debug, Default)]
 pub struct Recordings {
     /// Without one, there are none.
     directory: Option<PathBuf>,
-    /// The most bytes of all recordings.
-    quota: u64,
+    quota: Quota,
     age: Duration,
     state: Mutex<State>,
 }
@@ -74,7 +85,8 @@ pub struct Recordings {
 struct State {
     /// By their start and their IDs.
     kept: BTreeMap<(u64, RecordingId), Kept>,
-    used: u64,
+    /// How many bytes the recordings of each project take.
+    used: HashMap<ProjectId, u64>,
 }
 
 #[derive(Debug)]
@@ -105,14 +117,24 @@ const fn key(info: &RecordingInfo) -> (u64, RecordingId) {
 
 impl State {
     fn insert(&mut self, kept: Kept) {
-        self.used += kept.charge();
+        *self.used.entry(kept.info.project.clone()).or_default() += kept.charge();
         self.kept.insert(kept.key(), kept);
     }
 
     fn remove(&mut self, key: (u64, RecordingId)) {
-        if let Some(kept) = self.kept.remove(&key) {
-            self.used = self.used.saturating_sub(kept.charge());
+        let Some(kept) = self.kept.remove(&key) else { return };
+        if let Some(used) = self.used.get_mut(&kept.info.project) {
+            *used = used.saturating_sub(kept.charge());
         }
+        self.used.retain(|_, used| *used > 0);
+    }
+
+    fn used(&self) -> u64 {
+        self.used.values().sum()
+    }
+
+    fn used_by(&self, project: &ProjectId) -> u64 {
+        self.used.get(project).copied().unwrap_or_default()
     }
 
     fn find(&mut self, id: RecordingId) -> Option<&mut Kept> {
@@ -121,19 +143,35 @@ impl State {
 
     fn set_size(&mut self, info: &RecordingInfo, size: u64) {
         if let Some(kept) = self.kept.get_mut(&key(info)) {
-            self.used = self.used.saturating_sub(kept.size) + size;
+            let used = self.used.entry(kept.info.project.clone()).or_default();
+            *used = used.saturating_sub(kept.size) + size;
             kept.size = size;
         }
     }
 
+    /// The oldest finished recording of this project.
+    fn oldest_finished_of(&self, project: &ProjectId) -> Option<(u64, RecordingId)> {
+        let mut finished = self.kept.iter().filter(|(_, kept)| !kept.goes_on());
+        finished.find(|(_, kept)| kept.info.project == *project).map(|(key, _)| *key)
+    }
+
+    /// The oldest finished recording of the project that uses most of those that have any, so that no project can push out
+    /// the recordings of others.
     fn oldest_finished(&self) -> Option<(u64, RecordingId)> {
-        self.kept.iter().find(|(_, kept)| !kept.goes_on()).map(|(key, _)| *key)
+        let finished = self.kept.values().filter(|kept| !kept.goes_on());
+        let projects: HashSet<_> = finished.map(|kept| &kept.info.project).collect();
+        let largest = projects.into_iter().max_by_key(|project| self.used_by(project))?;
+        self.oldest_finished_of(largest)
     }
 }
 
 impl Recordings {
     /// Opens a directory, which is created if it is missing, with what former processes have recorded.
-    pub(super) fn open(directory: PathBuf, quota: u64, age: Duration) -> Result<Self, NoRecording> {
+    pub(super) fn open(
+        directory: PathBuf,
+        quota: Quota,
+        age: Duration,
+    ) -> Result<Self, NoRecording> {
         let failed = |cause| NoRecording::File { path: directory.clone(), cause };
         DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(failed)?;
         let state = Mutex::new(read(&directory).map_err(failed)?);
@@ -151,7 +189,10 @@ impl Recordings {
         let id = info.id;
         {
             let mut state = self.state();
-            while state.kept.len() >= MOST && self.evict(&mut state) {}
+            while state.kept.len() >= MOST
+                && self.evict(&mut state, State::oldest_finished, "the host has too many")
+            {
+            }
             let info = info.clone();
             state.insert(Kept { info, size: 0, is_written: true });
         }
@@ -214,17 +255,23 @@ impl Recordings {
         }
     }
 
-    /// Makes room for a recording of this size. Removes the oldest finished ones if necessary.
+    /// Makes room for a recording of this size. Removes finished ones if necessary.
     pub(super) fn reserve(&self, info: &RecordingInfo, size: u64) -> io::Result<()> {
         let mut state = self.state();
         let former = state.kept.get(&key(info)).map_or(0, |kept| kept.size);
         let more = size.saturating_sub(former);
-        while state.used + more > self.quota {
-            if !self.evict(&mut state) {
-                return Err(io::Error::new(
-                    io::ErrorKind::QuotaExceeded,
-                    "the recordings that go on have used up `recordings.quota`",
+        let full = |words: &str| io::Error::new(io::ErrorKind::QuotaExceeded, words);
+        let of_project = |state: &State| state.oldest_finished_of(&info.project);
+        while state.used_by(&info.project).saturating_add(more) > self.quota.of_project {
+            if !self.evict(&mut state, of_project, "the project needs the space for another") {
+                return Err(full(
+                    "the project's recordings that go on have used up `recordings.project_quota`",
                 ));
+            }
+        }
+        while state.used().saturating_add(more) > self.quota.all {
+            if !self.evict(&mut state, State::oldest_finished, "the space is needed for others") {
+                return Err(full("the recordings that go on have used up `recordings.quota`"));
             }
         }
         state.set_size(info, size);
@@ -306,13 +353,18 @@ impl Recordings {
     /// How many recordings there are, and how many bytes they take.
     pub fn used(&self) -> (usize, u64) {
         let state = self.state();
-        (state.kept.len(), state.used)
+        (state.kept.len(), state.used())
     }
 
-    /// Removes the oldest finished recording. Returns whether there was one.
-    fn evict(&self, state: &mut State) -> bool {
-        let Some(key) = state.oldest_finished() else { return false };
-        self.remove(state, key, "the space is needed for others");
+    /// Removes the recording that is found. Returns whether there was one.
+    fn evict(
+        &self,
+        state: &mut State,
+        find: impl FnOnce(&State) -> Option<(u64, RecordingId)>,
+        why: &'static str,
+    ) -> bool {
+        let Some(key) = find(state) else { return false };
+        self.remove(state, key, why);
         true
     }
 

@@ -15,7 +15,11 @@ use super::*;
 const MEBIBYTE: u64 = 1 << 20;
 const DAY: Duration = Duration::from_hours(24);
 
-fn open(directory: &Path, quota: u64) -> Arc<Recordings> {
+fn open(directory: &Path, all: u64) -> Arc<Recordings> {
+    open_with(directory, Quota { all, of_project: u64::MAX })
+}
+
+fn open_with(directory: &Path, quota: Quota) -> Arc<Recordings> {
     Arc::new(Recordings::open(directory.join("recordings"), quota, DAY).expect("recordings"))
 }
 
@@ -123,6 +127,41 @@ fn the_oldest_finished_recordings_make_room_and_those_that_go_on_do_not() {
     assert_eq!(output(&file(directory.path(), ids.0, "cast")).len(), 600_000);
     assert!(text.contains("could not continue for a while"), "the pause is marked");
     assert!(recordings.used().1 <= MEBIBYTE);
+}
+
+#[test]
+fn a_project_with_many_recordings_pushes_out_its_own_only() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let quota = Quota { all: MEBIBYTE, of_project: 700_000 };
+    let recordings = open_with(directory.path(), quota);
+    let of = |project: &str, started| {
+        let project = project.parse().expect("a project");
+        RecordingInfo { project, ..info(started) }
+    };
+    let record = |project, started, size: usize| {
+        let mut writer = recordings.begin(of(project, started), None).expect("a recording");
+        let written = writer.write(&batch(&vec![b'x'; size], size as u64));
+        let id = writer.info().id;
+        (writer, id, written)
+    };
+    let exists = |id| file(directory.path(), id, "cast").exists();
+    let (oldest, of_other, _) = record("p2", 1, 100_000);
+    oldest.finish("done").expect("finished");
+    let (first, first_id, _) = record("p1", 2, 300_000);
+    first.finish("done").expect("finished");
+    let (second, second_id, _) = record("p1", 3, 300_000);
+    // Its own quota.
+    let (third, third_id, _) = record("p1", 4, 300_000);
+    assert_eq!([of_other, first_id, second_id, third_id].map(exists), [true, false, true, true]);
+    let (_fourth, _, refused) = record("p1", 5, 300_000);
+    let refused = refused.expect_err("nothing has ended");
+    assert!(refused.to_string().contains("recordings.project_quota"), "{refused}");
+    // The quota of all.
+    second.finish("done").expect("finished");
+    third.finish("done").expect("finished");
+    let (_fifth, _, written) = record("p3", 6, 400_000);
+    written.expect("the project that uses most has made room");
+    assert_eq!([of_other, second_id, third_id].map(exists), [true, false, true]);
 }
 
 #[test]

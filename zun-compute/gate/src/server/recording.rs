@@ -112,7 +112,7 @@ impl Server {
         let opened = opened.map_err(|_panicked| StatusCode::INTERNAL_SERVER_ERROR)?;
         let (file, length) = opened.map_err(|error| match error {
             NoRecording::Ended(_) | NoRecording::NoDirectory => StatusCode::NOT_FOUND,
-            NoRecording::File { .. } => {
+            NoRecording::File { .. } | NoRecording::Interrupted(_) => {
                 warn!(recording.id = %id, error = %chain(&error), "cannot read a recording");
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -150,7 +150,7 @@ impl Turn {
         let number = hub.next_number();
         let join = Joining::of(number, client)?;
         let files = Files::create(inspected.process, &limits.spill).map_err(ConnectError::Files)?;
-        let recorder = Recorder::begin(hub, (target, &inspected, owner), window)?;
+        let recorder = Recorder::begin(hub, (target, &inspected, owner), window).await?;
         let opened = match hub.engine.open(target, &inspected, size).await {
             Ok(opened) => opened,
             Err(error) => {
