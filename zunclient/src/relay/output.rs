@@ -34,7 +34,6 @@ impl OutputPump<'_> {
         loop {
             let event = tokio::select! {
                 biased;
-                event = events.next() => event,
                 () = changed(&mut sizes), if self.letterbox.is_some() => {
                     let drawing = self.window_sized();
                     if let Err(closed) = self.show(drawing).await {
@@ -42,6 +41,7 @@ impl OutputPump<'_> {
                     }
                     continue;
                 }
+                event = events.next() => event,
                 () = at(self.link_status.next_tick()) => {
                     let size = *self.sizes.borrow();
                     let line = self.link_status.tick(size, Instant::now());
