@@ -94,7 +94,12 @@ impl Pty {
 
     /// Waits until the terminal shows this text. The search starts after the text that the previous call found.
     pub fn shows(&mut self, text: &str) {
-        let until = Instant::now() + TIMEOUT;
+        self.shows_within(text, TIMEOUT);
+    }
+
+    /// Waits for this long until the terminal shows the text.
+    pub fn shows_within(&mut self, text: &str, time: Duration) {
+        let until = Instant::now() + time;
         let mut shown = self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(at) = find(&shown.bytes[self.seen..], text.as_bytes()) {

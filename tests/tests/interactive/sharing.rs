@@ -58,7 +58,7 @@ async fn c53_a_revoked_session_is_closed_with_the_reason() {
     assert_eq!(zun.field("shared", "status"), "Running");
     let link = zun.must(&["console", "--print", "shared"]);
     assert!(link.starts_with("https://localhost:") && link.contains("/console#ticket="), "{link}");
-    the_dashboard_works_in_chromium(&cluster).await;
+    the_pages_work_in_chromium(&cluster).await;
     zun.must(&["delete", "--force", "shared"]);
     cluster.stop().await;
 }
@@ -121,17 +121,31 @@ fn a_viewer_in_a_smaller_window_sees_a_part_of_the_terminal(other: &mut Pty, zun
     assert_eq!(small.exit(), 143);
 }
 
-/// Runs `web/tests/service` with the container `shared`, which has a shell.
-async fn the_dashboard_works_in_chromium(cluster: &Cluster) {
+/// Runs `web/tests/service` with the container `shared`, which has a shell, and takes part in its shared session.
+async fn the_pages_work_in_chromium(cluster: &Cluster) {
     let zun = cluster.zun();
     let gate = format!("https://localhost:{}", cluster.gate().address().port());
     let token = zun.variable("OS_TOKEN");
-    let place = json!({"origin": cluster.endpoint(0), "gate": gate, "token": token});
+    let links = [(); 2].map(|()| zun.must(&["share", "shared"]).trim().to_owned());
+    let place =
+        json!({"origin": cluster.endpoint(0), "gate": gate, "token": token, "links": links});
     let mut tests = Command::new(root().join("deploy/web.sh"));
     // The environment, because every user of the machine can read command lines.
     tests.arg("test-service").env("ZUN_TEST_WEB", place.to_string()).kill_on_drop(true);
-    let output = timeout(Duration::from_mins(3), tests.output()).await;
-    let output = output.expect("in time").expect("it runs");
+    let mut term = zun.term(&["attach", "shared"], SIZE);
+    term.shows("/ #");
+    let output = tokio::spawn(async move { timeout(Duration::from_mins(3), tests.output()).await });
+    term.shows_within("42 from the first", Duration::from_mins(2));
+    term.types("echo $((50 + 2)) from the terminal\r");
+    term.shows("52 from the terminal");
+    term.shows(": the size of another client");
+    term.shows("62 from the second");
+    let output = output.await.expect("no panic").expect("in time").expect("it runs");
+    // The last browser to type has left. Typing gives this terminal its own size back.
+    term.types("stty size\r");
+    term.shows("24 100");
+    term.types("\x10\x11");
+    assert_eq!(term.exit(), 0);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -4,9 +4,17 @@
 import { strict as assert } from 'node:assert';
 import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { eventually, launch, watched, type Watched } from '../browser/browser.ts';
+import { eventually, launch, screenText, watched, type Watched } from '../browser/browser.ts';
 
-const { origin, gate, token } = JSON.parse(process.env['ZUN_TEST_WEB'] ?? '{}') as { origin: string; gate: string; token: string };
+/** Where everything is, and two links to the container `shared`. */
+interface Place {
+  origin: string;
+  gate: string;
+  token: string;
+  links: string[];
+}
+
+const { origin, gate, token, links } = JSON.parse(process.env['ZUN_TEST_WEB'] ?? '{}') as Place;
 
 let browser: Browser;
 before(async () => {
@@ -67,4 +75,38 @@ test('a container is created, seen, used, stopped and deleted in the browser', {
   await page.getByRole('link', { name: 'from-the-browser' }).waitFor({ state: 'detached' });
   await context.close();
   assert.deepEqual(faults, []);
+});
+
+// The test that runs this one has a terminal with `zun attach shared`, and answers on it.
+test('two browsers and a zun in a terminal share one session', { timeout: 120_000 }, async () => {
+  const sizes = [{ width: 1280, height: 800 }, { width: 760, height: 480 }];
+  const all = await Promise.all(sizes.map(async (viewport, number) => {
+    const opened = await watched(browser, gate, { ignoreHTTPSErrors: true, viewport });
+    await opened.page.goto(links[number] ?? '');
+    await opened.page.locator('#dot[data-state=live]').waitFor();
+    return opened;
+  }));
+  const [first, second] = all.map(({ page }) => page) as [Page, Page];
+  const bothShow = (text: string) =>
+    eventually(`both show ${text}`, async () => (await screenText(first)).includes(text) && (await screenText(second)).includes(text), 30);
+  const type = async (page: Page, line: string) => {
+    await page.locator('.xterm-screen').click();
+    await page.keyboard.type(`${line}\n`);
+  };
+  await type(first, 'echo $((6 * 7)) from the first');
+  await bothShow('42 from the first');
+  // The terminal has read it, and types.
+  await bothShow('52 from the terminal');
+  await type(second, 'echo $((60 + 2)) from the second');
+  await bothShow('62 from the second');
+  // The second one has the size now, which is smaller than that of the first.
+  const sized = first.getByRole('button', { name: 'Take control' });
+  await sized.waitFor();
+  await sized.click();
+  await second.getByRole('button', { name: 'Take control' }).waitFor();
+  await sized.waitFor({ state: 'hidden' });
+  for (const { context, faults } of all) {
+    await context.close();
+    assert.deepEqual(faults, []);
+  }
 });
