@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use zun_common::grant::Mode;
+use zun_common::id::ContainerId;
 use zun_common::pty::{ClientHello, PROTOCOL, Resume, TICKET_PATH};
 
 use super::bench::{Bench, PUBLIC, console, exec};
@@ -261,7 +262,8 @@ async fn a_project_that_has_reached_its_limits_is_told_so_and_leaves_room_for_ot
     .await;
     let of = |project: &str| {
         let label = format!("zun.project={project}");
-        let all = ["-i", "--label", &label, "busybox", "sleep", "600"];
+        let id = format!("zun.container={}", ContainerId::random());
+        let all = ["-i", "--label", &label, "--label", &id, "busybox", "sleep", "600"];
         let id = bench.container(&all);
         bench.docker(&["start", &id]);
         id
