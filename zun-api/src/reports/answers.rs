@@ -11,14 +11,13 @@ use zun_common::rpc::host::{
     Assigned, AssignedContainer, AssignedContainers, CaBundle, GetCaBundle, HostCertificate,
     ProbeGrant, SignHostCertificate, SignProbe,
 };
-use zun_common::rpc::report::LastRun;
 use zun_common::rpc::{Code, Problem};
 
 use super::{Stored, own, stored};
 use crate::app::App;
 use crate::ca::{CaError, CertificateAuthority};
 use crate::db::Conn;
-use crate::db::container::{self, Record};
+use crate::db::container;
 use crate::db::operation;
 
 /// Signs a host's server certificate.
@@ -98,27 +97,23 @@ pub(super) async fn assigned(
 ) -> Result<Assigned, Problem> {
     own(&call.host, &incoming)?;
     let read = move |conn: &mut Conn| {
-        let records = container::assigned(conn, &call.host)?;
-        let ids: Vec<_> = records.iter().map(|record| record.id).collect();
+        let assigned = container::assigned(conn, &call.host)?;
+        let ids: Vec<_> = assigned.iter().map(|one| one.id).collect();
         let runs = container::last_runs(conn, &ids)?;
-        Ok((records, runs, operation::rebuilding(conn, &call.host)?))
+        Ok((assigned, runs, operation::rebuilding(conn, &call.host)?))
     };
-    let (records, mut runs, rebuilding) = stored(&app, Stored::Nothing, read).await?;
-    let expected = |record: Record| {
-        let (last_run, is_rebuilding) = (runs.remove(&record.id), rebuilding.contains(&record.id));
-        AssignedContainer { is_rebuilding, ..expected(record, last_run) }
+    let (assigned, mut runs, rebuilding) = stored(&app, Stored::Nothing, read).await?;
+    let expected = |one: container::Assigned| {
+        let container::Assigned { id, status, engine, auto_remove, reported } = one;
+        AssignedContainer {
+            reported,
+            container: id,
+            status,
+            engine,
+            auto_remove,
+            is_rebuilding: rebuilding.contains(&id),
+            last_run: runs.remove(&id),
+        }
     };
-    Ok(Assigned { containers: records.into_iter().map(expected).collect() })
-}
-
-fn expected(record: Record, last_run: Option<LastRun>) -> AssignedContainer {
-    AssignedContainer {
-        reported: record.reported(),
-        container: record.id,
-        status: record.status,
-        engine: record.engine,
-        auto_remove: record.spec.auto_remove,
-        is_rebuilding: false,
-        last_run,
-    }
+    Ok(Assigned { containers: assigned.into_iter().map(expected).collect() })
 }

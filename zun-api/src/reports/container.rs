@@ -101,7 +101,8 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     let has_open = is_gone && operation::lock_open(conn, call.container)?;
     let before = match report {
         Some(report) if report.live.health == Some(Health::Unhealthy) => {
-            container::by_id(conn, &Scope::All, call.container)?
+            let read = container::by_id(conn, &Scope::All, call.container);
+            container::or_stand_in(conn, call.container, read)?
         }
         Some(_) | None => None,
     };

@@ -1,6 +1,6 @@
 //! The states of all containers, and the messages that zun-api has not acknowledged. Pure: the clock is a parameter.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use zun_common::api::v1::container::ImagePull;
@@ -35,6 +35,8 @@ pub(super) struct Outbox {
     removed: VecDeque<ContainerId>,
     /// Outcomes of operations that wait for the next message about their container.
     outcomes: BTreeMap<ContainerId, Vec<Ended>>,
+    /// The containers about which nothing is sent for a while.
+    resting: BTreeSet<ContainerId>,
     /// The containers about which a message is in flight, with the outcomes in it.
     in_flight: BTreeMap<ContainerId, Vec<Ended>>,
     /// Since when each container has had something to report. Only for the metrics.
@@ -61,6 +63,7 @@ impl Outbox {
             ready: VecDeque::new(),
             removed: VecDeque::new(),
             outcomes: BTreeMap::new(),
+            resting: BTreeSet::new(),
             in_flight: BTreeMap::new(),
             since: BTreeMap::new(),
             tickets: 0,
@@ -314,6 +317,19 @@ impl Outbox {
         delay
     }
 
+    /// zun-api cannot store the message: nothing is sent about the container until [`Outbox::wake`].
+    pub(super) fn rest(&mut self, container: ContainerId) {
+        self.resting.insert(container);
+        self.failed(container);
+    }
+
+    /// What there is to report of the container is sent again.
+    pub(super) fn wake(&mut self, container: ContainerId) {
+        if self.resting.remove(&container) {
+            self.enqueue(container);
+        }
+    }
+
     /// The message may not have arrived.
     pub(super) fn failed(&mut self, container: ContainerId) {
         let mut ended = self.in_flight.remove(&container).unwrap_or_default();
@@ -436,7 +452,8 @@ impl Outbox {
         if waits {
             self.since.entry(container).or_insert_with(Instant::now);
         }
-        if waits && !self.in_flight.contains_key(&container) && !self.ready.contains(&container) {
+        let is_held = self.resting.contains(&container) || self.in_flight.contains_key(&container);
+        if waits && !is_held && !self.ready.contains(&container) {
             self.ready.push_back(container);
         }
     }

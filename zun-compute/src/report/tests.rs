@@ -430,3 +430,16 @@ fn an_outcome_without_a_change_is_sent_alone() {
     let message = fixture.outbox.take().expect("a message");
     assert_eq!((message.report.is_some(), message.outcomes.len()), (false, 1));
 }
+
+#[test]
+fn a_container_whose_report_cannot_be_stored_rests_and_the_others_do_not() {
+    let mut fixture = Fixture::new();
+    fixture.shows(Status::Running, "t1", None);
+    assert!(fixture.outbox.take().is_some());
+    fixture.outbox.rest(fixture.container);
+    fixture.shows(Status::Stopped, "t1", Some(0));
+    assert!(fixture.outbox.take().is_none());
+    fixture.outbox.wake(fixture.container);
+    let report = fixture.outbox.take().and_then(|message| message.report).expect("a report");
+    assert_eq!(report.status, Status::Stopped);
+}

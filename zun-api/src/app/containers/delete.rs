@@ -86,7 +86,7 @@ impl App {
         ident: &Ident,
         (how, key): (Deletion, Option<RequestKey>),
     ) -> Result<(), AppError> {
-        let record = self.find(caller, ident).await?;
+        let record = self.find_to_delete(caller, ident).await?;
         let (id, caller_of_delete) = (record.id, caller.clone());
         let write_tombstone = move |conn: &mut Conn| {
             write_tombstone(conn, (&caller_of_delete, key.as_ref()), (id, how))
@@ -155,7 +155,8 @@ fn write_tombstone(
     (id, how): (ContainerId, Deletion),
 ) -> Result<Deleted, DbError> {
     lock::container(conn, id)?;
-    let Some(record) = container::by_id(conn, &Scope::All, id)? else {
+    let read = container::by_id(conn, &Scope::All, id);
+    let Some(record) = container::or_stand_in(conn, id, read)? else {
         return Ok(Deleted::Missing);
     };
     if !record.status.allows(how.action()) {

@@ -74,8 +74,26 @@ impl App {
     /// Finds a container by id, name, or a unique beginning of its id or of the one that Docker gave it. Containers that the caller may not see are not
     /// found.
     pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
+        self.find_with(caller, ident, find_record).await
+    }
+
+    /// Like [`App::find`], for a removal: also finds a container whose row cannot be read.
+    pub(super) async fn find_to_delete(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+    ) -> Result<Record, AppError> {
+        self.find_with(caller, ident, find_also_unreadable).await
+    }
+
+    async fn find_with(
+        &self,
+        caller: &Caller,
+        ident: &Ident,
+        find: fn(&mut Conn, &Scope, &Scope, &Ident) -> Result<Lookup, DbError>,
+    ) -> Result<Record, AppError> {
         let (own, visible, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
-        match self.db.read(move |conn| find_record(conn, &own, &visible, &wanted)).await? {
+        match self.db.read(move |conn| find(conn, &own, &visible, &wanted)).await? {
             Lookup::Found(record) => {
                 caller.concerns(record.id);
                 Ok(*record)
@@ -164,6 +182,27 @@ pub(in crate::app) fn several_begin_so(
 fn ambiguous_id(ident: &Ident, found: &[Record]) -> AppError {
     let named = found.iter().map(|record| format!("{} ({})", record.id, record.spec.name));
     several_begin_so("containers", &ident.0, named)
+}
+
+/// Like [`find_record`]. A row that cannot be read is only found by its whole id, or by its name in the caller's project:
+/// what else begins so, or has that name, is not known.
+fn find_also_unreadable(
+    conn: &mut Conn,
+    own: &Scope,
+    visible: &Scope,
+    ident: &Ident,
+) -> Result<Lookup, DbError> {
+    let found = find_record(conn, own, visible, ident);
+    let Err(cause @ DbError::Unreadable { .. }) = found else { return found };
+    let stand_in = container::stand_in_for(conn, &cause)?;
+    let is_meant = |record: &Record| {
+        let is_own = matches!(own, Scope::Project(project) if *project == record.project);
+        record.id.to_string() == ident.0 || is_own && record.spec.name == ident.0
+    };
+    match stand_in.filter(is_meant) {
+        Some(record) => Ok(Lookup::Found(Box::new(record))),
+        None => Err(cause),
+    }
 }
 
 /// Looks up the id first, then the name, then the beginning of an id, and the caller's own containers before others.

@@ -14,6 +14,7 @@ use super::removal::{confirm_removal, write_tombstone};
 use super::row::Record;
 use super::run::write_runs;
 use super::spec::Spec;
+use super::unreadable::or_stand_in;
 use crate::db::event::{self, NewEvent};
 use crate::db::host::{ClaimSettings, Growth};
 use crate::db::quota::{self, Amounts};
@@ -157,7 +158,9 @@ pub(crate) fn apply(
     report: &ContainerReport,
 ) -> Result<Applied, DbError> {
     lock::container(conn, report.container)?;
-    let Some(record) = with_tombstone(conn, report.container)? else {
+    let read = with_tombstone(conn, report.container);
+    let is_readable = read.is_ok();
+    let Some(record) = or_stand_in(conn, report.container, read)? else {
         return Ok(Applied::Missing);
     };
     if record.host.as_ref() != Some(&report.host) {
@@ -173,9 +176,7 @@ pub(crate) fn apply(
         if report.status != Status::Deleted {
             return Ok(Applied::Tombstone(record));
         }
-        confirm_removal(conn, record.id)?;
-        let last = with_tombstone(conn, record.id)?;
-        return Ok(last.map_or(Applied::Missing, Applied::Gone));
+        return gone(conn, record.id);
     }
     if write(conn, &record, (epoch, report))? == 0 {
         return Ok(Applied::Stale);
@@ -193,15 +194,24 @@ pub(crate) fn apply(
     event::write(conn, &(&record).into(), events)?;
     if report.status == Status::Deleted {
         write_tombstone(conn, record.id)?;
-        confirm_removal(conn, record.id)?;
-        let last = with_tombstone(conn, record.id)?;
-        return Ok(last.map_or(Applied::Missing, Applied::Gone));
+        return gone(conn, record.id);
+    }
+    // The report is stored. What it calls for depends on what cannot be read.
+    if !is_readable {
+        return Ok(Applied::Stale);
     }
     let newer = |new: Record| {
         let has_new_status = new.status != record.status;
         Applied::Newer { record: new, has_new_status }
     };
     Ok(by_id(conn, &Scope::All, record.id)?.map_or(Applied::Missing, newer))
+}
+
+/// The host has confirmed the removal of a container with a tombstone.
+fn gone(conn: &mut Conn, id: ContainerId) -> Result<Applied, DbError> {
+    confirm_removal(conn, id)?;
+    let read = with_tombstone(conn, id);
+    Ok(or_stand_in(conn, id, read)?.map_or(Applied::Missing, Applied::Gone))
 }
 
 fn write(
@@ -379,5 +389,9 @@ pub(crate) fn fail_creation(
         dsl::updated_at.eq(environment::now().naive_utc()),
     ))
     .execute(conn)?;
-    if changed == 0 { Ok(None) } else { by_id(conn, &Scope::All, id) }
+    if changed == 0 {
+        return Ok(None);
+    }
+    let read = by_id(conn, &Scope::All, id);
+    or_stand_in(conn, id, read)
 }

@@ -16,10 +16,11 @@ pub(crate) use change::{
 pub(crate) use listed::{ListedRows, Rendered};
 pub(crate) use page::{Filter, Page, Part, SortKey, page};
 pub(crate) use query::{
-    Scope, assigned, by_id, by_id_beginning, by_ids, by_name, count_by_status, digest, labels,
-    labels_by_host, name_taken, placed, with_tombstone,
+    Assigned, Scope, assigned, by_id, by_id_beginning, by_ids, by_name, count_by_status, digest,
+    labels, labels_by_host, name_taken, placed, with_tombstone,
 };
 pub(crate) use removal::{confirm_removal, purge, write_tombstone};
 pub(crate) use row::Record;
 pub(crate) use run::{Run, last_runs, lose_runs, runs};
 pub(crate) use spec::{FormatVersion, Spec};
+pub(crate) use unreadable::{or_stand_in, stand_in_for};

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use serde::Deserialize;
-use zun_common::id::{ContainerId, HostName, ProjectId};
+use zun_common::id::{ContainerId, EngineId, HostName, ProjectId};
 use zun_common::rpc::digest::{Digest, ReportHash};
+use zun_common::status::Status;
 
 use super::row::{Record, Row};
-use crate::db::schema::containers::dsl;
+use crate::db::schema::containers::{self, dsl};
 use crate::db::{Backend, Conn, DbError};
 
 /// The projects that a query covers. Every query has a scope.
@@ -125,7 +127,7 @@ pub(crate) fn name_taken(
     Ok(diesel::select(diesel::dsl::exists(same)).get_result(conn)?)
 }
 
-/// What agents have reported of the containers on a host. Counts the same ones as [`Record::reported`].
+/// What agents have reported of the containers on a host. Counts those that [`assigned`] shows as reported.
 pub(crate) fn digest(conn: &mut Conn, host: &HostName) -> Result<Digest, DbError> {
     let rows: Vec<(String, i64, String)> = dsl::containers
         .filter(dsl::host.eq(host.as_str()).and(dsl::gone_at.is_null()))
@@ -138,11 +140,52 @@ pub(crate) fn digest(conn: &mut Conn, host: &HostName) -> Result<Digest, DbError
     Ok(rows.into_iter().filter_map(hash).collect())
 }
 
-/// All containers that should be on a host, and those whose removal it has not confirmed.
-pub(crate) fn assigned(conn: &mut Conn, host: &HostName) -> Result<Vec<Record>, DbError> {
-    let rows =
-        dsl::containers.filter(dsl::host.eq(host.to_string())).filter(dsl::gone_at.is_null());
-    read(rows.into_boxed(), conn)
+/// A container that should be on a host.
+#[derive(Debug)]
+pub(crate) struct Assigned {
+    pub(crate) id: ContainerId,
+    /// Error if this build does not know the stored one.
+    pub(crate) status: Status,
+    pub(crate) engine: Option<EngineId>,
+    pub(crate) auto_remove: bool,
+    /// What agents have reported of it; `None` if nothing was reported, or if it is deleted.
+    pub(crate) reported: Option<ReportHash>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = containers, check_for_backend(Backend))]
+struct AssignedRow {
+    uuid: String,
+    status: String,
+    engine_id: Option<String>,
+    auto_remove: bool,
+    epoch: i64,
+    run: i64,
+    deleted_at: Option<NaiveDateTime>,
+}
+
+impl AssignedRow {
+    fn parse(self) -> Option<Assigned> {
+        let id = self.uuid.parse().ok()?;
+        let is_reported = self.epoch > 0 && self.deleted_at.is_none();
+        Some(Assigned {
+            id,
+            status: self.status.parse().unwrap_or(Status::Error),
+            engine: self.engine_id.and_then(|engine| engine.parse().ok()),
+            auto_remove: self.auto_remove,
+            reported: is_reported.then(|| ReportHash::of(id, self.run, &self.status)),
+        })
+    }
+}
+
+/// All containers that should be on a host, and those whose removal it has not confirmed. Reads only the columns that the
+/// host needs: a row with a spec that this build cannot read is one of them.
+pub(crate) fn assigned(conn: &mut Conn, host: &HostName) -> Result<Vec<Assigned>, DbError> {
+    let rows: Vec<AssignedRow> = dsl::containers
+        .filter(dsl::host.eq(host.to_string()).and(dsl::gone_at.is_null()))
+        .select(AssignedRow::as_select())
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(AssignedRow::parse).collect())
 }
 
 /// The containers of a scope that are on a host, with their names and hosts.

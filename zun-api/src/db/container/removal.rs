@@ -8,6 +8,7 @@ use zun_common::status::{Status, TaskState};
 
 use super::query::with_tombstone;
 use super::row::Record;
+use super::unreadable::or_stand_in;
 use crate::db::event::{self, About, NewEvent};
 use crate::db::quota::{self, Amounts};
 use crate::db::schema::containers::dsl;
@@ -28,7 +29,11 @@ pub(crate) fn write_tombstone(conn: &mut Conn, id: ContainerId) -> Result<Option
         dsl::updated_at.eq(at),
     ))
     .execute(conn)?;
-    if changed == 0 { Ok(None) } else { with_tombstone(conn, id) }
+    if changed == 0 {
+        return Ok(None);
+    }
+    let read = with_tombstone(conn, id);
+    or_stand_in(conn, id, read)
 }
 
 /// The host has confirmed that a deleted container is gone, so its resources are free. The claim is released once.

@@ -4,7 +4,6 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::api::v1::container::ImagePull;
 use zun_common::id::{ContainerId, EngineId, Epoch, HostName, ProjectId, UserId};
-use zun_common::rpc::digest::ReportHash;
 use zun_common::rpc::report::LiveState;
 use zun_common::status::{Status, TaskState};
 
@@ -75,12 +74,6 @@ impl Record {
             updated_at: NaiveDateTime::default(),
             deleted_at: None,
         }
-    }
-
-    /// What agents have reported of it; `None` if nothing was reported, or if it is deleted.
-    pub(crate) fn reported(&self) -> Option<ReportHash> {
-        let counts = self.epoch > Epoch(0) && self.deleted_at.is_none();
-        counts.then(|| ReportHash::of(self.id, self.run, self.status.as_str()))
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use zun_common::chain;
-use zun_common::id::{Epoch, ProjectId};
+use zun_common::id::{ContainerId, Epoch, ProjectId};
 use zun_common::rpc::container::ConsoleSpec;
 use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
@@ -31,8 +31,11 @@ struct Plain {
     auto_remove: bool,
     start_wanted: bool,
     host: Option<String>,
+    engine_id: Option<String>,
     epoch: i64,
     generation: i64,
+    run: i64,
+    deleted_at: Option<NaiveDateTime>,
     created_at: NaiveDateTime,
     updated_at: NaiveDateTime,
 }
@@ -48,6 +51,25 @@ pub(super) fn stand_in(
     let row = dsl::containers.filter(dsl::uuid.eq(uuid)).select(Plain::as_select());
     let Some(row) = row.first::<Plain>(conn).optional()? else { return Ok(None) };
     Ok(row.into_record(uuid, &cause.to_string()).ok())
+}
+
+/// Returns a stand-in for the row of this error.
+pub(crate) fn stand_in_for(conn: &mut Conn, cause: &DbError) -> Result<Option<Record>, DbError> {
+    let DbError::Unreadable { row, .. } = cause else { return Ok(None) };
+    stand_in(conn, row, cause)
+}
+
+/// Returns the container that was read, or the stand-in for its row, which may be deleted but not changed otherwise. Call
+/// it with the result of a query for this container.
+pub(crate) fn or_stand_in(
+    conn: &mut Conn,
+    id: ContainerId,
+    read: Result<Option<Record>, DbError>,
+) -> Result<Option<Record>, DbError> {
+    match read {
+        Err(cause @ DbError::Unreadable { .. }) => stand_in(conn, &id.to_string(), &cause),
+        read => read,
+    }
 }
 
 impl Plain {
@@ -72,7 +94,7 @@ impl Plain {
             spec,
             start_wanted: self.start_wanted,
             host: self.host.and_then(|host| host.parse().ok()),
-            engine: None,
+            engine: self.engine_id.and_then(|engine| engine.parse().ok()),
             epoch: Epoch(self.epoch),
             generation: self.generation,
             status: Status::Error,
@@ -86,10 +108,10 @@ impl Plain {
             live: LiveState::default(),
             started_at: None,
             finished_at: None,
-            run: 0,
+            run: self.run,
             created_at: self.created_at,
             updated_at: self.updated_at,
-            deleted_at: None,
+            deleted_at: self.deleted_at,
         })
     }
 }

@@ -1,23 +1,52 @@
 //! What is asked of the hosts' rows.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDateTime;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Timestamp;
-use zun_common::id::HostName;
+use zun_common::chain;
+use zun_common::id::{Epoch, HostName};
 
-use super::row::{Record, Row};
+use super::row::{Heartbeats, Liveness, Record, Row};
 use crate::db::schema::hosts::dsl;
 use crate::db::{Conn, DbError, POSTGRES_CLOCK, now};
 
-/// All hosts that were not removed, in the order of their names.
+/// All hosts that were not removed, in the order of their names, except those whose rows cannot be read.
 pub(crate) fn all(conn: &mut Conn) -> Result<Vec<Record>, DbError> {
     let rows: Vec<Row> = dsl::hosts
         .filter(dsl::removed_at.is_null())
         .order(dsl::name.asc())
         .select(Row::as_select())
         .load(conn)?;
-    rows.into_iter().map(Row::parse).collect()
+    Ok(rows.into_iter().filter_map(readable).collect())
+}
+
+fn readable(row: Row) -> Option<Record> {
+    match row.parse() {
+        Ok(record) => Some(record),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "left out a host");
+            None
+        }
+    }
+}
+
+/// The epochs of the hosts whose agents are there at this time. Reads no column that this build may not understand.
+pub(crate) fn alive_epochs(
+    conn: &mut Conn,
+    at: NaiveDateTime,
+) -> Result<HashMap<String, Epoch>, DbError> {
+    let rows: Vec<(String, i64, bool, i32, NaiveDateTime)> = dsl::hosts
+        .filter(dsl::removed_at.is_null().and(dsl::forced_down.eq(false)))
+        .select((dsl::name, dsl::epoch, dsl::leaving, dsl::interval_seconds, dsl::last_seen))
+        .load(conn)?;
+    let alive = rows.into_iter().filter_map(|(name, epoch, leaving, interval, last_seen)| {
+        let heartbeats = Heartbeats { leaving, interval: i64::from(interval), last_seen };
+        (heartbeats.liveness(at) == Liveness::Up).then_some((name, Epoch(epoch)))
+    });
+    Ok(alive.collect())
 }
 
 /// The number of hosts whose agents have not announced their shutdown.

@@ -118,6 +118,22 @@ impl Record {
 
     /// The same, from the heartbeats alone: without what administrators have set.
     pub(super) fn heartbeats(&self, now: NaiveDateTime) -> Liveness {
+        let Self { leaving, interval, last_seen, .. } = *self;
+        Heartbeats { leaving, interval, last_seen }.liveness(now)
+    }
+}
+
+/// What the last heartbeat of a host said, and when it came.
+pub(super) struct Heartbeats {
+    pub(super) leaving: bool,
+    /// In seconds.
+    pub(super) interval: i64,
+    pub(super) last_seen: NaiveDateTime,
+}
+
+impl Heartbeats {
+    /// Whether the host's agent is there now.
+    pub(super) fn liveness(&self, now: NaiveDateTime) -> Liveness {
         let silent = (now - self.last_seen).num_seconds();
         if self.leaving {
             Liveness::Left

@@ -1,12 +1,12 @@
 //! Changes of the ledger. Each runs in the transaction of its caller.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
+use zun_common::chain;
 use zun_common::id::{ContainerId, Epoch, HostName, OperationId, ProjectId, RequestId, UserId};
 use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
@@ -16,11 +16,11 @@ use super::effect::{Settled, settle};
 use super::key::RequestKey;
 use super::row::{Kind, OutcomeKind, Row};
 use crate::db::container;
-use crate::db::host::Liveness;
+use crate::db::host::alive_epochs;
 use crate::db::schema::containers;
 use crate::db::schema::hosts::dsl as hosts;
 use crate::db::schema::operations::{self, dsl};
-use crate::db::{Conn, DbError, lock, now};
+use crate::db::{Conn, DbError, lock, now, transaction};
 
 /// An operation to accept.
 #[derive(Debug)]
@@ -368,25 +368,35 @@ pub(crate) fn expire(conn: &mut Conn, at: NaiveDateTime) -> Result<Vec<Settled>,
     }
     let (rows, hosts): (Vec<Row>, Vec<Option<String>>) = rows.into_iter().unzip();
     lock_rows(conn, &rows)?;
-    let alive: HashMap<String, Epoch> = crate::db::host::all(conn)?
-        .into_iter()
-        .filter(|host| host.liveness(at) == Liveness::Up)
-        .map(|host| (host.name.to_string(), host.epoch))
-        .collect();
+    let alive = alive_epochs(conn, at)?;
     let mut settled = Vec::new();
     for (row, host) in rows.into_iter().zip(hosts) {
         let current = host.and_then(|host| alive.get(&host).copied());
         if row.epoch.is_some() && row.epoch == current.map(|epoch| epoch.0) {
             continue;
         }
+        // A newer zun-api may know what it is.
+        let Ok(kind) = row.kind() else { continue };
         // The engine may have changed in part. The next agent finishes that, and reports how it ended.
-        if row.epoch.is_some() && Kind::FINISHED.contains(&row.kind()?) {
+        if row.epoch.is_some() && Kind::FINISHED.contains(&kind) {
             continue;
         }
-        let outcome = if row.epoch.is_some() { Outcome::Unknown } else { Outcome::Expired };
-        settled.push(settle(conn, row.id()?, &outcome)?);
+        settled.push(expire_one(conn, &row)?);
     }
     Ok(settled)
+}
+
+/// Ends one operation. One whose effect depends on a row that cannot be read has none.
+fn expire_one(conn: &mut Conn, row: &Row) -> Result<Settled, DbError> {
+    let outcome = if row.epoch.is_some() { Outcome::Unknown } else { Outcome::Expired };
+    let settled = transaction(conn, |conn| settle(conn, row.id()?, &outcome));
+    let Err(cause @ DbError::Unreadable { .. }) = settled else { return settled };
+    tracing::error!(operation.id = %row.uuid, error = %chain(&cause), "an operation has expired without an effect");
+    let at = now(conn)?;
+    diesel::update(dsl::operations.filter(dsl::uuid.eq(&row.uuid).and(dsl::outcome.is_null())))
+        .set((dsl::outcome.eq(OutcomeKind::of(&outcome).as_str()), dsl::finished_at.eq(at)))
+        .execute(conn)?;
+    Ok(Settled::default())
 }
 
 fn problem(outcome: &Outcome) -> Result<Option<String>, DbError> {

@@ -55,7 +55,11 @@ fn accept(conn: &mut Conn, record: &Record, change: Change) -> Result<OperationI
     Ok(operation::accept(conn, host, new)?.operation.id)
 }
 
-fn create(conn: &mut Conn, host: &HostName, wanted: Resources) -> Result<ContainerId, DbError> {
+pub(super) fn create(
+    conn: &mut Conn,
+    host: &HostName,
+    wanted: Resources,
+) -> Result<ContainerId, DbError> {
     let record = container::insert(conn, fresh(host, wanted), &EXACT)?;
     let spec = record.spec.clone().for_host(record.project.clone());
     let creation = Change::Create { spec: Box::new(spec), start: true };
@@ -72,7 +76,7 @@ fn update(conn: &mut Conn, id: ContainerId, to: Resources) -> Result<Option<Oper
     accept(conn, &record, Change::Update { resources: to, before }).map(Some)
 }
 
-fn delete(conn: &mut Conn, id: ContainerId) -> Result<Option<OperationId>, DbError> {
+pub(super) fn delete(conn: &mut Conn, id: ContainerId) -> Result<Option<OperationId>, DbError> {
     lock::container(conn, id)?;
     let Some(record) = container::write_tombstone(conn, id)? else { return Ok(None) };
     operation::supersede(conn, id)?;

@@ -9,6 +9,7 @@ mod pages;
 mod quotas;
 mod restored;
 mod schema;
+mod unreadable;
 mod writing;
 
 use fixture::{Fixture, on_both};

@@ -90,7 +90,7 @@ fn an_operation_with_the_number_of_another_is_noticed_until_the_recovery_has_end
     assert!(register(&mut conn, &host, Some(&known)), "it is another copy");
 }
 
-fn report(container: ContainerId, host: &HostName, status: Status) -> ContainerReport {
+pub(super) fn report(container: ContainerId, host: &HostName, status: Status) -> ContainerReport {
     let run = RunReport { number: 1, raw_started: None, started_at: None, end: None };
     ContainerReport {
         container,
@@ -122,7 +122,7 @@ fn the_digest_has_what_is_reported_of_a_hosts_containers(fixture: &Fixture) {
     let reported: Digest = [ReportHash::of(id, 1, "Running")].into_iter().collect();
     assert_eq!(digest(&mut conn), reported);
     let assigned = container::assigned(&mut conn, &host).expect("read");
-    assert_eq!(assigned[0].reported().into_iter().collect::<Digest>(), reported);
+    assert_eq!(assigned[0].reported.into_iter().collect::<Digest>(), reported);
     diesel::sql_query("UPDATE containers SET status = 'Created'").execute(&mut conn).expect("lost");
     assert_ne!(digest(&mut conn), reported);
     container::write_tombstone(&mut conn, id).expect("deleted");
