@@ -180,21 +180,22 @@ pub(crate) fn add(
 ) -> Result<ImageId, DbError> {
     let id = request(conn, made)?.id;
     set_present(conn, id, present)?;
-    change_status(conn, id, (ImageStatus::Pulling, ImageStatus::Available), None)?;
+    change_status(conn, id, (&[ImageStatus::Pulling], ImageStatus::Available), None)?;
     write_event(conn, id, EventAction::Create)?;
     Ok(id)
 }
 
-/// Changes the status, unless it is another one than `from` meanwhile. Returns whether it has.
+/// Changes the status, unless it is none of `from` meanwhile. Returns whether it has.
 fn change_status(
     conn: &mut Conn,
     id: ImageId,
-    (from, to): (ImageStatus, ImageStatus),
+    (from, to): (&[ImageStatus], ImageStatus),
     reason: Option<&str>,
 ) -> Result<bool, DbError> {
     let at = now(conn)?;
     let row = dsl::images.filter(dsl::uuid.eq(id.to_string()));
-    let changed = diesel::update(row.filter(dsl::status.eq(from.as_str())))
+    let from = from.iter().map(|status| status.as_str());
+    let changed = diesel::update(row.filter(dsl::status.eq_any(from)))
         .set((
             dsl::status.eq(to.as_str()),
             dsl::status_reason.eq(reason),
@@ -271,28 +272,42 @@ pub(crate) fn is_shared(conn: &mut Conn, record: &Record) -> Result<bool, DbErro
     Ok(select(exists(others)).get_result(conn)?)
 }
 
-/// Stores how a pull or a removal has ended.
+/// Stores how a pull or a removal has ended, given its number in the ledger.
 pub(crate) fn settle(
     conn: &mut Conn,
     id: ImageId,
-    (kind, outcome): (Kind, &Outcome),
+    (kind, sequence): (Kind, i64),
+    outcome: &Outcome,
 ) -> Result<(), DbError> {
     use ImageStatus::{Available, Deleting, Error, Pulling};
     const LATE: &str = "The host did not begin to pull it within 10 minutes.";
-    let (change, reason) = match (kind, outcome) {
-        (Kind::PullImage, Outcome::Succeeded) => ((Pulling, Available), None),
-        (Kind::PullImage, Outcome::Failed(problem)) => {
-            ((Pulling, Error), Some(problem.message.as_str()))
+    match (kind, outcome) {
+        (Kind::PullImage, Outcome::Succeeded) => {
+            // An earlier pull of it may have failed.
+            if change_status(conn, id, (&[Pulling, Error], Available), None)? {
+                write_event(conn, id, EventAction::Pull)?;
+            }
         }
-        (Kind::PullImage, Outcome::Expired | Outcome::Unknown) => ((Pulling, Error), Some(LATE)),
-        (Kind::RemoveImage, Outcome::Succeeded) => return delete(conn, id),
+        (Kind::PullImage, failure) => {
+            let reason = match failure {
+                Outcome::Failed(problem) => problem.message.as_str(),
+                Outcome::Succeeded | Outcome::Expired | Outcome::Unknown => LATE,
+            };
+            if !operation::is_pulled_later(conn, id, sequence)? {
+                change_status(conn, id, (&[Pulling], Error), Some(reason))?;
+            }
+        }
+        (Kind::RemoveImage, Outcome::Succeeded) => {
+            if operation::is_pulled_later(conn, id, sequence)? {
+                return write_event(conn, id, EventAction::Delete);
+            }
+            delete(conn, id)?;
+        }
         (Kind::RemoveImage, Outcome::Failed(problem)) => {
-            ((Deleting, Available), Some(problem.message.as_str()))
+            let reason = Some(problem.message.as_str());
+            change_status(conn, id, (&[Deleting], Available), reason)?;
         }
-        (_, _) => return Ok(()),
-    };
-    if change_status(conn, id, change, reason)? && change == (Pulling, Available) {
-        write_event(conn, id, EventAction::Pull)?;
+        (_, _) => {}
     }
     Ok(())
 }

@@ -129,7 +129,8 @@ fn take_effect(
             Ok(None)
         }
         (Kind::PullImage | Kind::RemoveImage, _) => {
-            image::settle(conn, ImageId::of_subject(container), (finished.kind, outcome))?;
+            let (image, number) = (ImageId::of_subject(container), finished.sequence);
+            image::settle(conn, image, (finished.kind, number), outcome)?;
             Ok(None)
         }
         (Kind::Update, Outcome::Succeeded | Outcome::Failed(_) | Outcome::Expired) => {

@@ -9,7 +9,7 @@ use zun_common::chain;
 use zun_common::id::{ContainerId, Epoch, HostName, ImageId, OperationId, ProjectId, RegistryId};
 use zun_common::rpc::operation::{Change, NumberedOperation, Operation};
 
-use super::row::{Kind, Record, Row};
+use super::row::{Kind, OutcomeKind, Record, Row};
 use crate::db::container;
 use crate::db::schema::operations::dsl;
 use crate::db::{Conn, DbError};
@@ -178,6 +178,20 @@ pub(crate) fn image_of_open(
     let row = received(conn, (host, epoch), id)?;
     let row = row.filter(|row| row.kind == Kind::PullImage.as_str());
     row.map(|row| row.container().map(ImageId::of_subject)).transpose()
+}
+
+/// Whether a pull of the image was accepted after the operation with this number, and has not failed.
+pub(crate) fn is_pulled_later(
+    conn: &mut Conn,
+    image: ImageId,
+    sequence: i64,
+) -> Result<bool, DbError> {
+    let succeeded = OutcomeKind::Succeeded.as_str();
+    let later = dsl::operations
+        .filter(dsl::container.eq(image.subject().to_string()))
+        .filter(dsl::kind.eq(Kind::PullImage.as_str()).and(dsl::sequence.gt(sequence)))
+        .filter(dsl::outcome.is_null().or(dsl::outcome.eq(succeeded)));
+    Ok(select(exists(later)).get_result(conn)?)
 }
 
 /// An operation that is open on the host, and that its agent has received in this epoch.

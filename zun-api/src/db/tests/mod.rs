@@ -5,6 +5,7 @@ mod claims_together;
 mod copy;
 mod events;
 mod fixture;
+mod images;
 mod pages;
 mod quotas;
 mod restored;
