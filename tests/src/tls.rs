@@ -57,6 +57,12 @@ impl Identity {
         format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
     }
 
+    /// Returns the key as PEM.
+    pub fn key_pem(&self) -> String {
+        let lines = STANDARD.encode(self.key.secret_der());
+        format!("-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----\n")
+    }
+
     /// Returns the same certificate with another key, like an attacker who stole only the certificate.
     #[must_use]
     pub fn stolen(&self) -> Self {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use zun_common::secret::Secret;
 
+use crate::api::TlsFiles;
 use crate::auth::{Auth, CloudError, Login, LoginError, Method, Values};
 use crate::console::Proxies;
 
@@ -48,8 +49,8 @@ pub struct Settings {
     pub endpoint: String,
     /// How requests are authenticated.
     pub auth: Auth,
-    /// A PEM file of the CA certificates to trust for the API; `None` means those of the system.
-    pub ca_file: Option<PathBuf>,
+    /// The files for TLS to the API and to Keystone.
+    pub tls: TlsFiles,
     /// The proxies for connections to hosts.
     pub proxies: Proxies,
     /// Whether each request is printed to stderr.
@@ -93,12 +94,13 @@ pub async fn settings(flags: Flags<'_>) -> Result<Settings, BadSettings> {
         Some(cloud) => Values::of_cloud(cloud, &environment)?,
         None => environment,
     };
-    let ca_file = values.get("cacert").map(PathBuf::from);
+    let file = |name: &str| values.get(name).map(PathBuf::from);
+    let tls = TlsFiles { ca: file("cacert"), certificate: file("cert"), key: file("key") };
     let auth = match auth_type(flags, &values)? {
         AuthType::None => Auth::None,
         AuthType::AdminToken => Auth::Token(token(&values)?),
         keystone @ (AuthType::Password | AuthType::Token | AuthType::ApplicationCredential) => {
-            let login = Login::new(method(keystone), &values, ca_file.as_deref())?;
+            let login = Login::new(method(keystone), &values, &tls)?;
             Auth::Keystone(Arc::new(login))
         }
     };
@@ -112,13 +114,8 @@ pub async fn settings(flags: Flags<'_>) -> Result<Settings, BadSettings> {
         }
         (None, Auth::None | Auth::Token(_)) => return Err(BadSettings::NoEndpoint),
     };
-    Ok(Settings {
-        endpoint,
-        auth,
-        ca_file,
-        proxies: Proxies::from_environment(),
-        debug: flags.debug,
-    })
+    let proxies = Proxies::from_environment();
+    Ok(Settings { endpoint, auth, tls, proxies, debug: flags.debug })
 }
 
 /// Returns the type of authentication. If none is given, it follows from the values: like OpenStack's clients, zun uses

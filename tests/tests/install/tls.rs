@@ -202,9 +202,30 @@ async fn with_a_client_ca_only_its_certificates_open_a_connection() {
         Ok(mut stream) => get(&mut stream, "/healthz").await.is_ok(),
         Err(_refused) => false,
     };
-    assert!(answers(Some(&ours.identity("zun://x", |_| {}))).await);
+    let own = ours.identity("zun://x", |_| {});
+    assert!(answers(Some(&own)).await);
     assert!(!answers(Some(&theirs.identity("zun://x", |_| {}))).await);
     assert!(!answers(None).await);
+
+    let endpoint = format!("https://localhost:{}/v1", site.address.port());
+    let file = |name: &str| site.path(name).display().to_string();
+    let without = ZunCli::at(&endpoint, "any").with("OS_CACERT", &file("ca/ca.pem"));
+    let refused = without.run(&["list"]);
+    assert!(refused.stderr.contains("the service requires a client certificate"), "{refused:?}");
+    std::fs::write(site.path("client.pem"), own.leaf_pem()).expect("written");
+    std::fs::write(site.path("client.key"), own.key_pem()).expect("written");
+    let with = without.clone().with("OS_CERT", &file("client.pem"));
+    let with = with.with("OS_KEY", &file("client.key"));
+    assert!(with.must(&["list"]).starts_with("ID "));
+    let clouds = format!(
+        "clouds:\n  lab:\n    auth_type: none\n    endpoint: {endpoint}\n    cacert: {}\n    cert: {}\n    key: {}\n",
+        file("ca/ca.pem"),
+        file("client.pem"),
+        file("client.key"),
+    );
+    std::fs::write(site.path("clouds.yaml"), clouds).expect("written");
+    let cloud = without.with("OS_CLIENT_CONFIG_FILE", &file("clouds.yaml"));
+    assert!(cloud.must(&["--os-cloud", "lab", "list"]).starts_with("ID "));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use zun_common::grant::Mode;
 use zun_common::pki::signing_request;
 use zun_common::secret::Secret;
 use zun_tests::zun_cli::{Name, ZunCli};
-use zunclient::api::Client;
+use zunclient::api::{Client, TlsFiles};
 use zunclient::auth::Auth;
 use zunclient::console::Proxies;
 use zunclient::settings::Settings;
@@ -31,7 +31,7 @@ pub(super) fn client(zun: &ZunCli) -> Client {
     let settings = Settings {
         endpoint: zun.variable("OS_ENDPOINT").to_owned(),
         auth: Auth::Token(Secret::new(zun.variable("OS_TOKEN").to_owned())),
-        ca_file: None,
+        tls: TlsFiles::default(),
         proxies: Proxies::default(),
         debug: false,
     };

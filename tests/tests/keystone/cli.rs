@@ -80,6 +80,9 @@ async fn a_user_logs_in_once_for_many_commands() {
     assert_eq!(user.tokens().len(), 1);
     proxy.refuse();
     user.must(&["list"]).await;
+    // The token belongs to the password that it was issued for.
+    let other = user.with("OS_PASSWORD", "hunter2").run(&["list"]).await;
+    assert!(other.stderr.contains("cannot reach Keystone"), "{other:?}");
 }
 
 #[tokio::test]

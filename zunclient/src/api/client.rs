@@ -1,7 +1,6 @@
 //! The HTTP client of the API. It keeps its connection and limits the time of every request. An error contains the
 //! request id if the service sent one.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
@@ -10,7 +9,7 @@ use serde::de::DeserializeOwned;
 use zun_common::api::v1::error::ErrorBody;
 use zun_common::api::v1::version::Root;
 
-use super::{ApiError, BadCaFile};
+use super::{ApiError, BadTlsFile, TlsFiles};
 use crate::auth::{Auth, Login};
 use crate::settings::Settings;
 
@@ -47,7 +46,7 @@ impl Client {
         if base.path() == "/" {
             base.set_path("/v1");
         }
-        let builder = http_client(&base, settings.ca_file.as_deref())?;
+        let builder = http_client(&base, &settings.tls)?;
         let http = builder
             .default_headers(headers())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -176,7 +175,7 @@ impl Client {
         let cause = cause.without_url();
         if self.base.scheme() == "http" && is_not_http(&cause) {
             ApiError::NotHttp { address, cause }
-        } else if cause.is_connect() {
+        } else if cause.is_connect() || is_without_certificate(&cause) {
             ApiError::Unreachable { address, cause }
         } else {
             ApiError::NoAnswer { address, cause }
@@ -194,6 +193,12 @@ fn is_not_http(error: &reqwest::Error) -> bool {
         cause = inner.source();
     }
     false
+}
+
+/// Whether the service ended the connection because it requires a client certificate. In TLS 1.3, this happens after the
+/// client's handshake.
+pub(super) fn is_without_certificate(error: &reqwest::Error) -> bool {
+    zun_common::chain(error).contains("CertificateRequired")
 }
 
 /// Reads an answer as JSON.
@@ -228,8 +233,8 @@ fn authenticate(request: &mut Request, token: &str) {
 }
 
 /// Returns a builder of a client for a service at this address: without redirects, on loopback without a proxy, and with
-/// the CA certificates of the file if there is one.
-pub(crate) fn http_client(base: &Url, ca_file: Option<&Path>) -> Result<ClientBuilder, BadCaFile> {
+/// the files for TLS.
+pub(crate) fn http_client(base: &Url, files: &TlsFiles) -> Result<ClientBuilder, BadTlsFile> {
     // Another provider can only be there if the program that embeds this library set it.
     drop(rustls::crypto::ring::default_provider().install_default());
     let mut builder = reqwest::Client::builder()
@@ -240,11 +245,9 @@ pub(crate) fn http_client(base: &Url, ca_file: Option<&Path>) -> Result<ClientBu
     }
     if base.scheme() == "http" {
         // Loading the system's certificates fails on a machine that has none.
-        builder = builder.tls_certs_only([]);
-    } else if let Some(path) = ca_file {
-        builder = builder.tls_certs_only(ca_certificates(path)?);
+        return Ok(builder.tls_certs_only([]));
     }
-    Ok(builder)
+    files.apply(builder)
 }
 
 fn is_loopback(base: &Url) -> bool {
@@ -254,11 +257,6 @@ fn is_loopback(base: &Url) -> bool {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     }
-}
-
-fn ca_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, BadCaFile> {
-    let pem = std::fs::read(path).map_err(|cause| BadCaFile(Box::new(cause)))?;
-    reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| BadCaFile(Box::new(cause)))
 }
 
 /// Reads the error in an answer.

@@ -1,11 +1,8 @@
 //! Why a request to the service failed.
 
+use super::client::is_without_certificate;
+use super::tls::BadTlsFile;
 use crate::auth::LoginError;
-
-/// The file of CA certificates cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot use the CA certificates in OS_CACERT")]
-pub struct BadCaFile(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +12,9 @@ pub enum ApiError {
         "cannot use the API address `{0}`: it must look like http://127.0.0.1:9517/v1; set OS_ENDPOINT or --os-endpoint"
     )]
     BadEndpoint(String),
-    /// The file of CA certificates cannot be used.
+    /// A file for TLS cannot be used.
     #[error(transparent)]
-    BadCaFile(#[from] BadCaFile),
+    BadTlsFile(#[from] BadTlsFile),
     /// Keystone gave no token.
     #[error(transparent)]
     Login(#[from] LoginError),
@@ -90,7 +87,7 @@ impl ApiError {
         match self {
             Self::Refused { request, .. } | Self::BadAnswer { request, .. } => request.as_deref(),
             Self::BadEndpoint(_)
-            | Self::BadCaFile(_)
+            | Self::BadTlsFile(_)
             | Self::Login(_)
             | Self::Setup(_)
             | Self::BadName(_)
@@ -106,7 +103,7 @@ impl ApiError {
         match self {
             Self::Refused { status, .. } => Some(*status),
             Self::BadEndpoint(_)
-            | Self::BadCaFile(_)
+            | Self::BadTlsFile(_)
             | Self::Login(_)
             | Self::Setup(_)
             | Self::BadName(_)
@@ -132,6 +129,9 @@ impl ApiError {
             Self::Unreachable { cause, .. } if is_certificate(cause, "") => Some(
                 "zun does not trust the service's certificate: set OS_CACERT to the file with the certificate of its CA",
             ),
+            Self::Unreachable { cause, .. } if is_without_certificate(cause) => Some(
+                "the service requires a client certificate: set OS_CERT and OS_KEY to its file and to that of its key",
+            ),
             Self::Unreachable { .. } => Some("check OS_ENDPOINT, and that zun-api is running"),
             Self::NotHttp { .. } => Some("use https:// in OS_ENDPOINT"),
             Self::Refused { status: 404, message, .. } if message == "Not Found" => {
@@ -146,7 +146,7 @@ impl ApiError {
             Self::Refused { .. }
             | Self::BadAnswer { .. }
             | Self::BadEndpoint(_)
-            | Self::BadCaFile(_)
+            | Self::BadTlsFile(_)
             | Self::Login(_)
             | Self::Setup(_)
             | Self::BadName(_)

@@ -14,11 +14,13 @@ mod repeat;
 mod resources;
 mod services;
 mod sessions;
+mod tls;
 
 pub use client::Client;
 pub(crate) use client::http_client;
 pub use containers::{Delete, ListQuery};
-pub use error::{ApiError, BadCaFile};
+pub use error::ApiError;
 pub use events::{EventQuery, EventStream, Streamed};
 pub(crate) use repeat::Absence;
 pub use sessions::TicketRequest;
+pub use tls::{BadTlsFile, TlsFiles};

@@ -1,6 +1,6 @@
 //! Why there is no token of Keystone.
 
-use crate::api::BadCaFile;
+use crate::api::BadTlsFile;
 
 /// Why Keystone gave no token, or no address of the service.
 #[derive(Debug, thiserror::Error)]
@@ -11,9 +11,9 @@ pub enum LoginError {
     /// The address is not an HTTP URL.
     #[error("cannot log in: OS_AUTH_URL `{0}` is not an http or https URL")]
     BadUrl(String),
-    /// The file of CA certificates cannot be used.
+    /// A file for TLS cannot be used.
     #[error(transparent)]
-    BadCaFile(#[from] BadCaFile),
+    BadTlsFile(#[from] BadTlsFile),
     /// The HTTP client cannot be set up.
     #[error("cannot set up the connection to Keystone")]
     Setup(#[source] reqwest::Error),

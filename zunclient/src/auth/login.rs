@@ -1,18 +1,18 @@
 //! Logs in to Keystone, and finds the service in its catalog.
 
-use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Mutex;
 use zun_common::secret::Secret;
 
 use super::cache::Cache;
 use super::credentials::Method;
 use super::{Credentials, LoginError, Values};
+use crate::api::TlsFiles;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,14 +26,6 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
     /// The address of the service in the catalog, if it is there.
     pub endpoint: Option<String>,
-}
-
-impl Session {
-    /// Returns what the cache stores.
-    pub(super) fn to_json(&self) -> Value {
-        let Self { token, expires_at, endpoint } = self;
-        json!({ "token": token.expose(), "expires_at": expires_at, "endpoint": endpoint })
-    }
 }
 
 /// Gets tokens of Keystone.
@@ -53,7 +45,7 @@ impl Login {
     pub(crate) fn new(
         method: Method,
         values: &Values,
-        ca_file: Option<&Path>,
+        files: &TlsFiles,
     ) -> Result<Self, LoginError> {
         let url = values.get("auth_url").ok_or(LoginError::Missing("OS_AUTH_URL"))?;
         let tokens = tokens_url(url)?;
@@ -64,8 +56,9 @@ impl Login {
         let region = values.get("region_name").map(str::to_owned);
         let key = format!("{tokens} {interface} {region:?} {}", credentials.identity);
         // An exchanged token has no identity of its own.
-        let cache = (method != Method::Token).then(|| Cache::new(&key)).flatten();
-        let http = crate::api::http_client(&tokens, ca_file)?
+        let body = || credentials.body.clone();
+        let cache = (method != Method::Token).then(|| Cache::new(&key, body())).flatten();
+        let http = crate::api::http_client(&tokens, files)?
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
@@ -204,6 +197,8 @@ impl Token {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

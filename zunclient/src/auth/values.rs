@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_saphyr::DuplicateKeyPolicy;
 
 /// The values of one cloud by name. They contain secrets.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -29,6 +30,16 @@ pub enum CloudError {
         path: PathBuf,
         /// The cause.
         why: String,
+    },
+    /// The cloud is not a mapping of values.
+    #[error("cannot use cloud `{cloud}` in {path}: {what} must be a mapping")]
+    BadCloud {
+        /// The cloud.
+        cloud: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong: the cloud itself, or its key `auth`.
+        what: &'static str,
     },
     /// The file does not have the cloud.
     #[error("there is no cloud `{cloud}` in {path}; it has: {known}")]
@@ -83,12 +94,12 @@ impl Values {
             path: path.clone(),
             known,
         })?;
-        let mut values = found.values();
+        let mut values = values_of(found, (cloud, path))?;
         let secrets = path.with_file_name("secure.yaml");
         if secrets.exists()
             && let Some(secret) = read(&secrets)?.clouds.remove(cloud)
         {
-            values.extend(secret.values());
+            values.extend(values_of(secret, (cloud, &secrets))?);
         }
         Ok(Self(values))
     }
@@ -112,39 +123,47 @@ fn files(environment: &Values) -> Vec<PathBuf> {
     directories.into_iter().map(|directory| directory.join("clouds.yaml")).collect()
 }
 
+/// The clouds by name. Only the selected one is read, so that a mistake in another one is no obstacle.
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
-    clouds: BTreeMap<String, Cloud>,
-}
-
-#[derive(Default, Deserialize)]
-struct Cloud {
-    #[serde(default)]
-    auth: BTreeMap<String, Value>,
-    #[serde(flatten)]
-    rest: BTreeMap<String, Value>,
-}
-
-impl Cloud {
-    fn values(self) -> BTreeMap<String, String> {
-        let text = |(name, value): (String, Value)| match value {
-            Value::String(text) if !text.is_empty() => Some((name, text)),
-            Value::Number(number) => Some((name, number.to_string())),
-            Value::Bool(flag) => Some((name, flag.to_string())),
-            Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
-        };
-        self.rest.into_iter().chain(self.auth).filter_map(text).collect()
-    }
+    clouds: BTreeMap<String, Value>,
 }
 
 fn read(path: &Path) -> Result<File, CloudError> {
     let unreadable = |why: String| CloudError::Unreadable { path: path.to_owned(), why };
     let text = std::fs::read_to_string(path).map_err(|cause| unreadable(cause.to_string()))?;
-    // The parser's message quotes the file, which contains passwords.
-    serde_saphyr::from_str(&text).map_err(|_cause| {
-        unreadable("it is not YAML with the clouds by name under `clouds:`".to_owned())
+    // As in Python's parser, which OpenStack's clients use.
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
+    serde_saphyr::from_str_with_options(&text, options).map_err(|cause| {
+        // The parser's message quotes the file, which contains passwords.
+        let line = cause.location().map(|place| format!(" (line {})", place.line()));
+        let line = line.unwrap_or_default();
+        unreadable(format!("it is not YAML with the clouds by name under `clouds:`{line}"))
     })
+}
+
+/// Returns the values of a cloud. Those below `auth` take precedence.
+fn values_of(
+    cloud: Value,
+    (name, path): (&str, &Path),
+) -> Result<BTreeMap<String, String>, CloudError> {
+    let bad = |what| CloudError::BadCloud { cloud: name.to_owned(), path: path.to_owned(), what };
+    let Value::Object(mut all) = cloud else { return Err(bad("it")) };
+    let auth = match all.remove("auth") {
+        Some(Value::Object(auth)) => auth,
+        None | Some(Value::Null) => serde_json::Map::new(),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            return Err(bad("`auth`"));
+        }
+    };
+    let text = |(name, value): (String, Value)| match value {
+        Value::String(text) if !text.is_empty() => Some((name, text)),
+        Value::Number(number) => Some((name, number.to_string())),
+        Value::Bool(flag) => Some((name, flag.to_string())),
+        Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    Ok(all.into_iter().chain(auth).filter_map(text).collect())
 }
 
 #[cfg(test)]
@@ -178,5 +197,29 @@ mod tests {
         std::fs::write(&path, "clouds: [hunter2").unwrap();
         let broken = Values::of_cloud("lab", &environment).unwrap_err().to_string();
         assert!(broken.contains("clouds.yaml") && !broken.contains("hunter2"), "{broken}");
+        assert!(broken.contains("(line 1)"), "{broken}");
+    }
+
+    #[test]
+    fn a_mistake_in_one_cloud_is_no_obstacle_for_the_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("clouds.yaml");
+        let clouds = "clouds:\n  lab:\n    auth: {auth_url: http://k/v3}\n  bad:\n    auth: 5\n  text: hunter2\n  \
+                      twice: {x: 1, x: 2}\n  empty:\n  lists: [a]\n";
+        std::fs::write(&path, clouds).unwrap();
+        let secrets = "clouds:\n  lab:\n    auth: {password: hunter2}\n  bad: 5\n";
+        std::fs::write(directory.path().join("secure.yaml"), secrets).unwrap();
+        let variable = ("OS_CLIENT_CONFIG_FILE".to_owned(), path.display().to_string());
+        let environment = Values::of([variable]);
+        let lab = Values::of_cloud("lab", &environment).unwrap();
+        assert_eq!(lab.get("password"), Some("hunter2"));
+        for (cloud, what) in [("bad", "`auth`"), ("text", "it"), ("empty", "it"), ("lists", "it")] {
+            let refusal = Values::of_cloud(cloud, &environment).unwrap_err().to_string();
+            let expected = format!(
+                "cannot use cloud `{cloud}` in {}: {what} must be a mapping",
+                path.display()
+            );
+            assert_eq!(refusal, expected);
+        }
     }
 }

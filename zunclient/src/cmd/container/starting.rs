@@ -154,7 +154,7 @@ pub(in crate::cmd) fn is_away(error: &ApiError) -> bool {
         | ApiError::BadAnswer { .. } => true,
         ApiError::Refused { status, .. } => matches!(status, 502 | 504),
         ApiError::BadEndpoint(_)
-        | ApiError::BadCaFile(_)
+        | ApiError::BadTlsFile(_)
         | ApiError::Setup(_)
         | ApiError::Login(_)
         | ApiError::BadName(_)
