@@ -50,21 +50,21 @@ async fn a_commit_prints_the_name_of_the_image() {
     assert_eq!(lines(&service), [format!("{path}web&tag=v1"), format!("{path}team%2Fweb")]);
 }
 
-/// A service with these containers in status Stopped.
-async fn with_stopped(stopped: &'static [&'static str]) -> Service {
-    let stopped = stopped.iter().map(|uuid| {
+/// A service with containers of these ids, statuses and operations in progress.
+async fn with_containers(all: &[(&str, &str, Option<&str>)]) -> Service {
+    let shown = all.iter().map(|(uuid, status, task_state)| {
         json!({"uuid": uuid, "name": "test", "project_id": "p", "user_id": "u", "image": "cirros",
             "cpu": 1.0, "cpu_policy": "shared", "memory": "512", "command": null, "entrypoint": null,
-            "status": "Stopped", "status_reason": null, "status_detail": null, "task_state": null,
+            "status": status, "status_reason": null, "status_detail": null, "task_state": task_state,
             "environment": {}, "workdir": null, "hostname": null, "labels": {}, "interactive": false,
             "tty": false, "attached": 0, "exit_code": 0, "auto_remove": false, "auto_heal": false,
             "restart_policy": null, "image_driver": "docker", "ports": [], "addresses": {},
             "security_groups": null, "disk": 0, "healthcheck": null, "registry_id": null,
             "created_at": null, "updated_at": null})
     });
-    let stopped = stopped.collect::<Vec<_>>();
+    let shown = shown.collect::<Vec<_>>();
     Service::start(move |ask| match ask.method.as_str() {
-        "GET" => (200, json!({"containers": stopped, "next": null})),
+        "GET" => (200, json!({"containers": shown, "next": null})),
         _ => (204, Value::Null),
     })
     .await
@@ -72,8 +72,8 @@ async fn with_stopped(stopped: &'static [&'static str]) -> Service {
 
 #[tokio::test]
 async fn prune_removes_the_stopped_containers_only_if_it_may() {
-    let list = "GET /v1/containers?status=Stopped";
-    let service = with_stopped(&[ID]).await;
+    let list = "GET /v1/containers";
+    let service = with_containers(&[(ID, "Stopped", None)]).await;
     let (code, _, notice) = zun(&service, &["prune"]).await;
     assert_eq!(code, Some(1), "{notice}");
     assert!(notice.contains("use --force"), "{notice}");
@@ -81,8 +81,31 @@ async fn prune_removes_the_stopped_containers_only_if_it_may() {
     let (code, shown, _) = zun(&service, &["prune", "--force"]).await;
     assert_eq!((code, shown), (Some(0), format!("{ID}\n")));
     assert_eq!(lines(&service), [list, list, "DELETE /v1/containers/ID"]);
-    let service = with_stopped(&[]).await;
+    let service = with_containers(&[(ID, "Running", None)]).await;
     let (code, _, notice) = zun(&service, &["prune"]).await;
     assert_eq!(code, Some(0));
     assert!(notice.contains("there are no stopped containers"), "{notice}");
+}
+
+#[tokio::test]
+async fn prune_removes_what_docker_would_and_no_container_with_an_operation_in_progress() {
+    let ids = ["0", "1", "2", "3", "4", "5", "6"]
+        .map(|last| ID.split_at(ID.len() - 1).0.to_owned() + last);
+    let states = [
+        ("Stopped", None),
+        ("Created", None),
+        ("Error", None),
+        ("Dead", None),
+        ("Created", Some("container_starting")),
+        ("Running", None),
+        ("Paused", None),
+    ];
+    let all: Vec<_> =
+        ids.iter().zip(states).map(|(id, (status, task))| (id.as_str(), status, task)).collect();
+    let service = with_containers(&all).await;
+    let (code, shown, _) = zun(&service, &["prune", "--force"]).await;
+    assert_eq!(code, Some(0));
+    let mut removed: Vec<&str> = shown.lines().collect();
+    removed.sort_unstable();
+    assert_eq!(removed, ids[..4]);
 }

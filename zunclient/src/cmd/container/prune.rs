@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::Args;
-use zun_common::status::Status;
+use zun_common::status::Action;
 
 use crate::api::{self, ListQuery};
 use crate::cmd::for_each::for_each;
@@ -18,7 +18,8 @@ Examples:
   zun prune
   zun prune --force   Do not ask
 
-Containers that have never run are kept.")]
+As in Docker, this includes containers that have never run, or that could not
+start. Containers with an operation in progress are kept.")]
 pub(in crate::cmd) struct Prune {
     /// Do not ask for confirmation
     #[arg(short, long)]
@@ -27,8 +28,8 @@ pub(in crate::cmd) struct Prune {
 
 impl Prune {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let query = ListQuery { parameters: vec![("status", Status::Stopped.to_string())] };
-        let stopped = context.api.list(&query).await?;
+        let mut stopped = context.api.list(&ListQuery::default()).await?;
+        stopped.retain(|it| it.status.allows(Action::Delete) && it.task_state.is_none());
         if stopped.is_empty() {
             out::notice("there are no stopped containers");
             return Ok(Exit::OK);
