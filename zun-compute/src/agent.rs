@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::time::Instant;
-use zun_common::bus::{Bus, RequestError, Route};
+use zun_common::bus::{Bus, Deliveries, RequestError, Route, Router};
 use zun_common::chain;
 use zun_common::id::HostName;
 use zun_common::rpc::operation::AgentIdentity;
@@ -229,14 +229,70 @@ impl Agent {
         ));
     }
 
+    /// Serves the host's queue, except while zun-api refuses this agent: then another agent of this name is at work, which
+    /// must receive all of its calls.
     async fn serve(&self) -> Result<(), StartError> {
         let route = Route::Host(self.host.name.clone());
-        let router = rpc::calls(&self.host, &self.workers);
+        let router = Arc::new(rpc::calls(&self.host, &self.workers));
+        let prefetch = self.host.limits.questions;
+        let deliveries = self.bus.transport().consume(route.clone(), prefetch).await;
         let deliveries =
-            self.bus.transport().consume(route.clone(), self.host.limits.questions).await;
-        let deliveries = deliveries.map_err(|cause| StartError::Bus { route, cause })?;
-        Arc::new(router).serve(deliveries, &self.serving);
+            deliveries.map_err(|cause| StartError::Bus { route: route.clone(), cause })?;
+        let queue = HostQueue {
+            host: Arc::clone(&self.host),
+            bus: self.bus.clone(),
+            router,
+            route,
+            prefetch,
+        };
+        self.serving.spawn(queue.serve(deliveries, self.serving.clone()));
         Ok(())
+    }
+}
+
+/// The queue with the calls to a host.
+struct HostQueue {
+    host: Arc<Host>,
+    bus: Bus,
+    router: Arc<Router>,
+    route: Route,
+    prefetch: u16,
+}
+
+impl HostQueue {
+    /// Serves until shutdown.
+    async fn serve(self, mut deliveries: Deliveries, tasks: Tasks) {
+        let control = &self.host.control;
+        loop {
+            let consuming = tasks.token().child_token();
+            self.router.serve_until(consuming.clone(), deliveries, &tasks);
+            tokio::select! {
+                biased;
+                () = tasks.cancelled() => return,
+                () = control.until_refused(true) => {}
+            }
+            tracing::warn!(
+                host.name = %self.host.name,
+                "another agent of host {} is at work: this one answers no calls", self.host.name
+            );
+            // What it has begun ends by itself.
+            consuming.cancel();
+            let again = tokio::select! {
+                biased;
+                () = tasks.cancelled() => return,
+                () = control.until_refused(false) => {
+                    self.bus.transport().consume(self.route.clone(), self.prefetch).await
+                }
+            };
+            match again {
+                Ok(again) => deliveries = again,
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), "cannot serve {}", self.route);
+                    return;
+                }
+            }
+            control.pull_now();
+        }
     }
 }
 

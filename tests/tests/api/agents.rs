@@ -143,3 +143,30 @@ async fn one_engine_is_one_host() {
     register(&third, &renamed).await.expect("the former name has no containers");
     assert_eq!(json!(shown(&api, "h3").await["hostname"]), "h3");
 }
+
+#[tokio::test]
+async fn a_call_that_an_agent_of_another_epoch_has_received_is_sent_again() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let words = "this agent is not the one of epoch 1";
+    agent.refuse("container.top", Problem::new(Code::StaleEpoch, words));
+    let path = format!("/v1/containers/{id}/top");
+    let refused = api.get(ANN, &path).await;
+    assert_eq!(
+        refused.refusal(),
+        "503 container.busy The agent of host h1 is being replaced; try again in a second."
+    );
+    assert_eq!(refused.header("retry-after"), "1");
+    let asked = agent.received().into_iter().filter(|call| call.method == "container.top").count();
+    assert_eq!(asked, 5);
+    // A command can have run although the agent that received its call again refuses it.
+    agent.refuse("exec.run", Problem::new(Code::StaleEpoch, words));
+    let execute = format!("/v1/containers/{id}/execute?command=date&run=true");
+    let refused = api.post(ANN, &execute, Value::Null).await.refusal();
+    assert!(refused.starts_with("504 container.host-silent "), "{refused}");
+    let asked = agent.received().into_iter().filter(|call| call.method == "exec.run").count();
+    assert_eq!(asked, 1);
+    agent.accept("container.top");
+    api.get(ANN, &path).await.expect(200);
+}

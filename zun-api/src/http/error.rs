@@ -278,7 +278,12 @@ fn refused(host: &HostName, problem: &Problem) -> ErrorResponse {
         Code::EngineDown => {
             ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.engine-down", problem)
         }
-        Code::StaleEpoch | Code::Internal | Code::Unknown => ErrorResponse::internal(),
+        Code::StaleEpoch => {
+            let words =
+                format!("The agent of host {host} is being replaced; try again in a second.");
+            ErrorResponse::retryable(Http::SERVICE_UNAVAILABLE, "container.busy", &words)
+        }
+        Code::Internal | Code::Unknown => ErrorResponse::internal(),
     }
 }
 
@@ -318,6 +323,7 @@ mod tests {
             Code::Unfinished,
             Code::Engine,
             Code::EngineDown,
+            Code::StaleEpoch,
             Code::Internal,
             Code::Unknown,
         ];
@@ -344,6 +350,7 @@ mod tests {
         Unfinished: 504 container.command-timeout its words
         Engine: 502 container.docker-error its words
         EngineDown: 503 container.engine-down its words
+        StaleEpoch: 503 container.busy The agent of host h1 is being replaced; try again in a second.
         Internal: 500 container.internal-error Internal error in zun-api. Its log has the details under this request id.
         Unknown: 500 container.internal-error Internal error in zun-api. Its log has the details under this request id.
         ");

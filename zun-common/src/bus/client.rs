@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::transport::{MAX_BODY, Outgoing, RequestError, Route, Transport};
 use crate::environment::{self, random_uuid};
-use crate::id::HostName;
+use crate::id::{Epoch, HostName};
 use crate::rpc::code::Problem;
 use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
 use crate::rpc::{Call, PROTOCOL};
@@ -100,7 +100,18 @@ impl Bus {
         call: &C,
         context: &CallContext,
     ) -> Result<C::Reply, CallError> {
-        self.call_route(Route::Host(host.clone()), call, context).await
+        self.call_route((Route::Host(host.clone()), None), call, context).await
+    }
+
+    /// Like [`Bus::call`], for the agent of this epoch only. Any other refuses with
+    /// [`Code::StaleEpoch`](crate::rpc::Code::StaleEpoch) and does nothing.
+    pub async fn call_in_epoch<C: Call>(
+        &self,
+        (host, epoch): (&HostName, Epoch),
+        call: &C,
+        context: &CallContext,
+    ) -> Result<C::Reply, CallError> {
+        self.call_route((Route::Host(host.clone()), Some(epoch)), call, context).await
     }
 
     /// Calls one of the running zun-api processes.
@@ -109,16 +120,16 @@ impl Bus {
         call: &C,
         context: &CallContext,
     ) -> Result<C::Reply, CallError> {
-        self.call_route(Route::Controller, call, context).await
+        self.call_route((Route::Controller, None), call, context).await
     }
 
     async fn call_route<C: Call>(
         &self,
-        route: Route,
+        (route, epoch): (Route, Option<Epoch>),
         call: &C,
         context: &CallContext,
     ) -> Result<C::Reply, CallError> {
-        let message = self.encode(route.clone(), call, context)?;
+        let message = self.encode((route.clone(), epoch), call, context)?;
         let response =
             self.transport.request(message).await.map_err(|cause| failed::<C>(&route, cause))?;
         let malformed =
@@ -134,7 +145,7 @@ impl Bus {
 
     fn encode<C: Call>(
         &self,
-        route: Route,
+        (route, epoch): (Route, Option<Epoch>),
         call: &C,
         context: &CallContext,
     ) -> Result<Outgoing, CallError> {
@@ -150,6 +161,7 @@ impl Bus {
             sender: self.sender.to_string(),
             deadline: environment::now() + C::DEADLINE,
             traceparent: context.traceparent.clone(),
+            epoch,
             body: serde_json::to_value(call).map_err(malformed)?,
         };
         let body = Bytes::from(serde_json::to_vec(&envelope).map_err(malformed)?);

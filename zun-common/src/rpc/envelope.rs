@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::code::Problem;
-use crate::id::{ProjectId, RequestId};
+use crate::id::{Epoch, ProjectId, RequestId};
 
 /// The origin of a call. It travels with the call through all layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,10 @@ pub struct Envelope {
     /// W3C trace context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// In a call to a host, the epoch of the agent that may answer it. Services that are older than this field neither
+    /// send nor check it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
     /// The fields of the call.
     pub body: serde_json::Value,
 }

@@ -31,6 +31,8 @@ use pace::Pace;
 pub(crate) struct Control {
     epoch: watch::Sender<Option<Epoch>>,
     clock: Mutex<Option<Clock>>,
+    /// Whether zun-api has refused to register this agent, because another one may be at work.
+    refused: watch::Sender<bool>,
     pull: Notify,
     heartbeats: AtomicI64,
     /// When the last heartbeat was sent that zun-api has answered.
@@ -52,6 +54,7 @@ impl Control {
         Self {
             epoch: watch::Sender::new(None),
             clock: Mutex::new(None),
+            refused: watch::Sender::new(false),
             pull: Notify::new(),
             heartbeats: AtomicI64::new(0),
             confirmed: watch::Sender::new(None),
@@ -85,6 +88,31 @@ impl Control {
         }
         let words = format!("this agent is not the one of epoch {epoch}");
         Err(Problem::new(Code::StaleEpoch, words))
+    }
+
+    /// Like [`Control::check`], for a call that zun-api has sent. Waits for the registration if it is under way. A zun-api
+    /// that is older than the epoch in calls names none.
+    pub(crate) async fn admit(&self, epoch: Option<Epoch>) -> Result<(), Problem> {
+        let Some(epoch) = epoch else { return Ok(()) };
+        tokio::select! {
+            biased;
+            _ = self.registered() => {}
+            () = self.until_refused(true) => {}
+        }
+        self.check(epoch)
+    }
+
+    /// zun-api refuses to register this agent because another one may be at work.
+    fn refuse(&self) {
+        self.refused.send_replace(true);
+    }
+
+    /// Waits until zun-api has refused this agent, or until it is not refused any more.
+    pub(crate) async fn until_refused(&self, refused: bool) {
+        let mut changes = self.refused.subscribe();
+        if changes.wait_for(|now| *now == refused).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Asks zun-api whether this is still the host's epoch, by a heartbeat. Waits for the answer while zun-api cannot be
@@ -148,6 +176,7 @@ impl Control {
         *self.comparison() = Comparison::new();
         self.pace().reset();
         self.epoch.send_replace(Some(epoch));
+        self.refused.send_replace(false);
     }
 
     /// zun-api answered a message that was sent at `sent`, when the database's time was `now`.

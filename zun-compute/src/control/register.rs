@@ -56,6 +56,9 @@ pub(super) async fn register(host: &Host, workers: &Workers, bus: &Bus) -> Resul
             Ok(())
         }
         Err(CallError::Refused { problem, .. }) if problem.code != Code::Busy => {
+            if problem.code == Code::Conflict {
+                host.control.refuse();
+            }
             Err(format!("zun-api refuses this agent: {problem}"))
         }
         Err(error) => Err(chain(&error)),

@@ -90,8 +90,14 @@ where
     H: Fn(Arc<Host>, C) -> F + Send + Sync + 'static,
     F: Future<Output = Result<C::Reply, Problem>> + Send + 'static,
 {
-    let host = Arc::clone(host);
-    router.on(move |call: C, _incoming: Incoming| handler(Arc::clone(&host), call))
+    let (host, handler) = (Arc::clone(host), Arc::new(handler));
+    router.on(move |call: C, incoming: Incoming| {
+        let (host, handler) = (Arc::clone(&host), Arc::clone(&handler));
+        async move {
+            host.control.admit(incoming.epoch).await?;
+            handler(host, call).await
+        }
+    })
 }
 
 /// Runs a call with 90 % of the caller's deadline, so that the caller receives the error and does not time out first.

@@ -30,7 +30,7 @@ struct Received {
     /// Whether it says which containers are assigned.
     answers: bool,
     /// Whether it refuses registrations, and how many it has refused.
-    refuses: bool,
+    refuses: Option<Code>,
     refused: usize,
     /// What the last agent told that registered.
     position: Option<LedgerPosition>,
@@ -40,9 +40,9 @@ struct Received {
 impl Received {
     fn register(&mut self, agent: RegisterAgent) -> Result<Registered, Problem> {
         self.position = agent.position;
-        if self.refuses {
+        if let Some(code) = self.refuses {
             self.refused += 1;
-            return Err(Problem::new(Code::Busy, "not now"));
+            return Err(Problem::new(code, "not now"));
         }
         let cluster = "cluster".parse().expect("an id");
         Ok(Registered { epoch: self.ledger.register(), cluster })
@@ -319,17 +319,26 @@ impl Controller {
         self.eventually(reached, || format!("epoch {epoch}")).await;
     }
 
-    /// Begins another agent's epoch, and refuses further registrations.
+    /// Begins another agent's epoch, and refuses further registrations for now.
     pub(crate) fn take_over(&self) {
+        self.refuse_all(Code::Busy);
+    }
+
+    /// Begins the epoch of another agent that is at work, and refuses further registrations because of it.
+    pub(crate) fn prefer_another(&self) {
+        self.refuse_all(Code::Conflict);
+    }
+
+    fn refuse_all(&self, code: Code) {
         self.record(|received| {
             received.ledger.register();
-            received.refuses = true;
+            received.refuses = Some(code);
         });
     }
 
     /// Accepts registrations again.
     pub(crate) fn allow(&self) {
-        self.record(|received| received.refuses = false);
+        self.record(|received| received.refuses = None);
     }
 
     /// Waits until so many registrations were refused.

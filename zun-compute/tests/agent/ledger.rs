@@ -1,14 +1,17 @@
 //! Operations are carried out whatever is lost on the way, and none twice.
 
-use zun_common::id::OperationId;
+use zun_common::bus::{CallError, Route};
+use zun_common::id::{Epoch, OperationId};
 use zun_common::rpc::container::Removal;
+use zun_common::rpc::envelope::CallContext;
+use zun_common::rpc::image::SearchImages;
 use zun_common::rpc::operation::{Change, Operation as Accepted, Outcome, PerformOperation};
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
 use zun_compute::driver::DriverError;
 use zun_compute::driver::fake::Operation;
 
-use crate::world::{Creation, World, create};
+use crate::world::{Creation, World, create, host};
 
 fn silent() -> DriverError {
     DriverError::Silent { doing: "do it", seconds: 1 }
@@ -175,9 +178,56 @@ async fn an_operation_of_another_epoch_is_refused() {
     let container = world.running(&["/bin/sh"]).await;
     let PerformOperation { epoch, operation } = world.controller.accept(container, Change::Pause);
     let operation = Accepted { id: OperationId::random(), ..operation };
-    let stale = PerformOperation { epoch: zun_common::id::Epoch(epoch.0 - 1), operation };
+    let stale = PerformOperation { epoch: Epoch(epoch.0 - 1), operation };
     assert_eq!(world.refusal(&stale).await.code, Code::StaleEpoch);
     assert_eq!(world.count(Operation::Pause), 0);
+}
+
+#[tokio::test]
+async fn a_call_for_another_epoch_is_refused() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let call = SearchImages { term: "busybox".to_owned() };
+    let context = CallContext::internal();
+    let epoch = world.controller.epoch();
+    let host = host();
+    let asked = world.bus.call_in_epoch((&host, Epoch(epoch)), &call, &context).await;
+    asked.expect("an answer");
+    world.call(&call).await.expect("an older zun-api names no epoch");
+    for other in [epoch - 1, epoch + 1] {
+        let asked = world.bus.call_in_epoch((&host, Epoch(other)), &call, &context).await;
+        let Err(CallError::Refused { problem, .. }) = asked else { panic!("{asked:?}") };
+        assert_eq!(problem.code, Code::StaleEpoch);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_answers_no_calls_while_another_one_of_its_name_is_preferred() {
+    let mut world = World::new().await;
+    world.settings.heartbeat.interval = 1;
+    let _agent = world.agent().await;
+    let call = SearchImages { term: "busybox".to_owned() };
+    world.call(&call).await.expect("an answer");
+    world.controller.prefer_another();
+    world.controller.until_refused(2).await;
+    // The other one receives all calls.
+    let route = Route::Host(host());
+    let mut other = world.bus.transport().consume(route, 16).await.expect("deliveries");
+    let calls = (0..8).map(|_| world.call(&call));
+    let calls = futures_util::future::join_all(calls);
+    tokio::pin!(calls);
+    let mut received = Vec::new();
+    while received.len() < 8 {
+        tokio::select! {
+            delivery = other.recv() => received.push(delivery.expect("a delivery")),
+            answers = &mut calls => panic!("the refused agent has answered: {answers:?}"),
+        }
+    }
+    drop((received, other));
+    world.controller.allow();
+    for answer in calls.await {
+        answer.expect("the agent answers again");
+    }
 }
 
 #[tokio::test]

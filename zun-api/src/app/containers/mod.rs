@@ -26,10 +26,11 @@ mod update;
 mod wait;
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use zun_common::bus::CallError;
 use zun_common::id::{ContainerId, HostName};
-use zun_common::rpc::{Call, Code};
+use zun_common::rpc::{Call, Code, Problem};
 use zun_common::status::{Action, Status};
 
 pub(crate) use attach::Attach;
@@ -50,7 +51,7 @@ pub(crate) use wait::WaitFor;
 
 use super::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, host};
 
 /// A container's id, name, or the beginning of an id in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,19 +138,45 @@ impl App {
         Ok(Placed { record, host })
     }
 
-    /// Calls the agent on a host.
+    /// Calls the agent on a host: that of the host's epoch. Repeats the call if an agent refuses it because the epoch has
+    /// changed, or because it is a second agent of the same name. A call that may only be done once is not repeated: the bus
+    /// can deliver it to the next agent although the one before has done it.
     pub(in crate::app) async fn call_agent<C: Call>(
         &self,
         caller: &Caller,
         host: &HostName,
         call: &C,
     ) -> Result<C::Reply, AppError> {
-        self.bus
-            .call(host, call, &caller.context)
-            .await
-            .map_err(|cause| AppError::Agent { host: host.clone(), cause })
+        let mut attempts = 0;
+        loop {
+            let wanted = host.clone();
+            let epoch = self.db.read(move |conn| host::epoch(conn, &wanted)).await?;
+            let answer = match epoch {
+                Some(epoch) => self.bus.call_in_epoch((host, epoch), call, &caller.context).await,
+                None => self.bus.call(host, call, &caller.context).await,
+            };
+            attempts += 1;
+            let Err(CallError::Refused { problem, method, route }) = answer else {
+                return answer.map_err(|cause| AppError::Agent { host: host.clone(), cause });
+            };
+            let is_stale = problem.code == Code::StaleEpoch;
+            if is_stale && !C::ONCE && attempts < EPOCH_ATTEMPTS {
+                tokio::time::sleep(EPOCH_PAUSE).await;
+                continue;
+            }
+            let words = "The agent of the host was replaced; the request may have been done.";
+            let problem =
+                if is_stale && C::ONCE { Problem::new(Code::Uncertain, words) } else { problem };
+            let cause = CallError::Refused { method, route, problem };
+            return Err(AppError::Agent { host: host.clone(), cause });
+        }
     }
 }
+
+/// Maximum number of calls while a host's agent is replaced.
+const EPOCH_ATTEMPTS: u32 = 5;
+/// The pause between two of them.
+const EPOCH_PAUSE: Duration = Duration::from_millis(100);
 
 /// Replaces an agent's "no such container" about a container that is being rebuilt, which the host has under another name
 /// for a moment.

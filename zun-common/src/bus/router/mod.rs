@@ -22,13 +22,14 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use self::handled::BegunCalls;
 use self::parse::{parse_envelope, time_until};
 use super::transport::{Deliveries, Delivery, MAX_BODY};
 use crate::environment;
-use crate::id::HostName;
+use crate::id::{Epoch, HostName};
 use crate::rpc::code::{Code, Problem};
 use crate::rpc::envelope::{CallContext, Envelope, Outcome, Reply};
 use crate::rpc::{Call, PROTOCOL};
@@ -43,6 +44,8 @@ pub struct Incoming {
     pub sender: String,
     /// The call's deadline, by the sender's clock.
     pub deadline: DateTime<Utc>,
+    /// The epoch of the agent that may answer the call, if the sender named one.
+    pub epoch: Option<Epoch>,
 }
 
 type Handled = Result<Value, Problem>;
@@ -88,12 +91,26 @@ impl Router {
     /// Serves until the deliveries end or shutdown begins. Each message has its own task. The prefetch of
     /// the deliveries limits how many run at a time.
     pub fn serve(self: &Arc<Self>, deliveries: Deliveries, tasks: &Tasks) {
-        tasks.spawn(Arc::clone(self).dispatch(deliveries, tasks.clone()));
+        self.serve_until(tasks.token().clone(), deliveries, tasks);
     }
 
-    async fn dispatch(self: Arc<Self>, mut deliveries: Deliveries, tasks: Tasks) {
-        while let Some(Some(delivery)) = tasks.token().run_until_cancelled(deliveries.recv()).await
-        {
+    /// Like [`Router::serve`], or until this token is cancelled. The calls that have begun go on.
+    pub fn serve_until(
+        self: &Arc<Self>,
+        stop: CancellationToken,
+        deliveries: Deliveries,
+        tasks: &Tasks,
+    ) {
+        tasks.spawn(Arc::clone(self).dispatch(stop, deliveries, tasks.clone()));
+    }
+
+    async fn dispatch(
+        self: Arc<Self>,
+        stop: CancellationToken,
+        mut deliveries: Deliveries,
+        tasks: Tasks,
+    ) {
+        while let Some(Some(delivery)) = stop.run_until_cancelled(deliveries.recv()).await {
             tasks.spawn(Arc::clone(&self).process(delivery));
         }
     }
@@ -154,7 +171,8 @@ impl Router {
             project: envelope.project,
             traceparent: envelope.traceparent,
         };
-        let incoming = Incoming { context, sender: envelope.sender, deadline: envelope.deadline };
+        let Envelope { sender, deadline, epoch, .. } = envelope;
+        let incoming = Incoming { context, sender, deadline, epoch };
         // The handler may also panic before it returns a future, so the call itself is inside `catch_unwind`.
         let handled = async move { (method.handler)(envelope.body, incoming).await };
         let handled = AssertUnwindSafe(handled).catch_unwind().map(|handled| {

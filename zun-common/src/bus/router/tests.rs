@@ -172,6 +172,7 @@ async fn a_copy_of_a_call_that_may_only_be_done_once_is_refused() {
         sender: "test".to_owned(),
         deadline: Utc::now() + chrono::TimeDelta::seconds(5),
         traceparent: None,
+        epoch: None,
         body: serde_json::to_value(Launch).expect("JSON"),
     };
     let body: bytes::Bytes = serde_json::to_vec(&envelope).expect("JSON").into();
