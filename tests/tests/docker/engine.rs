@@ -69,6 +69,30 @@ async fn every_field_of_a_spec_reaches_the_engine() {
 }
 
 #[tokio::test]
+async fn a_stopped_container_has_no_restart_policy_until_it_is_started() {
+    let engine = docker();
+    let mut spec = spec(&engine, IDLE);
+    for (restart, name) in
+        [(Restart::Always, "always"), (Restart::OnFailure { retries: 2 }, "on-failure")]
+    {
+        spec.restart = Some(restart);
+        let subject = Subject::started(&engine, &spec).await;
+        let path = format!("/v1.41/containers/{}/json", subject.id.engine_name());
+        let policy = async || raw(&engine, &path).await["HostConfig"]["RestartPolicy"].clone();
+        let wanted = policy().await;
+        assert_eq!(wanted["Name"], json!(name));
+        // Docker starts a stopped container with its policy when it starts itself.
+        subject.driver.stop(subject.id, Some(std::time::Duration::ZERO)).await.unwrap();
+        assert_eq!(policy().await["Name"], json!("no"));
+        subject.driver.start(subject.id).await.unwrap();
+        assert_eq!(policy().await, wanted);
+        subject.driver.stop(subject.id, Some(std::time::Duration::ZERO)).await.unwrap();
+        subject.driver.restart(subject.id, None).await.unwrap();
+        assert_eq!(policy().await, wanted);
+    }
+}
+
+#[tokio::test]
 async fn every_engine_option_reaches_the_engine() {
     let engine = docker();
     let mut spec = spec(&engine, IDLE);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::models::{ContainerCreateBody, ContainerCreateResponse};
+use bollard::models::{ContainerCreateBody, ContainerCreateResponse, ContainerUpdateBody};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
     RenameContainerOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
@@ -18,7 +18,7 @@ use zun_common::units::Resources;
 
 use super::deadline::{QUICK, SLOW, within};
 use super::errors::RequestFailure;
-use super::{Api, DockerDriver, RUNTIME, engine_options, from_docker, to_docker};
+use super::{Api, DockerDriver, LABEL_RESTART, RUNTIME, engine_options, from_docker, to_docker};
 use crate::driver::{Change, DriverError, Inspect as _, Lifecycle};
 
 /// Docker's default grace period.
@@ -26,6 +26,7 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// How often to retry a creation while Docker reserves the name for a container that it is creating or removing.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 const CREATING: &str = "create the container";
+const RESTART_POLICY: &str = "change the restart policy of the container";
 
 #[async_trait]
 impl Lifecycle for DockerDriver {
@@ -89,6 +90,9 @@ impl Lifecycle for DockerDriver {
     ) -> Result<(), DriverError> {
         let api = self.api().await?;
         let name = container.engine_name();
+        set_restart(&api, &name, Restarts::ByPolicy)
+            .await
+            .map_err(|failure| failure.about_container(RESTART_POLICY, container))?;
         let options = RestartContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
         within(stop_timeout(grace), api.docker.restart_container(&name, Some(options)))
             .await
@@ -197,6 +201,9 @@ pub(super) fn aside_name(container: ContainerId) -> String {
 
 /// Starts a container by its name in Docker.
 async fn start(api: &Api, (container, name): (ContainerId, &str)) -> Result<Change, DriverError> {
+    set_restart(api, name, Restarts::ByPolicy)
+        .await
+        .map_err(|failure| failure.about_container(RESTART_POLICY, container))?;
     let start = api.docker.start_container(name, None::<StartContainerOptions>);
     change(within(SLOW, start).await)
         .map_err(|failure| failure.about_start("start the container", container))
@@ -208,10 +215,43 @@ async fn stop(
     (container, name): (ContainerId, &str),
     grace: Option<Duration>,
 ) -> Result<Change, DriverError> {
+    set_restart(api, name, Restarts::Never)
+        .await
+        .map_err(|failure| failure.about_container(RESTART_POLICY, container))?;
     let options = StopContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
     let stop = api.docker.stop_container(name, Some(options));
     change(within(stop_timeout(grace), stop).await)
         .map_err(|failure| failure.about_container("stop the container", container))
+}
+
+/// When Docker restarts a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restarts {
+    /// As its user wants.
+    ByPolicy,
+    /// Not at all, because it was stopped. Docker would start it when it starts itself.
+    Never,
+}
+
+/// Sets the restart policy. A container without the label needs no change: its policy is `no` or `unless-stopped`, or an
+/// agent without this function has created it.
+async fn set_restart(api: &Api, name: &str, restarts: Restarts) -> Result<(), RequestFailure> {
+    let inspecting = api.docker.inspect_container(name, None::<InspectContainerOptions>);
+    let shown = within(QUICK, inspecting).await?;
+    let labels = shown.config.and_then(|config| config.labels);
+    let wanted = labels.as_ref().and_then(|labels| labels.get(LABEL_RESTART));
+    let Some(by_policy) = wanted.and_then(|text| to_docker::labelled_policy(text)) else {
+        return Ok(());
+    };
+    let policy = match restarts {
+        Restarts::ByPolicy => by_policy,
+        Restarts::Never => to_docker::no_restart(),
+    };
+    if shown.host_config.and_then(|host| host.restart_policy).as_ref() == Some(&policy) {
+        return Ok(());
+    }
+    let change = ContainerUpdateBody { restart_policy: Some(policy), ..Default::default() };
+    within(SLOW, api.docker.update_container(name, change)).await
 }
 
 /// Removes a container, by Docker's id or name.

@@ -50,6 +50,8 @@ pub const LABEL_CONTAINER: &str = "zun.container";
 const LABEL_CLUSTER: &str = "zun.cluster";
 /// Label with the id of the rebuild that created the container.
 const LABEL_REBUILD: &str = "zun.rebuild";
+/// The label with the restart policy that the container has while it is not stopped.
+const LABEL_RESTART: &str = "zun.restart";
 /// The label with the project that a container belongs to.
 pub const LABEL_PROJECT: &str = "zun.project";
 /// The label with the name that the user gave.

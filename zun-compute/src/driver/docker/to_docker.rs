@@ -22,6 +22,7 @@ use super::attachments;
 use super::engine_options;
 use super::{
     LABEL_CLUSTER, LABEL_CONTAINER, LABEL_NAME, LABEL_PREFIX, LABEL_PROJECT, LABEL_REBUILD,
+    LABEL_RESTART,
 };
 
 /// Converts the specification of a container.
@@ -75,6 +76,7 @@ pub(in crate::driver) fn container(
     ]);
     all_labels.extend(cluster.iter().map(|id| (LABEL_CLUSTER.to_owned(), id.to_string())));
     all_labels.extend(rebuild.iter().map(|id| (LABEL_REBUILD.to_owned(), id.to_string())));
+    all_labels.extend(restart.and_then(restart_label).map(|text| (LABEL_RESTART.to_owned(), text)));
     if !record.is_off() {
         all_labels.insert(recording::LABEL.to_owned(), record.to_string());
     }
@@ -173,6 +175,31 @@ fn policy(restart: Restart) -> DockerPolicy {
         Restart::OnFailure { retries } => (RestartPolicyNameEnum::ON_FAILURE, retries),
     };
     DockerPolicy { name: Some(name), maximum_retry_count: Some(retries.into()) }
+}
+
+/// The text of [`LABEL_RESTART`] for a policy by which Docker starts a stopped container when it starts itself.
+fn restart_label(restart: Restart) -> Option<String> {
+    match restart {
+        Restart::No | Restart::UnlessStopped => None,
+        Restart::Always => Some("always".to_owned()),
+        Restart::OnFailure { retries } => Some(format!("on-failure:{retries}")),
+    }
+}
+
+/// Parses the text of [`LABEL_RESTART`].
+pub(super) fn labelled_policy(text: &str) -> Option<DockerPolicy> {
+    match text.split_once(':') {
+        None if text == "always" => Some(policy(Restart::Always)),
+        Some(("on-failure", retries)) => {
+            Some(policy(Restart::OnFailure { retries: retries.parse().ok()? }))
+        }
+        None | Some(_) => None,
+    }
+}
+
+/// The policy of a stopped container.
+pub(super) fn no_restart() -> DockerPolicy {
+    policy(Restart::No)
 }
 
 /// Converts resource limits. 0 means no limit.
