@@ -34,6 +34,7 @@ use crate::metrics::{self, Metrics};
 use crate::report::{self, Reports};
 use crate::settings::{ConsoleSettings, LoadError, MetricsSettings, Settings};
 use crate::strays::Strays;
+use crate::unanswered::UnansweredStarts;
 use crate::worker::{Pulls, Workers};
 use crate::{control, identity, rpc, watch};
 
@@ -114,7 +115,10 @@ impl Agent {
         let bus = bus.with_sender(name.as_str());
         let directory = &settings.state_directory;
         let state = create_state_directory(directory)
-            .and_then(|()| Ok((PositionFile::read(directory, &name)?, identity::read(directory)?)))
+            .and_then(|()| {
+                let position = PositionFile::read(directory, &name)?;
+                Ok((position, identity::read(directory)?, UnansweredStarts::open(directory)?))
+            })
             .map_err(|cause| StartError::State { path: directory.clone(), cause })?;
         let events = match &settings.console.notify_socket {
             Some(path) => Some(
@@ -306,7 +310,11 @@ impl Drop for Agent {
 }
 
 fn host(
-    (name, (position, identity), bus): (HostName, (PositionFile, AgentIdentity), Bus),
+    (name, (position, identity, unanswered), bus): (
+        HostName,
+        (PositionFile, AgentIdentity, UnansweredStarts),
+        Bus,
+    ),
     settings: Settings,
     driver: Arc<dyn ContainerDriver>,
     endpoint: &Result<Endpoint, &'static str>,
@@ -351,6 +359,7 @@ fn host(
         health: Sender::default(),
         engine_lock: EngineLock::new(&state_directory),
         position,
+        unanswered,
         identity,
         strays: Strays::default(),
         failure: Sender::default(),

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::report::{Conclusion, Observation, Reports, Ticket};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 use crate::strays::Strays;
+use crate::unanswered::UnansweredStarts;
 use crate::worker::Pulls;
 
 /// The time limit to inspect one container. Docker can hang on a container whose console is stalled.
@@ -62,6 +63,8 @@ pub(crate) struct Host {
     pub(crate) identity: AgentIdentity,
     /// How far the host has come in the ledger.
     pub(crate) position: PositionFile,
+    /// Starts that Docker may still carry out.
+    pub(crate) unanswered: UnansweredStarts,
     /// Containers of this cluster that zun-api does not know.
     pub(crate) strays: Strays,
     /// Why the agent cannot go on.

@@ -27,6 +27,7 @@ mod probe;
 mod report;
 mod rpc;
 mod strays;
+mod unanswered;
 mod watch;
 mod worker;
 

@@ -1,6 +1,7 @@
 //! The engine of a host: the in-memory engine, which takes its time, goes on when its caller is gone, and keeps a record
 //! of what it did.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub struct Engine {
     process: Process,
     pace: Arc<Mutex<Pace>>,
     effects: Arc<Mutex<Vec<Effect>>>,
+    /// How often it has ended.
+    ends: Arc<AtomicU64>,
 }
 
 impl Engine {
@@ -89,12 +92,19 @@ impl Engine {
             process: executor.process(),
             pace: Arc::new(Mutex::new(Pace::HEALTHY)),
             effects: Arc::default(),
+            ends: Arc::default(),
         }
     }
 
     /// The engine without its delays.
     pub const fn fake(&self) -> &FakeDriver {
         &self.fake
+    }
+
+    /// The engine ends. Calls that it has not begun are lost.
+    pub fn go_down(&self) {
+        self.ends.fetch_add(1, Ordering::Relaxed);
+        self.fake.go_down();
     }
 
     /// Changes how long calls take.
@@ -132,7 +142,11 @@ impl Engine {
         let engine = self.clone();
         let (before, after) = (self.delay(), self.delay());
         self.executor.spawn(self.process, async move {
+            let ends = engine.ends.load(Ordering::Relaxed);
             sleep(before).await;
+            if engine.ends.load(Ordering::Relaxed) != ends {
+                return;
+            }
             let done = call(engine.fake.clone()).await;
             if let (Some(container), Ok(Some(what))) = (container, done.as_ref().map(what)) {
                 let at = engine.executor.now();

@@ -54,7 +54,7 @@ pub async fn over_host(cluster: Cluster, number: usize, until: Duration) {
                 host.engine.set_pace(Pace::HEALTHY);
             }
             82..90 => {
-                host.engine.fake().go_down();
+                host.engine.go_down();
                 sleep(outage).await;
                 host.engine.fake().come_up();
             }

@@ -54,6 +54,7 @@ impl Follower<'_> {
                     failed_before = false;
                     tracing::warn!(host.name = %host.name, "the engine's events ended");
                     host.reports.events_ended();
+                    host.unanswered.engine_ended();
                 }
                 // Only the first of several failures in a row is logged.
                 Err(error) if !std::mem::replace(&mut failed_before, true) => {

@@ -1,6 +1,8 @@
 //! Creates a container: its image, the container itself, and its first start. An existing container counts as created.
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use zun_common::ports::{PublishedPort, may_publish};
 use zun_common::resource::{Mount, MountSource, NetworkMode};
@@ -12,6 +14,10 @@ use super::work::Work;
 use super::{existing, image, published};
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::within;
+
+/// How long a start is waited for that Docker has not answered, while Docker answers other calls.
+const START_PATIENCE: Duration = Duration::from_mins(3);
+const STARTING: &str = "start the container";
 
 /// Creates the container and starts it if requested. A container that has run is not started again: an earlier agent
 /// has carried out this operation.
@@ -65,9 +71,31 @@ pub(super) async fn complete(
         within(host.engine_timeout(), "put files into the container", putting).await?;
     }
     if start && never_ran {
-        existing::start(work).await?;
+        start_once(work).await?;
     }
     Ok(())
+}
+
+/// Starts the container. If Docker has not answered an earlier start of this operation, that is waited for instead.
+async fn start_once(work: &Work<'_>) -> Result<(), DriverError> {
+    let (unanswered, operation) = (&work.host.unanswered, work.operation.id);
+    if let Some(waited) = unanswered.waited(operation) {
+        work.may_have_started.store(true, Ordering::Relaxed);
+        if waited < START_PATIENCE {
+            return Err(DriverError::Silent { doing: STARTING, seconds: waited.as_secs() });
+        }
+        let words = "Docker has neither answered nor started it".to_owned();
+        return Err(DriverError::Engine { doing: STARTING, words });
+    }
+    unanswered.begin(operation).await.map_err(|cause| DriverError::Engine {
+        doing: STARTING,
+        words: format!("the agent cannot write to its state directory: {cause}"),
+    })?;
+    let started = existing::start(work).await;
+    if !matches!(started, Err(DriverError::Silent { .. })) {
+        unanswered.end(operation);
+    }
+    started
 }
 
 /// The files that the container gets, by their paths.

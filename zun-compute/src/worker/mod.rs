@@ -233,6 +233,7 @@ impl Workers {
             }
             Err(_panic) => perform::panicked(&operation),
         };
+        self.host.unanswered.end(operation.id);
         self.host.metrics.count_operation(action(&operation.change), &outcome, began.elapsed());
         state.send_replace(State::Ended(outcome.clone()));
         let has_replaced =

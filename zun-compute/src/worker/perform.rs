@@ -63,6 +63,9 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
             Ok(Attempt::TooLate) => return Some(Finished::without_failure(Outcome::Expired)),
             Err(error) => error,
         };
+        if matches!(error, DriverError::Down { .. }) {
+            work.host.unanswered.engine_ended();
+        }
         // A creation ends when the epoch is lost, and the next agent goes on with it. Other changes have failed, whoever
         // has the epoch now.
         let goes_on = matches!(

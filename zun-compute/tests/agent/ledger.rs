@@ -6,10 +6,11 @@ use zun_common::rpc::container::Removal;
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::image::SearchImages;
 use zun_common::rpc::operation::{Change, Operation as Accepted, Outcome, PerformOperation};
+use zun_common::rpc::report::ContainerReport;
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
-use zun_compute::driver::DriverError;
 use zun_compute::driver::fake::Operation;
+use zun_compute::driver::{DriverError, Lifecycle as _};
 
 use crate::world::{Creation, World, create, host};
 
@@ -62,7 +63,7 @@ async fn a_nudge_that_overtakes_another_waits_for_it() {
 async fn a_creation_whose_first_start_got_no_answer_says_so_when_the_next_one_fails() {
     let world = World::new().await;
     let _agent = world.agent().await;
-    world.engine.fail_next(Operation::Start, silent());
+    world.engine.fail_next(Operation::Start, DriverError::down("it was killed"));
     let words = "the ID is already in use".to_owned();
     let error = DriverError::Engine { doing: "start the container", words };
     world.engine.fail_next(Operation::Start, error);
@@ -75,6 +76,26 @@ async fn a_creation_whose_first_start_got_no_answer_says_so_when_the_next_one_fa
     assert_eq!(world.controller.outcome(call.operation.id).await, expected);
     let state = world.controller.until(creation.container, Status::Error).await;
     assert_eq!(state.status_reason.as_deref(), Some(message));
+}
+
+#[tokio::test]
+async fn a_first_start_that_got_no_answer_is_not_sent_again() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    world.engine.fail_next(Operation::Start, silent());
+    let creation = Creation { start: true, ..create(&["/bin/sh"]) };
+    let call = world.controller.accept(creation.container, creation.change());
+    world.call(&call).await.expect("an answer");
+    let is_created = |report: &ContainerReport| report.status == Status::Created;
+    world.controller.until_report(creation.container, is_created).await;
+    // It is looked at again before each attempt.
+    world.until_asked(Operation::Inspect, world.count(Operation::Inspect) + 2).await;
+    assert_eq!(world.count(Operation::Start), 1);
+    // Docker carries it out at last.
+    world.engine.start(creation.container).await.expect("started");
+    assert_eq!(world.controller.outcome(call.operation.id).await, Outcome::Succeeded);
+    world.controller.until(creation.container, Status::Running).await;
+    assert_eq!(world.count(Operation::Start), 2);
 }
 
 #[tokio::test]
