@@ -95,6 +95,7 @@ impl Workers {
         for operation in operations {
             let container = operation.container;
             let removes = operation.change.removes();
+            let is_about_container = operation.change.is_about_container();
             if full.contains(&container) && !removes {
                 continue;
             }
@@ -115,12 +116,27 @@ impl Workers {
                         ended.operation
                     );
                     self.host.reports.add_outcome(container, ended);
+                    if is_about_container {
+                        self.report_again(container);
+                    }
                 }
                 Err(_closing) => return,
             }
         }
         let complete_to = if full.is_empty() { complete_to } else { 0 };
         self.queues().complete(complete_to, Instant::now());
+    }
+
+    /// Reports what Docker has of a container: the restored database has the state before an operation that has ended.
+    fn report_again(&self, container: ContainerId) {
+        let (host, tasks) = (Arc::clone(&self.host), self.tasks.clone());
+        self.tasks.spawn(async move {
+            let again = perform::report_again(&host, container);
+            tokio::select! {
+                () = tasks.cancelled() => {}
+                () = again => {}
+            }
+        });
     }
 
     /// A new epoch begins. Operations that wait come again with the next list, if they are still open.

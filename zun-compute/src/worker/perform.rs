@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use zun_common::backoff::Backoff;
 use zun_common::chain;
+use zun_common::id::ContainerId;
 use zun_common::rpc::operation::{Change, Operation, Outcome};
 use zun_common::rpc::{Code, Problem};
 
@@ -17,7 +18,7 @@ use super::{conflict, create, existing, image, rebuild};
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::{Host, observation, within};
 use crate::operation_state::Ended;
-use crate::report::{Completion, Conclusion, Failure};
+use crate::report::{Completion, Conclusion, Failure, Observation};
 
 /// No operation begins in the last seconds before its time limit, so that zun-api and the agent agree on whether it
 /// was begun.
@@ -137,6 +138,24 @@ pub(super) async fn end(
         == Conclusion::NeedsReconcile
     {
         host.mark_for_reconcile(container);
+    }
+}
+
+/// Reports the container as Docker has it, as soon as Docker answers.
+pub(super) async fn report_again(host: &Host, container: ContainerId) {
+    let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
+    loop {
+        let ticket = host.reports.ticket();
+        match observation(host.inspect(container).await) {
+            Ok(Observation::Missing) => return host.reports.absent(ticket, container, false),
+            Ok(found) => {
+                if host.reports.observe(ticket, container, found) == Conclusion::NeedsReconcile {
+                    host.mark_for_reconcile(container);
+                }
+                return;
+            }
+            Err(_) => backoff.wait().await,
+        }
     }
 }
 
