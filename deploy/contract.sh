@@ -1,6 +1,7 @@
 #!/bin/bash
 # contract.sh [EXAMPLES]: sends random requests to zun-api, at most so many to each route (default: 100), and checks its
-# answers against its OpenAPI document. Schemathesis comes from PyPI.
+# answers against its OpenAPI document. Fails if there were fewer than 10,000 requests (with fewer examples, 100 for each
+# example). Schemathesis comes from PyPI.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::process::Command;
 use zun_common::status::Status;
 use zun_tests::scripted_agent::ScriptedAgent;
@@ -13,6 +14,8 @@ use crate::support::{ADMIN, Api};
 /// or which values satisfy a rule in words.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
                       response_schema_conformance";
+/// The least number of requests, with 100 examples.
+const CASES: u64 = 10_000;
 const CONFIG: &str = r#"
 [checks]
 not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "501"]
@@ -33,21 +36,35 @@ async fn random_requests_get_answers_of_the_document() {
     let known = format!("[parameters]\n\"path.ident\" = \"{id}\"\n{CONFIG}");
     let about_known: &[&str] =
         &["--include-path-regex", "^/v1/containers", "--exclude-method", "DELETE"];
+    let examples = std::env::var("ZUN_TEST_EXAMPLES").unwrap_or_else(|_unset| "100".to_owned());
+    let examples: u64 = examples.parse().expect("ZUN_TEST_EXAMPLES is a number");
+    let mut cases = 0;
     for (config, which) in [(known, about_known), (CONFIG.to_owned(), &[])] {
         let file = api.directory.path().join("schemathesis.toml");
+        let report = api.directory.path().join("report.json");
         std::fs::write(&file, config).unwrap();
-        let mut run = schemathesis(&api, &file).args(which).spawn().expect("schemathesis runs");
+        let mut run = schemathesis(&api, &file)
+            .args(["--max-examples", &examples.to_string(), "--report-json-path"])
+            .arg(&report)
+            .args(which)
+            .spawn()
+            .expect("schemathesis runs");
         let status = tokio::select! {
             status = run.wait() => status.expect("schemathesis ends"),
             () = keep_up(&agent) => unreachable!(),
         };
         assert!(status.success(), "requests whose answers break the document: see above");
+        let report: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        assert_eq!(report["complete"], json!(true), "{report}");
+        cases += report["test_cases"]["generated"].as_u64().expect("a number of cases");
     }
+    let expected = CASES.min(examples * 100);
+    assert!(cases >= expected, "schemathesis sent only {cases} requests, not {expected}");
+    println!("schemathesis sent {cases} requests");
 }
 
 fn schemathesis(api: &Api, config: &std::path::Path) -> Command {
     let program = std::env::var_os("ZUN_TEST_SCHEMATHESIS").expect("ZUN_TEST_SCHEMATHESIS");
-    let examples = std::env::var_os("ZUN_TEST_EXAMPLES").unwrap_or_else(|| "100".into());
     let mut command = Command::new(program);
     command
         .current_dir(api.directory.path())
@@ -57,8 +74,7 @@ fn schemathesis(api: &Api, config: &std::path::Path) -> Command {
         .arg(format!("http://{}/openapi.json", api.address()))
         .args(["--header", &format!("X-Auth-Token: {ADMIN}")])
         .args(["--header", "OpenStack-API-Version: container latest"])
-        .args(["--phases", "examples,coverage,fuzzing", "--max-examples"])
-        .arg(examples)
+        .args(["--phases", "examples,coverage,fuzzing"])
         .args(["--checks", CHECKS, "--mode", "all", "--workers", "1", "--seed", "1"])
         .args(["--continue-on-failure", "--max-failures", "50", "--request-timeout", "60"])
         .args(["--suppress-health-check", "all"])

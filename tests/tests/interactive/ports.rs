@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -125,4 +126,49 @@ fn a_port_is_free_once_a_slow_container_was_stopped_and_deleted() {
     let port = format!("{}:80", address.port());
     zun.must(&["run", "-d", "--name", next, "-p", &port, "cirros", "sleep", "1000"]);
     zun.must(&["delete", "--force", next]);
+}
+
+/// Copies this machine's Perl, with its loader and libraries, into a directory. The test image has no program that
+/// listens on UDP.
+fn copy_perl(directory: &Path) {
+    let perl = "/usr/bin/perl";
+    let output = Command::new("ldd").arg(perl).output().expect("ldd runs");
+    let shown = String::from_utf8(output.stdout).expect("text");
+    // Each line has one absolute path, but for the kernel's own library.
+    let libraries = shown.split_whitespace().filter(|word| word.starts_with('/'));
+    for file in libraries.chain([perl]) {
+        let name = Path::new(file).file_name().expect("a file");
+        std::fs::copy(file, directory.join(name)).expect("copied");
+    }
+}
+
+#[test]
+fn datagrams_to_a_published_udp_port_reach_the_container_and_its_answers_come_back() {
+    let zun = ZunCli::shared();
+    let name = zun.name("udp");
+    let directory = tempfile::tempdir().expect("a directory");
+    copy_perl(directory.path());
+    let files = std::fs::read_dir(directory.path()).expect("files").flatten();
+    let mut names = files.map(|file| file.file_name().into_string().expect("a name"));
+    let loader = names.find(|name| name.starts_with("ld-")).expect("a loader");
+    let loader = format!("/udp/{loader}");
+    let answer = "socket(S, 2, 2, 0) or die; bind(S, pack('Sna4x8', 2, 81, \"\\0\" x 4)) or die; \
+                  while ($from = recv(S, $text, 1500, 0)) { send(S, \"container: $text\", 0, $from) }";
+    let create = ["create", "--name", name.as_str(), "-p", "81/udp", "cirros"];
+    let serve = [loader.as_str(), "--library-path", "/udp", "/udp/perl", "-e", answer];
+    zun.must(&[&create[..], &serve[..]].concat());
+    let inside = format!("{}:/udp", name.as_str());
+    zun.must(&["cp", &directory.path().display().to_string(), &inside]);
+    zun.must(&["start", name.as_str()]);
+    let address = zun.must(&["port", name.as_str(), "81/udp"]);
+    let address: SocketAddr = address.trim().parse().expect("an address");
+    let socket = UdpSocket::bind((address.ip(), 0)).expect("a socket");
+    socket.connect(address).expect("an address");
+    socket.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
+    eventually("the container answers a datagram", || {
+        let mut answer = [0; 64];
+        let sent = socket.send(b"hello").is_ok();
+        sent && socket.recv(&mut answer).is_ok_and(|size| answer[..size] == *b"container: hello")
+    });
+    zun.must(&["delete", "--force", name.as_str()]);
 }
