@@ -15,7 +15,7 @@ This page describes the REST API of zun-api, version 1: OpenStack Zun's API, and
 - Callers send a token in the header `X-Auth-Token`, or as `Authorization: Bearer TOKEN`.
 - The microversion is in the header `OpenStack-API-Version`, such as `container 1.40`. If an operation does not exist
   in the requested version, the answer is 406. If a field is newer than the requested version, zun-api refuses it unless its
-  value has no effect.
+  value has no effect. Responses do not have fields that are newer than the requested version.
 - The fields of a POST, PUT or PATCH may be in the body (a JSON object) or in the query.
 - A request that changes a container may have the header `Idempotency-Key`: a repeat with the same key gets the first
   answer.

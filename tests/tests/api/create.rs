@@ -128,7 +128,10 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
         ("restart_policy", json!({"Name": "always", "MaximumRetryCount": 2})),
         ("host", json!("Not_A_Host")),
         ("nets", json!([{"network": "x"}])),
+        ("nets", json!([{"port": "x"}])),
+        ("nets", json!([{"network": "back", "v6-fixed-ip": "fd00::7"}])),
         ("mounts", json!([{"source": "x"}])),
+        ("mounts", json!([{"source": "data", "destination": "/data", "size": "1"}])),
         ("privileged", json!("perhaps")),
         ("disk", json!(0)),
         ("runtime", json!("a b")),
@@ -174,7 +177,10 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
     400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":2,"Name":"always"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, only for on-failure, a MaximumRetryCount.
     400 container.schema-validation-error Invalid input for field 'host'. Value: 'Not_A_Host'. It must be a host name of lower-case letters, digits and inner hyphens, with dots between the parts.
     400 container.schema-validation-error Invalid input for field 'nets.network'. Value: 'x'. It must be the name or id of a network, `none` or `host`.
+    501 container.not-offered Network ports are not supported, because they need Neutron. Name a network of the project.
+    501 container.not-offered Fixed IPv6 addresses are not supported, because they need Neutron. Networks of a host have IPv4 only.
     400 container.schema-validation-error Missing field 'mounts.destination'. It must be an absolute path in the container of at most 4096 characters, without `..`, other than `/`.
+    501 container.not-offered Volumes with a size are not supported, because they need Cinder. Volumes of a host have no size.
     400 container.schema-validation-error Invalid input for field 'privileged'. Value: 'perhaps'. It must be true or false.
     400 container.schema-validation-error Invalid input for field 'disk'. Value: '0'. It must be a whole number of GiB from 1 to 160.
     400 container.schema-validation-error Invalid input for field 'runtime'. Value: 'a b'. It must be a name of 1 to 255 letters, digits, `_`, `-`, `.`, `/` or `:`.

@@ -164,6 +164,11 @@ async fn an_image_of_another_project_is_refused_in_each_form_of_its_name() {
     assert!(send(moved).await.refusal().starts_with("400 "));
     let search = api.get(BOB, "/v1/images/zun.local%2F16477688c0e00699/search").await.refusal();
     assert!(search.starts_with("400 "), "{search}");
+    let glance = api.get(BOB, "/v1/images/cirros/search?image_driver=glance").await.refusal();
+    assert!(
+        glance.starts_with("501 container.not-offered ") && glance.contains("Glance"),
+        "{glance}"
+    );
     // The login's domain goes before a name without one, and before no other.
     let with_login = |image: &str| json!({"image": image, "registry": "zl", "memory": 6});
     let placed = api.post(BOB, "/v1/containers", with_login("a/b")).await.expect(202).json();

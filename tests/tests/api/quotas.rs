@@ -118,6 +118,10 @@ async fn administrators_set_and_reset_quotas_and_the_class_of_the_others() {
 #[tokio::test]
 async fn a_project_sees_its_own_quota_only_and_sets_none() {
     let (api, _beside) = with_quotas(QuotaSettings::default()).await;
+    let own = api.get(ANN, "/v1/quotas").await.expect(200).json();
+    assert_eq!(own, api.get(ANN, "/v1/quotas/blue").await.expect(200).json());
+    let usage = api.get(ANN, "/v1/quotas?usages=True").await.expect(200).json();
+    assert_eq!(usage["containers"], json!({"limit": 40, "in_use": 0}));
     let refusal = api.get(ANN, "/v1/quotas/red").await.refusal();
     insta::assert_snapshot!(refusal, @"404 container.quota-not-found The quota of project red could not be found.");
     put(&api, ANN, "/v1/quotas/blue", json!({"containers": 99})).await.expect(403);

@@ -1,9 +1,10 @@
 //! The JSON formats that existing clients read.
 
+use reqwest::Method;
 use serde_json::json;
 use zun_common::status::Status;
 
-use crate::support::{ADMIN, ANN, Api, plain_address, steady};
+use crate::support::{ADMIN, ANN, Api, plain_address, send, steady};
 
 #[tokio::test]
 async fn the_root_names_the_versions_and_needs_no_token() {
@@ -44,7 +45,7 @@ async fn the_root_names_the_versions_and_needs_no_token() {
 }
 
 #[tokio::test]
-async fn the_document_of_v1_lists_the_collections() {
+async fn the_document_of_v1_lists_the_resources() {
     let api = Api::start().await;
     for path in ["/v1", "/v1/"] {
         let answer = api.get("", path).await.expect(200);
@@ -59,6 +60,16 @@ async fn the_document_of_v1_lists_the_collections() {
         },
         {
           "href": "http://HOST/availability_zones/",
+          "rel": "bookmark"
+        }
+      ],
+      "capsules": [
+        {
+          "href": "http://HOST/v1/capsules/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/capsules/",
           "rel": "bookmark"
         }
       ],
@@ -137,6 +148,26 @@ async fn the_document_of_v1_lists_the_collections() {
         },
         {
           "href": "http://HOST/networks/",
+          "rel": "bookmark"
+        }
+      ],
+      "quota_classes": [
+        {
+          "href": "http://HOST/v1/quota_classes/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/quota_classes/",
+          "rel": "bookmark"
+        }
+      ],
+      "quotas": [
+        {
+          "href": "http://HOST/v1/quotas/",
+          "rel": "self"
+        },
+        {
+          "href": "http://HOST/quotas/",
           "rel": "bookmark"
         }
       ],
@@ -278,6 +309,36 @@ async fn only_administrators_see_the_host() {
     let path = format!("/v1/containers/{id}");
     assert_eq!(api.get(ADMIN, &path).await.json()["host"], json!("h1"));
     assert!(api.get(ANN, &path).await.json().get("host").is_none());
+}
+
+#[tokio::test]
+async fn a_response_has_no_fields_that_are_newer_than_its_version() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let at = async |token: &'static str, minor: u16, path: &str| {
+        let request = api.request(Method::GET, token, path);
+        let version = format!("container 1.{minor}");
+        send(request.header("openstack-api-version", version)).await.expect(200).json()
+    };
+    let one = format!("/v1/containers/{id}");
+    let names = ["cpu_policy", "entrypoint", "hostname", "registry_id", "tty", "uuid"];
+    for (minor, newer) in [(35, vec!["entrypoint", "tty"]), (40, vec![])] {
+        let list = at(ANN, minor, "/v1/containers").await;
+        for shown in [&list["containers"][0], &at(ADMIN, minor, &one).await] {
+            let missing = names.into_iter().filter(|name| shown.get(name).is_none());
+            assert_eq!(missing.collect::<Vec<_>>(), newer, "{minor}: {shown}");
+            let detail = shown["status_detail"].as_str();
+            assert!(detail.is_some_and(|detail| detail.starts_with("Up ")), "{shown}");
+        }
+    }
+    let hosts = at(ADMIN, 28, "/v1/hosts").await;
+    assert_eq!(hosts["hosts"][0].get("enable_cpu_pinning"), None);
+    assert_eq!(at(ADMIN, 29, "/v1/hosts/h1").await["enable_cpu_pinning"], json!(false));
+    let actions = format!("{one}/container_actions");
+    let first = |list: &serde_json::Value| list["containerActions"][0].clone();
+    assert_eq!(first(&at(ANN, 32, &actions).await).get("finish_time"), None);
+    assert!(first(&at(ANN, 33, &actions).await).get("finish_time").is_some());
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ pub(crate) enum NotServed {
     #[error(
         "Invalid param {field} because current request version is {version}. {field} is only supported from version {since}"
     )]
-    Field { field: &'static str, version: String, since: String },
+    Field { field: String, version: String, since: String },
     #[error(
         "The archive is larger than {} MiB. Use `zun cp`, which connects to the host directly.",
         LARGEST_ARCHIVE >> 20
@@ -275,6 +275,10 @@ impl AppError {
         }
         if let Self::UnknownField(names) = self {
             return Self::UnknownField(format!("{object}.{names}"));
+        }
+        if let Self::NotServed(NotServed::Field { field, version, since }) = self {
+            let field = format!("{object}.{field}");
+            return NotServed::Field { field, version, since }.into();
         }
         self
     }

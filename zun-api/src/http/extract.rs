@@ -254,7 +254,8 @@ impl FromRequest for ViewContext {
             let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
             BaseUrl::new(&app.settings.http, host)
         });
-        ready(base.map(|base| Self { base, now: Utc::now().naive_utc() }))
+        let version = version(request);
+        ready(base.map(|base| Self { base, version, now: Utc::now().naive_utc() }))
     }
 }
 

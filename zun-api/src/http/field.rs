@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::microversion::Microversion;
 use crate::app::{AppError, InvalidField};
@@ -17,6 +17,30 @@ pub(super) struct Rule {
     pub(super) description: &'static str,
     /// Whether a string satisfies the rule.
     pub(super) is_valid: fn(&str) -> bool,
+}
+
+/// The size of the largest object of strings.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    pub(super) entries: usize,
+    /// Of all names and values together.
+    pub(super) bytes: usize,
+}
+
+impl Most {
+    fn check(self, name: &str, object: &Map<String, Value>) -> Result<(), InvalidField> {
+        let Self { entries, bytes } = self;
+        let size = |(key, value): (&String, &Value)| key.len() + value.as_str().map_or(0, str::len);
+        let total: usize = object.iter().map(size).sum();
+        if object.len() <= entries && total <= bytes {
+            return Ok(());
+        }
+        let given = format!("{} entries, {total} bytes", object.len());
+        let rule = format!(
+            "an object with at most {entries} entries, and {bytes} bytes of keys and values"
+        );
+        Err(InvalidField::new(name, &given, rule))
+    }
 }
 
 /// A field of a request.
@@ -55,7 +79,7 @@ pub(super) enum Kind {
     /// A list of strings.
     Texts(Rule),
     /// An object of strings.
-    Pairs { names: Rule, values: Rule },
+    Pairs { names: Rule, values: Rule, most: Option<Most> },
     /// An object with these fields.
     Object(&'static [Field]),
     /// Anything that the reader of the request accepts. The function returns the JSON schema.
@@ -188,7 +212,13 @@ impl Kind {
             Self::Word(words) => word(words, value).is_some(),
             Self::Text(rule) => value.as_str().is_some_and(rule.is_valid),
             Self::Texts(rule) => return Ok(check_texts((name, rule), value)?),
-            Self::Pairs { names, values } => return Ok(check_pairs(name, (names, values), value)?),
+            Self::Pairs { names, values, most } => {
+                check_pairs(name, (names, values), value)?;
+                if let (Some(most), Value::Object(object)) = (most, value) {
+                    most.check(name, object)?;
+                }
+                return Ok(());
+            }
             Self::Unsupported { has_no_effect, .. } => has_no_effect(value),
             Self::NotOffered { has_no_effect, reason, .. } if !has_no_effect(value) => {
                 return Err(AppError::NotSupported(reason));

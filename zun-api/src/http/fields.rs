@@ -189,7 +189,7 @@ fn is_kept(
 ) -> Result<bool, AppError> {
     let has_no_effect = field.has_no_effect(value);
     if version < field.since {
-        let (field, since) = (field.name, field.since.to_string());
+        let (field, since) = (field.name.to_owned(), field.since.to_string());
         let refusal = NotServed::Field { field, version: version.to_string(), since };
         return if has_no_effect { Ok(false) } else { Err(refusal.into()) };
     }

@@ -2,6 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
 use zun_common::api::v1::host::{Host, HostList};
 
 use super::extract::{FromFields, NoFields, Parsed};
@@ -95,8 +96,9 @@ pub(super) async fn list(
     let next = page.last().filter(|_| page.len() == limit).map(|last| {
         view_context.base.next_page("hosts", request.query_string(), (limit, &last.0.uuid))
     });
-    let hosts = page.into_iter().map(|host| view::host(host, &view_context)).collect();
-    Ok(ok(&HostList { hosts, next }))
+    let shown = |host| view::host(host, (&caller, &view_context));
+    let hosts: Vec<_> = page.into_iter().map(shown).collect();
+    Ok(ok(&json!({ "hosts": hosts, "next": next })))
 }
 
 /// `GET /v1/hosts/{id or name}`
@@ -108,7 +110,7 @@ pub(super) async fn show(
     _input: Parsed<NoFields>,
 ) -> ApiResult {
     let host = app.host(&caller, &ident).await?;
-    Ok(ok(&view::host(&host, &view_context)))
+    Ok(ok(&view::host(&host, (&caller, &view_context))))
 }
 
 /// `POST /v1/hosts/{name}/recover`

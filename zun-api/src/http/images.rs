@@ -7,7 +7,7 @@ use serde_json::json;
 use zun_common::api::v1::image::{FoundImage, Image, ImageList};
 use zun_common::rpc::container::PullPolicy;
 
-use super::containers::{PLATFORM, PULL_POLICY, pull_policy};
+use super::containers::{IMAGE_DRIVER, PLATFORM, PULL_POLICY, pull_policy};
 use super::extract::{FromFields, NoFields, Parsed};
 use super::field::{Field, Kind, boolean_field, field, text_field};
 use super::fields::Fields;
@@ -126,17 +126,8 @@ pub(super) struct Search {
 }
 
 impl FromFields for Search {
-    const FIELDS: &'static [Field] = &[
-        boolean_field("exact_match", "Only the image of exactly this name"),
-        field(
-            "image_driver",
-            Kind::Unsupported {
-                has_no_effect: |driver| matches!(driver.as_str(), Some("docker" | "None")),
-                rule: "`docker`",
-            },
-            "Not supported",
-        ),
-    ];
+    const FIELDS: &'static [Field] =
+        &[boolean_field("exact_match", "Only the image of exactly this name"), IMAGE_DRIVER];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
         Ok(Self { is_exact: fields.flag("exact_match") })

@@ -11,6 +11,7 @@ use super::field::{Field, Kind};
 use super::microversion::Microversion;
 use super::response::ApiResult;
 use super::routes::{self, Reply, Route, Verb, to};
+use super::view::{self, Gated};
 use crate::settings::DefaultLimits;
 
 /// The route of the document.
@@ -53,6 +54,12 @@ fn document(defaults: &DefaultLimits) -> Value {
             path.insert(method(route).to_owned(), operation(route, &mut schemas, defaults));
         }
     }
+    let mut definitions = schemas.take_definitions(true);
+    for (name, gated) in view::TABLES {
+        if let Some(schema) = definitions.get_mut(name) {
+            mark_gated(schema, gated);
+        }
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -86,15 +93,34 @@ fn document(defaults: &DefaultLimits) -> Value {
                 "description": "The request failed.",
                 "content": {"application/json": {"schema": error}},
             }},
-            "schemas": schemas.take_definitions(true),
+            "schemas": definitions,
         },
     })
+}
+
+/// Marks the fields of a response that not every request sees. They are not required.
+fn mark_gated(schema: &mut Value, gated: &[Gated]) {
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| gated.iter().all(|field| name != field.name));
+    }
+    for field in gated {
+        let Some(property) = schema.pointer_mut(&format!("/properties/{}", field.name)) else {
+            continue;
+        };
+        if field.since() != Microversion::OLDEST {
+            set(property, "x-since", json!(field.since().to_string()));
+        }
+        if field.is_for_admins {
+            set(property, "x-admin-only", json!(true));
+        }
+    }
 }
 
 const INTRODUCTION: &str = "\
 The microversion is in the header `OpenStack-API-Version`. An operation has `x-since` and, if it was removed, `x-until`; \
 outside them, the answer is 406. A field has `x-since`: with an older microversion, zun-api refuses the field \
-unless its value has no effect.\n\n\
+unless its value has no effect. A field of a response has `x-since`, and is absent with an older microversion; \
+`x-admin-only` marks fields that only administrators see.\n\n\
 The fields of a POST, PUT or PATCH may be in the body or in the query. Numbers and booleans may be strings, such as \
 `\"512\"` and `\"True\"`. `null`, and the word `None` in a query, are the same as an absent field. `x-permission` is \
 the rule of the policy that a caller needs.";
@@ -285,11 +311,17 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Word(words) => json!({"enum": words}),
         Kind::Text(_) => json!({"type": "string"}),
         Kind::Texts(_) => json!({"type": "array", "items": {"type": "string"}}),
-        Kind::Pairs { names, values } => json!({
-            "type": "object",
-            "propertyNames": {"type": "string", "description": names.description},
-            "additionalProperties": {"type": "string", "description": values.description},
-        }),
+        Kind::Pairs { names, values, most } => {
+            let mut pairs = json!({
+                "type": "object",
+                "propertyNames": {"type": "string", "description": names.description},
+                "additionalProperties": {"type": "string", "description": values.description},
+            });
+            if let Some(most) = most {
+                set(&mut pairs, "maxProperties", json!(most.entries));
+            }
+            pairs
+        }
         Kind::Object(fields) => object(*fields),
         Kind::Custom(schema) => schema(),
         Kind::Unsupported { .. } | Kind::NotOffered { .. } => json!({}),

@@ -1,5 +1,6 @@
 //! `/v1/quotas` and `/v1/quota_classes`.
 
+use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use serde_json::{Value, json};
 use zun_common::api::v1::quota::{Quota as Shown, QuotaUsage, ShownQuota, Used};
@@ -14,6 +15,11 @@ use crate::db::quota::{Amounts, Limits, Quota};
 
 /// The routes of the quotas.
 pub(super) const ROUTES: &[Route] = &[
+    Route::get("/v1/quotas", "Show the quota of the caller's project", to!(show_own))
+        .since(26)
+        .only(Permission::SeeQuota)
+        .reads::<WithUsage>()
+        .returns::<ShownQuota>(),
     Route::get("/v1/quotas/{project}", "Show the quota of a project", to!(show))
         .since(26)
         .only(Permission::SeeQuota)
@@ -112,6 +118,16 @@ fn with_usage(quota: &Quota, used: Amounts) -> QuotaUsage {
     }
 }
 
+/// `GET /v1/quotas`. Not in OpenStack Zun's API.
+pub(super) async fn show_own(
+    app: Data<App>,
+    caller: Caller,
+    input: Parsed<WithUsage>,
+) -> ApiResult {
+    let quota = app.quota(&caller, caller.identity.project.as_str()).await?;
+    Ok(response(&quota, &input.0))
+}
+
 /// `GET /v1/quotas/{project}`
 pub(super) async fn show(
     app: Data<App>,
@@ -119,13 +135,16 @@ pub(super) async fn show(
     project: Path<String>,
     input: Parsed<WithUsage>,
 ) -> ApiResult {
-    let (quota, used) = app.quota(&caller, &project).await?;
-    let WithUsage(with_used) = input.0;
-    Ok(ok(&if with_used {
-        ShownQuota::WithUsage(with_usage(&quota, used))
+    let quota = app.quota(&caller, &project).await?;
+    Ok(response(&quota, &input.0))
+}
+
+fn response((quota, used): &(Quota, Amounts), WithUsage(with_used): &WithUsage) -> HttpResponse {
+    ok(&if *with_used {
+        ShownQuota::WithUsage(with_usage(quota, *used))
     } else {
-        ShownQuota::Limits(shown(&quota))
-    }))
+        ShownQuota::Limits(shown(quota))
+    })
 }
 
 /// `GET /v1/quotas/{project}/defaults`

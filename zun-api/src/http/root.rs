@@ -1,12 +1,14 @@
 //! The version documents, and the responses for unknown routes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use zun_common::api::v1::version::{Root, Version};
 
 use super::links::{BaseUrl, link};
 use super::microversion::Microversion;
 use super::response::{ApiResult, ok};
-use super::routes::{self, Reply, Route, Verb, to};
+use super::routes::{self, Route, Verb, to};
 use super::view::ViewContext;
 
 /// The routes of the version documents.
@@ -43,16 +45,18 @@ pub(super) async fn v1(view_context: ViewContext) -> ApiResult {
         "links": [link(base.join("/v1/"), "self"), described],
     });
     if let Some(document) = document.as_object_mut() {
-        document.extend(collections().map(|name| (name.to_owned(), collection(base, name))));
+        let names: BTreeSet<&str> = resources().collect();
+        document.extend(names.into_iter().map(|name| (name.to_owned(), collection(base, name))));
     }
     Ok(ok(&document))
 }
 
-/// The resources that can be listed, by the table of routes: `/v1/NAME`.
-fn collections() -> impl Iterator<Item = &'static str> {
-    let is_offered = |route: &&Route| !matches!(route.reply, Reply::NotOffered);
-    let listed = routes::all().filter(|route| route.verb == Verb::Get).filter(is_offered);
-    listed.filter_map(|route| route.path.strip_prefix("/v1/").filter(|name| !name.contains('/')))
+/// The resources that can be read, by the table of routes: `/v1/NAME`, or, as in OpenStack Zun, only single objects
+/// below it.
+fn resources() -> impl Iterator<Item = &'static str> {
+    let read = routes::all().filter(|route| route.verb == Verb::Get);
+    let below = read.filter_map(|route| route.path.strip_prefix("/v1/"));
+    below.filter_map(|path| path.split('/').next())
 }
 
 fn collection(base: &BaseUrl, name: &str) -> Value {

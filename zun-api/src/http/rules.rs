@@ -3,7 +3,7 @@
 use zun_common::id::{ContainerId, ExecId, HostName};
 use zun_common::status::{Status, TaskState};
 
-use super::field::Rule;
+use super::field::{Most, Rule};
 
 fn printable(text: &str) -> bool {
     !text.chars().any(char::is_control)
@@ -81,6 +81,8 @@ pub(super) const LABEL_NAME: Rule = Rule {
         (1..=255).contains(&text.len()) && printable(text) && !text.starts_with("zun.")
     },
 };
+/// The most labels of an object: every list has them all.
+pub(super) const LABELS: Most = Most { entries: 256, bytes: 64 << 10 };
 /// Working directory.
 pub(super) const DIRECTORY: Rule = Rule {
     description: "an absolute path of at most 4096 characters",

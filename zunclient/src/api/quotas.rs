@@ -13,6 +13,12 @@ impl Client {
         json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
+    /// Returns the quota of the caller's project, and what its containers have.
+    pub async fn own_quota(&self) -> Result<QuotaUsage, ApiError> {
+        let request = self.request(Method::GET, &["quotas"])?.query(&[("usages", "true")]);
+        json(self.send(request, SHORT_TIMEOUT).await?).await
+    }
+
     /// Returns the quota of projects without their own.
     pub async fn default_quota(&self) -> Result<Quota, ApiError> {
         let request = self.request(Method::GET, &["quotas", "default", "defaults"])?;

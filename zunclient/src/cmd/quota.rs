@@ -38,11 +38,17 @@ enum Verb {
 /// Show the quota of a project and how much of it is in use
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  zun quota show web")]
+Examples:
+  zun quota show       The caller's own project
+  zun quota show web   Another project (administrators)")]
 struct Show {
-    #[command(flatten)]
-    project: Project,
+    #[arg(
+        value_name = "PROJECT",
+        env = "OS_PROJECT_ID",
+        hide_env = true,
+        help = "ID of the project (default from OS_PROJECT_ID, or the caller's own)"
+    )]
+    project: Option<String>,
     #[command(flatten)]
     select: Select,
 }
@@ -135,7 +141,10 @@ impl Quota {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.verb {
             Verb::Show(Show { project, select }) => {
-                let usage = context.api.quota(&project.id()?).await?;
+                let usage = match project.filter(|project| !project.is_empty()) {
+                    Some(project) => context.api.quota(&project).await?,
+                    None => context.api.own_quota().await?,
+                };
                 select
                     .printer(context)
                     .show(&with_units(&usage, &UNITS), || usage_table(&usage))?;

@@ -45,13 +45,18 @@ const MOUNT: &[Field] = &[
         "type",
         Kind::Word(&["volume", "bind", "host"]),
         "`volume`, `bind` (a file with this content) or `host` (a path of the host)",
-    ),
+    )
+    .since(23),
     field("source", Kind::Custom(|| json!({"type": "string"})), "A volume, a content or a path"),
     text_field("destination", TARGET, "The path in the container"),
     boolean_field("read_only", "The container can only read it. Not in OpenStack Zun's API"),
     field(
         "size",
-        Kind::Unsupported { has_no_effect: is_empty, rule: "left out: volumes have no size" },
+        Kind::NotOffered {
+            has_no_effect: is_empty,
+            rule: "left out or empty",
+            reason: "Volumes with a size are not supported, because they need Cinder. Volumes of a host have no size.",
+        },
         "Not supported",
     ),
 ];
@@ -61,12 +66,20 @@ const NET: &[Field] = &[
     texts_field("aliases", HOSTNAME, "Additional names in the network. Not in OpenStack Zun's API"),
     field(
         "port",
-        Kind::Unsupported { has_no_effect: is_empty, rule: "left out: ports are Neutron's" },
+        Kind::NotOffered {
+            has_no_effect: is_empty,
+            rule: "left out or empty",
+            reason: "Network ports are not supported, because they need Neutron. Name a network of the project.",
+        },
         "Not supported",
     ),
     field(
         "v6-fixed-ip",
-        Kind::Unsupported { has_no_effect: is_empty, rule: "left out: networks have IPv4 only" },
+        Kind::NotOffered {
+            has_no_effect: is_empty,
+            rule: "left out or empty",
+            reason: "Fixed IPv6 addresses are not supported, because they need Neutron. Networks of a host have IPv4 only.",
+        },
         "Not supported",
     ),
 ];
@@ -293,7 +306,7 @@ mod tests {
             (json!([{"source": "data", "destination": "data"}]), "'mounts.destination'"),
             (json!([{"source": "data", "destination": "/a/../b"}]), "'mounts.destination'"),
             (json!([{"source": "/data", "destination": "/data"}]), "'mounts.source'"),
-            (json!([{"source": "data", "destination": "/x", "size": "1"}]), "'mounts.size'"),
+            (json!([{"source": "data", "destination": "/x", "size": "1"}]), "they need Cinder"),
             (json!([{"type": "bind", "source": "?", "destination": "/x"}]), "'mounts.source'"),
             (json!([{"type": "nfs", "destination": "/x"}]), "'mounts.type'"),
             (json!([{"destination": "/x"}, {"destination": "/x/"}]), "'mounts.destination'"),
@@ -304,6 +317,20 @@ mod tests {
         }
         let large = STANDARD.encode(vec![0; LARGEST_FILE + 1]);
         assert!(read(json!([{"type": "bind", "source": large, "destination": "/x"}])).is_err());
+    }
+
+    #[test]
+    fn the_type_of_a_mount_is_newer_than_mounts() {
+        let read = |minor| {
+            let mounts = json!([{"type": "bind", "source": "YT0xCg==", "destination": "/x"}]);
+            let Value::Object(object) = json!({ "mounts": mounts }) else { panic!("an object") };
+            let fields = Fields::new(Vec::new(), Some(object));
+            let version = Microversion::new(minor);
+            super::mounts(&mut fields.check(&[MOUNTS], (version, None)).expect("mounts"))
+        };
+        assert!(read(23).is_ok());
+        let refusal = read(22).expect_err("too old").to_string();
+        assert!(refusal.contains("mounts.type is only supported from version 1.23"), "{refusal}");
     }
 
     #[test]
@@ -323,12 +350,16 @@ mod tests {
         );
         for bad in [
             json!([{"network": "aa"}, {"network": "bb"}]),
-            json!([{"port": "x"}]),
-            json!([{"network": "back", "v6-fixed-ip": "::1"}]),
             json!([{"network": "host", "aliases": ["db"]}]),
             json!([{"network": "back", "v4-fixed-ip": "10.5"}]),
         ] {
             assert!(network(&mut fields(json!({ "nets": bad.clone() }))).is_err(), "{bad}");
+        }
+        for neutrons in [json!([{"port": "x"}]), json!([{"network": "back", "v6-fixed-ip": "::1"}])]
+        {
+            let refusal = network(&mut fields(json!({ "nets": neutrons }))).expect_err("Neutron's");
+            assert!(matches!(refusal, AppError::NotSupported(_)), "{refusal}");
+            assert!(refusal.to_string().contains("Neutron"), "{refusal}");
         }
     }
 }

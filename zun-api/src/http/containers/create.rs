@@ -40,7 +40,7 @@ pub(super) const MEMORY: Field = {
     let (least, most) = DefaultLimits::MEMORY;
     whole_field("memory", (least, most, " of MiB"), "Memory in MiB")
 };
-pub(super) const IMAGE_DRIVER: Field = field(
+pub(in crate::http) const IMAGE_DRIVER: Field = field(
     "image_driver",
     Kind::NotOffered {
         has_no_effect: |driver| matches!(driver.as_str(), Some("docker" | "None" | "")),
@@ -76,13 +76,17 @@ impl FromFields for NewContainer {
         whole_field("disk", (1, 160, " of GiB"), "Maximum size of its writable layer in GiB"),
         field(
             "environment",
-            Kind::Pairs { names: rules::VARIABLE_NAME, values: rules::ARGUMENT },
+            Kind::Pairs { names: rules::VARIABLE_NAME, values: rules::ARGUMENT, most: None },
             "Environment variables",
         ),
         field(
             "labels",
-            Kind::Pairs { names: rules::LABEL_NAME, values: rules::ARGUMENT },
-            "Labels",
+            Kind::Pairs {
+                names: rules::LABEL_NAME,
+                values: rules::ARGUMENT,
+                most: Some(rules::LABELS),
+            },
+            "Labels; at most 256, and 64 KiB of keys and values",
         ),
         text_field("workdir", rules::DIRECTORY, "The working directory"),
         text_field("hostname", rules::HOSTNAME, "Host name inside the container").since(9),
@@ -330,6 +334,8 @@ pub(in crate::http) async fn create(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
 
     fn read_at(version: u16, body: Value) -> Result<NewContainer, String> {
@@ -380,6 +386,18 @@ mod tests {
         assert!(tty(35, json!({"tty": true})));
         assert!(!tty(36, apart));
         assert!(!tty(36, json!({"interactive": true})));
+    }
+
+    #[test]
+    fn labels_are_few_and_small_because_every_list_has_them() {
+        let labels = |count: usize, size: usize| {
+            let label = |number| (format!("{number:03}"), json!("x".repeat(size)));
+            let labels: Map<String, Value> = (0..count).map(label).collect();
+            read(json!({"labels": labels})).map(|wanted| wanted.labels.len())
+        };
+        assert_eq!(labels(256, 253), Ok(256));
+        insta::assert_snapshot!(labels(257, 1).expect_err("many"), @"Invalid input for field 'labels'. Value: '257 entries, 1028 bytes'. It must be an object with at most 256 entries, and 65536 bytes of keys and values.");
+        insta::assert_snapshot!(labels(256, 254).expect_err("large"), @"Invalid input for field 'labels'. Value: '256 entries, 65792 bytes'. It must be an object with at most 256 entries, and 65536 bytes of keys and values.");
     }
 
     #[test]

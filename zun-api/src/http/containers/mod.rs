@@ -30,6 +30,7 @@ mod ticket;
 mod top;
 mod update;
 
+pub(super) use create::IMAGE_DRIVER;
 pub(super) use options::rules::PLATFORM;
 use serde_json::{Value, json};
 use zun_common::api::v1::action::{ContainerActionDetail, ContainerActions};

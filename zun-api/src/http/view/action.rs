@@ -2,10 +2,20 @@
 
 use zun_common::api::v1::action::{ActionEvent, ContainerAction};
 
+use super::ViewContext;
+use super::gate::Seen;
+use crate::app::Caller;
 use crate::db::operation::{OutcomeKind, Record};
 
 /// An operation without events, for lists.
-pub(in crate::http) fn action(record: &Record) -> ContainerAction {
+pub(in crate::http) fn action(
+    record: &Record,
+    (caller, view_context): (&Caller, &ViewContext),
+) -> Seen<ContainerAction> {
+    Seen { whole: without_events(record), reader: view_context.reader(caller) }
+}
+
+fn without_events(record: &Record) -> ContainerAction {
     ContainerAction {
         action: record.kind.as_str().to_owned(),
         container_uuid: record.container.to_string(),
@@ -21,7 +31,10 @@ pub(in crate::http) fn action(record: &Record) -> ContainerAction {
 }
 
 /// An operation with its events.
-pub(in crate::http) fn action_with_events(record: &Record) -> ContainerAction {
+pub(in crate::http) fn action_with_events(
+    record: &Record,
+    (caller, view_context): (&Caller, &ViewContext),
+) -> Seen<ContainerAction> {
     let event = ActionEvent {
         event: format!("compute_{}", record.kind.as_str()),
         start_time: Some(record.accepted_at),
@@ -29,7 +42,8 @@ pub(in crate::http) fn action_with_events(record: &Record) -> ContainerAction {
         result: record.outcome.map(|outcome| result(outcome).to_owned()),
         traceback: None,
     };
-    ContainerAction { events: Some(vec![event]), ..action(record) }
+    let whole = ContainerAction { events: Some(vec![event]), ..without_events(record) };
+    Seen { whole, reader: view_context.reader(caller) }
 }
 
 const fn result(outcome: OutcomeKind) -> &'static str {

@@ -9,19 +9,22 @@ use zun_common::resource::{Mount, MountSource, NetworkMode, ResourceKind};
 use zun_common::rpc::report::LiveState;
 use zun_common::status::Status;
 
+use super::gate::{Reader, Seen};
 use super::{ViewContext, detail};
 use crate::app::Caller;
 use crate::db::container::{FormatVersion, Part, Record, Rendered, Spec};
+use crate::http::microversion::Microversion;
 
 /// A container with links.
 pub(in crate::http) fn container(
     record: &Record,
     caller: &Caller,
     view_context: &ViewContext,
-) -> Container {
+) -> Seen<Container> {
     let links = view_context.base.links("containers", &record.id.to_string());
     let status_detail = detail::status_detail(record, view_context.now);
-    Container { links, status_detail, ..timeless(record, caller.is_admin()) }
+    let whole = Container { links, status_detail, ..timeless(record) };
+    Seen { whole, reader: view_context.reader(caller) }
 }
 
 /// The body of a page of a list, a `ContainerList`. Its containers have no links.
@@ -31,11 +34,17 @@ pub(in crate::http) fn containers(
     caller: &Caller,
     view_context: &ViewContext,
 ) -> Result<String, serde_json::Error> {
-    let for_admin = caller.is_admin();
+    let reader = view_context.reader(caller);
     let mut body = String::with_capacity(64 + part.containers.len() * 1024);
     body.push_str("{\"containers\":[");
     for (number, listed) in part.containers.iter().enumerate() {
-        let rendered = listed.rendered(for_admin, |record| render(record, for_admin))?;
+        let old;
+        let rendered = if reader.version == Microversion::NEWEST {
+            listed.rendered(reader.is_admin, |record| render(record, reader))?
+        } else {
+            old = render(&listed.record, reader)?;
+            &old
+        };
         let detail = detail::status_detail(&listed.record, view_context.now);
         body.push_str(if number == 0 { "" } else { "," });
         body.push_str(&rendered.before);
@@ -49,17 +58,17 @@ pub(in crate::http) fn containers(
 }
 
 /// The container in lists, but for the value of `status_detail`.
-fn render(record: &Record, for_admin: bool) -> Result<Rendered, serde_json::Error> {
+fn render(record: &Record, reader: Reader) -> Result<Rendered, serde_json::Error> {
     const KEY: &str = "\"status_detail\":";
     // No string contains the key: JSON escapes its quotation marks. A label can have this name, but not the value null.
-    let text = serde_json::to_string(&timeless(record, for_admin))?;
+    let text = serde_json::to_string(&Seen { whole: timeless(record), reader })?;
     let (before, after) = text.split_once("\"status_detail\":null").unwrap_or((&text, ""));
     Ok(Rendered { before: format!("{before}{KEY}").into(), after: after.into() })
 }
 
 /// A container without what depends on the time and on the request: `status_detail` and links.
 #[expect(clippy::too_many_lines, reason = "each field has a line, so that none is forgotten")]
-fn timeless(record: &Record, for_admin: bool) -> Container {
+fn timeless(record: &Record) -> Container {
     // The engine may have published more than was claimed.
     let published: BTreeSet<_> =
         record.spec.ports.iter().chain(&record.live.ports).copied().collect();
@@ -123,7 +132,7 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
         user,
         read_only,
         stop_signal,
-        image_pull_policy: Some(pull).filter(|_| for_admin),
+        image_pull_policy: Some(pull),
         image_pull: record.image_pull.clone(),
         image_driver: "docker".to_owned(),
         ports: published.iter().map(|published| published.port).collect(),
@@ -133,8 +142,8 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
         security_groups: None,
         disk: disk.unwrap_or_default().0,
         healthcheck: healthcheck.map(ShownHealthcheck::from),
-        privileged: Some(privileged).filter(|_| for_admin),
-        runtime: runtime.filter(|_| for_admin),
+        privileged: Some(privileged),
+        runtime,
         engine_options: options,
         mounts: mounts.into_iter().map(mount).collect(),
         network: network.map(network_name),
@@ -145,7 +154,7 @@ fn timeless(record: &Record, for_admin: bool) -> Container {
         started_at: record.started_at,
         finished_at: record.finished_at,
         run: Some(record.run).filter(|run| *run > 0),
-        host: record.host.clone().filter(|_| for_admin),
+        host: record.host.clone(),
     }
 }
 
@@ -210,11 +219,13 @@ mod tests {
         record.spec.labels = [("status_detail".to_owned(), "null".to_owned())].into();
         record.spec.command = Some(vec![hostile.clone(), r#""status_detail":null"#.to_owned()]);
         record.spec.environment = [(hostile.clone(), hostile)].into();
-        for for_admin in [false, true] {
-            let Rendered { before, after } = render(&record, for_admin).expect("text");
+        for is_admin in [false, true] {
+            let reader = Reader { version: Microversion::NEWEST, is_admin };
+            let Rendered { before, after } = render(&record, reader).expect("text");
             let shown: Value =
                 serde_json::from_str(&format!("{before}\"here\"{after}")).expect("JSON");
-            let mut whole = serde_json::to_value(timeless(&record, for_admin)).expect("JSON");
+            let whole = Seen { whole: timeless(&record), reader };
+            let mut whole = serde_json::to_value(whole).expect("JSON");
             whole["status_detail"] = json!("here");
             assert_eq!(shown, whole);
         }

@@ -6,15 +6,16 @@ use zun_common::api::v1::host::{Host, Service, Stray};
 use zun_common::rpc::host::StrayContainer;
 
 use super::ViewContext;
+use super::gate::Seen;
 use crate::app::services::AGENT;
-use crate::app::state_reason;
+use crate::app::{Caller, state_reason};
 use crate::db::host::{Liveness, Record};
 
 /// A host with its claimed resources and its state.
 pub(in crate::http) fn host(
     (record, liveness): &(Record, Liveness),
-    view_context: &ViewContext,
-) -> Host {
+    (caller, view_context): (&Caller, &ViewContext),
+) -> Seen<Host> {
     let state = match liveness {
         Liveness::Up if record.is_recovering() => "recovering",
         Liveness::Up => "up",
@@ -25,7 +26,7 @@ pub(in crate::http) fn host(
     let reported = |of: fn(&zun_common::rpc::host::Inventory) -> &String| {
         record.inventory.as_ref().map(of).cloned().unwrap_or_default()
     };
-    Host {
+    let whole = Host {
         uuid: record.uuid.clone(),
         links: view_context.base.links("hosts", &record.uuid),
         hostname: record.name.to_string(),
@@ -52,7 +53,8 @@ pub(in crate::http) fn host(
         state: state.to_owned(),
         state_reason: state_reason(record, *liveness),
         strays: record.strays.iter().map(stray).collect(),
-    }
+    };
+    Seen { whole, reader: view_context.reader(caller) }
 }
 
 fn stray(stray: &StrayContainer) -> Stray {

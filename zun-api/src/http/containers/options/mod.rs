@@ -14,7 +14,7 @@ use crate::http::field::{
     Field, Kind, boolean_field, field, invalid_value, text_field, texts_field, whole_field,
 };
 use crate::http::fields::Fields;
-use crate::http::rules::{ARGUMENT, DIRECTORY, HOSTNAME, LABEL_NAME};
+use crate::http::rules::{ARGUMENT, DIRECTORY, HOSTNAME, LABEL_NAME, LABELS};
 
 /// Seconds in a day, the longest time that is accepted.
 const DAY: u64 = 86_400;
@@ -30,7 +30,7 @@ const OPTIONS: &[Field] = &[
     boolean_field("init", "Whether a small init process reaps zombies and forwards signals"),
     field(
         "tmpfs",
-        Kind::Pairs { names: rules::MOUNT_POINT, values: rules::TMPFS },
+        Kind::Pairs { names: rules::MOUNT_POINT, values: rules::TMPFS, most: None },
         "Temporary file systems: paths, each with mount options",
     ),
     whole_field("shm_size", (1, 8192, " of MiB"), "Size of `/dev/shm` in MiB"),
@@ -48,7 +48,7 @@ const OPTIONS: &[Field] = &[
     texts_field("group_add", rules::GROUP, "Additional groups of the process"),
     field(
         "sysctls",
-        Kind::Pairs { names: rules::SYSCTL, values: ARGUMENT },
+        Kind::Pairs { names: rules::SYSCTL, values: ARGUMENT, most: None },
         "Kernel parameters of the container's namespaces",
     ),
     whole_field(
@@ -64,13 +64,13 @@ const OPTIONS: &[Field] = &[
     text_field("log_driver", rules::PLUGIN, "Where the engine writes output"),
     field(
         "log_opts",
-        Kind::Pairs { names: LABEL_NAME, values: ARGUMENT },
+        Kind::Pairs { names: LABEL_NAME, values: ARGUMENT, most: Some(LABELS) },
         "Options of the log driver",
     ),
     field(
         "annotations",
-        Kind::Pairs { names: LABEL_NAME, values: ARGUMENT },
-        "Annotations for the runtime",
+        Kind::Pairs { names: LABEL_NAME, values: ARGUMENT, most: Some(LABELS) },
+        "Annotations for the runtime; at most 256, and 64 KiB of keys and values",
     ),
     field("devices", Kind::Custom(devices_schema), "Devices of the host"),
     text_field("gpus", rules::GPUS, "GPUs of the host"),
