@@ -1,5 +1,4 @@
-//! The project's documents, read as Markdown: their links, the headings that links can name, and the commands that
-//! are marked `sh runnable`.
+//! The project's documents, read as Markdown: their links, the headings that links can name, and their commands.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -7,8 +6,38 @@ use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-/// The info string of a code block whose commands a test runs.
-const RUNNABLE: &str = "sh runnable";
+/// How a test runs the commands of a code block, by its info string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// `sh runnable`: in a script.
+    Script,
+    /// `sh typed`: at a terminal.
+    Terminal,
+    /// `sh`: not at all.
+    Never,
+}
+
+impl Run {
+    fn of(info: &str) -> Option<Self> {
+        match info {
+            "sh runnable" => Some(Self::Script),
+            "sh typed" => Some(Self::Terminal),
+            "sh" => Some(Self::Never),
+            _ => None,
+        }
+    }
+}
+
+/// A code block with commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The line of its first command.
+    pub line: usize,
+    /// How it is run.
+    pub run: Run,
+    /// Its commands.
+    pub text: String,
+}
 
 /// One Markdown file.
 #[derive(Debug)]
@@ -19,8 +48,8 @@ pub struct Document {
     pub links: Vec<(usize, String)>,
     /// The text of each code span, with its line.
     pub code: Vec<(usize, String)>,
-    /// The blocks that are marked runnable, with their line.
-    pub runnable: Vec<(usize, String)>,
+    /// The blocks with commands.
+    pub blocks: Vec<Block>,
     anchors: HashSet<String>,
 }
 
@@ -56,12 +85,12 @@ impl Document {
             path,
             links: Vec::new(),
             code: Vec::new(),
-            runnable: Vec::new(),
+            blocks: Vec::new(),
             anchors: HashSet::new(),
         };
         let line = |at: &Range<usize>| text[..at.start].matches('\n').count() + 1;
         let mut headings = Headings::default();
-        let mut in_runnable = false;
+        let mut block = None;
         for (event, at) in Parser::new_ext(text, Options::ENABLE_TABLES).into_offset_iter() {
             match event {
                 Event::Start(Tag::Heading { .. }) => headings.begin(),
@@ -72,21 +101,30 @@ impl Document {
                     document.links.push((line(&at), dest_url.into_string()));
                 }
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
-                    in_runnable = info.as_ref() == RUNNABLE;
+                    block = Run::of(&info);
                 }
-                Event::End(TagEnd::CodeBlock) => in_runnable = false,
+                Event::End(TagEnd::CodeBlock) => block = None,
                 Event::Code(code) => {
                     headings.add(&code);
                     document.code.push((line(&at), code.into_string()));
                 }
-                Event::Text(words) if in_runnable => {
-                    document.runnable.push((line(&at), words.into_string()));
-                }
-                Event::Text(words) => headings.add(&words),
+                Event::Text(words) => match block {
+                    Some(run) => {
+                        let text = words.into_string();
+                        document.blocks.push(Block { line: line(&at), run, text });
+                    }
+                    None => headings.add(&words),
+                },
                 _ => {}
             }
         }
         document
+    }
+
+    /// Returns the commands of all blocks that are run like this.
+    pub fn commands(&self, run: Run) -> String {
+        let blocks = self.blocks.iter().filter(|block| block.run == run);
+        blocks.map(|block| block.text.as_str()).collect()
     }
 
     /// Returns why a link does not resolve, or `None` if it does. Does not follow links to other sites.
@@ -155,20 +193,33 @@ mod tests {
 echo one
 echo two
 ```
+```sh typed
+zun attach
+```
 ```sh
 echo not run
+```
+```toml
+key = 1
 ```
 ";
 
     #[test]
-    fn a_document_has_links_anchors_and_runnable_blocks() {
+    fn a_document_has_links_anchors_and_blocks_of_commands() {
         let document = Document::parse("README.md".into(), TEXT);
         let links: Vec<_> = document.links.iter().map(|(_, link)| link.as_str()).collect();
         assert_eq!(links, ["#a-title-with-code", "picture.svg"]);
         for anchor in ["a-title-with-code", "twice", "twice-1"] {
             assert!(document.anchors.contains(anchor), "{anchor}: {:?}", document.anchors);
         }
-        assert_eq!(document.runnable, [(6, "echo one\necho two\n".to_owned())]);
+        let block = |line, run, text: &str| Block { line, run, text: text.to_owned() };
+        let blocks = [
+            block(6, Run::Script, "echo one\necho two\n"),
+            block(10, Run::Terminal, "zun attach\n"),
+            block(13, Run::Never, "echo not run\n"),
+        ];
+        assert_eq!(document.blocks, blocks);
+        assert_eq!(document.commands(Run::Terminal), "zun attach\n");
     }
 
     #[test]

@@ -65,6 +65,13 @@ impl Mebibytes {
 #[serde(transparent)]
 pub struct Gibibytes(pub u64);
 
+/// CPUs that a container may have: the smallest number, and the largest.
+pub const CONTAINER_CPUS: (f64, f64) = (0.1, 16.0);
+/// Memory that a container may have, in MiB: the least, and the most. Docker accepts no less.
+pub const CONTAINER_MEMORY: (u64, u64) = (6, 8192);
+/// The size that `/dev/shm` of a container may have, in MiB.
+pub const CONTAINER_SHM: (u64, u64) = (1, 8192);
+
 /// The resources that a container requests or a host has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Resources {

@@ -1,5 +1,5 @@
 //! The sessions that the user left, so that `zun attach` without a name comes back to the last one. Each service has a
-//! file in the user's state directory, with one container for each project.
+//! file in the user's state directory, with the containers of all projects.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use zun_common::api::v1::container::Container;
 use zun_common::atomic_file::{self, Attributes};
 
-/// The most projects that a file remembers.
+/// The most containers that a file remembers.
 const MOST: usize = 32;
 
 /// A container whose session was left.
@@ -54,11 +54,7 @@ impl LeftSessions {
             container: container.uuid.to_string(),
             name: container.name.clone(),
         };
-        let mut all = self.all();
-        all.retain(|other| other.project != left.project);
-        all.insert(0, left);
-        all.truncate(MOST);
-        self.write(&all);
+        self.write(&with_last(self.all(), left));
     }
 
     /// Forgets a container whose process has ended.
@@ -85,6 +81,14 @@ impl LeftSessions {
     }
 }
 
+/// Puts a container before the others.
+fn with_last(mut all: Vec<LeftSession>, left: LeftSession) -> Vec<LeftSession> {
+    all.retain(|other| other.container != left.container);
+    all.insert(0, left);
+    all.truncate(MOST);
+    all
+}
+
 fn file(directory: &Path, endpoint: &Url) -> PathBuf {
     let name = hex::encode(Sha256::digest(endpoint.as_str().trim_end_matches('/').as_bytes()));
     directory.join(format!("zun/left-sessions/{name}.json"))
@@ -102,6 +106,21 @@ mod tests {
             container: container.to_owned(),
             name: "n".to_owned(),
         }
+    }
+
+    #[test]
+    fn the_container_that_was_left_last_comes_first_and_each_is_there_once() {
+        let mut all = Vec::new();
+        for container in ["1", "2", "3", "1"] {
+            all = with_last(all, session("web", container));
+        }
+        let order: Vec<&str> = all.iter().map(|left| left.container.as_str()).collect();
+        assert_eq!(order, ["1", "3", "2"]);
+        for number in 0..MOST {
+            all = with_last(all, session("web", &format!("new-{number}")));
+        }
+        assert_eq!(all.len(), MOST);
+        assert!(all.iter().all(|left| left.container.starts_with("new-")));
     }
 
     #[test]

@@ -212,6 +212,11 @@ fn an_alias_shows_the_help_of_its_verb() {
 }
 
 #[test]
+fn a_short_v_prints_the_version_as_in_docker() {
+    assert_eq!(help(&["-v"]), help(&["--version"]));
+}
+
+#[test]
 fn zun_without_a_verb_prints_its_help() {
     assert_eq!(help(&[]), help(&["--help"]));
 }
@@ -277,6 +282,20 @@ fn what_only_docker_has_is_answered_with_what_to_do_instead() {
         (&["run", "--link", "a", "cirros"], "`zun network` find each other"),
         (&["create", "--cpuset-cpus=1", "cirros"], "use `--cpu`:"),
         (&["login", "-p", "x"], "use --password-stdin"),
+        (&["commit", "-m", "a message", "web", "web:v1"], "build an image elsewhere"),
+        (&["compose", "up"], "zun reads no Compose files"),
+        (&["buildx", "ls"], "build elsewhere, and push to a registry"),
+        (&["get", "pods"], "use `zun list`"),
+        (&["describe", "web"], "use `zun show`"),
+        (&["network", "connect", "back", "web"], "`zun run --network`"),
+        (&["volume", "prune"], "`zun volume delete`"),
+        (&["image", "push", "web:v1"], "use a registry's tools"),
+        (&["rm", "--link", "web"], "`zun network` find each other"),
+        (&["ps", "-s"], "use `zun exec CONTAINER du -sx /`"),
+        (&["inspect", "--type", "image", "cirros"], "see `zun image show`"),
+        (&["network", "create", "--driver=bridge", "back"], "networks are bridges of Docker"),
+        (&["volume", "create", "--label", "a=b", "data"], "and have only a name"),
+        (&["update", "--restart", "always", "web"], "only --cpu and --memory can be changed"),
     ] {
         let shown = zun(arguments);
         let message = String::from_utf8(shown.stderr).expect("UTF-8");
@@ -306,6 +325,16 @@ fn a_wrong_number_is_answered_with_its_unit() {
         (&["run", "--stop-timeout", "", "cirros"], "use a whole number of seconds, such as 10"),
         (&["run", "--pids-limit", "many", "cirros"], "use a whole number, such as 10"),
         (&["list", "-n", "0"], "use a number greater than 0"),
+        (
+            &["run", "-m", "4.5", "cirros"],
+            "'--memory <SIZE>': use 6m to 8g; a number without a unit is in MiB",
+        ),
+        (&["run", "-m", "-5m", "cirros"], "'--memory <SIZE>': use 6m to 8g: a number of MiB"),
+        (&["create", "-m", "9g", "cirros"], "'--memory <SIZE>': use 6m to 8g;"),
+        (&["update", "-m", "1k", "web"], "'--memory <SIZE>': use 6m to 8g;"),
+        (&["run", "--cpus", "0.01", "cirros"], "use a number of CPUs from 0.1 to 16"),
+        (&["run", "--cpus", "-1", "cirros"], "use a number of CPUs from 0.1 to 16"),
+        (&["run", "--shm-size", "0", "cirros"], "'--shm-size <SIZE>': use 1m to 8g"),
     ] {
         let message = String::from_utf8(zun(arguments).stderr).expect("UTF-8");
         assert!(message.contains(rule) && message.lines().count() == 1, "{arguments:?}: {message}");
@@ -439,6 +468,34 @@ fn the_page_for_docker_users_has_every_verb_of_docker_and_every_option_of_its_ru
 }
 
 #[test]
+fn the_page_for_openstack_users_has_every_command_of_its_client() {
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
+    let read = |name: &str| std::fs::read_to_string(format!("{docs}/{name}")).expect("a page");
+    let rows = |page: &str| -> Vec<Vec<String>> {
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        let cell = |cell: &str| cell.trim().trim_matches('`').to_owned();
+        rows.map(|row| row.split('|').skip(1).map(cell).collect()).collect()
+    };
+    let page = rows(&read("openstack-users.md"));
+    for row in &page {
+        let [_, zun, ..] = row.as_slice() else { panic!("{row:?}") };
+        if let Some(command) = zun.strip_prefix("zun ") {
+            let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+            assert!(help(&words).contains("Usage: zun"), "{zun}");
+        }
+    }
+    let commands: Vec<&str> =
+        page.iter().filter_map(|row| row.first()).map(String::as_str).collect();
+    let transcript = rows(&read("openstack-clients.md"));
+    assert!(transcript.len() > 40, "the transcript has its table");
+    for row in transcript {
+        let command = row.first().map(String::as_str).unwrap_or_default();
+        let known = commands.iter().any(|known| command.starts_with(known));
+        assert!(known, "{command} is not in the page for OpenStack users");
+    }
+}
+
+#[test]
 fn each_verb_has_a_man_page() {
     let directory = tempfile::tempdir().expect("a directory");
     let written = Command::new(env!("CARGO_BIN_EXE_zun"))
@@ -454,6 +511,9 @@ fn each_verb_has_a_man_page() {
         let text = page(format!("zun-{verb}.1"));
         // A verb without options of its own has the global ones.
         assert!(text.contains(".SH SYNOPSIS") && text.contains("OPTIONS"), "{verb}: {text}");
+    }
+    for (alias, verb) in [("ps", "list"), ("rm", "delete"), ("inspect", "show")] {
+        assert_eq!(page(format!("zun-{alias}.1")), format!(".so man1/zun-{verb}.1\n"));
     }
     let nowhere = Command::new(env!("CARGO_BIN_EXE_zun"))
         .args(["__man", "/no/such/directory"])

@@ -97,7 +97,12 @@ fn an_attach_without_a_name_comes_back_to_the_last_session_that_was_left() {
     term.shows("/ #");
     term.types("exit 5\r");
     assert_eq!(term.exit(), 5);
-    // It has ended, so there is nothing to come back to.
+    // It has ended. The other one still runs.
+    let mut term = zun.term(&["attach"], SIZE);
+    term.shows(&format!("coming back to {}", second.as_str()));
+    term.shows("/ #");
+    term.types("exit 6\r");
+    assert_eq!(term.exit(), 6);
     let ended = zun.run(&["attach"]);
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stderr.contains("there is no session to come back to"), "{ended:?}");

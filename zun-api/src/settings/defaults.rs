@@ -1,6 +1,7 @@
 //! The default limits of containers.
 
 use serde::{Deserialize, Deserializer};
+use zun_common::units::{CONTAINER_CPUS, CONTAINER_MEMORY};
 
 use super::decimal;
 
@@ -18,9 +19,9 @@ pub struct DefaultLimits {
 
 impl DefaultLimits {
     /// CPUs that a container may have: the smallest number, and the largest.
-    pub(crate) const CPUS: (f64, f64) = (0.1, 16.0);
-    /// Memory that a container may have, in MiB. Docker accepts no less.
-    pub(crate) const MEMORY: (u64, u64) = (6, 8192);
+    pub(crate) const CPUS: (f64, f64) = CONTAINER_CPUS;
+    /// Memory that a container may have, in MiB: the least, and the most.
+    pub(crate) const MEMORY: (u64, u64) = CONTAINER_MEMORY;
 }
 
 impl Default for DefaultLimits {

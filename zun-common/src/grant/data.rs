@@ -54,6 +54,8 @@ impl DataKind {
 }
 
 const LOGS_PREFIX: &str = "/logs?";
+/// The end of a query for details.
+const DETAILS: &str = "&details=1";
 
 /// A Unix time. Zero means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -82,6 +84,8 @@ pub struct LogsQuery {
     pub until: LogTime,
     /// Only this many lines at the end; all if `None`.
     pub tail: Option<u32>,
+    /// Start each line with the labels and variables that the log driver's options name.
+    pub details: bool,
 }
 
 impl LogsQuery {
@@ -91,11 +95,13 @@ impl LogsQuery {
     }
 
     fn tail(&self) -> String {
-        let Self { follow, stdout, stderr, timestamps, since, until, tail } = *self;
+        let Self { follow, stdout, stderr, timestamps, since, until, tail, details } = *self;
         let bit = u8::from;
         let tail = tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
+        // Not sent if false: agents of older versions refuse a query with it.
+        let details = if details { DETAILS } else { "" };
         format!(
-            "{LOGS_PREFIX}follow={}&stdout={}&stderr={}&timestamps={}&since={}&until={}&tail={tail}",
+            "{LOGS_PREFIX}follow={}&stdout={}&stderr={}&timestamps={}&since={}&until={}&tail={tail}{details}",
             bit(follow),
             bit(stdout),
             bit(stderr),
@@ -107,6 +113,7 @@ impl LogsQuery {
 
     /// Parses a query loosely. The caller compares the result's text with the query.
     fn parse(query: &str) -> Option<Self> {
+        let details = query.ends_with(DETAILS);
         let mut values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
         let mut bits = [false; 4];
         for bit in &mut bits {
@@ -118,7 +125,7 @@ impl LogsQuery {
             "all" => None,
             lines => Some(lines.parse().ok()?),
         };
-        Some(Self { follow, stdout, stderr, timestamps, since, until, tail })
+        Some(Self { follow, stdout, stderr, timestamps, since, until, tail, details })
     }
 }
 
@@ -218,6 +225,7 @@ mod tests {
         since: LogTime { seconds: 1_700_000_000, nanoseconds: 5 },
         until: LogTime { seconds: 0, nanoseconds: 0 },
         tail: Some(10),
+        details: false,
     };
 
     #[test]
@@ -229,6 +237,8 @@ mod tests {
         );
         assert!(DataKind::Logs.permits("GET", &good));
         assert!(!DataKind::Logs.permits("POST", &good));
+        let detailed = LogsQuery { details: true, ..ALL }.tail();
+        assert_eq!(detailed, format!("{good}&details=1"));
         for bad in [
             good.replace("tail=10", "tail=010"),
             good.replace("tail=10", "tail=+10"),
@@ -236,6 +246,9 @@ mod tests {
             good.replace("until=0", "until=00"),
             good.replace("stdout", "stderr"),
             format!("{good}&x=1"),
+            format!("{good}&details=0"),
+            format!("{good}&details=1&details=1"),
+            format!("{good}&x=1&details=1"),
             format!("{good}#x"),
             good.replace("/logs?", "/logs/?"),
             "/json".to_owned(),
@@ -282,11 +295,12 @@ mod tests {
 
         #[test]
         fn every_logs_query_is_permitted(
-            bits in any::<[bool; 4]>(), since in any::<(u64, u32)>(), tail in any::<Option<u32>>(),
+            bits in any::<[bool; 5]>(), since in any::<(u64, u32)>(), tail in any::<Option<u32>>(),
         ) {
             let since = LogTime { seconds: since.0, nanoseconds: since.1 % 1_000_000_000 };
-            let [follow, stdout, stderr, timestamps] = bits;
-            let parsed = LogsQuery { follow, stdout, stderr, timestamps, since, until: since, tail };
+            let [follow, stdout, stderr, timestamps, details] = bits;
+            let parsed =
+                LogsQuery { follow, stdout, stderr, timestamps, since, until: since, tail, details };
             prop_assert!(DataKind::Logs.permits("GET", &parsed.tail()));
         }
 

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use zun_common::api::v1::error::ErrorBody;
 use zun_common::api::v1::version::Root;
 
+use super::typed_names::TypedNames;
 use super::{ApiError, BadTlsFile, TlsFiles};
 use crate::auth::{Auth, Login};
 use crate::settings::Settings;
@@ -32,6 +33,8 @@ pub struct Client {
     base: Url,
     auth: Auth,
     log: Option<fn(&str)>,
+    /// What the user called containers.
+    pub(super) names: TypedNames,
 }
 
 impl Client {
@@ -53,7 +56,7 @@ impl Client {
             .build()
             .map_err(ApiError::Setup)?;
         let (auth, log) = (settings.auth.clone(), settings.debug.then_some(log));
-        Ok(Self { http, base, auth, log })
+        Ok(Self { http, base, auth, log, names: TypedNames::default() })
     }
 
     /// Returns the address of the API.
@@ -145,9 +148,13 @@ impl Client {
         outcome.map_err(|cause| self.failed(cause))
     }
 
-    /// Reads the error in an answer. Says where rejected credentials come from.
+    /// Reads the error in an answer. Says where rejected credentials come from, and names containers as the user did.
     pub(super) async fn refused(&self, answer: Response) -> ApiError {
+        let address = answer.url().clone();
         let mut error = error_in(answer).await;
+        if let ApiError::Refused { message, .. } = &mut error {
+            *message = self.names.put_in(message, &address);
+        }
         if let ApiError::Refused { status: 401, message, .. } = &mut error {
             let advice = match &self.auth {
                 Auth::None => {

@@ -52,7 +52,9 @@ impl Client {
     /// Returns a container.
     pub async fn show(&self, container: &str) -> Result<Container, ApiError> {
         let request = self.request(Method::GET, &["containers", container])?;
-        json(self.send(request, SHORT_TIMEOUT).await?).await
+        let shown: Container = json(self.send(request, SHORT_TIMEOUT).await?).await?;
+        self.names.remember(shown.uuid, container);
+        Ok(shown)
     }
 
     /// Waits until a container has one of `statuses`, at most for `within`, and returns it.

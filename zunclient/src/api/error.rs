@@ -137,6 +137,11 @@ impl ApiError {
             Self::Refused { status: 404, message, .. } if message == "Not Found" => {
                 Some("check the path in OS_ENDPOINT: it ends with /v1")
             }
+            Self::Refused { status: 404, message, .. }
+                if message.starts_with("the service answered") =>
+            {
+                Some("check OS_ENDPOINT: what answers there may not be zun-api")
+            }
             Self::Refused { status: 403, message, .. }
                 if message.starts_with("Policy doesn't allow") =>
             {
@@ -162,8 +167,11 @@ impl ApiError {
     }
 }
 
-/// What to do about `Cannot execute container ID in Stopped state`.
+/// What to do about `Cannot execute container ID in Stopped state`, and about a name that is in use.
 fn next_step(message: &str) -> Option<String> {
+    if message.starts_with("A container with the name ") {
+        return Some("delete or rename that container, or use another name".to_owned());
+    }
     let (action, rest) = message.strip_prefix("Cannot ")?.split_once(" container ")?;
     let (id, status) = rest.split_once(" in ")?;
     let (status, _) = status.split_once(" state")?;
@@ -207,7 +215,10 @@ mod tests {
             ),
             ("Cannot top container c1 in Error state", Some("`zun why c1` says what happened")),
             ("Cannot delete container c1 in Running state", None),
-            ("A container with the name 'web' already exists.", None),
+            (
+                "A container with the name 'web' already exists.",
+                Some("delete or rename that container, or use another name"),
+            ),
         ] {
             let refused =
                 ApiError::Refused { status: 409, message: message.to_owned(), request: None };

@@ -15,6 +15,7 @@ mod resources;
 mod services;
 mod sessions;
 mod tls;
+mod typed_names;
 
 pub use client::Client;
 pub(crate) use client::http_client;

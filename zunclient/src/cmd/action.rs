@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use zun_common::api::v1::action::ContainerAction;
 
 use super::container::status_words::duration_words;
-use super::select::Select;
+use super::select::{ListSelect, Select};
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, Table};
@@ -50,7 +50,7 @@ struct List {
     /// Name or UUID of the container (UUID if it was deleted)
     container: String,
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 /// Show the operation that a request started

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::select::Select;
+use super::select::ListSelect;
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::Table;
@@ -34,7 +34,7 @@ Examples:
   zun create --availability-zone east cirros")]
 struct List {
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 impl AvailabilityZone {

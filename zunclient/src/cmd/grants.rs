@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use zun_common::api::v1::session::AliveGrant;
 
-use super::select::Select;
+use super::select::ListSelect;
 use super::sessions::warn_of_silent;
 use super::{Context, Failure};
 use crate::exit::Exit;
@@ -42,7 +42,7 @@ is a ticket, which can open several sessions. Sessions on hosts that do not run
 zun-console are not listed.")]
 struct List {
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 /// Revoke grants or links, and end their sessions within a second

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use zun_common::api::v1;
 
-use super::select::Select;
+use super::select::{ListSelect, Select};
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, GIB, MIB, Table, Unit, notice, with_units};
@@ -51,7 +51,7 @@ States:
               host has carried out: see zun host recover --help")]
 struct List {
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 /// Show the details of a host

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use tokio::time::sleep;
 use zun_common::api::v1::image::{FoundImage, Image as Shown, ImageStatus, PullImage};
 use zun_common::id::HostName;
 
+use super::container::status_words::duration_words;
 use super::for_each::for_each;
 use super::pull_progress::PullProgress;
-use super::select::Select;
+use super::select::{ListSelect, Select};
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, Table, Unit, short_id, size_words, with_units};
@@ -90,7 +92,7 @@ struct List {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 /// Show the details of an image
@@ -114,7 +116,7 @@ struct Search {
     /// Text to search
     term: String,
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 /// Remove images from their hosts
@@ -258,9 +260,13 @@ fn table(images: &[Shown]) -> Table {
         Column::whole("size"),
         "host".into(),
         Column::whole("status"),
+        Column::wide("created"),
+        Column::wide("platform"),
         Column::wide("uuid"),
     ]);
+    let now = Utc::now().naive_utc();
     for image in images {
+        let created = image.created_at.map(|at| format!("{} ago", duration_words(now - at)));
         table.row(vec![
             short_id(&image.uuid).into(),
             image.repo.clone().into(),
@@ -268,6 +274,8 @@ fn table(images: &[Shown]) -> Table {
             image.size.map(size_words).into(),
             image.host.as_ref().map(ToString::to_string).into(),
             image.status.as_str().into(),
+            created.into(),
+            image.platform.clone().into(),
             image.uuid.to_string().into(),
         ]);
     }

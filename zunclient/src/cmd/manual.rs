@@ -19,11 +19,18 @@ pub(super) fn asked(arguments: &[OsString]) -> Option<&Path> {
     }
 }
 
-/// Writes a page for the command, and one for each verb.
+/// Writes a page for the command, and one for each verb and each other name of a verb.
 pub(super) fn write(command: Command, directory: &Path) -> Exit {
     // The help of zun hides its verbs, because it groups them itself.
     let command = command.mut_subcommands(|verb| verb.hide(false));
-    match clap_mangen::generate_to(command, directory) {
+    let links: Vec<(String, String)> = command
+        .get_subcommands()
+        .flat_map(|verb| verb.get_visible_aliases().map(|alias| (alias, verb.get_name())))
+        .map(|(alias, verb)| (format!("zun-{alias}.1"), format!(".so man1/zun-{verb}.1\n")))
+        .collect();
+    let write_link = |(name, text): &(String, String)| std::fs::write(directory.join(name), text);
+    let written = clap_mangen::generate_to(command, directory);
+    match written.and_then(|()| links.iter().try_for_each(write_link)) {
         Ok(()) => Exit::OK,
         Err(cause) => {
             out::notice(&format!("cannot write to {}: {cause}", directory.display()));

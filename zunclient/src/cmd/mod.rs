@@ -59,7 +59,7 @@ pub struct Cli {
     #[command(flatten)]
     global: Global,
     /// Print the version of this client
-    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = GLOBAL_OPTIONS)]
+    #[arg(short = 'V', short_alias = 'v', long, action = ArgAction::Version, help_heading = GLOBAL_OPTIONS)]
     version: Option<bool>,
     #[command(subcommand)]
     verb: Verb,

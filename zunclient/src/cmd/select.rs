@@ -1,4 +1,4 @@
-//! The flags of OpenStack's commands that select a format and columns.
+//! The flags that select a format, columns, and how much of each value is shown.
 
 use clap::Args;
 
@@ -20,5 +20,25 @@ impl Select {
     /// Returns the printer for it.
     pub(super) fn printer(&self, context: &Context) -> Printer {
         context.printer.select(self.f.as_ref(), &self.column)
+    }
+}
+
+/// What to show of a list.
+#[derive(Debug, Args)]
+pub(super) struct ListSelect {
+    #[command(flatten)]
+    select: Select,
+    /// Show more columns, and shorten nothing
+    #[arg(long)]
+    wide: bool,
+    /// Shorten nothing
+    #[arg(long)]
+    no_trunc: bool,
+}
+
+impl ListSelect {
+    /// Returns the printer for it.
+    pub(super) fn printer(&self, context: &Context) -> Printer {
+        self.select.printer(context).wide(self.wide).unshortened(self.no_trunc)
     }
 }

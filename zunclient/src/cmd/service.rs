@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use zun_common::api::v1;
 
-use super::select::Select;
+use super::select::ListSelect;
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, Table};
@@ -41,7 +41,7 @@ Example:
   zun service list --format json")]
 struct List {
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 /// Allow new containers on a host

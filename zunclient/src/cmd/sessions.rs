@@ -4,7 +4,7 @@ use clap::Args;
 use zun_common::api::v1::session::Session;
 use zun_common::id::HostName;
 
-use super::select::Select;
+use super::select::ListSelect;
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{self, Column, Table};
@@ -22,7 +22,7 @@ its connection is `disconnected`; its session then ends after 15 minutes by
 default. Times are in UTC.")]
 pub(super) struct Sessions {
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 impl Sessions {

@@ -20,6 +20,18 @@ pub(super) struct Record {
 const DOCKERS: [(&str, &str); 3] =
     [("names", "name"), ("runningfor", "created"), ("networks", "addresses")];
 
+/// The same where no field of the result has Docker's name.
+const DOCKERS_ELSE: [(&str, &str); 8] = [
+    ("container", "name"),
+    ("cpuperc", "cpu"),
+    ("createdsince", "created"),
+    ("id", "uuid"),
+    ("memperc", "memoryshare"),
+    ("memusage", "memory"),
+    ("repository", "repo"),
+    ("virtualsize", "size"),
+];
+
 /// Docker's name of the status in one word, which is in the JSON only.
 const STATE: (&str, &str) = ("state", "status");
 
@@ -52,9 +64,21 @@ impl Record {
         values.into_iter().zip(rows).map(record).collect()
     }
 
+    /// Returns a field, or a field of a field. A field that does not exist may have another name in Docker.
+    pub(super) fn field(&self, path: &[String]) -> Result<Value, String> {
+        let own = self.own_field(path);
+        let Some((first, rest)) = path.split_first().filter(|_| own.is_err()) else { return own };
+        let wanted = normal(first);
+        let Some((_, other)) = DOCKERS_ELSE.iter().find(|(dockers, _)| *dockers == wanted) else {
+            return own;
+        };
+        let renamed = [&[(*other).to_owned()], rest].concat();
+        self.own_field(&renamed).or(own)
+    }
+
     /// Returns a field, or a field of a field. Case, `_` and spaces do not matter. A field without a value is null. Fails
     /// if there is no such field, such as a field of a text.
-    pub(super) fn field(&self, path: &[String]) -> Result<Value, String> {
+    fn own_field(&self, path: &[String]) -> Result<Value, String> {
         let Some((first, rest)) = path.split_first() else { return Ok(self.value.clone()) };
         if rest.is_empty() {
             return match self.column(first) {
@@ -180,6 +204,22 @@ mod tests {
             unknown,
             "there is no field `hots`; did you mean .Host? The fields are .Host, .Status"
         );
+    }
+
+    #[test]
+    fn names_of_docker_are_known_where_nothing_else_has_them() {
+        let rows =
+            vec![vec![("name".to_owned(), "web".to_owned()), ("cpu".to_owned(), "1 %".to_owned())]];
+        let stats = Record::all(json!([{ "name": "web" }]), rows).remove(0);
+        let field = |record: &Record, name: &str| record.field(&[name.to_owned()]);
+        assert_eq!(field(&stats, "Container"), Ok(json!("web")));
+        assert_eq!(field(&stats, "CPUPerc"), Ok(json!("1 %")));
+        let image = Record::new(json!({ "repo": "cirros", "uuid": "5b06", "container": "own" }));
+        assert_eq!(field(&image, "Repository"), Ok(json!("cirros")));
+        assert_eq!(field(&image, "ID"), Ok(json!("5b06")));
+        assert_eq!(field(&image, "Container"), Ok(json!("own")));
+        let error = field(&image, "MemUsage").expect_err("not of images");
+        assert!(error.starts_with("there is no field `MemUsage`"), "{error}");
     }
 
     #[test]

@@ -220,6 +220,73 @@ async fn a_fifo_destination_is_refused_and_a_symlink_is_followed() {
     assert_eq!(std::fs::read(at("file")).expect("a file"), b"content");
     assert!(std::fs::symlink_metadata(at("link")).expect("kept").is_symlink());
     assert_eq!(names(dir.path()), ["fifo", "file", "link"]);
+    let (code, _, stderr) = copy(&at("missing/f")).await;
+    let expected =
+        format!("zun: {}: the directory {} does not exist\n", at("missing/f"), at("missing"));
+    assert_eq!((code, stderr), (Some(1), expected));
+}
+
+/// Answers inspections and copies of a container with `/link`, which points to `/real`, and `/door`, which points to the
+/// directory `/room`.
+async fn with_links(mut request: EngineRequest) {
+    const LINK: u32 = 1 << 27;
+    const DIRECTORY: u32 = 1 << 31;
+    let path = request.head.split("path=").nth(1).and_then(|rest| rest.split(' ').next());
+    let path = path.unwrap_or_default().to_owned();
+    let (mode, target) = match path.as_str() {
+        "/link" => (LINK | 0o777, "/real"),
+        "/door" => (LINK | 0o777, "/room"),
+        "/room" | "/room/." => (DIRECTORY | 0o755, ""),
+        _ => (0o644, ""),
+    };
+    let mut tar = Builder::new(Vec::new());
+    match path.as_str() {
+        "/room/." => {
+            add(&mut tar, ("./", EntryType::Directory, 0o755), b"");
+            add(&mut tar, ("./chair", EntryType::Regular, 0o644), b"wood");
+        }
+        "/link" => {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(EntryType::Symlink);
+            header.set_size(0);
+            tar.append_link(&mut header, "link", "/real").expect("a vector takes all");
+        }
+        _ => add(&mut tar, ("real", EntryType::Regular, 0o644), b"content"),
+    }
+    let archive = tar.into_inner().expect("a vector takes all");
+    let stat = json!({ "mode": mode, "linkTarget": target }).to_string();
+    let stat = base64::engine::general_purpose::STANDARD.encode(stat);
+    let body = if request.head.starts_with("HEAD ") { &[][..] } else { &archive };
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nX-Docker-Container-Path-Stat: {stat}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    request.stream.write_all(&[head.as_bytes(), body].concat()).await.expect("sent");
+    drop(request.stream.shutdown().await);
+}
+
+#[tokio::test]
+async fn a_followed_link_is_copied_under_its_own_name() {
+    let engine = Arc::new(Engine::start(&["127.0.0.1"], with_links).await);
+    let service = service(&engine).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let to = dir.path().to_str().expect("text").to_owned();
+    let copy = async |words: &[&str], to: &str| {
+        let command = Command::new(env!("CARGO_BIN_EXE_zun"));
+        let words = [&["cp"], words, &[to]].concat();
+        let (code, _, stderr) = end(start(command, &service, &words)).await;
+        assert_eq!(code, Some(0), "{words:?}: {stderr}");
+    };
+    copy(&["test:/link"], &to).await;
+    assert!(dir.path().join("link").is_symlink());
+    copy(&["-L", "test:/link"], &to).await;
+    assert!(!dir.path().join("link").is_symlink());
+    assert_eq!(std::fs::read(dir.path().join("link")).expect("a file"), b"content");
+    copy(&["--follow-link", "-a", "test:/door"], &to).await;
+    assert_eq!(std::fs::read(dir.path().join("door/chair")).expect("a file"), b"wood");
+    copy(&["-L", "test:/door"], dir.path().join("new").to_str().expect("text")).await;
+    assert_eq!(std::fs::read(dir.path().join("new/chair")).expect("a file"), b"wood");
+    assert_eq!(names(dir.path()), ["door", "link", "new"]);
 }
 
 #[tokio::test]
@@ -236,7 +303,7 @@ async fn a_refusal_of_the_host_ends_a_copy_from_an_endless_stdin() {
     let _open = child.stdin.take().expect("a pipe");
     let (code, _, stderr) = end(child).await;
     assert_eq!(code, Some(1));
-    assert_eq!(stderr, "zun: test:/nope: no such file or directory\n");
+    assert_eq!(stderr, "zun: test:/nope: there is no such directory in the container\n");
 }
 
 #[tokio::test]

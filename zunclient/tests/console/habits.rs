@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use zun_common::api::v1::container::CreateContainer;
 
-use crate::fake::service::{Service, ServiceRequest};
+use crate::fake::service::{ID, Service, ServiceRequest};
 use crate::lists::piped;
 use crate::run::container;
 
@@ -111,6 +111,10 @@ async fn flags_have_dockers_forms() {
     let ask = request(&["-i=false", "-t=true", "--net=back", "-c", "512"]).await;
     assert!(!ask.interactive && ask.tty);
     assert_eq!((ask.nets[0].network.as_str(), ask.engine_options.cpu_shares), ("back", Some(512)));
+    let words = ["create", "--rm", "--restart", "always", "cirros"];
+    let (code, _, message) = piped(&service("Created").await, &words).await;
+    assert_eq!(code, Some(125), "{message}");
+    assert!(message.starts_with("zun: cannot use --rm with --restart:"), "{message}");
     for wrong in ["--tty=maybe", "-it=maybe"] {
         let (code, _, message) = piped(&service("Created").await, &["create", wrong, "x"]).await;
         assert_eq!(code, Some(125), "{message}");
@@ -161,6 +165,38 @@ async fn a_command_on_a_stopped_container_says_to_start_it_first() {
     let expected = "zun: Cannot execute container web in Stopped state; \
                     start it first: zun start web (request req-fake)\n";
     assert_eq!(message, expected);
+}
+
+/// A service that refuses every change of its container, whose UUID it names.
+async fn refusing() -> Service {
+    Service::start(|ask| match ask.method.as_str() {
+        "POST" => {
+            let title = format!("Cannot execute container {ID} in Paused state");
+            let error = json!({ "status": 409, "code": "", "title": title, "detail": title,
+                "request_id": "req-fake", "links": [] });
+            (409, json!({ "errors": [error] }))
+        }
+        _ => (200, container("Running", &json!({ "name": "web" }))),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_error_has_the_name_that_the_user_gave_and_not_the_uuid() {
+    // `exec` sends the name; `kill` and `attach` first ask for the container, and then send its UUID.
+    for (words, typed) in [
+        (&["exec", "web", "true"][..], "web"),
+        (&["kill", "web"], "web"),
+        (&["attach", "web"], "web"),
+        (&["attach", "5bb9"], "5bb9"),
+        (&["attach", ID], ID),
+    ] {
+        let (code, _, message) = piped(&refusing().await, words).await;
+        assert_eq!(code, Some(1), "{words:?}: {message}");
+        let next =
+            format!("container {typed} in Paused state; unpause it first: zun unpause {typed}");
+        assert!(message.contains(&next), "{words:?}: {message}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::actions::minutes_ago;
 use crate::fake::service::{Service, ServiceRequest};
@@ -201,6 +202,47 @@ async fn images_volumes_and_networks_fit_each_terminal_and_are_whole_in_a_pipe()
         let (code, text, _) = piped(&service, &words).await;
         assert_eq!(code, Some(0));
         insta::assert_snapshot!(format!("{kind}s_in_a_pipe"), text);
+        let (_, wide, _) = piped(&service, &[kind, "list", "--wide"]).await;
+        assert!(wide.lines().next().is_some_and(|titles| titles.ends_with("  UUID")), "{wide}");
+        let (_, same, _) = piped(&service, &[kind, "list", "-o", "wide"]).await;
+        assert_eq!(wide, same);
+    }
+    let created = Service::start(|_ask| (201, resource("data", None))).await;
+    for kind in ["volume", "network"] {
+        let (code, text, _) = piped(&created, &[kind, "create", "-q", "data"]).await;
+        assert_eq!((code, text.as_str()), (Some(0), "data\n"));
+    }
+    let whole = shown(&service, &["volume", "list", "--no-trunc"], 40).await;
+    assert!(whole.contains(&"long".repeat(20)) && !whole.contains("UUID"), "{whole}");
+    let words = ["image", "list", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}"];
+    let (_, text, _) = piped(&service, &words).await;
+    assert!(text.ends_with("\ncirros:latest 5b06f2a4-7c4 7.34MB\n"), "{text}");
+}
+
+#[tokio::test]
+async fn stopped_containers_have_zeros_in_the_usage_of_all() {
+    let service = Service::start(|ask| {
+        if ask.target.ends_with("/stats") {
+            let usage = json!({ "CONTAINER": "web", "CPU %": 12.5, "MEM USAGE(MiB)": 100.5,
+                "MEM LIMIT(MiB)": 512.0, "MEM %": 19.6, "BLOCK I/O(B)": "1024/2048",
+                "NET I/O(B)": "4096/8192" });
+            return (200, usage);
+        }
+        let old = json!({ "uuid": "1b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a11", "name": "old" });
+        let all = [container("Stopped", &old), container("Running", &json!({ "name": "web" }))];
+        let running = ask.target.contains("status=Running");
+        let listed = if running { &all[1..] } else { &all[..] };
+        (200, json!({ "containers": listed, "next": null }))
+    })
+    .await;
+    let template = "{{.Container}} {{.CPUPerc}} {{.MemPerc}} {{.NetIO}}";
+    let usage = "web 12.50 % 19.60 % 4.1kB / 8.19kB\n";
+    for (all, expected) in
+        [(&[][..], usage.to_owned()), (&["-a"], format!("{usage}old 0.00 % 0.00 % 0B / 0B\n"))]
+    {
+        let words = [&["stats", "--no-stream", "--no-trunc", "--format", template], all].concat();
+        let (code, text, message) = piped(&service, &words).await;
+        assert_eq!((code, text), (Some(0), expected), "{message}");
     }
 }
 
@@ -326,12 +368,74 @@ async fn a_stop_with_a_signal_sends_it_and_kills_only_what_goes_on() {
     }
 }
 
+/// A service whose containers have these statuses; a container without one is gone. The name of each is its ID.
+async fn with_statuses(statuses: &'static [(&'static str, &'static str)]) -> Service {
+    let shown = |(id, status): (&str, &str)| container(status, &json!({ "uuid": id, "name": id }));
+    Service::start(move |ask| {
+        if ask.target.starts_with("/v1/containers?") {
+            let running = statuses.iter().copied().filter(|(_, status)| *status == "Running");
+            return (
+                200,
+                json!({ "containers": running.map(shown).collect::<Vec<_>>(), "next": null }),
+            );
+        }
+        let called = ask.target.split('/').nth(3).unwrap_or_default().to_owned();
+        let title = format!("Container {called} could not be found.");
+        let error = json!({ "status": 404, "code": "", "title": title, "detail": title,
+            "request_id": "req-fake", "links": [] });
+        // What is asked of a container that is there is refused with its name, so that the test sees which one it is.
+        match statuses.iter().copied().find(|(id, _)| *id == called) {
+            Some(known) if ask.method == "GET" => (200, shown(known)),
+            _ => (404, json!({ "errors": [error] })),
+        }
+    })
+    .await
+}
+
 #[tokio::test]
-async fn an_attach_without_a_name_says_if_there_is_no_session_to_come_back_to() {
-    let service = service().await;
-    let (code, _, message) = piped(&service, &["attach"]).await;
-    assert_eq!(code, Some(1));
-    let expected =
-        "zun: there is no session to come back to; name a container (`zun list` shows them)\n";
-    assert_eq!(message, expected);
+async fn an_attach_without_a_name_comes_back_to_the_last_session_that_runs_or_says_what_to_do() {
+    const A: &str = "1b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a11";
+    const B: &str = "2b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a22";
+    let gone = format!(
+        "zun: there is no session to come back to; name a container: `zun attach {B}` connects"
+    );
+    let back = format!("zun: coming back to {B}\n");
+    let ended =
+        format!("zun: your session with {A} has ended: it is Stopped; `zun why {A}` shows more");
+    for (left, statuses, begin, then) in [
+        (
+            &[][..],
+            &[][..],
+            "zun: there is no session to come back to; no container runs: `zun run",
+            "",
+        ),
+        (&[], &[(A, "Stopped"), (B, "Running")], gone.as_str(), ""),
+        (&[A], &[(B, "Running")], gone.as_str(), ""),
+        (&[A, B], &[(B, "Running")], back.as_str(), ""),
+        (&[A, B], &[(A, "Stopped"), (B, "Running")], ended.as_str(), back.as_str()),
+        (&[A], &[(A, "Stopped")], ended.as_str(), "no container runs"),
+    ] {
+        let service = with_statuses(statuses).await;
+        let state = tempfile::tempdir().expect("a directory");
+        let endpoint = format!("http://127.0.0.1:{}/v1", service.port);
+        let file = hex::encode(Sha256::digest(endpoint.as_bytes()));
+        let directory = state.path().join("zun/left-sessions");
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let left: Vec<Value> =
+            left.iter().map(|id| json!({ "project": "p", "container": id, "name": id })).collect();
+        let text = serde_json::to_vec(&left).expect("JSON");
+        std::fs::write(directory.join(format!("{file}.json")), text).expect("written");
+        let shown = tokio::process::Command::new(env!("CARGO_BIN_EXE_zun"))
+            .arg("attach")
+            .env_clear()
+            .env("OS_ENDPOINT", &endpoint)
+            .env("XDG_STATE_HOME", state.path())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .await
+            .expect("the binary runs");
+        let message = String::from_utf8(shown.stderr).expect("text");
+        assert_eq!(shown.status.code(), Some(1), "{message}");
+        assert!(message.starts_with(begin) && message.contains(then), "{message}");
+    }
 }

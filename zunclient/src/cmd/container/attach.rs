@@ -10,6 +10,7 @@ use super::attach_link::{Link, LinkSession};
 use super::exec::{ExecSession, OnDisconnect};
 use super::session::{ConsoleFlags, OnOpen, Session, TerminalNeeds, next_run, own_size};
 use super::starting::unless_ended;
+use crate::api::ListQuery;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out;
@@ -32,7 +33,7 @@ starts.
 Exit status: the exit code of the container's command, 0 after detaching, 1 if
 zun failed, 125 if the session was lost.")]
 pub(in crate::cmd) struct Attach {
-    /// Name or UUID of the container (default the one whose session you left last)
+    /// Name or UUID of the container (default the running one whose session you left last)
     container: Option<String>,
     /// Reattach to this session of a container or command (`zun sessions` shows IDs; a prefix is enough)
     #[arg(long, value_name = "ID", conflicts_with = "container")]
@@ -158,19 +159,21 @@ async fn find(context: &Context, id: &str) -> Result<v1::session::Session, Failu
     }
 }
 
-/// The container of the last session that was left and still runs. Those of projects that the caller does not see are
-/// passed over.
+/// The container of the session that was left last, of those that still run. Containers that are gone, or are in a project
+/// that the caller does not see, are passed over.
 async fn last_left(context: &Context) -> Result<Container, Failure> {
+    let mut ended = None;
     for left in context.left_sessions.all() {
         match context.api.show(&left.container).await {
             Ok(container) if is_over(container.status) => {
                 let (name, status) = (&container.name, container.status);
-                let words = format!(
-                    "your last session has ended: {name} is {status}; `zun why {name}` shows more"
-                );
-                return Err(Failure::new(words));
+                let why = format!("your session with {name} has ended: it is {status}");
+                ended.get_or_insert(format!("{why}; `zun why {name}` shows more"));
             }
             Ok(container) => {
+                if let Some(ended) = ended {
+                    out::notice(&ended);
+                }
                 out::notice(&format!("coming back to {}", container.name));
                 return Ok(container);
             }
@@ -178,9 +181,26 @@ async fn last_left(context: &Context) -> Result<Container, Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Failure::new(
-        "there is no session to come back to; name a container (`zun list` shows them)",
-    ))
+    let none = ended.unwrap_or_else(|| "there is no session to come back to".to_owned());
+    Err(Failure::new(format!("{none}; {}", instead(context).await?)))
+}
+
+/// What to do if there is no session to come back to.
+async fn instead(context: &Context) -> Result<String, Failure> {
+    let parameters = [
+        ("status", Status::Running.to_string()),
+        ("sort_key", "id".to_owned()),
+        ("sort_dir", "desc".to_owned()),
+        ("limit", "1".to_owned()),
+    ];
+    let query = ListQuery { parameters: parameters.into() };
+    let newest = context.api.list_page(&query, None).await?.containers.into_iter().next();
+    Ok(match newest {
+        Some(Container { name, .. }) => {
+            format!("name a container: `zun attach {name}` connects to the newest one that runs")
+        }
+        None => "no container runs: `zun run -i IMAGE` starts one".to_owned(),
+    })
 }
 
 const fn is_over(status: Status) -> bool {

@@ -9,7 +9,8 @@ use zun_common::recording::RecordPolicy;
 use zun_common::units::TerminalSize;
 
 use super::engine_flags::EngineFlags;
-use super::limits::{cpus, mebibytes};
+use super::environment::environment;
+use super::limits::{cpus, memory};
 use crate::cmd::Failure;
 use crate::exit::Exit;
 use crate::tty::Stdio;
@@ -135,10 +136,10 @@ struct ProcessFlags {
 #[command(next_help_heading = "Resources")]
 struct ResourceFlags {
     /// Number of CPUs, 0.1 to 16, such as 0.5 (default 1, unless the operator changed it)
-    #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus)]
+    #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus, allow_negative_numbers = true)]
     cpu: Option<f64>,
     /// Memory limit, 6m to 8g, in MiB or with unit k, m, g or t (default 512m, unless the operator changed it)
-    #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
+    #[arg(short, long, value_name = "SIZE", value_parser = memory, allow_hyphen_values = true)]
     memory: Option<u64>,
 }
 
@@ -204,6 +205,11 @@ impl ContainerFlags {
         } = self;
         let (image, command) =
             image_and_command.split_first().ok_or_else(|| Failure::new("no image"))?;
+        let restarts = placement.restart.as_ref().is_some_and(|policy| policy.name != "no");
+        if *rm && restarts {
+            let message = "cannot use --rm with --restart: a removed container cannot restart; remove one of them";
+            return Err(Failure::with_exit(message, Exit::ZUN_FAILED));
+        }
         Ok(CreateContainer {
             image: image.clone(),
             name: given(name.as_ref()),
@@ -268,65 +274,6 @@ fn split_words(text: &str) -> Result<Vec<String>, Failure> {
             "cannot use --entrypoint `{text}`: it has no words or has an unclosed quote"
         ))
     })
-}
-
-fn environment(
-    files: &[std::path::PathBuf],
-    given: &[String],
-) -> Result<BTreeMap<String, String>, Failure> {
-    let mut all = BTreeMap::new();
-    for file in files {
-        let text = std::fs::read_to_string(file)
-            .map_err(|cause| Failure::new(format!("cannot read {}: {cause}", file.display())))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let lines = (1..).zip(text.lines().map(str::trim_start));
-        let assignments = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-        for (number, line) in assignments {
-            add_variable(&mut all, line).map_err(|rule| {
-                Failure::new(format!("{}, line {number}: {rule}", file.display()))
-            })?;
-        }
-    }
-    for variable in given {
-        add_variable(&mut all, variable).map_err(|rule| Failure::new(format!("--env: {rule}")))?;
-    }
-    Ok(all)
-}
-
-fn add_variable(all: &mut BTreeMap<String, String>, given: &str) -> Result<(), String> {
-    let (name, value) = match given.split_once('=') {
-        Some((name, value)) => (name, Some(value)),
-        None => (given, None),
-    };
-    if name.is_empty() {
-        return Err("the name is missing: use NAME=VALUE".to_owned());
-    }
-    if name.contains(char::is_whitespace) {
-        return Err(format!("the name `{name}` contains whitespace: use NAME=VALUE"));
-    }
-    // A variable that is not set here is not set in the container.
-    let value = match value {
-        Some(value) => Some(value.to_owned()),
-        None => std::env::var_os(name)
-            .map(std::ffi::OsString::into_string)
-            .transpose()
-            .map_err(|_bytes| format!("the value of `{name}` in this environment is not UTF-8"))?,
-    };
-    if let Some(value) = value {
-        all.insert(name.to_owned(), value);
-    }
-    Ok(())
-}
-
-/// Returns all variables as `NAME=VALUE`. The value of a bare name comes from the environment of zun.
-pub(super) fn variables(
-    files: &[std::path::PathBuf],
-    given: &[String],
-) -> Result<Vec<String>, Failure> {
-    Ok(environment(files, given)?
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect())
 }
 
 fn labels(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
@@ -396,25 +343,6 @@ mod tests {
         let refusal = flags("it").decide(PIPE, true).expect_err("no terminal");
         assert_eq!(refusal.exit, Some(Exit::FAILED));
         assert!(flags("it").decide(PIPE, false).is_ok());
-    }
-
-    #[test]
-    fn a_line_of_an_environment_file_is_checked_and_named() {
-        let read = |text: &[u8]| {
-            let file = tempfile::NamedTempFile::new().expect("a file");
-            std::fs::write(file.path(), text).expect("written");
-            let message = |failure: Failure| failure.message.unwrap_or_default();
-            let path = format!("{}, ", file.path().display());
-            variables(&[file.path().to_owned()], &[]).map_err(|it| message(it).replace(&path, ""))
-        };
-        let good = b"\xef\xbb\xbfA=b c\r\n\n# no\n  B=\nZUN_TEST_THAT_IS_NOT_SET\nC==d\n";
-        assert_eq!(read(good), Ok(["A=b c", "B=", "C==d"].map(str::to_owned).to_vec()));
-        let rule = "use NAME=VALUE";
-        let whitespace =
-            |name| Err(format!("line 2: the name `{name}` contains whitespace: {rule}"));
-        assert_eq!(read(b"A=b\nexport A=b\n"), whitespace("export A"));
-        assert_eq!(read(b"A=b\nA =b\n"), whitespace("A "));
-        assert_eq!(read(b"=b\n"), Err(format!("line 1: the name is missing: {rule}")));
     }
 
     #[test]

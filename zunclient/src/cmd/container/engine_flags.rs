@@ -10,7 +10,7 @@ use zun_common::engine_options::{Device, EngineOptions, Gpus, Healthcheck, Ulimi
 use zun_common::units::Mebibytes;
 
 use super::container_flags::given;
-use super::limits::{gibibytes, mebibytes, seconds, swap, ulimit};
+use super::limits::{gibibytes, seconds, shm, swap, ulimit};
 use super::mounts::{Mounts, mounts};
 use super::publish::{expose, exposed_ports};
 use crate::cmd::Failure;
@@ -33,7 +33,7 @@ pub(super) struct InitFlags {
 #[command(next_help_heading = "Resources")]
 pub(super) struct LimitFlags {
     /// Limit of memory and swap together; -1 is unlimited (default twice the memory)
-    #[arg(long, value_name = "SIZE", value_parser = swap, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE", value_parser = swap, allow_hyphen_values = true)]
     memory_swap: Option<i64>,
     /// Weight when the CPUs of the host are busy, 2 to 262144 (default 1024)
     #[arg(short = 'c', long, value_name = "NUMBER")]
@@ -45,7 +45,7 @@ pub(super) struct LimitFlags {
     #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit)]
     ulimit: Vec<(String, Ulimit)>,
     /// Size of /dev/shm in MiB, or with unit k, m or g (default 64m)
-    #[arg(long, value_name = "SIZE", value_parser = mebibytes)]
+    #[arg(long, value_name = "SIZE", value_parser = shm, allow_hyphen_values = true)]
     shm_size: Option<u64>,
     /// Maximum size of the container's writable layer: size=10g
     #[arg(long, value_name = "size=SIZE", value_parser = gibibytes)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use zun_common::grant::Mode;
 
-use super::cp::{self, ContainerPath};
+use super::cp::{self, ContainerPath, Link};
 use super::data::open_files;
 use super::starting::unless_ended;
 use crate::cmd::{Context, Failure};
@@ -37,7 +37,8 @@ impl Export {
         let everything = ContainerPath { container: self.container, path: b"/.".to_vec() };
         match &self.output {
             None => {
-                unless_ended(&mut signals, Box::pin(cp::to_stdout(context, &everything))).await?;
+                let export = cp::to_stdout(context, &everything, Link::Copied);
+                unless_ended(&mut signals, Box::pin(export)).await?;
             }
             Some(path) => {
                 let writing = Box::pin(to_file(context, &everything, path));

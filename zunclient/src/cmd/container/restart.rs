@@ -4,6 +4,7 @@ use clap::Args;
 use zun_common::status::{Action, Goal};
 
 use super::goal::{reach, stop_timeout};
+use super::limits::grace;
 use super::stop::ends;
 use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
@@ -16,8 +17,8 @@ Examples:
   zun restart test
   zun restart --time 1 test   Kill it after one second if it does not stop")]
 pub(in crate::cmd) struct Restart {
-    /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400)
-    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS")]
+    /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400, which -1 means too)
+    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", value_parser = grace, allow_negative_numbers = true)]
     time: Option<u32>,
     /// Signal to send instead of the container's stop signal, such as SIGINT
     #[arg(short, long, value_name = "SIGNAL")]

@@ -9,34 +9,62 @@ use zun_common::status::Status;
 
 use super::record::record;
 use super::status_words::status_cell;
+use crate::api::ApiError;
+use crate::cmd::missing::with_similar_name;
 use crate::cmd::select::Select;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Table;
+use crate::out::{Format, Table, notice};
 
-/// Show the details and last runs of a container
+/// Show the details and last runs of containers
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   zun show test
   zun show test --format json
+  zun show web1 web2 -o yaml      Several containers are a list
   zun show test --format '{{.Status}} {{json .Labels}}'
   zun show test -f value -c exit_code")]
 pub(in crate::cmd) struct Show {
-    /// Name or UUID of the container
-    container: String,
+    /// Names or UUIDs of the containers
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
     #[command(flatten)]
     select: Select,
 }
 
 impl Show {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let (container, runs) =
-            tokio::join!(context.api.show(&self.container), context.api.runs(&self.container));
-        // An older service has no runs.
-        let shown = Shown { container: container?, runs: runs.unwrap_or_default() };
-        self.select.printer(context).show(&shown.record(), || shown.table())?;
-        Ok(Exit::OK)
+        let printer = self.select.printer(context);
+        if let [container] = self.containers.as_slice() {
+            let shown = Shown::of(context, container).await?;
+            printer.show(&shown.record(), || shown.table())?;
+            return Ok(Exit::OK);
+        }
+        let mut all = Vec::new();
+        let mut exit = Exit::OK;
+        for container in &self.containers {
+            match Shown::of(context, container).await {
+                Ok(shown) => all.push(shown),
+                Err(error) => {
+                    let failure = with_similar_name(context, error.into()).await;
+                    notice(&failure.message.unwrap_or_default());
+                    exit = Exit::FAILED;
+                }
+            }
+        }
+        if printer.format().is_text() {
+            for (index, shown) in all.iter().enumerate() {
+                // An empty line is between two tables.
+                if index > 0 && matches!(printer.format(), Format::Table | Format::Wide) {
+                    printer.line("")?;
+                }
+                printer.show(&shown.record(), || shown.table())?;
+            }
+        } else {
+            printer.show(&all.iter().map(Shown::record).collect::<Vec<_>>(), Table::default)?;
+        }
+        Ok(exit)
     }
 }
 
@@ -50,6 +78,12 @@ struct Shown {
 }
 
 impl Shown {
+    async fn of(context: &Context, container: &str) -> Result<Self, ApiError> {
+        let (shown, runs) = tokio::join!(context.api.show(container), context.api.runs(container));
+        // An older service has no runs.
+        Ok(Self { container: shown?, runs: runs.unwrap_or_default() })
+    }
+
     fn record(&self) -> Value {
         let mut record = record(&self.container);
         if let Some(fields) = record.as_object_mut() {

@@ -13,6 +13,7 @@ use zun_common::status::{Goal, GoalState, Status, TaskState};
 
 use super::ending::exit_code;
 use super::goal::POLL_TIMEOUT;
+use super::refused_fields::in_options;
 use crate::api::{Absence, ApiError, Client, Delete};
 use crate::cmd::Failure;
 use crate::cmd::pull_progress::PullProgress;
@@ -44,7 +45,8 @@ pub(super) async fn create(
     made: &OnceLock<Container>,
 ) -> Result<Container, Failure> {
     let asking = async {
-        let container = api.create(ask).await?;
+        let created = api.create(ask).await;
+        let container = created.map_err(|error| in_options(error.into()))?;
         drop(made.set(container.clone()));
         Ok(container)
     };

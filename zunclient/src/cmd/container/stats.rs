@@ -1,18 +1,24 @@
 //! `zun stats`: resource usage, updated in place on a terminal.
 
+use std::time::Duration;
+
 use clap::Args;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use zun_common::api::v1::container::ContainerStats;
+use tokio::time::sleep;
+use zun_common::api::v1::container::{Container, ContainerStats};
 use zun_common::status::Status;
 
 use super::starting::unless_ended;
 use crate::api::{ApiError, ListQuery};
-use crate::cmd::select::Select;
+use crate::cmd::select::ListSelect;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{self, Column, Live, Printer, Table, size_words};
 use crate::tty::signals::Signals;
+
+/// How long zun waits between two measurements if they may take no time.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Show the resource usage of running containers
 #[derive(Debug, Args)]
@@ -20,8 +26,12 @@ use crate::tty::signals::Signals;
 Examples:
   zun stats                      Follow all running containers; ctrl-c ends it
   zun stats --no-stream web db   Measure two containers once
+  zun stats --no-stream -a       Also list stopped containers, with zeros
   zun stats --format json web    Measure one container once, as JSON")]
 pub(in crate::cmd) struct Stats {
+    /// Show stopped containers too, with zeros
+    #[arg(short, long)]
+    all: bool,
     /// Measure once instead of updating the table
     #[arg(long)]
     no_stream: bool,
@@ -29,7 +39,7 @@ pub(in crate::cmd) struct Stats {
     #[arg(value_name = "CONTAINER")]
     containers: Vec<String>,
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 impl Stats {
@@ -53,7 +63,7 @@ impl Stats {
     /// Shows the usage until no container runs.
     async fn follow(&self, context: &Context, printer: &Printer) -> Result<Exit, Failure> {
         let mut live = Live::new(printer);
-        // There is no pause: measuring takes the host a second or two.
+        // Without -a there is no pause: measuring takes the host a second or two.
         let mut first = true;
         loop {
             let (measured, refusals) = self.measure(context).await?;
@@ -67,7 +77,35 @@ impl Stats {
             if measured.is_empty() {
                 return Ok(Exit::OK);
             }
+            if self.all {
+                sleep(PAUSE).await;
+            }
         }
+    }
+
+    /// Returns the containers to show, and whether each is to be measured. Those that were not named are known to run or
+    /// not to run; the newest one comes first, as in all lists.
+    async fn wanted(&self, context: &Context) -> Result<Vec<(String, bool)>, Failure> {
+        if !self.containers.is_empty() {
+            return Ok(self.containers.iter().map(|name| (name.clone(), true)).collect());
+        }
+        let running = ("status", Status::Running.to_string());
+        let parameters = if self.all { Vec::new() } else { vec![running] };
+        let listed = context.api.list(&ListQuery { parameters }).await?.into_iter().rev();
+        let wanted = |container: Container| match container.status {
+            Status::Running | Status::Paused => (container.uuid.to_string(), true),
+            Status::Creating
+            | Status::Created
+            | Status::Restarting
+            | Status::Rebuilding
+            | Status::Stopped
+            | Status::Deleting
+            | Status::Deleted
+            | Status::Dead
+            | Status::Error
+            | Status::Unknown => (container.name, false),
+        };
+        Ok(listed.map(wanted).collect())
     }
 
     /// Measures all containers at the same time, and returns the refusals separately.
@@ -75,18 +113,16 @@ impl Stats {
         &self,
         context: &Context,
     ) -> Result<(Vec<ContainerStats>, Vec<(String, ApiError)>), Failure> {
-        let names = if self.containers.is_empty() {
-            let parameters = vec![("status", Status::Running.to_string())];
-            let running = context.api.list(&ListQuery { parameters }).await?;
-            // The newest one comes first, as in all lists.
-            running.into_iter().rev().map(|container| container.uuid.to_string()).collect()
-        } else {
-            self.containers.clone()
-        };
-        let asked = names.iter().map(|name| context.api.stats(name));
+        let wanted = self.wanted(context).await?;
+        let asked =
+            wanted.iter().map(
+                async |(name, runs)| {
+                    if *runs { context.api.stats(name).await } else { Ok(zeros(name)) }
+                },
+            );
         let mut measured = Vec::new();
         let mut refusals = Vec::new();
-        for (name, outcome) in names.iter().zip(join_all(asked).await) {
+        for ((name, _), outcome) in wanted.iter().zip(join_all(asked).await) {
             match outcome {
                 Ok(stats) => measured.push(stats),
                 // Most likely, the container has stopped since it was listed.
@@ -95,6 +131,20 @@ impl Stats {
             }
         }
         Ok((measured, refusals))
+    }
+}
+
+/// Returns what a container that does not run uses.
+fn zeros(name: &str) -> ContainerStats {
+    ContainerStats {
+        container: name.to_owned(),
+        cpu_percent: 0.0,
+        memory_usage: 0.0,
+        memory_limit: 0.0,
+        memory_percent: 0.0,
+        block: "0/0".to_owned(),
+        network: "0/0".to_owned(),
+        processes: 0,
     }
 }
 

@@ -8,6 +8,7 @@ use zun_common::api::v1::container::Container;
 use zun_common::status::{Goal, Status};
 
 use super::goal::{DEFAULT_GRACE, reach, stop_timeout};
+use super::limits::grace;
 use crate::api::Client;
 use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
@@ -24,8 +25,8 @@ Examples:
 Zun sends the stop signal of the container (SIGTERM, if neither the image nor
 --stop-signal sets another), and SIGKILL if its process does not end in time.")]
 pub(in crate::cmd) struct Stop {
-    /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400)
-    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS")]
+    /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400, which -1 means too)
+    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", value_parser = grace, allow_negative_numbers = true)]
     time: Option<u32>,
     /// Signal to send instead of the container's stop signal, such as SIGINT
     #[arg(short, long, value_name = "SIGNAL")]

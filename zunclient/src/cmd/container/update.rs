@@ -3,7 +3,7 @@
 use clap::Args;
 use zun_common::api::v1::container::UpdateContainer;
 
-use super::limits::{cpus, mebibytes};
+use super::limits::{cpus, memory};
 use crate::cmd::for_each::for_each;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
@@ -26,10 +26,10 @@ pub(in crate::cmd) struct Update {
 #[group(required = true, multiple = true)]
 struct Limits {
     /// CPUs, such as 0.5 (0.1 to 16)
-    #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus)]
+    #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus, allow_negative_numbers = true)]
     cpu: Option<f64>,
     /// Memory limit in MiB, or with unit k, m, g or t (6m to 8g)
-    #[arg(short, long, value_name = "SIZE", value_parser = mebibytes)]
+    #[arg(short, long, value_name = "SIZE", value_parser = memory, allow_hyphen_values = true)]
     memory: Option<u64>,
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use zun_common::api::v1::recording::Recording as Shown;
 
 use super::for_each::for_each;
-use super::select::Select;
+use super::select::{ListSelect, Select};
 use super::sessions::warn_of_silent;
 use super::{Context, Failure};
 use crate::exit::Exit;
@@ -59,7 +59,7 @@ struct List {
     #[arg(long)]
     all_projects: bool,
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 /// Show the details of a recording

@@ -9,7 +9,7 @@ use zun_common::api::v1::registry::{Registry as Shown, RegistryFields};
 pub(super) use login::{Login, Logout};
 
 use super::for_each::for_each;
-use super::select::Select;
+use super::select::{ListSelect, Select};
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, Table, short_id};
@@ -75,7 +75,7 @@ struct List {
     #[arg(long)]
     all_projects: bool,
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
 }
 
 /// Show a login, without its password

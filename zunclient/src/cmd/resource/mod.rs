@@ -3,15 +3,17 @@
 mod network;
 mod volume;
 
+use chrono::Utc;
 use clap::Args;
-use zun_common::api::v1::resource::Resource;
+use zun_common::api::v1::resource::{CreateResource, Resource};
 use zun_common::resource::ResourceKind;
 
 pub(super) use network::Network;
 pub(super) use volume::Volume;
 
+use super::container::status_words::duration_words;
 use super::for_each::for_each;
-use super::select::Select;
+use super::select::{ListSelect, Select};
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, Table};
@@ -26,7 +28,21 @@ struct ListFlags {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
-    select: Select,
+    select: ListSelect,
+}
+
+async fn create(
+    context: &Context,
+    kind: ResourceKind,
+    (ask, quiet): (&CreateResource, bool),
+) -> Result<Exit, Failure> {
+    let created = context.api.create_resource(kind, ask).await?;
+    if quiet {
+        context.printer.keys(&[created.name])?;
+    } else {
+        context.printer.show(&created, || Table::of_fields(&created))?;
+    }
+    Ok(Exit::OK)
 }
 
 async fn list(context: &Context, kind: ResourceKind, flags: ListFlags) -> Result<Exit, Failure> {
@@ -69,9 +85,10 @@ async fn delete(
 fn table(resources: &[Resource], kind: ResourceKind) -> Table {
     let mut columns = vec![Column::firm("name"), "containers".into(), "host".into()];
     if kind == ResourceKind::Network {
-        columns.push("subnet".into());
+        columns.extend(["subnet".into(), Column::wide("internal")]);
     }
-    columns.push(Column::wide("uuid"));
+    columns.extend(["created", "uuid"].map(Column::wide));
+    let now = Utc::now().naive_utc();
     let mut table = Table::new(columns);
     for resource in resources {
         let mut cells = vec![
@@ -81,7 +98,10 @@ fn table(resources: &[Resource], kind: ResourceKind) -> Table {
         ];
         if kind == ResourceKind::Network {
             cells.push(resource.subnet.clone().into());
+            cells.push(resource.internal.map(|internal| internal.to_string()).into());
         }
+        let created = resource.created_at.map(|at| format!("{} ago", duration_words(now - at)));
+        cells.push(created.into());
         cells.push(resource.uuid.to_string().into());
         table.row(cells);
     }

@@ -8,7 +8,6 @@ use super::ListFlags;
 use crate::cmd::select::Select;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Table;
 
 /// Manage networks, in which containers find each other by name
 #[derive(Debug, Args)]
@@ -55,6 +54,9 @@ struct Create {
     /// Block connections between the network and the outside
     #[arg(long)]
     internal: bool,
+    /// Print only the name
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 /// List the networks
@@ -99,11 +101,9 @@ impl Network {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         const KIND: ResourceKind = ResourceKind::Network;
         match self.verb {
-            Verb::Create(Create { name, subnet, internal }) => {
+            Verb::Create(Create { name, subnet, internal, quiet }) => {
                 let ask = CreateResource { name, subnet, internal };
-                let network = context.api.create_resource(KIND, &ask).await?;
-                context.printer.show(&network, || Table::of_fields(&network))?;
-                Ok(Exit::OK)
+                super::create(context, KIND, (&ask, quiet)).await
             }
             Verb::List(List { flags }) => super::list(context, KIND, flags).await,
             Verb::Show(Show { network, select }) => {

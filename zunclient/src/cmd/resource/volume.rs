@@ -8,7 +8,6 @@ use super::ListFlags;
 use crate::cmd::select::Select;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::Table;
 
 /// Manage volumes, which keep data when their containers are deleted
 #[derive(Debug, Args)]
@@ -47,6 +46,9 @@ Example:
 struct Create {
     /// Name of the volume, unique in the project
     name: String,
+    /// Print only the name
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 /// List the volumes
@@ -91,11 +93,9 @@ impl Volume {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         const KIND: ResourceKind = ResourceKind::Volume;
         match self.verb {
-            Verb::Create(Create { name }) => {
+            Verb::Create(Create { name, quiet }) => {
                 let ask = CreateResource { name, ..CreateResource::default() };
-                let volume = context.api.create_resource(KIND, &ask).await?;
-                context.printer.show(&volume, || Table::of_fields(&volume))?;
-                Ok(Exit::OK)
+                super::create(context, KIND, (&ask, quiet)).await
             }
             Verb::List(List { flags }) => super::list(context, KIND, flags).await,
             Verb::Show(Show { volume, select }) => {

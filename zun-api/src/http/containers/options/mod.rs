@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use zun_common::engine_options::{Device, EngineOptions, Healthcheck, Ulimit};
 use zun_common::ports::{ContainerPort, MOST_PUBLISHED};
-use zun_common::units::Mebibytes;
+use zun_common::units::{CONTAINER_SHM, Mebibytes};
 
 use crate::app::{AppError, InvalidField};
 use crate::http::field::{
@@ -33,7 +33,11 @@ const OPTIONS: &[Field] = &[
         Kind::Pairs { names: rules::MOUNT_POINT, values: rules::TMPFS, most: None },
         "Temporary file systems: paths, each with mount options",
     ),
-    whole_field("shm_size", (1, 8192, " of MiB"), "Size of `/dev/shm` in MiB"),
+    whole_field(
+        "shm_size",
+        (CONTAINER_SHM.0, CONTAINER_SHM.1, " of MiB"),
+        "Size of `/dev/shm` in MiB",
+    ),
     field(
         "memory_swap",
         Kind::Limit { most: 1_048_576 },

@@ -7,8 +7,10 @@ mod progress;
 mod unpack;
 mod upload;
 
+use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -30,6 +32,7 @@ use crate::tty::signals::Signals;
 use chunks::Reader;
 pub(super) use copy_path::ContainerPath;
 use copy_path::CopyPath;
+use pack::{LocalSource, Owners};
 use upload::upload;
 
 /// Copy files between a container and this machine
@@ -47,15 +50,23 @@ Notes:
   - The container may be running or stopped.
   - Relative paths in a container start at its root directory.
   - Write ./a:b for a local file with a colon in its name.
-  - Copied files belong to root in the container, and to you on this machine.
-    A tar stream on stdin or stdout keeps the owners in it.
+  - Copied files belong to root in the container (unless -a is given), and to
+    you on this machine. A tar stream on stdin or stdout keeps the owners in it.
   - Symlinks are copied as symlinks; zun never writes through a copied symlink.
-    A destination that is itself a symlink is followed.
+    A destination that is itself a symlink is followed, and so is a source on
+    this machine.
   - Files and symlinks at the destination are replaced; directories are merged.
   - Devices, FIFOs and sockets on this machine are skipped with a notice.
     Docker leaves out the sockets of a container without a notice."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "they are the flags of the command line")]
 pub(in crate::cmd) struct Cp {
+    /// Keep the numeric owners and groups of files that are copied to a container
+    #[arg(short, long)]
+    archive: bool,
+    /// If the source in a container is a symlink, copy the file or directory that it points to
+    #[arg(short = 'L', long)]
+    follow_link: bool,
     /// Suppress progress
     #[arg(short, long)]
     quiet: bool,
@@ -68,6 +79,8 @@ pub(in crate::cmd) struct Cp {
 impl Cp {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
+        let owners = if self.archive { Owners::Kept } else { Owners::Root };
+        let link = if self.follow_link { Link::Followed } else { Link::Copied };
         let copied = match (&self.source, &self.destination) {
             (CopyPath::Stdio, destination) => destination,
             (source, _) => source,
@@ -75,13 +88,16 @@ impl Cp {
         let _shown = progress::begin(&copied.to_string(), self.quiet);
         match (self.source, self.destination) {
             (CopyPath::Container(source), CopyPath::Local(destination)) => {
-                Box::pin(out_of(context, &source, &destination, &mut signals)).await?;
+                let copy = out_of(context, (&source, link), &destination, &mut signals);
+                Box::pin(copy).await?;
             }
             (CopyPath::Container(source), CopyPath::Stdio) => {
-                unless_ended(&mut signals, Box::pin(to_stdout(context, &source))).await?;
+                let copy = to_stdout(context, &source, link);
+                unless_ended(&mut signals, Box::pin(copy)).await?;
             }
             (CopyPath::Local(source), CopyPath::Container(destination)) => {
-                unless_ended(&mut signals, Box::pin(into(context, source, &destination))).await?;
+                let copy = into(context, (source, owners), &destination);
+                unless_ended(&mut signals, Box::pin(copy)).await?;
             }
             (CopyPath::Stdio, CopyPath::Container(destination)) => {
                 unless_ended(&mut signals, Box::pin(from_stdin(context, &destination))).await?;
@@ -97,6 +113,15 @@ impl Cp {
         }
         Ok(Exit::OK)
     }
+}
+
+/// What becomes of a source in a container that is a symlink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    /// The symlink is copied.
+    Copied,
+    /// What it points to is copied, under the name of the symlink.
+    Followed,
 }
 
 /// How many chunks may wait between the reader and the writer.
@@ -148,16 +173,27 @@ pub(super) async fn read(
 
 async fn out_of(
     context: &Context,
-    source: &ContainerPath,
+    (source, link): (&ContainerPath, Link),
     destination: &Path,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let begin = async {
         let channel = open_files(context, &source.container, Mode::ReadOnly).await?;
-        read(&channel, source).await
+        let real = behind(&channel, source, link).await?;
+        let (stat, body) = read(&channel, real.as_ref().unwrap_or(source)).await?;
+        Ok((real, stat, body))
     };
-    let (stat, body) = unless_ended(signals, begin).await?;
-    let target = unpack::target(destination, source, stat.is_directory())?;
+    let (real, stat, body) = unless_ended(signals, begin).await?;
+    let target = match (real, source.name()) {
+        (Some(real), Some(name)) if destination.is_dir() => {
+            let named = destination.join(OsStr::from_bytes(&name));
+            unpack::target_inside(&named, &real, stat.is_directory())?
+        }
+        (real, _) => {
+            let source = real.as_ref().unwrap_or(source);
+            unpack::target(destination, source, stat.is_directory())?
+        }
+    };
     let (chunks, reader) = Reader::new(QUEUED_CHUNKS);
     let abort = chunks.clone();
     let mut unpacking = tokio::task::spawn_blocking(move || unpack::unpack(reader, &target));
@@ -180,6 +216,26 @@ async fn out_of(
     }
 }
 
+/// Returns the path of what a source points to, or `None` if it is not a symlink to follow. Of a directory, the contents
+/// are copied, because the copy has the name of the symlink.
+async fn behind(
+    channel: &DataChannel,
+    source: &ContainerPath,
+    link: Link,
+) -> Result<Option<ContainerPath>, Failure> {
+    if link == Link::Copied {
+        return Ok(None);
+    }
+    let found = stat(channel, source).await?.filter(Stat::is_link);
+    let Some(Stat { link_target, .. }) = found else { return Ok(None) };
+    let mut real = source.clone();
+    real.path = link_target.into_bytes();
+    if stat(channel, &real).await?.is_some_and(|behind| behind.is_directory()) {
+        real.path.extend_from_slice(b"/.");
+    }
+    Ok(Some(real))
+}
+
 /// Forwards the body. If the link is lost, the error says after how many bytes.
 async fn forward(mut body: Incoming, chunks: ChunkSender) {
     let mut count = 0;
@@ -200,14 +256,19 @@ fn link_lost_after(error: &ConsoleError, count: usize) -> String {
     format!("lost the connection after {count} bytes: {}", zun_common::chain(cause))
 }
 
-pub(super) async fn to_stdout(context: &Context, source: &ContainerPath) -> Result<(), Failure> {
+pub(super) async fn to_stdout(
+    context: &Context,
+    source: &ContainerPath,
+    link: Link,
+) -> Result<(), Failure> {
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         return Err(Failure::new(
             "cannot write a tar stream to a terminal: redirect stdout to a file or a pipe",
         ));
     }
     let channel = open_files(context, &source.container, Mode::ReadOnly).await?;
-    let (_stat, mut body) = read(&channel, source).await?;
+    let real = behind(&channel, source, link).await?;
+    let (_stat, mut body) = read(&channel, real.as_ref().unwrap_or(source)).await?;
     let own = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned();
     let screen = Screen::write_to(own(&std::io::stdout())?, own(&std::io::stderr())?)?;
     let mut count = 0;
@@ -230,10 +291,10 @@ pub(super) async fn to_stdout(context: &Context, source: &ContainerPath) -> Resu
 
 async fn into(
     context: &Context,
-    source: PathBuf,
+    (source, owners): (PathBuf, Owners),
     destination: &ContainerPath,
 ) -> Result<(), Failure> {
-    let local = pack::LocalSource::of(source)?;
+    let local = LocalSource::of(source, owners)?;
     let channel = open_files(context, &destination.container, Mode::ReadWrite).await?;
     let (directory, name) = resolve_destination(&channel, destination, &local).await?;
     upload(&channel, &directory, move |to| pack::pack(&local, &name, to)).await
@@ -259,7 +320,7 @@ async fn from_stdin(context: &Context, destination: &ContainerPath) -> Result<()
 async fn resolve_destination(
     channel: &DataChannel,
     destination: &ContainerPath,
-    local: &pack::LocalSource,
+    local: &LocalSource,
 ) -> Result<(ContainerPath, Vec<u8>), Failure> {
     let mut copy_path = destination.clone();
     let mut found = stat(channel, &copy_path).await?;
@@ -307,6 +368,17 @@ fn path_error(error: ConsoleError, copy_path: &ContainerPath) -> Failure {
         return Failure::new(format!("{copy_path}: no such file or directory"));
     }
     Failure::from(error).context(&copy_path.to_string())
+}
+
+/// Says which directory is missing if the host has nowhere to unpack to. Other messages are kept.
+fn directory_error(error: ConsoleError, directory: &ContainerPath) -> Failure {
+    if !matches!(error, ConsoleError::Refused { status: 404, .. }) {
+        return path_error(error, directory);
+    }
+    let ContainerPath { container, path } = directory;
+    let path = String::from_utf8_lossy(path);
+    let path = path.trim_end_matches('.').trim_end_matches('/');
+    Failure::new(format!("{container}:{path}: there is no such directory in the container"))
 }
 
 /// Prints a notice about a skipped file.

@@ -1,4 +1,4 @@
-//! Packs local files into a tar stream. At the destination, root owns all files.
+//! Packs local files into a tar stream.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -13,18 +13,28 @@ use super::chunks::Writer;
 use super::skipped;
 use crate::cmd::Failure;
 
+/// Who owns the files at the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owners {
+    /// Root owns all of them.
+    Root,
+    /// The users and groups with the same numbers as here.
+    Kept,
+}
+
 /// The local file or directory to send.
 #[derive(Debug, Clone)]
 pub(super) struct LocalSource {
     path: PathBuf,
     metadata: Metadata,
+    owners: Owners,
 }
 
 impl LocalSource {
     /// Reads the metadata of `path`. If the path is a symlink, it is followed.
-    pub(super) fn of(path: PathBuf) -> Result<Self, Failure> {
+    pub(super) fn of(path: PathBuf, owners: Owners) -> Result<Self, Failure> {
         match fs::metadata(&path) {
-            Ok(metadata) => Ok(Self { path, metadata }),
+            Ok(metadata) => Ok(Self { path, metadata, owners }),
             Err(cause) => Err(Failure::new(format!("{}: {cause}", path.display()))),
         }
     }
@@ -60,7 +70,7 @@ pub(super) fn pack(local: &LocalSource, name: &[u8], to: Writer) -> io::Result<(
     while let Some((path, name, metadata)) = left.pop() {
         let named =
             |cause: io::Error| io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
-        add_entry(&mut builder, (&path, &name), &metadata).map_err(named)?;
+        add_entry(&mut builder, (&path, &name), (&metadata, local.owners)).map_err(named)?;
         if !metadata.is_dir() {
             continue;
         }
@@ -76,12 +86,14 @@ pub(super) fn pack(local: &LocalSource, name: &[u8], to: Writer) -> io::Result<(
 fn add_entry(
     builder: &mut Builder<Writer>,
     (path, name): (&Path, &Path),
-    metadata: &Metadata,
+    (metadata, owners): (&Metadata, Owners),
 ) -> io::Result<()> {
     let mut header = Header::new_gnu();
     header.set_metadata(metadata);
-    header.set_uid(0);
-    header.set_gid(0);
+    if owners == Owners::Root {
+        header.set_uid(0);
+        header.set_gid(0);
+    }
     if metadata.is_symlink() {
         header.set_size(0);
         return builder.append_link(&mut header, name, fs::read_link(path)?);
@@ -155,6 +167,8 @@ impl io::Read for Content {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     fn file(size: usize) -> File {
@@ -169,6 +183,31 @@ mod tests {
         let count = content.read_to_end(&mut bytes)? as u64;
         assert_eq!(count, size, "as many as were announced");
         Ok(count)
+    }
+
+    #[test]
+    fn files_belong_to_root_unless_their_owners_are_kept() {
+        const OTHER: u32 = 65534;
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("file");
+        fs::write(&path, "content").expect("written");
+        // Only root may do it. Without it, the file belongs to another user than root.
+        drop(std::os::unix::fs::chown(&path, Some(OTHER), Some(OTHER)));
+        let metadata = fs::metadata(&path).expect("a file");
+        let here = (u64::from(metadata.uid()), u64::from(metadata.gid()));
+        assert_ne!(here.0, 0);
+        for (owners, expected) in [(Owners::Root, (0, 0)), (Owners::Kept, here)] {
+            let local = LocalSource::of(path.clone(), owners).expect("a file");
+            let (chunks, reader) = super::super::chunks::Reader::new(16);
+            let packing = std::thread::spawn(move || pack(&local, b"file", Writer::new(chunks)));
+            let mut archive = tar::Archive::new(reader);
+            let entry = archive.entries().expect("entries").next().expect("one").expect("readable");
+            let header = entry.header();
+            assert_eq!((header.uid().expect("a uid"), header.gid().expect("a gid")), expected);
+            drop(entry);
+            drop(archive);
+            drop(packing.join().expect("no panic"));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use zun_common::grant::ArchiveCall;
 
 use super::chunks::Writer;
 use super::copy_path::ContainerPath;
-use super::{DataChannel, QUEUED_CHUNKS, finished, path_error, progress};
+use super::{DataChannel, QUEUED_CHUNKS, directory_error, finished, progress};
 use crate::cmd::Failure;
 use crate::console::ConsoleError;
 
@@ -54,7 +54,7 @@ pub(super) async fn upload(
             let unread =
                 write_error.get().filter(|_| !matches!(error, ConsoleError::Refused { .. }));
             Err(unread.map_or_else(
-                || path_error(error, directory),
+                || directory_error(error, directory),
                 |message| Failure::new(message.as_str()),
             ))
         }

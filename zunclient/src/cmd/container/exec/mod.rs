@@ -7,7 +7,8 @@ mod session;
 use clap::Args;
 use zun_common::api::v1::exec::Execute;
 
-use super::container_flags::{COMMON_OPTIONS, TerminalFlags, TerminalMode, given, variables};
+use super::container_flags::{COMMON_OPTIONS, TerminalFlags, TerminalMode, given};
+use super::environment::variables;
 use super::session::{ConsoleFlags, own_size};
 use crate::cmd::{Context, Failure};
 use crate::console::EXEC_PROTOCOLS;

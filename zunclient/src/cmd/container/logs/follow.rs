@@ -190,6 +190,7 @@ mod tests {
         since: zun_common::grant::LogTime { seconds: 0, nanoseconds: 0 },
         until: zun_common::grant::LogTime { seconds: 0, nanoseconds: 0 },
         tail: None,
+        details: false,
     };
 
     /// Parses records of stream, second and text: `o1a` is `a` on stdout at second 1.

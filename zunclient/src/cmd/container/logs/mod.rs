@@ -34,6 +34,9 @@ pub(in crate::cmd) struct Logs {
     outputs: OutputFlags,
     #[command(flatten)]
     range: RangeFlags,
+    /// Show the labels and variables that --log-opt labels=... and env=... add to the log
+    #[arg(long)]
+    details: bool,
     /// Name or UUID of the container
     container: String,
 }
@@ -108,7 +111,7 @@ impl Logs {
     }
 
     fn query(&self) -> LogsQuery {
-        let Self { outputs, range, container: _ } = self;
+        let Self { outputs, range, details, container: _ } = self;
         LogsQuery {
             follow: range.follow,
             stdout: outputs.stdout || !outputs.stderr,
@@ -120,6 +123,7 @@ impl Logs {
                 Some(Lines::Last(lines)) => Some(lines),
                 Some(Lines::All) | None => None,
             },
+            details: *details,
         }
     }
 }
@@ -142,6 +146,7 @@ pub(super) async fn last_lines(
         since: LogTime::default(),
         until: LogTime::default(),
         tail: Some(lines),
+        details: false,
     };
     let mut body = direct.get(Method::GET, &address.with(&query.query())).await?.into_body();
     let mut frames = Demultiplexer::default();

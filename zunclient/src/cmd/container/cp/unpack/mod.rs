@@ -52,6 +52,9 @@ pub(super) fn target(
             if destination.as_os_str().as_bytes().ends_with(b"/") && !is_directory {
                 return refuse("no such directory");
             }
+            if let Some(parent) = missing_parent(destination) {
+                return refuse(&format!("the directory {} does not exist", parent.display()));
+            }
             if is_directory && source.is_contents() {
                 return match fs::create_dir(destination) {
                     Ok(()) => Ok(Target::Into(destination.to_owned())),
@@ -62,6 +65,32 @@ pub(super) fn target(
         }
         Err(cause) => refuse(&cause.to_string()),
     }
+}
+
+/// Chooses the target for a copy with this path in an existing directory. As for all files there, a symlink is replaced and
+/// never followed.
+pub(super) fn target_inside(
+    path: &Path,
+    source: &ContainerPath,
+    is_directory: bool,
+) -> Result<Target, Failure> {
+    let refuse = |message: &str| Err(Failure::new(format!("{}: {message}", path.display())));
+    match fs::symlink_metadata(path) {
+        Ok(existing) if existing.is_dir() && is_directory => Ok(Target::Into(path.to_owned())),
+        Ok(existing) if existing.is_dir() => refuse("a directory with this name exists"),
+        Ok(_) if is_directory => refuse("it is not a directory, but the source is"),
+        Ok(existing) if existing.is_file() || existing.is_symlink() => {
+            Ok(Target::As(path.to_owned()))
+        }
+        Ok(_) => refuse("a device, socket or FIFO with this name exists"),
+        Err(_none) => target(path, source, is_directory),
+    }
+}
+
+/// Returns the directory in which a path would be, if it does not exist.
+fn missing_parent(path: &Path) -> Option<&Path> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty())?;
+    (!parent.exists()).then_some(parent)
 }
 
 /// Unpacks the whole stream.
