@@ -86,8 +86,8 @@ pub struct Service {
     drain: Duration,
 }
 
-/// Checks the files that the settings name: tokens, rules, certificates, the CA and keys. Does not open the database, the
-/// listener or the bus.
+/// Checks the files that the settings name: tokens, rules, certificates, the CA and keys. Does not open the database,
+/// the listener or the bus.
 pub fn check(settings: &Settings) -> Result<(), StartError> {
     Authenticator::new(settings)?;
     load_policy(settings)?;
@@ -97,8 +97,8 @@ pub fn check(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Serves agents and tends the ledger, without a listener. `tasks` cancels everything, `consumers` only the service for
-/// agents.
+/// Serves agents and maintains the ledger, without a listener. `tasks` cancels everything, `consumers` only the service
+/// for agents.
 pub(crate) async fn serve_agents(
     settings: Settings,
     db: Db,

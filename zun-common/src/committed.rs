@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::id::ProjectId;
 use crate::image_name::ImageName;
 
-/// What these names have in the place of a registry's domain. It is none, so nothing is pulled from there.
+/// The domain in these names. No registry has it, so nothing is pulled from there.
 pub const COMMITTED_DOMAIN: &str = "zun.local";
 /// Digits of the project's hash in the name of an image.
 const PROJECT_DIGITS: usize = 16;

@@ -1,6 +1,6 @@
-//! Parses image names. A parsed name is safe in a URL path, always has a tag or a digest, and has the form in which Docker
-//! stores it: two names are the same image's if they are equal. So nobody can write a name that looks like another one to
-//! us than to Docker.
+//! Parses image names. A parsed name is safe in a URL path, always has a tag or a digest, and has the form in which
+//! Docker stores it: two names are the same image's if they are equal. So a name means the same image to Zun as to
+//! Docker.
 
 use std::fmt;
 use std::str::FromStr;

@@ -22,12 +22,12 @@ pub enum RecordPolicy {
     Off,
     /// They are recorded as far as possible. Gaps are marked in the recording.
     BestEffort,
-    /// No session without a recording: if it cannot begin, the session does not; if it cannot continue, input is held, and
-    /// the session ends after [`GRACE_SECONDS`].
+    /// No session without a recording: if it cannot begin, the session does not; if it cannot continue, input is held,
+    /// and the session ends after [`GRACE_SECONDS`].
     Required,
 }
 
-/// How long a session whose recording is required goes on without one, in seconds.
+/// How long a session whose recording is required continues without one, in seconds.
 pub const GRACE_SECONDS: u64 = 30;
 
 /// The text is not a policy.
@@ -68,7 +68,7 @@ impl FromStr for RecordPolicy {
     }
 }
 
-/// What a recording is of. It is the content of a file beside the recording.
+/// Metadata of a recording. It is the content of a file next to the recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingInfo {
     /// Its ID.
@@ -88,10 +88,10 @@ pub struct RecordingInfo {
     pub policy: RecordPolicy,
     /// When it began, in milliseconds since the Unix epoch.
     pub started: u64,
-    /// When it ended, in milliseconds since the Unix epoch; absent while it goes on.
+    /// When it ended, in milliseconds since the Unix epoch; absent while it is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<u64>,
-    /// How the session ended, in a few words; empty while it goes on.
+    /// How the session ended, in a few words; empty while it is in progress.
     #[serde(default)]
     pub end: String,
 }

@@ -179,7 +179,7 @@ impl Agent {
         self.host.health.subscribe()
     }
 
-    /// Waits until the agent cannot go on, and returns why. The caller then stops it.
+    /// Waits until the agent cannot continue, and returns why. The caller then stops it.
     pub async fn failed(&self) -> Arc<LockError> {
         let mut failures = self.host.failure.subscribe();
         match failures.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone()) {

@@ -1,7 +1,7 @@
 //! The agent's health, which each heartbeat updates, and its report to the service manager.
 //!
-//! A heartbeat asks Docker and sends to the bus, each with a deadline. So heartbeats go on while Docker or the bus is
-//! down. If they stop, the agent itself has hung, and the watchdog restarts it.
+//! A heartbeat asks Docker and sends to the bus, each with a deadline. So heartbeats continue while Docker or the bus
+//! is down. If they stop, the agent itself has hung, and the watchdog restarts it.
 
 use std::time::Duration;
 

@@ -67,7 +67,7 @@ pub(crate) struct Host {
     pub(crate) unanswered: UnansweredStarts,
     /// Containers of this cluster that zun-api does not know.
     pub(crate) strays: Strays,
-    /// Why the agent cannot go on.
+    /// Why the agent cannot continue.
     pub(crate) failure: watch::Sender<Option<Arc<LockError>>>,
     pub(crate) metrics: Metrics,
 }

@@ -39,7 +39,7 @@ pub struct Settings {
     pub console: ConsoleSettings,
     /// Limits on concurrent work, and time limits.
     pub workers: WorkerSettings,
-    /// The directory of what the agent must remember over restarts, and of its lock. Agents on one machine share it.
+    /// The directory of the agent's persistent state, and of its lock. Agents on one machine share it.
     pub state_directory: PathBuf,
     /// Published ports.
     pub ports: PortSettings,
@@ -73,8 +73,8 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PortSettings {
-    /// The address on which the host publishes ports, if a request names none. Requests may name this address and loopback
-    /// addresses, and any address if this is all addresses.
+    /// The address on which the host publishes ports, if a request names none. Requests may name this address and
+    /// loopback addresses, and any address if this is all addresses.
     pub address: IpAddr,
 }
 
@@ -304,7 +304,7 @@ pub enum LoadError {
 fn at_least_one<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {
     let seconds = u32::deserialize(input)?;
     if seconds == 0 {
-        return Err(serde::de::Error::custom("must be at least 1 (second)"));
+        return Err(serde::de::Error::custom("must be at least 1 second"));
     }
     Ok(seconds)
 }

@@ -1,5 +1,5 @@
-//! The console gate of the standalone service: the program `zun-console`. This process keeps its descriptors, as systemd
-//! does on other hosts, and starts it again whenever it ends: sessions go on.
+//! The console gate of the standalone service: the program `zun-console`. This process keeps its descriptors, as
+//! systemd does on other hosts, and starts it again whenever it ends: sessions continue.
 
 use std::io;
 use std::net::SocketAddr;

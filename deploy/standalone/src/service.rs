@@ -78,13 +78,13 @@ pub enum StartError {
     NotRegistered(#[from] NotRegistered),
 }
 
-/// Why the service cannot go on.
+/// Why the service cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
     /// The private engine has exited.
     #[error("the private Docker engine failed")]
     Engine(#[from] EngineError),
-    /// The agent cannot go on.
+    /// The agent cannot continue.
     #[error(transparent)]
     Agent(Arc<LockError>),
 }
@@ -164,7 +164,7 @@ impl Standalone {
         &self.token
     }
 
-    /// Waits until the engine exits unexpectedly, or the agent cannot go on, and returns why.
+    /// Waits until the engine exits unexpectedly, or the agent cannot continue, and returns why.
     pub async fn watch(&mut self) -> Ended {
         tokio::select! {
             error = self.engine.watch() => Ended::Engine(error),

@@ -122,7 +122,7 @@ export class Files {
     const limit = this.#access()?.limit ?? 0;
     this.#begin(path, 'Downloaded', async (row) => {
       const found = await this.#archive.stat(path, row.signal);
-      if (found === undefined) throw new CopyError(`There is no ${path}.`);
+      if (found === undefined) throw new CopyError(`${path} does not exist.`);
       const { isDirectory, size } = found;
       const tooLarge = () => new CopyError(`${path} is too large: one download may have ${bytes(limit)}.`);
       if (!isDirectory && size > limit) throw tooLarge();

@@ -299,7 +299,7 @@ class Page {
     if (session === undefined || !session.mayType || input.length === 0) return;
     const data = typeof input === 'string' ? new TextEncoder().encode(input) : input;
     this.#replayUntil = 0;
-    if (!session.write(data)) this.#toast.show('This is too much input: it was not sent.');
+    if (!session.write(data)) this.#toast.show('The input was too long and was not sent.');
   }
 
   #takeControl(): void {

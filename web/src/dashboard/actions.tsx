@@ -69,7 +69,7 @@ const DELETE: Choice = {
 function deletion({ status }: Container): { verb: string; before: string; query: string } {
   if (allows(status, 'delete')) return { verb: 'Delete', before: '', query: '' };
   if (allows(status, 'delete_stop')) return { verb: 'Stop and delete', before: 'It is stopped first. ', query: '?stop=true' };
-  return { verb: 'Delete by force', before: 'It is killed, whatever it is doing. ', query: '?force=true' };
+  return { verb: 'Delete by force', before: 'Its process is killed immediately. ', query: '?force=true' };
 }
 
 async function send(desk: Desk, { uuid, name }: Container, action: 'start' | 'stop' | 'reboot'): Promise<void> {

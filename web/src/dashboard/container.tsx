@@ -19,7 +19,7 @@ import { Usage } from './usage.tsx';
 const TABS: readonly { key: string; label: string; View: (props: { container: Container }) => ComponentChildren }[] = [
   { key: '', label: 'Overview', View: Overview },
   { key: 'logs', label: 'Logs', View: Logs },
-  // The consoles are beside this page, so that they stay open when it goes away.
+  // The consoles are not inside this page, so that they stay open when it is closed.
   { key: 'consoles', label: 'Consoles', View: () => null },
   { key: 'history', label: 'History', View: History },
 ];

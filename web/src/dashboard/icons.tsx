@@ -1,4 +1,4 @@
-// Icons of 16 by 16 pixels. They are drawn beside words, or in buttons with a name.
+// Icons of 16 by 16 pixels. They are drawn next to words, or in buttons with a name.
 
 const PATHS = {
   start: 'M4.500 2.700v10.600L13 8 4.500 2.700Z',

@@ -46,7 +46,7 @@ export function closingOf(ending: Ending): Closing {
     case 'Exited':
       return exited(code, outOfMemory === true);
     case 'NotStarted':
-      return bad('The process could not be started', because('The host gives no reason.'));
+      return bad('The process could not be started', because('The host gave no reason.'));
     case 'Detached':
       return neutral('You left the session', LEAVES_RUNNING);
     case 'Restarted': {
@@ -119,7 +119,7 @@ export function noTicket(): Closing {
 
 /** The gate broke the protocol. */
 export function misunderstood(what: string): Closing {
-  return bad('This page and the host do not understand each other', `Reload the page. The cause: ${sentence(what)}`);
+  return bad('Protocol error between this page and the host', `Reload the page. The cause: ${sentence(what)}`);
 }
 
 function revoked(message: string): Closing {

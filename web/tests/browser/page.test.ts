@@ -133,7 +133,7 @@ test('each close of the gate has its words, and a used link too', async () => {
     [4403, 'Your access was revoked'],
     [4404, 'The host no longer has this session'],
     [4409, 'The session continues elsewhere'],
-    [1002, 'This page and the host do not understand each other'],
+    [1002, 'Protocol error between this page and the host'],
   ] as const) {
     const page = await open();
     gate.close(code);

@@ -111,7 +111,7 @@ pub(crate) enum AppError {
     ActionNotFound(String),
     /// The run is so old that it was purged.
     #[error(
-        "Run {run} of container {container} is not known any more: only the newest 20 are kept."
+        "Run {run} of container {container} is no longer stored: zun-api keeps the newest 20 runs."
     )]
     RunNotFound {
         /// The container.

@@ -139,7 +139,8 @@ impl App {
     }
 
     /// Changes a login. A password stays with its registry and its user: if one of them changes, the request must have
-    /// the password too. Otherwise a project member who does not know the password could redirect it to another registry.
+    /// the password too. Otherwise a project member who does not know the password could redirect it to another
+    /// registry.
     pub(crate) async fn update_registry(
         &self,
         caller: &Caller,
@@ -265,7 +266,7 @@ pub(super) fn choose(
     Ok(Ok(Some(record.id)))
 }
 
-/// Parses the name of an image, and checks that it is not one that another project has made of its container. Docker also
+/// Parses the name of an image, and checks that another project has not committed it. Docker also
 /// finds images by the first digits of their ids, which anyone can guess, so only administrators use ids.
 fn permitted(
     caller: &Caller,
@@ -305,7 +306,7 @@ fn find(conn: &mut Conn, scopes: &[Scope; 2], ident: &str) -> Result<Vec<Record>
 
 fn check(record: &Record) -> Result<(), AppError> {
     if record.password.is_some() && record.username.is_none() {
-        let rule = "the user whose password it is";
+        let rule = "the user to whom the password belongs";
         return Err(InvalidField::missing("username", rule).within("registry").into());
     }
     if committed::is_reserved(&record.domain) {

@@ -6,7 +6,7 @@ use super::{App, AppError, Caller, Permission};
 use crate::db::{Conn, container, host, transaction};
 
 impl App {
-    /// Forgets the engine of a host. The next agent that registers brings another one; the containers of the former
+    /// Clears the engine of a host. The next agent that registers brings another one; the containers of the former
     /// engine are then reported as lost, and those that were deleted as removed.
     pub(crate) async fn replace_host(&self, caller: &Caller, name: &str) -> Result<(), AppError> {
         caller.require(Permission::ReplaceHost)?;

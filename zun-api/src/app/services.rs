@@ -88,7 +88,7 @@ impl App {
         Ok(record)
     }
 
-    /// Forgets a service whose host does not return. It comes back by itself if its agent reports again.
+    /// Deletes a service whose host does not return. It comes back by itself if its agent reports again.
     pub(crate) async fn delete_service(
         &self,
         caller: &Caller,

@@ -29,7 +29,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Whether the user may only list and show containers: the role `reader`, and none of OpenStack's roles that imply it.
+    /// Whether the user may only list and show containers: the role `reader`, and none of OpenStack's roles that imply
+    /// it.
     fn only_reads(&self) -> bool {
         let has = |wanted: &str| self.roles.iter().any(|role| role == wanted);
         has("reader") && !["member", "manager", "admin"].into_iter().any(has)
@@ -117,10 +118,10 @@ pub(crate) enum Refusal {
     #[error("the user, the password or the project is wrong")]
     WrongCredentials,
     /// Too many users sign in at this moment.
-    #[error("too many users sign in at this moment")]
+    #[error("too many users are signing in")]
     TooManySignIns,
     /// The strategy has no passwords.
-    #[error("the strategy has no passwords")]
+    #[error("this auth.strategy does not use passwords")]
     NoPasswords,
     /// The strategy has no tokens, and the request may be from a page of another site.
     #[error("the header `{header}` names another site")]

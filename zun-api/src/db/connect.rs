@@ -49,7 +49,7 @@ impl Session {
         }
     }
 
-    /// Settings in PostgreSQL: no statement, lock or forgotten transaction lasts for ever.
+    /// Settings in PostgreSQL: no statement, lock or forgotten transaction lasts forever.
     const fn in_postgres(self) -> &'static str {
         match self {
             Self::Ordinary | Self::ReadOnly => {

@@ -1,7 +1,7 @@
 //! Copies a database into another, empty one, and compares both.
 //!
-//! Tables and columns are read from the databases, so a new table is copied too. Rows travel as JSON, which both databases
-//! read and write. Times are cut to microseconds, which is what PostgreSQL stores.
+//! Tables and columns are read from the databases, so a new table is copied too. Rows travel as JSON, which both
+//! databases read and write. Times are truncated to microseconds, which is what PostgreSQL stores.
 
 use std::collections::BTreeMap;
 
@@ -267,7 +267,7 @@ fn normal(row: Row, columns: &Columns) -> Row {
                 (Some(Kind::Bool), Value::Number(number)) => {
                     Value::Bool(number.as_i64() != Some(0))
                 }
-                (Some(Kind::Time), Value::String(text)) => Value::String(cut(text)),
+                (Some(Kind::Time), Value::String(text)) => Value::String(truncated(text)),
                 (_, value) => value,
             };
             (name, value)
@@ -275,8 +275,8 @@ fn normal(row: Row, columns: &Columns) -> Row {
         .collect()
 }
 
-/// Cuts a time to microseconds, and writes it as Diesel does in SQLite.
-fn cut(text: String) -> String {
+/// Truncates a time to microseconds, and writes it as Diesel does in SQLite.
+fn truncated(text: String) -> String {
     let parsed = NaiveDateTime::parse_from_str(&text.replace('T', " "), "%Y-%m-%d %H:%M:%S%.f");
     match parsed.map(|time| time.with_nanosecond(time.nanosecond() / 1000 * 1000)) {
         Ok(Some(time)) => time.format("%F %T%.f").to_string(),

@@ -9,13 +9,13 @@ use rustix::io::Errno;
 
 use super::DbError;
 
-/// The lock that keeps a second zun-api away from the same file. The kernel releases it when the process ends.
+/// The lock that prevents a second zun-api from using the same file. The kernel releases it when the process ends.
 #[derive(Debug)]
 pub(super) struct FileLock(#[expect(dead_code, reason = "dropping it unlocks")] File);
 
 /// Creates the file if it is missing, and locks it.
 ///
-/// The lock is on a file of its own beside it: SQLite's locks on the database file are lost when the process closes any
+/// The lock is on a separate file next to it: SQLite's locks on the database file are lost when the process closes any
 /// other descriptor of that file.
 pub(super) fn lock(path: &Path) -> Result<FileLock, DbError> {
     let failed = |path: &Path, cause| DbError::File { path: path.to_owned(), cause };
@@ -33,8 +33,8 @@ pub(super) fn lock(path: &Path) -> Result<FileLock, DbError> {
     }
 }
 
-/// The rows hold environments of tenants, so the file is for its owner alone; SQLite gives the files beside it the same
-/// mode.
+/// The rows hold environments of tenants, so only the owner can read the file; SQLite gives the files next to it the
+/// same mode.
 fn open_private(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }

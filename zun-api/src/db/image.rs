@@ -1,4 +1,4 @@
-//! Images that were pulled through the API, or made of containers, each on one host.
+//! Images that were pulled through the API, or created from containers, each on one host.
 
 use chrono::NaiveDateTime;
 use diesel::dsl::{exists, select};
@@ -67,7 +67,7 @@ struct Row {
     updated_at: NaiveDateTime,
 }
 
-/// The text in a column is none that this build writes.
+/// The text in a column is not one that this build writes.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not the status of an image")]
 struct UnknownStatus(String);
@@ -172,7 +172,7 @@ pub(crate) fn request(conn: &mut Conn, requested: Requested) -> Result<Record, D
     row.parse()
 }
 
-/// Stores an image that the host has made of a container.
+/// Stores an image that the host has created from a container.
 pub(crate) fn add(
     conn: &mut Conn,
     made: Requested,
@@ -185,7 +185,7 @@ pub(crate) fn add(
     Ok(id)
 }
 
-/// Changes the status, unless it is none of `from` meanwhile. Returns whether it has.
+/// Changes the status if it is still one of `from`. Returns whether it was.
 fn change_status(
     conn: &mut Conn,
     id: ImageId,
@@ -312,7 +312,7 @@ pub(crate) fn settle(
     Ok(())
 }
 
-/// Forgets the image and what was done to it.
+/// Deletes the image and its operations.
 pub(crate) fn delete(conn: &mut Conn, id: ImageId) -> Result<(), DbError> {
     write_event(conn, id, EventAction::Delete)?;
     diesel::delete(dsl::images.filter(dsl::uuid.eq(id.to_string()))).execute(conn)?;

@@ -50,7 +50,7 @@ impl Pool {
         Ok(Self::Threads(Threads { connections, turns: Arc::new(Semaphore::new(turns)), runtime }))
     }
 
-    /// Runs work on a connection. It is not interrupted when the caller goes away.
+    /// Runs work on a connection. It is not interrupted when the caller is dropped.
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
@@ -69,7 +69,7 @@ impl Pool {
     }
 }
 
-/// Lets other tasks run. Unlike tokio's, does not wait until all of them have run.
+/// Lets other tasks run. Unlike `tokio::task::yield_now`, does not wait until all of them have run.
 async fn give_way() {
     let mut given = false;
     poll_fn(|context| {

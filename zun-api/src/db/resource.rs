@@ -57,7 +57,7 @@ struct Row {
     deleted_at: Option<NaiveDateTime>,
 }
 
-/// The text in a column is none that this build writes.
+/// The text in a column is not one that this build writes.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not the kind of a resource")]
 struct UnknownKind(String);

@@ -119,7 +119,7 @@ struct Table {
     table_name: String,
 }
 
-/// Keeps a copy of all rows beside them.
+/// Keeps a copy of all rows in the same database.
 pub(crate) fn save(conn: &mut Conn) -> Result<(), DbError> {
     conn.batch_execute("ATTACH ':memory:' AS saved")?;
     for table in tables(conn)? {

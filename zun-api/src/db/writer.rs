@@ -1,7 +1,7 @@
 //! The writer of an SQLite file: one thread with one connection, and a queue of work.
 //!
-//! Work that waits together is one transaction, so that it shares one commit. Each piece has a savepoint: if it fails, only
-//! its own changes are undone. Callers get their answers after the commit.
+//! Work that waits together is one transaction, so that it shares one commit. Each piece has a savepoint: if it fails,
+//! only its own changes are undone. Callers get their answers after the commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl Writer {
         Ok(Self { queue, ended })
     }
 
-    /// Queues work, and waits until it is committed. If the caller goes away before the work begins, it is not done.
+    /// Queues work, and waits until it is committed. If the caller is dropped before the work begins, it is not done.
     pub(super) async fn run<T, F>(&self, durability: Durability, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,

@@ -23,7 +23,7 @@ use crate::app::{App, AppError, Caller, InvalidField, Permission};
 pub(super) const ROUTES: &[Route] = &[
     Route::get(
         "/v1/images",
-        "List the images that were pulled through this API, or made of containers",
+        "List the images that were pulled through this API, or created from containers",
         to!(list),
     )
     .only(Permission::SeeImages)

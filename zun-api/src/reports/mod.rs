@@ -1,8 +1,8 @@
 //! Serves the calls of agents: registrations, heartbeats, reports of containers, certificates for hosts, and which
 //! containers should be on a host.
 //!
-//! A sender speaks for its own host alone. With the bus's permissions this keeps a compromised host from changing what
-//! belongs to others.
+//! A sender may speak only for its own host. With the bus's permissions this keeps a compromised host from changing
+//! what belongs to others.
 
 mod answers;
 mod container;

@@ -1,6 +1,7 @@
 //! The scheduler: a pure function that selects a host for a container.
 //!
-//! It filters the hosts (up, enabled, zone, labels, room …), then selects the least loaded one, or the most loaded one.
+//! It filters the hosts (up, enabled, zone, labels, capacity …), then selects the least loaded one, or the most loaded
+//! one.
 
 mod reason;
 #[cfg(test)]
@@ -99,8 +100,8 @@ pub(crate) struct Needs<'a> {
     pub(crate) may_pull: bool,
 }
 
-/// Selects a host for a container: of those that pass all filters, the least or the most loaded one. A host that has the
-/// image is preferred, unless the difference is large.
+/// Selects a host for a container: of those that pass all filters, the least or the most loaded one. A host that has
+/// the image is preferred, unless the difference is large.
 pub(crate) fn select_host(
     needs: &Needs<'_>,
     hosts: &[HostView],

@@ -35,7 +35,7 @@ pub enum Code {
     NoConsole,
     /// The host's administrator has not set this up. The message names the setting.
     NotOffered,
-    /// What the caller has started, such as a command, did not end in time, and goes on.
+    /// What the caller has started, such as a command, did not end in time, and keeps running.
     Unfinished,
     /// The engine refused the request or failed.
     Engine,

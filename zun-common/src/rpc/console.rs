@@ -55,7 +55,7 @@ impl Call for ListSessions {
 /// Sessions and tickets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsoleSessions {
-    /// Sessions of clients. A client may be away for a while.
+    /// Sessions of clients. A client may be disconnected for a while.
     pub sessions: Vec<ConsoleSession>,
     /// Tickets that can be used.
     pub tickets: Vec<UsableTicket>,

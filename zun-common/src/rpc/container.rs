@@ -71,7 +71,7 @@ pub struct ContainerSpec {
     /// Maximum size of its writable layer; unlimited if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Gibibytes>,
-    /// How its health is checked; as the image says if `None`.
+    /// How its health is checked; the image's setting if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
     /// Additional options of the engine.

@@ -116,7 +116,7 @@ impl Call for CommitContainer {
 pub struct Committed {
     /// The engine's id of the image.
     pub image: String,
-    /// Its size in bytes; `None` from an older agent, or if the engine does not tell.
+    /// Its size in bytes; `None` from an older agent, or if the engine does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
 }

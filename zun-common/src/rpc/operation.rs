@@ -27,8 +27,8 @@ use crate::units::Resources;
 
 /// The version of the protocol between zun-api and agents that this build speaks. Version 1 had no ledger: commands
 /// were durable messages. Version 2 ignored the engine options. Version 3 had no operations on images,
-/// and no volumes and networks. Version 4 had no rebuilds. Version 5 ignored `publish_all` and `expose`. Version 6 recorded
-/// no sessions.
+/// and no volumes and networks. Version 4 had no rebuilds. Version 5 ignored `publish_all` and `expose`. Version 6
+/// recorded no sessions.
 pub const PROTOCOL: u32 = 7;
 
 /// The first version with engine options, health checks, runtimes and sizes of disks.
@@ -98,7 +98,7 @@ pub enum Change {
         grace: Option<u32>,
     },
     /// Replaces the container in the engine with a new one of the same specification, with another image. If that image
-    /// cannot be pulled, or the engine refuses the new container, the old one goes on.
+    /// cannot be pulled, or the engine refuses the new container, the old one keeps running.
     Rebuild {
         /// The specification of the new one.
         spec: Box<ContainerSpec>,
@@ -138,7 +138,7 @@ pub enum Change {
         /// The login to its registry; the agent asks zun-api for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         registry: Option<RegistryId>,
-        /// The project that it is pulled for, which may not use the images that others have made of their containers.
+        /// The project that it is pulled for, which may not use the images that other projects have committed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         project: Option<ProjectId>,
     },
@@ -181,8 +181,8 @@ impl Change {
         matches!(self, Self::Delete { .. } | Self::RemoveImage { .. } | Self::RemoveResource { .. })
     }
 
-    /// Whether the next agent must finish what an earlier one may have begun, however late: the engine may have changed in
-    /// part.
+    /// Whether the next agent must finish what an earlier one may have begun, however late: the engine may have changed
+    /// in part.
     pub const fn must_be_finished(&self) -> bool {
         matches!(self, Self::Update { .. } | Self::Rebuild { .. })
     }
@@ -319,8 +319,8 @@ pub struct Beat {
     pub epoch: Epoch,
     /// The heartbeat.
     pub heartbeat: Heartbeat,
-    /// How far the host has come in the ledger; `None` from older agents. If the database has not come as far, the reply
-    /// is a stale epoch.
+    /// How far the host has come in the ledger; `None` from older agents. If the database has not come as far, the
+    /// reply is a stale epoch.
     #[serde(default)]
     pub position: Option<LedgerPosition>,
     /// What zun-api has acknowledged of the host's containers. Only in some heartbeats: the reply costs a query.

@@ -34,7 +34,7 @@ pub enum Sequence<'a> {
 }
 
 impl<'a> Sequence<'a> {
-    /// Takes a whole sequence apart. `None` if it is none.
+    /// Splits a complete sequence. `None` if it is not one.
     pub fn read(sequence: &'a [u8]) -> Option<Self> {
         let (_escape, rest) = sequence.split_first().filter(|(first, _)| **first == 0x1b)?;
         match rest.split_first()? {

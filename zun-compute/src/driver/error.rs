@@ -19,7 +19,8 @@ pub enum DriverError {
     /// The registry does not have the image, or the host does not have it and may not pull it.
     #[error("No such image: {0}")]
     NoImage(String),
-    /// The registry wants another login for the image, or has no such image: many do not tell the difference.
+    /// The registry requires another login for the image, or has no such image: many registries do not distinguish the
+    /// two.
     #[error(
         "cannot pull the image {image}: the registry {domain} refused access ({words}). If the image exists, log in with \
          `zun login {domain}`"

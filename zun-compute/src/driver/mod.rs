@@ -63,8 +63,8 @@ pub struct ContainerInfo {
     pub stdin: bool,
     /// When its process started.
     pub started_at: Option<DateTime<Utc>>,
-    /// The engine's text for this time. It differs for each run, except that an engine that crashed may show the text of
-    /// the run before.
+    /// The engine's text for this time. It differs for each run, except that an engine that crashed may show the text
+    /// of the run before.
     pub raw_started: Option<String>,
     /// When its process exited.
     pub finished_at: Option<DateTime<Utc>>,
@@ -161,7 +161,7 @@ pub struct PullProgress {
 /// Where an image of the host is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageOrigin {
-    /// The project of the container that it was made of, if it was.
+    /// The project of the container from which it was created, if it was.
     pub project: Option<String>,
     /// All its names on the host, with tags or digests.
     pub names: Vec<String>,
@@ -298,11 +298,11 @@ pub trait Inspect: Send + Sync {
     async fn inspect_aside(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
     /// Lists the containers that are set aside.
     async fn list_aside(&self) -> Result<Vec<ContainerId>, DriverError>;
-    /// Lists all containers of Zun with their state. A container whose inspection fails or is late is in doubt, and does
-    /// not fail the listing. Fails only if the engine does not list its containers at all.
+    /// Lists all containers of Zun with their state. A container whose inspection fails or is late is in doubt, and
+    /// does not fail the listing. Fails only if the engine does not list its containers at all.
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError>;
-    /// Lists the containers of Zun with their statuses, without an inspection of each. A status that this build does not
-    /// know is `None`.
+    /// Lists the containers of Zun with their statuses, without an inspection of each. A status that this build does
+    /// not know is `None`.
     async fn statuses(&self) -> Result<Vec<(ContainerId, Option<Status>)>, DriverError>;
     /// Waits until the process has exited, and returns its exit code. Returns at once if the container is not running.
     async fn wait(&self, container: ContainerId) -> Result<i64, DriverError>;

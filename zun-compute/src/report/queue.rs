@@ -20,15 +20,15 @@ pub(super) struct ReportQueue {
 }
 
 impl ReportQueue {
-    /// Adds a report, which replaces a waiting one. Drops a report without news.
+    /// Adds a report, which replaces a waiting one. Drops a report that changes nothing.
     pub(super) fn push(&mut self, report: ContainerReport, now: i64) {
-        if self.newest().is_some_and(|newest| has_no_news(newest, &report)) {
+        if self.newest().is_some_and(|newest| changes_nothing(newest, &report)) {
             return;
         }
         // One of an earlier epoch does not count: zun-api may not accept it.
         let in_flight = self.in_flight.as_ref().filter(|_| !self.is_outdated);
         let sent = in_flight.or(self.last.as_ref());
-        if sent.is_some_and(|sent| has_no_news(sent, &report)) {
+        if sent.is_some_and(|sent| changes_nothing(sent, &report)) {
             self.next = None;
             return;
         }
@@ -102,7 +102,7 @@ impl ReportQueue {
 }
 
 /// Whether the second report says what the first does. Runs that zun-api has acknowledged are in no later report.
-fn has_no_news(one: &ContainerReport, other: &ContainerReport) -> bool {
+fn changes_nothing(one: &ContainerReport, other: &ContainerReport) -> bool {
     let runs = if other.runs.is_empty() { one.runs.clone() } else { other.runs.clone() };
     *one == ContainerReport { generation: one.generation, runs, ..other.clone() }
 }

@@ -1,12 +1,13 @@
 //! Numbers the runs of one container, and keeps those that zun-api has not acknowledged. Pure.
 //!
-//! zun-api's database is where the numbers are kept. An agent learns the number of a container's newest run from zun-api
-//! once in each epoch, and counts on from there. Until then it counts nothing and its reports of the container wait, so
-//! that no two agents give different runs the same number:
+//! zun-api's database is where the numbers are kept. An agent learns the number of a container's newest run from
+//! zun-api once in each epoch, and counts on from there. Until then it counts nothing and its reports of the container
+//! wait, so that no two agents give different runs the same number:
 //!
 //! - If the agent dies, the next one learns what zun-api has stored. Runs that began and ended in between were never
 //!   reported, so nobody knows their numbers.
-//! - If zun-api dies, the agent keeps the runs and reports them again. A run is written by its number, so twice is once.
+//! - If zun-api dies, the agent keeps the runs and reports them again. A run is written by its number, so a repeated
+//!   report changes nothing.
 //! - If the engine dies, its events end. The first inspection after that shows whether another run has begun.
 //!
 //! A run begins with the engine's event, or if an inspection shows another start than the last known one. An inspection
@@ -63,7 +64,8 @@ impl RunLog {
         self.before.is_some()
     }
 
-    /// Sets the newest run that zun-api knows, unless the runs are numbered already. Only inspections after `ticket` count.
+    /// Sets the newest run that zun-api knows, unless the runs are numbered already. Only inspections after `ticket`
+    /// count.
     pub(super) fn number_from(&mut self, ticket: Ticket, last: Option<LastRun>) {
         if self.is_numbered() {
             return;
@@ -284,7 +286,7 @@ impl Run {
         self.set_end(RunEnd { at, exit_code, reason, message: None });
     }
 
-    /// Ends the run, unless it has ended. If nobody saw its exit, the end is unseen.
+    /// Ends the run, unless it has ended. If the exit was not observed, the reason is [`EndReason::Unseen`].
     fn end_without_inspection(&mut self, reason: EndReason) {
         if self.has_ended {
             return;

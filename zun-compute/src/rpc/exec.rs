@@ -45,7 +45,7 @@ pub(super) async fn run(host: &Host, call: RunExec) -> Result<ExecOutput, Proble
 
 fn unfinished(limit: Duration) -> Problem {
     let words = format!(
-        "the command has not ended within {} s, and goes on in the container; `zun exec` has no such limit",
+        "the command has not ended within {} s, and keeps running in the container; `zun exec` has no such limit",
         limit.as_secs()
     );
     Problem::new(Code::Unfinished, words)

@@ -38,7 +38,7 @@ pub(super) async fn remove(host: &Host, call: RemoveStray) -> Result<Done, Probl
 
 fn not_a_stray(container: ContainerId) -> Problem {
     let words = format!(
-        "Container {container} is not a stray of this cluster on its host. If it must go, remove it with docker there."
+        "Container {container} is not a stray of this cluster on its host. To remove it, use docker on the host."
     );
     Problem::new(Code::Conflict, words)
 }

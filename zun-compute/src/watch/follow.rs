@@ -58,7 +58,7 @@ impl Follower<'_> {
                 }
                 // Only the first of several failures in a row is logged.
                 Err(error) if !std::mem::replace(&mut failed_before, true) => {
-                    tracing::warn!(host.name = %host.name, error = %chain(&error), "cannot follow the engine");
+                    tracing::warn!(host.name = %host.name, error = %chain(&error), "cannot read the engine's events");
                 }
                 Err(_again) => {}
             }
@@ -79,7 +79,7 @@ impl Follower<'_> {
             () = &mut passing => return Ok(()),
             listed = self.inspect_all() => listed?,
         }
-        tracing::info!(host.name = %self.host.name, "following the engine");
+        tracing::info!(host.name = %self.host.name, "reading the engine's events");
         backoff.reset();
         self.host.reconcile_needed.notify_one();
         self.host.engine_back.notify_one();
@@ -99,7 +99,7 @@ impl Follower<'_> {
             match within(LIST_TIMEOUT, "list the containers", statuses).await {
                 Ok(statuses) => self.compare(&statuses),
                 Err(error) => {
-                    tracing::debug!(error = %chain(&error), "cannot compare with the engine");
+                    tracing::debug!(error = %chain(&error), "cannot reconcile with the engine");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Asks zun-api which containers should exist, and corrects what differs. The agent serves meanwhile.
+//! Asks zun-api which containers should exist, and corrects what differs. The agent keeps serving meanwhile.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -126,8 +126,9 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// The containers that a rebuild has set aside, if zun-api does not know them and there is none of their own name: an
-    /// agent has died, and zun-api has lost the rebuild and the container. The removal of another stray includes them.
+    /// The containers that a rebuild has set aside, if zun-api does not know them and there is none of their own name:
+    /// an agent has died, and zun-api has lost the rebuild and the container. The removal of another stray includes
+    /// them.
     async fn aside(
         &self,
         listed: &[ListedContainer],

@@ -35,9 +35,8 @@ pub(super) struct Needed<'a> {
     pub(super) project: Option<&'a ProjectId>,
 }
 
-/// Pulls the image if the policy says so, and returns whether it did, which may take minutes. Its container, or the image
-/// itself if it is pulled explicitly, shows the progress. Refuses an image that another project has made of its container,
-/// by its name and by what the engine finds under this name: projects share the images of a host.
+/// Pulls the image if the policy says so, and returns whether it did, which may take minutes. Its container, or the
+/// image itself if it is pulled explicitly, shows the progress. Refuses an image that another project has committed, by its name and by what the engine finds under this name: projects share the images of a host.
 pub(super) async fn provide(work: &Work<'_>, needed: Needed<'_>) -> Result<bool, DriverError> {
     let name: ImageName = needed.image.parse()?;
     check_name(&name, needed.project)?;
@@ -57,8 +56,8 @@ fn check_name(name: &ImageName, project: Option<&ProjectId>) -> Result<(), Drive
     }
 }
 
-/// An image that the engine has under this very name is that of its registry, or somebody with access to the engine has
-/// named it so.
+/// An image that the engine has under exactly this name comes from the registry of this name, or somebody with access
+/// to the engine has tagged it.
 fn check_origin(
     name: &ImageName,
     project: &ProjectId,
@@ -75,9 +74,7 @@ fn check_origin(
 }
 
 fn foreign(name: &ImageName) -> DriverError {
-    let words = format!(
-        "another project has made the image {name} of its container; use one of a registry"
-    );
+    let words = format!("another project committed the image {name}; use an image from a registry");
     DriverError::Invalid { words }
 }
 

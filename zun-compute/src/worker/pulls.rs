@@ -1,4 +1,4 @@
-//! Pulls that are under way. Operations that want the same image with the same login at the same time share one pull. A
+//! Pulls that are under way. Operations that need the same image with the same login at the same time share one pull. A
 //! pull ends early when all of them have left.
 
 use std::collections::HashMap;

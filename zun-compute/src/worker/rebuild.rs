@@ -8,8 +8,8 @@
 //!                                                                         and gets its name back
 //! ```
 //! The old one keeps its anonymous volumes until it is removed. The old container is renamed, so that Zun no longer
-//! recognizes it: nothing else finds it, and it causes no reports. It is stopped and started again only under that name.
-//! A container that ended under its own name therefore ended by itself, and no agent starts it again.
+//! recognizes it: nothing else finds it, and it causes no reports. It is stopped and started again only under that
+//! name. A container that ended under its own name therefore ended by itself, and no agent starts it again.
 
 use std::sync::atomic::Ordering;
 
@@ -22,8 +22,8 @@ use super::{create, existing};
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::{observation, within};
 
-/// How often the new container may turn out to be another one. The engine may carry out a call late that an earlier agent
-/// made.
+/// How often the new container may turn out to be another one. The engine may carry out a call late that an earlier
+/// agent made.
 const MAX_ATTEMPTS: usize = 4;
 
 /// Replaces the container, or does what is left of that. `seen` is the container that the engine has now. After a
@@ -99,7 +99,7 @@ async fn finish(work: &Work<'_>, completed: Result<(), DriverError>) -> Result<(
     }
 }
 
-/// Checks and pulls what the new container needs, while the old one goes on.
+/// Checks and pulls what the new container needs, while the old one keeps running.
 async fn provide_image(
     work: &Work<'_>,
     spec: &ContainerSpec,
@@ -222,7 +222,7 @@ const fn is_transient(error: &DriverError) -> bool {
     matches!(error, DriverError::Down { .. } | DriverError::Silent { .. })
 }
 
-/// Whether no other agent goes on with the rebuild.
+/// Whether no other agent continues the rebuild.
 fn is_current(work: &Work<'_>) -> bool {
     work.host.control.epoch() == Some(work.epoch)
 }

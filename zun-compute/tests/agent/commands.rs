@@ -193,7 +193,7 @@ async fn an_image_that_another_project_has_made_is_neither_run_nor_pulled() {
     for change in [create("red", made), pull("red", made)] {
         let ended = ended(ContainerId::random(), change).await;
         let Outcome::Failed(problem) = ended else { panic!("not failed: {ended:?}") };
-        assert!(problem.message.contains("another project has made the image"), "{problem}");
+        assert!(problem.message.contains("another project committed the image"), "{problem}");
     }
     // No registry has it, so none is asked.
     let missing = "zun.local/16477688c0e00699/gone:v1";

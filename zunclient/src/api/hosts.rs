@@ -34,7 +34,7 @@ impl Client {
         json(self.send(request, SHORT_TIMEOUT).await?).await
     }
 
-    /// Confirms that the database was restored from an older copy, and that the host goes on from it.
+    /// Confirms that the database was restored from an older copy, and that the host continues from it.
     pub async fn recover_host(&self, host: &str) -> Result<(), ApiError> {
         self.done(self.request(Method::POST, &["hosts", host, "recover"])?).await
     }

@@ -1,5 +1,5 @@
-//! Requests that change a container. Each has an idempotency key, under which the service does it once. So it can be
-//! repeated if its answer was lost.
+//! Requests that change a container. Each has an idempotency key, so the service carries it out once, and the client
+//! can repeat it if the answer was lost.
 //!
 //! ```text
 //!  send ──> answer: the result
@@ -37,12 +37,12 @@ pub(crate) struct Absence {
 }
 
 impl Absence {
-    /// How long the service may be away.
+    /// How long the service may be unavailable.
     const LONGEST: Duration = Duration::from_secs(30);
     const FIRST_PAUSE: Duration = Duration::from_millis(100);
     const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-    /// Waits a moment; `false` once it has been away for too long.
+    /// Waits a moment; `false` once it has been unavailable for too long.
     pub(crate) async fn lasts(&mut self) -> bool {
         self.lasts_for(Duration::ZERO).await
     }
@@ -98,8 +98,8 @@ impl Client {
         self.repeat(request, (LONG_TIMEOUT, unreached)).await.map(drop)
     }
 
-    /// Sends a request until there is an answer, or the service has been away for too long. Returns the answer's body
-    /// and request id.
+    /// Sends a request until there is an answer, or the service has been unavailable for too long. Returns the answer's
+    /// body and request id.
     async fn repeat(
         &self,
         request: RequestBuilder,

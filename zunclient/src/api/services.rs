@@ -35,7 +35,7 @@ impl Client {
         self.change_service("force_down", &[("host", host), ("forced_down", down)]).await
     }
 
-    /// Forgets a service whose host does not return.
+    /// Deletes a service whose host does not return.
     pub async fn delete_service(&self, host: &str) -> Result<(), ApiError> {
         let request = self.request(Method::DELETE, &["services"])?;
         self.done(request.query(&[("host", host), ("binary", BINARY)])).await

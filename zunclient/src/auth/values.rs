@@ -78,7 +78,7 @@ impl Values {
     }
 
     /// Returns the values of a cloud. Looks for `clouds.yaml` in the current directory, in the user's configuration and
-    /// in `/etc/openstack`; a `secure.yaml` beside it adds secrets. `OS_CLIENT_CONFIG_FILE` names another file.
+    /// in `/etc/openstack`; a `secure.yaml` next to it adds secrets. `OS_CLIENT_CONFIG_FILE` names another file.
     pub(crate) fn of_cloud(cloud: &str, environment: &Self) -> Result<Self, CloudError> {
         let files = files(environment);
         let Some(path) = files.iter().find(|path| path.exists()) else {

@@ -1,4 +1,4 @@
-//! The forms of the command line that clap does not know.
+//! The forms of the command line that clap does not support.
 
 use std::ffi::OsString;
 
@@ -78,8 +78,8 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Replaces the standard library's message for an invalid number, which does not say what is valid. The name of the value
-/// says its unit.
+/// Replaces the standard library's message for an invalid number, which does not say what is valid. The name of the
+/// value says its unit.
 pub(super) fn in_plain_words(message: &str) -> String {
     const WRONG: [&str; 5] = [
         "invalid digit found in string",

@@ -9,7 +9,7 @@ use super::{Context, Failure};
 use crate::api::{ApiError, ListQuery};
 use crate::out::nearest;
 
-/// How long zun looks for similar names.
+/// How long zun searches for similar names.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What has a name.

@@ -199,7 +199,7 @@ impl Attachments {
     }
 }
 
-/// Nothing reaches a published port in this network.
+/// Published ports are not reachable in this network.
 fn no_ports(network: &str) -> AppError {
     let rule = "a network from which ports can be published, or `exposed_ports` left out";
     InvalidField::new("nets.network", network, rule).into()

@@ -114,9 +114,9 @@ impl App {
     }
 }
 
-/// Claims. Between their check and their use, another transaction can take the name, or the last room on the host. Then
-/// the next try finds it taken, and chooses another random name or another host. Each try is a transaction of its own,
-/// which gives up its locks.
+/// Claims. Between their check and their use, another transaction can take the name, or the last capacity of the host.
+/// Then the next try finds it taken, and chooses another random name or another host. Each try is a transaction of its
+/// own, which gives up its locks.
 fn try_claim(
     conn: &mut Conn,
     (caller, key): (&Caller, Option<&RequestKey>),

@@ -1,4 +1,4 @@
-//! Explains where a container would be created, and creates nothing. It uses what a creation uses, so that both come to
+//! Explains where a container would be created, and creates nothing. It uses the same code as a creation, so both have
 //! the same result.
 
 use std::collections::BTreeSet;

@@ -72,8 +72,8 @@ pub(super) struct Placed {
 }
 
 impl App {
-    /// Finds a container by id, name, or a unique beginning of its id or of the one that Docker gave it. Containers that the caller may not see are not
-    /// found.
+    /// Finds a container by id, name, or a unique beginning of its id or of the one that Docker gave it. Containers
+    /// that the caller may not see are not found.
     pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
         self.find_with(caller, ident, find_record).await
     }
@@ -194,7 +194,7 @@ fn if_rebuilding(error: AppError, record: &Record, action: Action) -> AppError {
 /// The most things that an error names.
 const CANDIDATES: usize = 5;
 
-/// The error of the beginning of several ids. Names them, as far as there are not too many.
+/// The error of the beginning of several ids. Names them if there are not too many.
 pub(in crate::app) fn several_begin_so(
     what: &'static str,
     beginning: &str,

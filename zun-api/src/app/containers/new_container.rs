@@ -57,7 +57,7 @@ pub(crate) struct NewContainer {
     pub(crate) registry: Option<String>,
     pub(crate) mounts: Vec<MountRequest>,
     pub(crate) network: Option<NetworkRequest>,
-    /// Whether its sessions are recorded; as the operator says if `None`.
+    /// Whether its sessions are recorded; the operator's setting if `None`.
     pub(crate) record: Option<RecordPolicy>,
 }
 

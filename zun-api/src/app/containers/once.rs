@@ -1,4 +1,4 @@
-//! Requests with an idempotency key. The first that is accepted is done; a repeat gets its answer.
+//! Requests with an idempotency key. zun-api carries out the first accepted one; repeats get its answer.
 //!
 //! ```text
 //!  known key ──> the first answer

@@ -173,8 +173,8 @@ impl Wanted {
     }
 }
 
-/// Claims. Between their check and their use, another transaction can take the name, or the room on the host. The next
-/// try finds the room taken.
+/// Claims. Between their check and their use, another transaction can take the name, or the host's capacity. The next
+/// try finds the capacity taken.
 fn try_claim(
     conn: &mut Conn,
     caller: &Caller,

@@ -53,9 +53,9 @@ macro_rules! permissions {
 permissions!(
     /// Everything but listing and showing containers: also their output, files and processes.
     UseContainers = "container:use", Member;
-    /// Links to consoles, which let in whoever has them.
+    /// Links to consoles, which give access to anyone who has them.
     ShareConsole = "container:share", Member;
-    /// Images of containers, which fill the disk of a host.
+    /// Images that are created from containers. They fill the disk of a host.
     Commit = "container:commit", Member;
     /// The recordings of one's own project's sessions: what their users saw.
     PlayRecording = "recording:play", Member;

@@ -1,4 +1,4 @@
-//! What changes a container's row. Each says what happened.
+//! Changes of a container's row. Each returns what happened.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -75,8 +75,9 @@ struct NewRow {
     claim_held: bool,
 }
 
-/// Writes a container's first row, and reserves what it needs of its project's quota. If it has a host, claims its resources
-/// there; [`DbError::NoRoom`] if they do not fit. If it has none, it only counts as a container. Must run in a transaction.
+/// Writes a container's first row, and reserves what it needs of its project's quota. If it has a host, claims its
+/// resources there; [`DbError::NoRoom`] if they do not fit. If it has none, it only counts as a container. Must run in
+/// a transaction.
 pub(crate) fn insert(
     conn: &mut Conn,
     fresh: Fresh,
@@ -291,16 +292,16 @@ fn note_end(
     Ok(())
 }
 
-/// Whether an earlier report of the same exit named an out-of-memory kill: an agent that has restarted since then may not
-/// know that any more.
+/// Whether an earlier report of the same exit named an out-of-memory kill: an agent that has restarted since then may
+/// not know that any more.
 fn oom_was_reported(was: &Record, report: &ContainerReport) -> bool {
     let micros = |time: NaiveDateTime| time.and_utc().timestamp_micros();
     let end = report.finished_at.map(|time| micros(time.naive_utc()));
     was.oom_killed && end.is_some() && was.finished_at.map(micros) == end
 }
 
-/// Changes the name and the limits of a container, and its claim. Returns `None` if the container is gone. Must run in a
-/// transaction.
+/// Changes the name and the limits of a container, and its claim. Returns `None` if the container is gone. Must run in
+/// a transaction.
 pub(crate) fn amend(
     conn: &mut Conn,
     id: ContainerId,
@@ -351,8 +352,8 @@ pub(crate) fn set_limits(
     }
 }
 
-/// Sets the image that the host has rebuilt it with, and the login to its registry. Returns the container; `None` if it is
-/// gone.
+/// Sets the image that the host has rebuilt it with, and the login to its registry. Returns the container; `None` if it
+/// is gone.
 pub(crate) fn set_image(
     conn: &mut Conn,
     id: ContainerId,

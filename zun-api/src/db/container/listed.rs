@@ -1,7 +1,7 @@
 //! Containers of lists, kept in memory, so that a list neither reads nor parses rows that have not changed.
 //!
-//! The database changes `revision` with each change of a row, whoever makes it. A list first reads the ids and revisions
-//! of its rows, and then only the rows that are not kept with this revision.
+//! The database changes `revision` with each change of a row, whoever makes it. A list first reads the ids and
+//! revisions of its rows, and then only the rows that are not kept with this revision.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -14,9 +14,9 @@ use super::unreadable;
 use crate::db::schema::containers::dsl;
 use crate::db::{Conn, DbError};
 
-/// What the kept containers may occupy, in bytes. An estimate.
+/// Maximum size of the cached containers, in bytes. An estimate.
 const CAPACITY: u64 = 32 * 1024 * 1024;
-/// What a container occupies besides its texts, in bytes. An estimate.
+/// What a container occupies in addition to its texts, in bytes. An estimate.
 const FIXED: usize = 2048;
 /// Rows that are read by one statement.
 const BATCH: usize = 500;
@@ -65,7 +65,7 @@ impl Listed {
     }
 }
 
-/// The kept containers by their id. Cloning it is cheap.
+/// The cached containers by their id. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct ListedRows(Cache<String, (i64, Arc<Listed>)>);
 

@@ -1,4 +1,4 @@
-//! Containers: the row, what is asked of rows, and what changes them.
+//! Containers: rows, queries and changes.
 
 mod change;
 mod listed;

@@ -1,4 +1,4 @@
-//! What is asked of the containers' rows.
+//! Queries of containers' rows.
 
 use std::collections::BTreeMap;
 
@@ -93,8 +93,8 @@ pub(crate) fn by_id_beginning(
     if text.is_empty() || text.len() > LONGEST_ENGINE_ID || !text.bytes().all(is_digit) {
         return Ok(Vec::new());
     }
-    // Ranges of the indexes on the ids: `g` comes after every character of an id. SQLite would use none of them for both
-    // ranges in one query.
+    // Ranges of the indexes on the ids: `g` comes after every character of an id. SQLite would use none of them for
+    // both ranges in one query.
     let (from, beyond) = (text.to_owned(), format!("{text}g"));
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let own = dsl::uuid.ge(from.clone()).and(dsl::uuid.lt(beyond.clone()));

@@ -15,7 +15,7 @@ use crate::db::schema::containers::dsl;
 use crate::db::schema::{operations, runs};
 use crate::db::{Conn, DbError, host, now, port, resource};
 
-/// Writes the tombstone: the container is in no list, and its name is free. It keeps its resources until
+/// Writes the tombstone: lists no longer show the container, and its name is free. It keeps its resources until
 /// [`confirm_removal`]. Returns the container as it was last, or `None` if it had a tombstone.
 pub(crate) fn write_tombstone(conn: &mut Conn, id: ContainerId) -> Result<Option<Record>, DbError> {
     let at = now(conn)?;
@@ -93,7 +93,7 @@ fn release(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
     }
 }
 
-/// Forgets containers whose removal was confirmed before this time, their operations and their runs. At most a thousand.
+/// Purges containers whose removal was confirmed before this time, their operations and their runs. At most a thousand.
 pub(crate) fn purge(conn: &mut Conn, before: NaiveDateTime) -> Result<usize, DbError> {
     let old: Vec<String> =
         dsl::containers.filter(dsl::gone_at.lt(before)).limit(1000).select(dsl::uuid).load(conn)?;

@@ -1,4 +1,4 @@
-//! A container's row, and what it is once it is parsed.
+//! A container's row, and its parsed form.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;

@@ -74,8 +74,8 @@ impl Row {
     }
 }
 
-/// Writes reported runs, and forgets those that are too old. `newest` is the number of the newest run so far. The caller
-/// holds the container's lock. Returns what is new about them.
+/// Writes reported runs, and deletes those that are too old. `newest` is the number of the newest run so far. The
+/// caller holds the container's lock. Returns what is new about them.
 pub(super) fn write_runs(
     conn: &mut Conn,
     (id, newest): (ContainerId, i64),

@@ -1,5 +1,5 @@
-//! What was requested of a container, as its row keeps it. A format of its own: rows outlive the builds that write them,
-//! and neither the API's nor the bus's fields change it.
+//! What was requested of a container, as its row keeps it. This format is separate from those of the API and the bus,
+//! because rows outlive the builds that write them.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! Events: what has happened to containers, images, volumes and networks. The transaction that changes one writes the
 //! event. Old events are deleted.
 //!
-//! Those who follow the events read them in the order of their positions, each from the last one that it has read. On
-//! SQLite, ids are given in the order of the commits. On PostgreSQL they are not: a transaction that took an id may still
-//! run when one with a greater id has ended. So a position there begins with the id of the transaction, and only rows of
-//! transactions before all that still run are read. No later row can come before those.
+//! Readers follow the events in the order of their positions, each from the last one that it has read. On
+//! SQLite, ids are given in the order of the commits. On PostgreSQL they are not: a transaction that took an id may
+//! still run when one with a greater id has ended. So a position there begins with the id of the transaction, and only
+//! rows of transactions before all that still run are read. No later row can come before those.
 
 mod position;
 mod prune;

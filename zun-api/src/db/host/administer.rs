@@ -1,4 +1,4 @@
-//! What administrators change of a host.
+//! Changes that administrators make to a host.
 
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, HostName};

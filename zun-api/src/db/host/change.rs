@@ -34,7 +34,8 @@ pub(crate) enum Registration {
     },
 }
 
-/// The highest epoch and number of an operation. Higher ones from an agent are refused, so that none can use up the range.
+/// The highest epoch and number of an operation. Higher ones from an agent are refused, so that none can use up the
+/// range.
 const HIGHEST: i64 = 1 << 53;
 
 /// Maximum number of transactions to try for a registration.
@@ -133,7 +134,7 @@ pub(crate) fn recover(conn: &mut Conn, host: &HostName) -> Result<bool, DbError>
     })
 }
 
-/// Forgets the engine and the agent of a host. Returns whether there is such a host.
+/// Clears the engine and the agent of a host. Returns whether there is such a host.
 pub(crate) fn forget_engine(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {
     let row = dsl::hosts.filter(dsl::name.eq(host.as_str()));
     let forgotten = (dsl::engine_id.eq(None::<String>), dsl::agent_state.eq(None::<String>));
@@ -199,8 +200,8 @@ pub(crate) enum Beaten {
     Older,
 }
 
-/// Stores a heartbeat. An earlier one that arrives after the last one of an agent that shuts down changes nothing. Must run
-/// in a transaction.
+/// Stores a heartbeat. An earlier one that arrives after the last one of an agent that shuts down changes nothing. Must
+/// run in a transaction.
 pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Beaten, DbError> {
     let Beat { epoch, heartbeat, position, digest: _ } = beat;
     let host = &heartbeat.host;

@@ -1,5 +1,5 @@
-//! Claims on a host's resources. A container's row says whether the container holds its claim, and the host's row has the
-//! totals; both change in one transaction. The host's row is the last that a transaction locks (see `lock`).
+//! Claims on a host's resources. A container's row says whether the container holds its claim, and the host's row has
+//! the totals; both change in one transaction. The host's row is the last that a transaction locks (see `lock`).
 //!
 //! Strays, which the database does not know, take their limits from what can be claimed.
 //!
@@ -23,7 +23,7 @@ pub(crate) struct ClaimSettings {
     pub(crate) quotas: QuotaSettings,
 }
 
-/// Whether a larger claim needs room on the host, and in the quota of the project.
+/// Whether a larger claim needs capacity on the host, and in the quota of the project.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Growth<'a> {
     /// What grows must fit. [`DbError::NoRoom`] if it does not.
@@ -58,8 +58,8 @@ pub(crate) fn change_claim(
     apply(conn, host, &change, growth)
 }
 
-/// Releases the claim of a container: its thousandths of a CPU, its MiB, and its GiB of disk. The caller has cleared the container's
-/// `claim_held`.
+/// Releases the claim of a container: its thousandths of a CPU, its MiB, and its GiB of disk. The caller has cleared
+/// the container's `claim_held`.
 pub(crate) fn release(
     conn: &mut Conn,
     host: &str,

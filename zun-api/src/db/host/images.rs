@@ -48,7 +48,7 @@ pub(crate) fn with_image(conn: &mut Conn, image: &str) -> Result<BTreeSet<String
     Ok(hosts.load::<String>(conn)?.into_iter().collect())
 }
 
-/// Forgets the images of a host.
+/// Deletes the images of a host.
 pub(super) fn forget_images(conn: &mut Conn, host: &HostName) -> Result<(), DbError> {
     diesel::delete(dsl::host_images.filter(dsl::host.eq(host.as_str()))).execute(conn)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Hosts: the row, what is asked of rows, and what changes them.
+//! Hosts: rows, queries and changes.
 
 mod administer;
 mod change;

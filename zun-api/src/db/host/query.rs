@@ -1,4 +1,4 @@
-//! What is asked of the hosts' rows.
+//! Queries of hosts' rows.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! A host's row, and what it is once it is parsed.
+//! A host's row, and its parsed form.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;

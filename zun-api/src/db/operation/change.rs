@@ -320,7 +320,7 @@ pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), D
     Ok(())
 }
 
-/// Forgets the operations on something that is gone and has no history.
+/// Deletes the operations on something that is gone and has no history.
 pub(crate) fn forget(conn: &mut Conn, subject: ContainerId) -> Result<(), DbError> {
     let of_subject = dsl::operations.filter(dsl::container.eq(subject.to_string()));
     diesel::delete(of_subject).execute(conn)?;
@@ -337,7 +337,8 @@ pub(crate) fn lock_open(conn: &mut Conn, container: ContainerId) -> Result<bool,
     Ok(open.iter().any(|(_, kind)| !Kind::REMOVALS.contains(&kind.as_str())))
 }
 
-/// Locks operations, their containers before, and their projects after. Rows that cannot be read are not changed either.
+/// Locks operations, their containers before, and their projects after. Rows that cannot be read are not changed
+/// either.
 pub(super) fn lock_rows(conn: &mut Conn, rows: &[Row]) -> Result<(), DbError> {
     let containers: Vec<_> = rows.iter().filter_map(|row| row.container().ok()).collect();
     lock::containers(conn, &containers)?;

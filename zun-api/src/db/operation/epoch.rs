@@ -14,8 +14,9 @@ use crate::db::{Conn, DbError, now};
 /// An operation fails once this many agents of its host have exited while they may have been working on it.
 const MAX_DEATHS: i32 = 5;
 
-/// Locks what [`end_epoch`] and [`mark_non_idempotent_unknown`] change, because the caller locks the host's row in between. Operations
-/// that are accepted until then are new: no other transaction holds them for long, and they have no deaths.
+/// Locks what [`end_epoch`] and [`mark_non_idempotent_unknown`] change, because the caller locks the host's row in
+/// between. Operations that are accepted until then are new: no other transaction holds them for long, and they have no
+/// deaths.
 pub(crate) fn lock_epoch(
     conn: &mut Conn,
     host: &HostName,
@@ -32,7 +33,7 @@ pub(crate) fn lock_epoch(
 
 /// Ends the epoch of an agent that is replaced by the next one. Of the operations that it received, those that may only
 /// be done once get the outcome unknown. If it did not shut down cleanly, each of the others counts one more death, and
-/// fails after too many of them. A removal is given up for an hour instead.
+/// fails after too many of them. A removal is postponed for an hour instead.
 pub(crate) fn end_epoch(
     conn: &mut Conn,
     host: &HostName,

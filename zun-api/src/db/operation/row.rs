@@ -54,7 +54,7 @@ macro_rules! texts {
     };
 }
 
-/// The text in a column is none that this build writes.
+/// The text in a column is not one that this build writes.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not known")]
 pub(crate) struct UnknownText(String);

@@ -1,4 +1,4 @@
-//! Reserves and releases what a container has of its project's quota.
+//! Reserves and releases a container's share of its project's quota.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;

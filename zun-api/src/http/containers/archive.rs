@@ -16,7 +16,7 @@ use crate::http::microversion::Microversion;
 use crate::http::response::{ApiResult, done, ok};
 use crate::http::rules::{ANY_TEXT, PATH};
 
-/// The largest body of a request with an archive: its base64, and room for the rest.
+/// The largest body of a request with an archive: its base64, and space for the rest.
 pub(super) const LARGEST_BODY: usize = 8 << 20;
 /// The first microversion in which archives are in base64. Before, each character is a byte.
 const BASE64: Microversion = Microversion::new(25);

@@ -49,7 +49,7 @@ const MOUNT: &[Field] = &[
     .since(23),
     field("source", Kind::Custom(|| json!({"type": "string"})), "A volume, a content or a path"),
     text_field("destination", TARGET, "The path in the container"),
-    boolean_field("read_only", "The container can only read it. Not in OpenStack Zun's API"),
+    boolean_field("read_only", "Mount it read-only. Not in OpenStack Zun's API"),
     field(
         "size",
         Kind::NotOffered {

@@ -95,7 +95,7 @@ impl FromFields for NewContainer {
         boolean_field("tty", "Allocate a terminal"),
         boolean_field(
             "stdin_once",
-            "Close the process's stdin when the first client ends its own (Docker's `StdinOnce`). Not in OpenStack Zun's API",
+            "Close the process's stdin when the first attached client closes its input (Docker's `StdinOnce`). Not in OpenStack Zun's API",
         ),
         CONSOLE_SIZE,
         PULL_POLICY,
@@ -134,7 +134,7 @@ impl FromFields for NewContainer {
         field(
             "record",
             Kind::Word(&["off", "best-effort", "required"]),
-            "Whether its sessions are recorded on its host; as the operator says if absent. Not in OpenStack Zun's API",
+            "Whether its sessions are recorded on its host; the operator's setting if absent. Not in OpenStack Zun's API",
         ),
         boolean_field("auto_heal", "Restart it when its health check finds it unhealthy"),
         text_field(

@@ -389,7 +389,7 @@ pub(super) fn csr(fields: &mut Fields) -> Result<String, InvalidField> {
 /// OpenStack's client always sends it.
 const ALL_PROJECTS: Field = boolean_field(
     "all_projects",
-    "Ignored: an administrator addresses the containers of all projects",
+    "Ignored: administrators can always access the containers of all projects",
 );
 
 /// Ignores `all_projects`.

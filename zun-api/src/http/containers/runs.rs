@@ -21,7 +21,7 @@ impl FromFields for WaitForRun {
         boolean_field("begun", "Wait only until the run has begun"),
         boolean_field(
             "explain",
-            "If SIGKILL ended the process, wait up to one more second to learn whether it was out of memory",
+            "If SIGKILL ended the process, wait up to one more second to find out whether it ran out of memory",
         ),
     ];
 

@@ -109,7 +109,7 @@ pub struct CreateContainer {
     /// Maximum size of its writable layer in GiB, 1 to 160; unlimited if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<u64>,
-    /// How its health is checked; as the image says if absent.
+    /// How its health is checked; the image's setting if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
     /// Whether it is restarted when it becomes unhealthy.
@@ -121,7 +121,8 @@ pub struct CreateContainer {
     /// Ports to publish, such as `80/tcp`, each with its addresses and ports on the host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub exposed_ports: BTreeMap<String, Vec<PortBinding>>,
-    /// Name or id of the registry login; if absent, the project's login for the image's registry, if it has exactly one.
+    /// Name or id of the registry login; if absent, the project's login for the image's registry, if it has exactly
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
     /// Mounts.
@@ -130,7 +131,7 @@ pub struct CreateContainer {
     /// Its network, at most one; the host's default one if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nets: Vec<NetField>,
-    /// Whether its sessions are recorded; as the operator says if absent. Not in OpenStack Zun's API.
+    /// Whether its sessions are recorded; the operator's setting if absent. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordPolicy>,
 }
@@ -155,7 +156,8 @@ pub struct Address {
     pub version: u8,
 }
 
-/// How a container's health is checked, in responses. OpenStack Zun calls the command `cmd` in requests and `test` here.
+/// How a container's health is checked, in responses. OpenStack Zun calls the command `cmd` in requests and `test`
+/// here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShownHealthcheck {
     /// A shell command; the image's if null.

@@ -45,11 +45,11 @@ pub struct Recording {
     /// When it began.
     #[schemars(with = "String")]
     pub started_at: DateTime<Utc>,
-    /// When it ended; absent while it goes on.
+    /// When it ended; absent while it is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub ended_at: Option<DateTime<Utc>>,
-    /// How the session ended, in a few words; empty while it goes on.
+    /// How the session ended, in a few words; empty while it is in progress.
     pub end: String,
     /// The size of its file, in bytes.
     pub size: u64,

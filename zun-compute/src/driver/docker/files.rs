@@ -1,4 +1,4 @@
-//! The files of containers: archives, changes, and images made of containers.
+//! The files of containers: archives, changes, and images created from containers.
 
 use async_trait::async_trait;
 use bollard::models::{ChangeType, ContainerConfig, FilesystemChange};

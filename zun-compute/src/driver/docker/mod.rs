@@ -106,8 +106,9 @@ impl DockerDriver {
         })
     }
 
-    /// Lets the names of the bridges of networks begin with this prefix of at most 8 characters, so that whoever manages
-    /// the packet filter instead of Docker recognizes them. [`INTERNAL`] follows if the network is internal.
+    /// Lets the names of the bridges of networks begin with this prefix of at most 8 characters, so that the program
+    /// that manages the packet filter instead of Docker recognizes them. [`INTERNAL`] follows if the network is
+    /// internal.
     #[must_use]
     pub fn naming_bridges(self, prefix: String) -> Self {
         Self { bridges: Some(prefix), ..self }

@@ -60,7 +60,7 @@ impl Sizes {
         let file = self.0.join(id);
         if let Err(cause) = tokio::fs::write(&file, format!("{rows} {columns}\n")).await {
             let file = file.display();
-            tracing::warn!(error = %cause, "cannot write {file}: the terminal of {id} has no size at first");
+            tracing::warn!(error = %cause, "cannot write {file}: the terminal of {id} starts without a size");
         }
     }
 

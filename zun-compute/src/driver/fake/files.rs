@@ -1,4 +1,4 @@
-//! Files of the in-memory engine's containers: it keeps an archive for each directory, and does not look into it.
+//! Files of the in-memory engine's containers: it keeps an archive for each directory, and does not parse it.
 
 use async_trait::async_trait;
 use zun_common::id::ContainerId;

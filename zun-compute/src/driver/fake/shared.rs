@@ -50,7 +50,7 @@ pub(super) struct State {
     pub(super) aside: BTreeMap<ContainerId, ContainerRecord>,
     pub(super) execs: HashMap<ExecId, ExecRecord>,
     pub(super) images: BTreeSet<String>,
-    /// Images that were made of containers, and the projects of these.
+    /// Images that were created from containers, and the projects of these.
     pub(super) committed: BTreeMap<String, ProjectId>,
     pub(super) image_ports: BTreeMap<String, Vec<ContainerPort>>,
     pub(super) registry: BTreeMap<String, Vec<PullProgress>>,

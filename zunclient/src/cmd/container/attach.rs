@@ -117,7 +117,7 @@ impl Attach {
 }
 
 impl Attach {
-    /// Joins a command whose client has left or is away.
+    /// Joins a command whose client has left or is disconnected.
     async fn rejoin(
         &self,
         context: &Context,

@@ -50,7 +50,8 @@ impl TerminalFlags {
         self.tty
     }
 
-    /// Decides from the flags and from stdin and stdout. `attached` says whether this command connects to the container.
+    /// Decides from the flags and from stdin and stdout. `attached` says whether this command connects to the
+    /// container.
     pub(super) fn decide(&self, stdio: Stdio, attached: bool) -> Result<TerminalMode, Failure> {
         if self.tty && self.interactive && attached && !stdio.stdin_is_terminal {
             let message = "cannot use -t: stdin is not a terminal; remove -t, or use -T";
@@ -121,7 +122,8 @@ struct ProcessFlags {
     /// Mount the root file system read-only
     #[arg(long)]
     read_only: bool,
-    /// Record its sessions on its host: off, best-effort or required; --record alone is required (default the operator's setting)
+    /// Record the container's sessions on its host: off, best-effort or required; --record alone is required (default
+    /// the operator's setting)
     #[arg(
         long,
         value_name = "POLICY",
@@ -161,7 +163,8 @@ struct PlacementFlags {
     /// When to pull the image: always, missing or never (default missing)
     #[arg(long, value_name = "WHEN", value_parser = pull_policy)]
     pull: Option<String>,
-    /// Registry login to pull the image with (default the project's login for the image's registry, if it has exactly one)
+    /// Registry login to pull the image with (default the project's login for the image's registry, if it has exactly
+    /// one)
     #[arg(long, value_name = "REGISTRY")]
     registry: Option<String>,
     /// Restart policy: no, on-failure[:N], always or unless-stopped (default no)

@@ -35,7 +35,7 @@ pub(super) struct LimitFlags {
     /// Limit of memory and swap together; -1 is unlimited (default twice the memory)
     #[arg(long, value_name = "SIZE", value_parser = swap, allow_hyphen_values = true)]
     memory_swap: Option<i64>,
-    /// Weight when the CPUs of the host are busy, 2 to 262144 (default 1024)
+    /// CPU weight relative to other containers when the host is busy, 2 to 262144 (default 1024)
     #[arg(short = 'c', long, value_name = "NUMBER")]
     cpu_shares: Option<u32>,
     /// Maximum number of processes; -1 is unlimited

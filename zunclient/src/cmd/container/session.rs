@@ -1,4 +1,4 @@
-//! One session with a container's console: dialled, held, and brought to its end.
+//! One session with a container's console, from connecting to the exit code.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -53,7 +53,8 @@ pub(super) struct ConsoleFlags {
         hide_default_value = true
     )]
     detach_keys: DetachKeys,
-    /// Escape character, recognized at the start of a line: ~. disconnects, ~? prints help; 'none' disables it (default ~)
+    /// Escape character, recognized at the start of a line: ~. disconnects, ~? prints help; 'none' disables it (default
+    /// ~)
     #[arg(long, value_name = "CHAR", default_value = "~", hide_default_value = true)]
     escape: EscapeCharacter,
     /// Without a terminal: let signals end zun instead of forwarding them to the process
@@ -327,7 +328,7 @@ pub(super) async fn next_run(context: &Context, container: &Container) -> Result
     }
 }
 
-/// What a session wants of the terminal side.
+/// What a session needs from the local terminal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TerminalNeeds {
     /// The process has a terminal.

@@ -118,7 +118,7 @@ async fn follow(
     }
 }
 
-/// Connects again, for as long as the service is away. Prints why once.
+/// Connects again, for as long as the service is unavailable. Prints why once.
 async fn again(
     context: &Context,
     (query, after): (&EventQuery, Option<&str>),

@@ -25,7 +25,7 @@ Examples:
 Other programs can play the file, such as asciinema. If the session is still
 open, the file contains what was recorded so far.")]
 pub(super) struct Download {
-    /// ID of the recording (the beginning is enough)
+    /// ID of the recording (a prefix is enough)
     recording: String,
     /// File to create; - is stdout (default ID.cast)
     file: Option<PathBuf>,

@@ -68,7 +68,7 @@ struct List {
 Example:
   zun recording show 5c2d8a4e")]
 struct Show {
-    /// ID of the recording (the beginning is enough)
+    /// ID of the recording (a prefix is enough)
     recording: String,
     #[command(flatten)]
     select: Select,
@@ -80,7 +80,7 @@ struct Show {
 Example:
   zun recording delete 5c2d8a4e")]
 struct Delete {
-    /// IDs of the recordings (the beginning is enough)
+    /// IDs of the recordings (a prefix is enough)
     #[arg(required = true, value_name = "RECORDING")]
     recordings: Vec<String>,
 }
@@ -188,7 +188,7 @@ fn table(recordings: &[Shown]) -> Table {
     table
 }
 
-/// How long a recording is, such as 1:02:03. One that goes on has no length yet.
+/// How long a recording is, such as 1:02:03. One in progress has no length yet.
 fn duration(recording: &Shown) -> String {
     let Some(ended) = recording.ended_at else { return "recording".to_owned() };
     let seconds = (ended - recording.started_at).num_seconds().max(0);

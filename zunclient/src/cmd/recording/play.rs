@@ -32,10 +32,11 @@ Examples:
   zun recording play 5c2d8a4e --speed 4 --idle-limit 1
   zun recording play 5c2d8a4e | grep error      Print all output at once
 
-Space pauses and continues. Ctrl-c or q ends, and resets the terminal's modes. If
-stdout is not a terminal, the output is printed without pauses.")]
+Space pauses and continues. Ctrl-c or q ends the playback and resets the
+terminal's modes. If stdout is not a terminal, the output is printed without
+pauses.")]
 pub(super) struct Play {
-    /// ID of the recording (the beginning is enough)
+    /// ID of the recording (a prefix is enough)
     recording: String,
     /// How many times faster than it was recorded, 0.01 to 1000
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = speed)]
@@ -55,16 +56,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds.ok_or_else(|| "use a number of seconds, such as 2 or 0.5".to_owned())
 }
 
-/// Why the playing has ended.
+/// Why the playback ended.
 enum Stopped {
     /// Everything was played.
     AtEnd,
-    /// The user has seen enough.
+    /// The user quit.
     ByUser,
     BySignal(u8),
 }
 
-/// The user's side.
+/// The local terminal of the user.
 struct Player {
     screen: Screen,
     signals: Signals,

@@ -1,4 +1,4 @@
-//! The object `engine_options` of a create request, and the fields beside it that limit what a container may do.
+//! The object `engine_options` of a create request, and the fields next to it that limit what a container may do.
 
 pub(super) mod rules;
 
@@ -43,7 +43,11 @@ const OPTIONS: &[Field] = &[
         Kind::Limit { most: 1_048_576 },
         "Memory and swap together in MiB; twice the memory if absent",
     ),
-    whole_field("cpu_shares", (2, 262_144, ""), "Weight when the CPUs of the host are busy"),
+    whole_field(
+        "cpu_shares",
+        (2, 262_144, ""),
+        "Weight relative to other containers when the CPUs of the host are busy",
+    ),
     field("pids_limit", Kind::Limit { most: 4_194_304 }, "Maximum number of processes"),
     field("ulimits", Kind::Custom(ulimits_schema), "Resource limits of each process, by name"),
     texts_field("cap_add", rules::CAPABILITY, "Capabilities beyond the engine's default"),
@@ -101,9 +105,9 @@ pub(super) const HEALTHCHECK: Field = field(
             (0, DAY, " of seconds"),
             "Seconds in which failures do not count",
         ),
-        boolean_field("disable", "Switch the image's check off"),
+        boolean_field("disable", "Disable the image's health check"),
     ]),
-    "How its health is checked; as the image says if absent",
+    "How its health is checked; the image's setting if absent",
 )
 .since(22);
 

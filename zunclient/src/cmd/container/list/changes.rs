@@ -27,7 +27,7 @@ pub(super) enum Source {
     None(String),
 }
 
-/// Tells the list that something may have changed.
+/// Notifies the list that something may have changed.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     source: RefCell<Source>,
