@@ -32,8 +32,9 @@ use zun_common::rpc::files::{
 };
 use zun_common::rpc::host::{Heartbeat, Inventory, RemoveStray};
 use zun_common::rpc::operation::{
-    AgentIdentity, Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome,
-    Outcome, PROTOCOL, PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
+    AgentIdentity, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome,
+    PROTOCOL, PerformOperation, Performing, RegisterAgent, Registered, ReportContainer,
+    SendHeartbeat,
 };
 use zun_common::rpc::report::{ContainerReport, LiveState};
 use zun_common::rpc::{Call, Done, Problem};
@@ -234,7 +235,7 @@ impl ScriptedAgent {
         change(&mut heartbeat);
         let position = self.shared.script.lock().expect("the script").position.clone();
         let digest = Some(Digest::default());
-        self.call_api(&Beat { epoch: self.epoch(), heartbeat, position, digest }).await
+        self.call_api(&SendHeartbeat { epoch: self.epoch(), heartbeat, position, digest }).await
     }
 
     /// Reports a container after `change` has changed the report, and with it the success of all its operations that
@@ -544,7 +545,7 @@ fn router(shared: &Arc<Shared>) -> Router {
     router = query::<RevokeGrant>(router, shared, |_| Revoked { sessions: 1 });
     router = query::<ReadLogs>(router, shared, |script| Logs {
         data: script.output.clone(),
-        cut: false,
+        truncated: false,
     });
     router = query::<LocateConsole>(router, shared, |script| Console {
         engine: engine_id(),
@@ -579,7 +580,7 @@ fn router(shared: &Arc<Shared>) -> Router {
     router = query::<PutArchive>(router, shared, |_| Done {});
     router = query::<ListChanges>(router, shared, |_| Changes {
         changes: vec![FileChange { path: "/tmp/x".to_owned(), kind: ChangeKind::Added }],
-        cut: false,
+        truncated: false,
     });
     router = query::<CommitContainer>(router, shared, |_| Committed {
         size: Some(7),
@@ -603,6 +604,6 @@ fn router(shared: &Arc<Shared>) -> Router {
         stdout: script.output.clone(),
         stderr: b"oops\n".to_vec(),
         exit_code: 7,
-        cut: false,
+        truncated: false,
     })
 }

@@ -89,8 +89,9 @@ fn if_only_the_last_operation_is_compared_one_that_arrives_after_a_restore_undoe
 }
 
 #[test]
-fn without_doubt_a_restored_database_sends_a_signal_again_to_the_next_agent() {
-    assert_eq!(broken(RESTORES, Rule::Doubt), "a signal is sent once at most");
+fn without_the_rule_of_unknown_receivers_a_restored_database_sends_a_signal_again_to_the_next_agent()
+ {
+    assert_eq!(broken(RESTORES, Rule::UnknownReceiver), "a signal is sent once at most");
 }
 
 #[test]

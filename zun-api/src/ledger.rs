@@ -51,11 +51,15 @@ pub(crate) async fn maintain(app: Arc<App>, tasks: Tasks) {
 async fn maintain_once(app: &App, purge: bool) -> Result<(), DbError> {
     let look = |conn: &mut Conn| {
         let at = now(conn)?;
-        Ok((operation::is_any_due(conn, at)?, operation::given_up(conn)?, host::beating(conn)?))
+        Ok((
+            operation::is_any_due(conn, at)?,
+            operation::stalled_removals(conn)?,
+            host::beating(conn)?,
+        ))
     };
-    let (is_any_due, given_up, beating) = app.db.read(look).await?;
+    let (is_any_due, stalled, beating) = app.db.read(look).await?;
     app.hosts_beating.store(u32::try_from(beating).unwrap_or(u32::MAX), Ordering::Relaxed);
-    app.metrics.removals_given_up.set(given_up);
+    app.metrics.removals_stalled.set(stalled);
     // Only what is due needs the writer.
     if is_any_due {
         expire(app).await?;

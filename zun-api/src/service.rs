@@ -178,8 +178,8 @@ impl Service {
             }
         })?;
         let (hub, bus) = (&app.hub, &app.bus);
-        if let Some(news) = bus.transport().news() {
-            background.spawn(wait::exchange(hub.clone(), news, background.clone()));
+        if let Some(notifications) = bus.transport().notifications() {
+            background.spawn(wait::exchange(hub.clone(), notifications, background.clone()));
         }
         let ends = (bus.clone(), background.clone());
         background.spawn(wait::poll(hub.clone(), app.db.clone(), ends));

@@ -29,18 +29,18 @@ impl Attributes {
 
 /// Replaces a file, or creates it. It is on disk when this returns.
 pub fn replace(path: &Path, bytes: &[u8], attributes: Attributes) -> io::Result<()> {
-    beside(path, |temporary| write_new(temporary, bytes, attributes)?.sync_all())?;
+    through_temporary_file(path, |temporary| write_new(temporary, bytes, attributes)?.sync_all())?;
     sync_directory(path)
 }
 
 /// Replaces a file that need not survive a power failure, without waiting for the disk.
 pub fn replace_unsynced(path: &Path, bytes: &[u8], attributes: Attributes) -> io::Result<()> {
-    beside(path, |temporary| write_new(temporary, bytes, attributes).map(drop))
+    through_temporary_file(path, |temporary| write_new(temporary, bytes, attributes).map(drop))
 }
 
 /// Replaces a file by a symbolic link, which is on disk when this returns.
 pub fn replace_by_link(path: &Path, target: &Path) -> io::Result<()> {
-    beside(path, |temporary| symlink(target, temporary))?;
+    through_temporary_file(path, |temporary| symlink(target, temporary))?;
     sync_directory(path)
 }
 
@@ -51,7 +51,10 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Creates a temporary file in the same directory, and renames it to its final name.
-fn beside(path: &Path, create: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+fn through_temporary_file(
+    path: &Path,
+    create: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = temporary(path);
     // Remove any existing file first: it may be a symbolic link that another user created.
     remove(&temporary)?;

@@ -20,7 +20,7 @@ use crate::gate_control::GateControl;
 use crate::health::AgentHealth;
 use crate::ledger_position::PositionFile;
 use crate::metrics::Metrics;
-use crate::report::{Conclusion, Observation, Reports, Ticket};
+use crate::report::{Conclusion, Observation, ObservationSequence, Reports};
 use crate::settings::{HeartbeatSettings, WorkerSettings};
 use crate::strays::Strays;
 use crate::unanswered::UnansweredStarts;
@@ -86,42 +86,42 @@ impl Host {
         &self,
         container: ContainerId,
     ) -> Result<Option<ContainerInfo>, DriverError> {
-        let ticket = self.reports.ticket();
+        let sequence = self.reports.next_sequence();
         let observation = observation(self.inspect(container).await)?;
-        Ok(self.report(ticket, container, observation))
+        Ok(self.report(sequence, container, observation))
     }
 
-    /// Inspects the container that a rebuild has set aside, and reports it as the container: the new one does not exist
+    /// Inspects the old container of a rebuild, and reports it as the container: the new one does not exist
     /// yet. `None` if there is none, which is not reported.
-    pub(crate) async fn inspect_and_report_aside(
+    pub(crate) async fn inspect_and_report_old(
         &self,
         container: ContainerId,
     ) -> Result<Option<ContainerInfo>, DriverError> {
-        let ticket = self.reports.ticket();
-        let observation = observation(self.inspect_aside(container).await)?;
+        let sequence = self.reports.next_sequence();
+        let observation = observation(self.inspect_old(container).await)?;
         match observation {
-            Observation::Found(_) => Ok(self.report(ticket, container, observation)),
+            Observation::Found(_) => Ok(self.report(sequence, container, observation)),
             Observation::Missing => Ok(None),
         }
     }
 
-    /// Inspects the container that a rebuild has set aside, with a deadline, without reporting it.
-    pub(crate) async fn inspect_aside(
+    /// Inspects the old container of a rebuild, with a deadline, without reporting it.
+    pub(crate) async fn inspect_old(
         &self,
         container: ContainerId,
     ) -> Result<ContainerInfo, DriverError> {
-        let inspecting = self.driver.inspect_aside(container);
+        let inspecting = self.driver.inspect_old(container);
         within(INSPECT_TIMEOUT, "inspect the old container", inspecting).await
     }
 
     fn report(
         &self,
-        ticket: Ticket,
+        sequence: ObservationSequence,
         container: ContainerId,
         observation: Observation,
     ) -> Option<ContainerInfo> {
         let info = observation.info().cloned();
-        if self.reports.observe(ticket, container, observation) == Conclusion::NeedsReconcile {
+        if self.reports.observe(sequence, container, observation) == Conclusion::NeedsReconcile {
             self.mark_for_reconcile(container);
         }
         info
@@ -182,6 +182,6 @@ pub(crate) async fn within<T>(
 ) -> Result<T, DriverError> {
     match tokio::time::timeout(limit, call).await {
         Ok(answer) => answer,
-        Err(_elapsed) => Err(DriverError::Silent { doing, seconds: limit.as_secs() }),
+        Err(_elapsed) => Err(DriverError::TimedOut { doing, seconds: limit.as_secs() }),
     }
 }

@@ -232,9 +232,11 @@ impl TryFrom<String> for ConsoleAddress {
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerSettings {
     /// The maximum number of operations that wait for one container.
-    pub mailbox: usize,
+    #[serde(alias = "mailbox")]
+    pub queue_length: usize,
     /// The maximum number of calls that the host answers at a time.
-    pub questions: u16,
+    #[serde(alias = "questions")]
+    pub concurrent_calls: u16,
     /// Seconds that Docker may take for one change, in addition to the grace period of a stop.
     pub engine_timeout: u64,
     /// Seconds that a pull may take.
@@ -246,8 +248,8 @@ pub struct WorkerSettings {
 impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
-            mailbox: 8,
-            questions: 64,
+            queue_length: 8,
+            concurrent_calls: 64,
             engine_timeout: 60,
             pull_timeout: 1800,
             drain_timeout: 30,
@@ -262,7 +264,7 @@ impl Settings {
         if settings.console.address.is_some() && settings.console.api_version.is_none() {
             return Err(LoadError::NoApiVersion);
         }
-        if settings.workers.mailbox == 0 || settings.workers.questions == 0 {
+        if settings.workers.queue_length == 0 || settings.workers.concurrent_calls == 0 {
             return Err(LoadError::ZeroLimit);
         }
         settings.host_name()?;
@@ -297,7 +299,7 @@ pub enum LoadError {
     )]
     NoApiVersion,
     /// A limit is 0, so the host would accept nothing.
-    #[error("`workers.mailbox` and `workers.questions` must be at least 1")]
+    #[error("`workers.queue_length` and `workers.concurrent_calls` must be at least 1")]
     ZeroLimit,
 }
 
@@ -349,6 +351,6 @@ mod tests {
         assert!(words("[console]\naddress = 'c1'\napi_version = '1.41'").contains("c1"));
         assert!(words("[console]\naddress = 'c1:1'").contains("console.api_version"));
         assert!(words("availability_zone = ''").contains("1 to 255 printable characters"));
-        assert!(words("[workers]\nmailbox = 0").contains("workers.mailbox"));
+        assert!(words("[workers]\nqueue_length = 0").contains("workers.queue_length"));
     }
 }

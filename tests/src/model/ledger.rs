@@ -1,5 +1,5 @@
-//! The steps of the model, and its promises. zun-api has no state but the database and messages on their way, so any number
-//! of zun-api are one here.
+//! The steps of the model, and its promises. zun-api has no state but the database and messages on their way, so any
+//! number of zun-api are one here.
 
 use super::Limits;
 use super::state::{Agent, Database, File, Id, Kind, Message, Operation, Outcome, Row, State};
@@ -22,7 +22,7 @@ pub enum Rule {
     /// It is also found out by the operation that was compared last.
     Compared,
     /// A new epoch ends what may be done only once up to the sequence that the agent knows, whoever received it.
-    Doubt,
+    UnknownReceiver,
     /// An agent does not carry out again what may be done only once, and was not in an earlier list.
     Closed,
 }
@@ -177,8 +177,9 @@ fn start(state: &mut State, without: Option<Rule>) {
     let open = database.operations.values_mut().filter(|one| one.outcome.is_none());
     for operation in open.filter(|one| one.kind == Kind::Kill) {
         let was_received = former > 0 && operation.epoch == former;
-        let is_in_doubt = operation.sequence <= file.sequence && without != Some(Rule::Doubt);
-        if (was_received || is_in_doubt) && without != Some(Rule::Once) {
+        let may_have_been_received =
+            operation.sequence <= file.sequence && without != Some(Rule::UnknownReceiver);
+        if (was_received || may_have_been_received) && without != Some(Rule::Once) {
             operation.outcome = Some(Outcome::Unknown);
         }
     }

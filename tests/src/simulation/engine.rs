@@ -1,5 +1,5 @@
-//! The engine of a host: the in-memory engine, which takes its time, goes on when its caller is gone, and keeps a record
-//! of what it did.
+//! The engine of a host: the in-memory engine, which takes its time, goes on when its caller is gone, and keeps a
+//! record of what it did.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -233,35 +233,35 @@ impl Lifecycle for Engine {
         call!(self, container, what, |fake| fake.remove(container, force)).await
     }
 
-    async fn set_aside(
+    async fn rename_to_old(
         &self,
         container: ContainerId,
         engine: &EngineId,
     ) -> Result<Change, DriverError> {
         let engine = engine.clone();
-        call!(self, container, nothing, |fake| fake.set_aside(container, &engine)).await
+        call!(self, container, nothing, |fake| fake.rename_to_old(container, &engine)).await
     }
 
-    async fn stop_aside(
+    async fn stop_old(
         &self,
         container: ContainerId,
         grace: Option<Duration>,
     ) -> Result<Change, DriverError> {
-        call!(self, container, nothing, |fake| fake.stop_aside(container, grace)).await
+        call!(self, container, nothing, |fake| fake.stop_old(container, grace)).await
     }
 
-    async fn start_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+    async fn start_old(&self, container: ContainerId) -> Result<Change, DriverError> {
         let what = |change: &Change| matches!(change, Change::Done).then_some(What::Started);
-        call!(self, container, what, |fake| fake.start_aside(container)).await
+        call!(self, container, what, |fake| fake.start_old(container)).await
     }
 
-    async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
-        call!(self, container, nothing, |fake| fake.restore_aside(container)).await
+    async fn restore_old(&self, container: ContainerId) -> Result<Change, DriverError> {
+        call!(self, container, nothing, |fake| fake.restore_old(container)).await
     }
 
-    async fn remove_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+    async fn remove_old(&self, container: ContainerId) -> Result<Change, DriverError> {
         let what = |change: &Change| matches!(change, Change::Done).then_some(What::Removed);
-        call!(self, container, what, |fake| fake.remove_aside(container)).await
+        call!(self, container, what, |fake| fake.remove_old(container)).await
     }
 }
 
@@ -271,12 +271,12 @@ impl Inspect for Engine {
         call!(self, container, nothing, |fake| fake.inspect(container)).await
     }
 
-    async fn inspect_aside(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
-        call!(self, container, nothing, |fake| fake.inspect_aside(container)).await
+    async fn inspect_old(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
+        call!(self, container, nothing, |fake| fake.inspect_old(container)).await
     }
 
-    async fn list_aside(&self) -> Result<Vec<ContainerId>, DriverError> {
-        self.call((None, nothing), |fake| Box::pin(async move { fake.list_aside().await })).await
+    async fn list_old(&self) -> Result<Vec<ContainerId>, DriverError> {
+        self.call((None, nothing), |fake| Box::pin(async move { fake.list_old().await })).await
     }
 
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {

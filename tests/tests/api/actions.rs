@@ -157,10 +157,10 @@ async fn an_agents_refusal_is_passed_on_with_its_message() {
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
     let path = format!("/v1/containers/{id}/stop");
-    agent.refuse("container.stop", Problem::new(Code::Busy, "the mailbox is full"));
+    agent.refuse("container.stop", Problem::new(Code::Busy, "the queue is full"));
     let answer = api.post(ANN, &path, Value::Null).await;
     assert_eq!(answer.header("retry-after"), "1");
-    assert_eq!(answer.refusal(), "503 container.busy the mailbox is full");
+    assert_eq!(answer.refusal(), "503 container.busy the queue is full");
     agent.refuse("container.stop", Problem::new(Code::Conflict, "it is being started"));
     assert_eq!(
         api.post(ANN, &path, Value::Null).await.refusal(),

@@ -22,12 +22,12 @@ async fn without_overcommitment() -> (Api, Option<Service>) {
         settings.scheduler.memory_ratio = 1.0;
     })
     .await;
-    let beside = api.beside().await;
-    (api, beside)
+    let peer = api.second_service().await;
+    (api, peer)
 }
 
-fn addresses(api: &Api, beside: Option<&Service>) -> [SocketAddr; 2] {
-    [api.address(), beside.map_or(api.address(), Service::address)]
+fn addresses(api: &Api, peer: Option<&Service>) -> [SocketAddr; 2] {
+    [api.address(), peer.map_or(api.address(), Service::address)]
 }
 
 async fn create(api: &Api, at: SocketAddr, number: usize) -> Answer {
@@ -53,10 +53,10 @@ async fn recounted(api: &Api) -> Value {
 
 #[tokio::test]
 async fn concurrent_creates_never_claim_more_than_the_host_has() {
-    let (api, beside) = without_overcommitment().await;
+    let (api, peer) = without_overcommitment().await;
     // It has 4 processors: room for 40 containers of 0.1.
     let _agent = api.agent("h1").await;
-    let at = addresses(&api, beside.as_ref());
+    let at = addresses(&api, peer.as_ref());
     let answers = join_all((0..64).map(|number| create(&api, at[number % 2], number))).await;
     let mut counts = BTreeMap::new();
     for answer in answers {
@@ -65,16 +65,16 @@ async fn concurrent_creates_never_claim_more_than_the_host_has() {
     }
     assert_eq!(counts, [("Creating".to_owned(), 40), ("Error".to_owned(), 24)].into());
     assert_eq!(used(&api).await, json!([40, 4.0, 640]));
-    if let Some(beside) = beside {
-        beside.stop().await;
+    if let Some(peer) = peer {
+        peer.stop().await;
     }
 }
 
 #[tokio::test]
 async fn concurrent_creates_updates_and_deletes_end_with_the_claims_of_what_is_there() {
-    let (api, beside) = without_overcommitment().await;
+    let (api, peer) = without_overcommitment().await;
     let agent = api.agent("h1").await;
-    let at = addresses(&api, beside.as_ref());
+    let at = addresses(&api, peer.as_ref());
     let mut ids: Vec<ContainerId> = Vec::new();
     for number in 0..16 {
         let created = create(&api, at[number % 2], number).await.expect(202).json();
@@ -106,16 +106,16 @@ async fn concurrent_creates_updates_and_deletes_end_with_the_claims_of_what_is_t
     join_all(ids.iter().step_by(2).map(|id| agent.report(*id, Status::Deleted, |_| {}))).await;
     assert_eq!(used(&api).await, recounted(&api).await);
     assert_eq!(used(&api).await[0], json!(8 + placed));
-    if let Some(beside) = beside {
-        beside.stop().await;
+    if let Some(peer) = peer {
+        peer.stop().await;
     }
 }
 
 #[tokio::test]
 async fn concurrent_changes_of_cpu_and_memory_both_hold() {
-    let (api, beside) = without_overcommitment().await;
+    let (api, peer) = without_overcommitment().await;
     let agent = api.agent("h1").await;
-    let at = addresses(&api, beside.as_ref());
+    let at = addresses(&api, peer.as_ref());
     let id = api.container(&agent, "test", Status::Running).await;
     let path = format!("{PATH}/{id}");
     for round in 1..=8 {
@@ -130,8 +130,36 @@ async fn concurrent_changes_of_cpu_and_memory_both_hold() {
         assert_eq!((&shown["cpu"], &shown["memory"]), (&json!(cpu), &json!(memory.to_string())));
         assert_eq!(used(&api).await, json!([1, cpu, memory]));
     }
-    if let Some(beside) = beside {
-        beside.stop().await;
+    if let Some(peer) = peer {
+        peer.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn of_concurrent_changes_of_one_limit_the_last_one_is_that_of_the_host() {
+    let (api, peer) = without_overcommitment().await;
+    let agent = api.agent("h1").await;
+    let at = addresses(&api, peer.as_ref());
+    let id = api.container(&agent, "test", Status::Running).await;
+    let path = format!("{PATH}/{id}");
+    for _ in 0..6 {
+        // Half of them ask for the limit that it has. Another one may change it before they are accepted.
+        let patch = |number: usize| {
+            let body = json!({"cpu": if number.is_multiple_of(2) { 1.0 } else { 2.0 }});
+            send(api.request_at(at[number / 2 % 2], Method::PATCH, ANN, &path).json(&body))
+        };
+        for answer in join_all((0..8).map(patch)).await {
+            answer.expect(200);
+        }
+        let shown = api.get(ANN, &path).await.expect(200).json();
+        let last = agent.heartbeat(|_| {}).await.expect("accepted").operations.pop();
+        let Some(Change::Update { resources, .. }) = last.map(|last| last.change) else {
+            panic!("no update")
+        };
+        assert_eq!(json!(f64::from(resources.cpus.millis()) / 1000.0), shown["cpu"]);
+    }
+    if let Some(peer) = peer {
+        peer.stop().await;
     }
 }
 
@@ -165,7 +193,7 @@ async fn of_concurrent_changes_of_one_limit_the_last_one_is_that_of_the_host() {
 
 #[tokio::test]
 async fn the_limits_are_those_on_the_host_after_some_of_several_queued_updates_were_refused() {
-    let (api, beside) = without_overcommitment().await;
+    let (api, peer) = without_overcommitment().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
     let path = format!("{PATH}/{id}");
@@ -205,7 +233,7 @@ async fn the_limits_are_those_on_the_host_after_some_of_several_queued_updates_w
     report(first, refused()).await;
     report(second, Outcome::Succeeded).await;
     assert_eq!(shown().await, json!([2.0, "64", [1, 2.0, 64]]));
-    if let Some(beside) = beside {
-        beside.stop().await;
+    if let Some(peer) = peer {
+        peer.stop().await;
     }
 }

@@ -208,7 +208,7 @@ async fn a_command_runs_to_its_end_in_every_request_format() {
     let answer = api.post(ANN, &old, Value::Null).await.expect(200).json();
     assert_eq!(
         answer,
-        json!({"output": "hi\noops\n", "exit_code": 7, "exec_id": null, "proxy_url": null, "stdout": "aGkK", "stderr": "b29wcwo=", "cut": false})
+        json!({"output": "hi\noops\n", "exit_code": 7, "exec_id": null, "proxy_url": null, "stdout": "aGkK", "stderr": "b29wcwo=", "truncated": false})
     );
     assert_eq!(
         agent.receives("exec.run").await.body["spec"]["command"],

@@ -342,12 +342,12 @@ async fn streams_are_limited_and_those_of_gone_clients_do_not_count() {
 }
 
 #[tokio::test]
-async fn an_event_that_another_zun_api_recorded_arrives_also_if_no_news_came() {
+async fn an_event_that_another_zun_api_recorded_arrives_also_if_no_notification_came() {
     let mut api = Api::start().await;
     let agent = api.agent("h1").await;
-    let Some(beside) = api.beside().await else { return };
+    let Some(peer) = api.second_service().await else { return };
     let mut here = Stream::at(api.address(), &api, (ANN, "", "")).await;
-    let mut there = Stream::at(beside.address(), &api, (ANN, "", "")).await;
+    let mut there = Stream::at(peer.address(), &api, (ANN, "", "")).await;
     let begun = std::time::Instant::now();
     api.container(&agent, "test", Status::Created).await;
     for stream in [&mut here, &mut there] {
@@ -355,6 +355,6 @@ async fn an_event_that_another_zun_api_recorded_arrives_also_if_no_news_came() {
     }
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     drop((here, there));
-    beside.stop().await;
+    peer.stop().await;
     api.stop().await;
 }

@@ -63,7 +63,10 @@ async fn changed_files_are_listed() {
     let agent = api.agent("h1").await;
     api.container(&agent, "test", Status::Running).await;
     let changes = api.get(ANN, "/v1/containers/test/changes").await.expect(200).json();
-    assert_eq!(changes, json!({"changes": [{"path": "/tmp/x", "kind": "added"}], "cut": false}));
+    assert_eq!(
+        changes,
+        json!({"changes": [{"path": "/tmp/x", "kind": "added"}], "truncated": false})
+    );
 }
 
 #[tokio::test]

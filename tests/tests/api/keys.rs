@@ -49,13 +49,13 @@ impl<'a> Ask<'a> {
 
     /// Sends the request many times at once: to two zun-api, if the database allows that.
     async fn race(&self, api: &Api, key: &str) -> Vec<Answer> {
-        let beside = api.beside().await;
-        let other = beside.as_ref().map_or(api.address(), zun_api::Service::address);
+        let peer = api.second_service().await;
+        let other = peer.as_ref().map_or(api.address(), zun_api::Service::address);
         let addresses = [api.address(), other].into_iter().cycle().take(RACERS);
         let answers = addresses.map(|address| self.with_at(api, (address, key)));
         let answers = futures_util::future::join_all(answers).await;
-        if let Some(beside) = beside {
-            beside.stop().await;
+        if let Some(peer) = peer {
+            peer.stop().await;
         }
         answers
     }

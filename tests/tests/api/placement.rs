@@ -16,7 +16,7 @@ async fn create(api: &Api, body: Value) -> Value {
 #[tokio::test]
 async fn hints_place_containers_by_labels_of_hosts_and_apart_from_each_other() {
     let api = Api::start().await;
-    let beside = api.beside().await;
+    let peer = api.second_service().await;
     let agents = [api.agent("h1").await, api.agent("h2").await, api.agent("h3").await];
     for (agent, rack) in agents.iter().zip(["1", "1", "2"]) {
         let label = ("rack".to_owned(), rack.to_owned());
@@ -36,7 +36,7 @@ async fn hints_place_containers_by_labels_of_hosts_and_apart_from_each_other() {
          h2: without the requested labels; h3: without the requested labels."
     );
     // Three hosts, five containers that must be apart, all at once.
-    let at = [api.address(), beside.as_ref().map_or(api.address(), zun_api::Service::address)];
+    let at = [api.address(), peer.as_ref().map_or(api.address(), zun_api::Service::address)];
     let apart =
         json!({"image": "cirros", "labels": {"app": "web"}, "hints": {"anti_affinity:app": "web"}});
     let create_apart = |number: usize| {
@@ -61,8 +61,8 @@ async fn hints_place_containers_by_labels_of_hosts_and_apart_from_each_other() {
     let refusal =
         api.post(ANN, PATH, json!({"image": "cirros", "hints": {"rack": "1"}})).await.refusal();
     assert!(refusal.starts_with("400") && refusal.contains("'hints'"), "{refusal}");
-    if let Some(beside) = beside {
-        beside.stop().await;
+    if let Some(peer) = peer {
+        peer.stop().await;
     }
 }
 

@@ -18,8 +18,8 @@ const PATH: &str = "/v1/containers";
 
 async fn with_quotas(quotas: QuotaSettings) -> (Api, Option<Service>) {
     let api = Api::start_with(|settings| settings.quotas = quotas).await;
-    let beside = api.beside().await;
-    (api, beside)
+    let peer = api.second_service().await;
+    (api, peer)
 }
 
 async fn put(api: &Api, token: &str, path: &str, body: Value) -> Answer {
@@ -35,10 +35,10 @@ async fn used(api: &Api, project: &str) -> Value {
 
 #[tokio::test]
 async fn sixty_four_creates_into_a_quota_of_forty_give_forty() {
-    let (api, beside) = with_quotas(QuotaSettings::default()).await;
+    let (api, peer) = with_quotas(QuotaSettings::default()).await;
     let _agent = api.agent("h1").await;
     let at: [SocketAddr; 2] =
-        [api.address(), beside.as_ref().map_or(api.address(), Service::address)];
+        [api.address(), peer.as_ref().map_or(api.address(), Service::address)];
     let create = |number: usize| {
         let body = json!({"image": "cirros", "cpu": 0.1, "memory": 16});
         send(api.request_at(at[number % 2], Method::POST, ANN, PATH).json(&body))
@@ -50,15 +50,15 @@ async fn sixty_four_creates_into_a_quota_of_forty_give_forty() {
     let words = refused[0].refusal();
     insta::assert_snapshot!(words, @"403 container.over-quota The quota of the project is exceeded: 1 containers requested, 40 of 40 in use.");
     assert_eq!(used(&api, "blue").await, json!([40, 4.0, 640, 0]));
-    if let Some(beside) = beside {
-        beside.stop().await;
+    if let Some(peer) = peer {
+        peer.stop().await;
     }
 }
 
 #[tokio::test]
 async fn the_quota_follows_updates_their_refusals_and_confirmed_removals() {
     let quotas = QuotaSettings { containers: 2, cpu: 2, memory: 1024, disk: 10 };
-    let (api, _beside) = with_quotas(quotas).await;
+    let (api, _peer) = with_quotas(quotas).await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
     assert_eq!(used(&api, "blue").await, json!([1, 1.0, 512, 0]));
@@ -93,7 +93,7 @@ async fn the_quota_follows_updates_their_refusals_and_confirmed_removals() {
 
 #[tokio::test]
 async fn administrators_set_and_reset_quotas_and_the_class_of_the_others() {
-    let (api, _beside) = with_quotas(QuotaSettings::default()).await;
+    let (api, _peer) = with_quotas(QuotaSettings::default()).await;
     let defaults = json!({"containers": 40, "memory": 51200, "cpu": 20, "disk": 100});
     assert_eq!(api.get(ANN, "/v1/quotas/blue").await.expect(200).json(), defaults);
     assert_eq!(api.get(ANN, "/v1/quotas/blue/defaults").await.expect(200).json(), defaults);
@@ -117,7 +117,7 @@ async fn administrators_set_and_reset_quotas_and_the_class_of_the_others() {
 
 #[tokio::test]
 async fn a_project_sees_its_own_quota_only_and_sets_none() {
-    let (api, _beside) = with_quotas(QuotaSettings::default()).await;
+    let (api, _peer) = with_quotas(QuotaSettings::default()).await;
     let own = api.get(ANN, "/v1/quotas").await.expect(200).json();
     assert_eq!(own, api.get(ANN, "/v1/quotas/blue").await.expect(200).json());
     let usage = api.get(ANN, "/v1/quotas?usages=True").await.expect(200).json();

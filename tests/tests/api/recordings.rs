@@ -40,7 +40,7 @@ async fn recordings_are_those_of_the_project_and_readers_and_members_may_not_do_
     assert_eq!(asked["selection"], json!({"project": "blue", "name": "test"}));
     assert_eq!(
         listed,
-        json!({"silent_hosts": [], "more": false, "recordings": [{
+        json!({"unresponsive_hosts": [], "more": false, "recordings": [{
             "id": id, "project_id": "blue", "container": container, "container_name": "test",
             "host": "h1", "tty": true, "policy": "required", "size": 70,
             "started_at": "2025-11-30T10:53:20Z", "ended_at": "2025-11-30T10:53:21.500Z",

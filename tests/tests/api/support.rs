@@ -189,7 +189,7 @@ impl Api {
     }
 
     /// Starts another zun-api on the same database and bus. An SQLite file has only one.
-    pub async fn beside(&self) -> Option<Service> {
+    pub async fn second_service(&self) -> Option<Service> {
         if !ON_POSTGRES {
             return None;
         }

@@ -162,7 +162,7 @@ async fn sessions_and_grants_are_those_of_the_project_and_can_be_revoked() {
     assert!((60..70).contains(&(chrono::Utc::now() - since).num_seconds()));
     assert_eq!(
         listed,
-        json!({"silent_hosts": [], "sessions": [{
+        json!({"unresponsive_hosts": [], "sessions": [{
             "id": "1-abc", "container": id, "container_name": "test", "exec_id": exec_id(),
             "host": "h1", "tty": true, "mode": "rw", "grant": "grant-1", "connected": false,
             "since": null, "stdin_bytes": 3, "stdout_bytes": 14, "stderr_bytes": 0,
@@ -176,7 +176,7 @@ async fn sessions_and_grants_are_those_of_the_project_and_can_be_revoked() {
     assert_eq!(shown(0), json!(["grant-1", "rw", 1, null]));
     assert_eq!(shown(1), json!(["ticket-2", "ro", 0, 5]));
     // Another project sees and revokes nothing.
-    let nothing = json!({"sessions": [], "silent_hosts": []});
+    let nothing = json!({"sessions": [], "unresponsive_hosts": []});
     assert_eq!(api.get(BOB, "/v1/sessions").await.expect(200).json(), nothing);
     for (token, grant) in [(BOB, "grant-1"), (BOB, "ticket-2"), (ANN, "grant-9"), (ANN, "a%20b")] {
         let refused = api.delete(token, &format!("/v1/grants/{grant}")).await;
@@ -197,7 +197,7 @@ async fn hosts_that_do_not_answer_are_named_and_hide_no_others() {
     second.refuse("console.sessions", Problem::new(Code::NoConsole, "the gate is gone"));
     let listed = api.get(ANN, "/v1/sessions").await.expect(200).json();
     assert_eq!(listed["sessions"][0]["container_name"], "one");
-    assert_eq!(listed["silent_hosts"], json!(["h2"]));
+    assert_eq!(listed["unresponsive_hosts"], json!(["h2"]));
     let refused = api.delete(ANN, "/v1/grants/grant-7").await.refusal();
     assert_eq!(refused, "503 container.no-console No console access on host h2: the gate is gone");
 }

@@ -15,7 +15,7 @@ use zun_common::bus::{Bus, BusSettings, CallError, Incoming, Route, Router, conn
 use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::Call;
 use zun_common::rpc::envelope::CallContext;
-use zun_common::rpc::operation::{Beat, OpenOperations};
+use zun_common::rpc::operation::{OpenOperations, SendHeartbeat};
 use zun_common::shutdown::Tasks;
 use zun_tests::eventually::eventually_some;
 use zun_tests::rabbit::{Rabbit, VirtualHost};
@@ -86,7 +86,7 @@ impl Broker {
         let bus = self.bus(self.own.url(), "zun-api").await;
         let router = Router::new()
             .on(|Question(number), _: Incoming| async move { Ok(number * 2) })
-            .on(|_: Beat, _: Incoming| async move {
+            .on(|_: SendHeartbeat, _: Incoming| async move {
                 Ok(OpenOperations {
                     now: Utc::now(),
                     operations: Vec::new(),
@@ -119,12 +119,12 @@ fn context() -> CallContext {
     CallContext::internal()
 }
 
-fn heartbeat(host: &Enrolled) -> Beat {
+fn heartbeat(host: &Enrolled) -> SendHeartbeat {
     let heartbeat = serde_json::json!({
         "host": host.name, "inventory": null, "console": null, "interval": 5, "leaving": false
     });
     let heartbeat = serde_json::from_value(heartbeat).expect("a heartbeat");
-    Beat { epoch: Epoch(1), heartbeat, position: None, digest: None }
+    SendHeartbeat { epoch: Epoch(1), heartbeat, position: None, digest: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

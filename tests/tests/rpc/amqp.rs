@@ -86,7 +86,7 @@ async fn shutdown_sends_pending_messages_and_then_ends_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn news_reaches_the_other_processes_and_goes_on_after_a_reconnect() {
+async fn notifications_reach_the_other_processes_and_continue_after_a_reconnect() {
     let rabbit = Rabbit::shared().await;
     let virtual_host = rabbit.virtual_host().await;
     let (proxy, tasks) = (Proxy::to(rabbit.address()).await, Tasks::new());
@@ -94,7 +94,7 @@ async fn news_reaches_the_other_processes_and_goes_on_after_a_reconnect() {
     let mut joined = Vec::new();
     for _ in 0..3 {
         let bus = bus(&settings, &tasks).await;
-        joined.push((bus.transport().news().expect("several processes"), bus));
+        joined.push((bus.transport().notifications().expect("several processes"), bus));
     }
     let [(first, _), (second, _), (third, _)] = &mut joined[..] else {
         unreachable!("three processes")

@@ -1,14 +1,14 @@
-// News about the session (channel 20). Unknown ones are ignored.
+// Events of the session (channel 20). Unknown ones are ignored.
 
 import type { Size } from '../pty/frame.ts';
 
-export type News =
+export type SessionEvent =
   | { type: 'viewers'; count: number; own?: number }
   | { type: 'size_owner'; viewer: number; size: Size }
   | { type: 'recording'; isOn: boolean };
 
 /** Reads an event. `undefined` if this page does not show it. */
-export function readEvent(event: unknown): News | undefined {
+export function readEvent(event: unknown): SessionEvent | undefined {
   if (typeof event !== 'object' || event === null) return undefined;
   const fields = event as Record<string, unknown>;
   switch (fields['type']) {

@@ -170,20 +170,20 @@ class Page {
   }
 
   #event(event: unknown): void {
-    const news = readEvent(event);
-    switch (news?.type) {
+    const parsed = readEvent(event);
+    switch (parsed?.type) {
       case 'viewers':
-        this.#ownNumber = news.own ?? this.#ownNumber;
-        this.#status.viewers(news.count);
+        this.#ownNumber = parsed.own ?? this.#ownNumber;
+        this.#status.viewers(parsed.count);
         return;
       case 'size_owner': {
-        const size = news.viewer === this.#ownNumber ? undefined : news.size;
+        const size = parsed.viewer === this.#ownNumber ? undefined : parsed.size;
         this.#view.letterbox(size);
         this.#status.sized(size, this.#session?.mayType === true);
         return;
       }
       case 'recording':
-        this.#status.recording(news.isOn);
+        this.#status.recording(parsed.isOn);
         return;
       case undefined:
         return;

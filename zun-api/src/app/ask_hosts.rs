@@ -10,22 +10,22 @@ use super::{App, AppError, Caller};
 const HOSTS_AT_ONCE: usize = 32;
 
 /// What hosts have answered.
-pub(super) struct Asked<R> {
+pub(super) struct HostAnswers<R> {
     /// The answers.
     pub(super) answers: Vec<(HostName, R)>,
     /// The hosts that are not up or did not answer in time, and why there is no answer.
-    pub(super) silent: Vec<(HostName, AppError)>,
+    pub(super) unresponsive: Vec<(HostName, AppError)>,
 }
 
-impl<R> Asked<R> {
+impl<R> HostAnswers<R> {
     /// The hosts that did not answer.
-    pub(super) fn silent_hosts(&self) -> Vec<HostName> {
-        self.silent.iter().map(|(host, _)| host.clone()).collect()
+    pub(super) fn unresponsive_hosts(&self) -> Vec<HostName> {
+        self.unresponsive.iter().map(|(host, _)| host.clone()).collect()
     }
 
     /// The error for something that none of the answers has: a host that did not answer may have it.
     pub(super) fn not_found(self, error: AppError) -> AppError {
-        self.silent.into_iter().next().map_or(error, |(_, why)| why)
+        self.unresponsive.into_iter().next().map_or(error, |(_, why)| why)
     }
 }
 
@@ -35,7 +35,7 @@ impl App {
         &self,
         caller: &Caller,
         calls: impl IntoIterator<Item = (HostName, C)>,
-    ) -> Asked<C::Reply> {
+    ) -> HostAnswers<C::Reply> {
         let ask = async |(host, call): (HostName, C)| {
             let answer = match self.require_up(&host).await {
                 Ok(()) => self.call_agent(caller, &host, &call).await,
@@ -45,11 +45,11 @@ impl App {
         };
         let answered: Vec<_> =
             stream::iter(calls).map(ask).buffer_unordered(HOSTS_AT_ONCE).collect().await;
-        let mut asked = Asked { answers: Vec::new(), silent: Vec::new() };
+        let mut asked = HostAnswers { answers: Vec::new(), unresponsive: Vec::new() };
         for (host, answer) in answered {
             match answer {
                 Ok(answer) => asked.answers.push((host, answer)),
-                Err(error) => asked.silent.push((host, error)),
+                Err(error) => asked.unresponsive.push((host, error)),
             }
         }
         asked

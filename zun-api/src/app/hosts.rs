@@ -78,8 +78,8 @@ fn sum(one: Resources, other: Resources) -> Resources {
     Resources { cpus: Cpus::from_millis(millis), memory: Mebibytes(memory) }
 }
 
-/// What an administrator must know about the host: why it is down or recovering, or why another agent was refused. `None`
-/// if all is well.
+/// What an administrator must know about the host: why it is down or recovering, or why another agent was refused.
+/// `None` if all is well.
 pub(crate) fn state_reason(host: &Record, liveness: Liveness) -> Option<String> {
     match liveness {
         Liveness::Up if host.is_recovering() => Some(format!(
@@ -88,7 +88,7 @@ pub(crate) fn state_reason(host: &Record, liveness: Liveness) -> Option<String> 
             host.name
         )),
         Liveness::Up => host.recent_refusal().map(refused),
-        Liveness::Silent(seconds) => {
+        Liveness::NoHeartbeat(seconds) => {
             Some(with_refusal(format!("no heartbeat for {seconds} s"), host))
         }
         Liveness::ClockSetBack => {

@@ -14,7 +14,7 @@ use zun_common::rpc::console::{DeleteRecording, HostRecordings, ListRecordings};
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::rpc::operation::RECORD_PROTOCOL;
 
-use super::ask_hosts::Asked;
+use super::ask_hosts::HostAnswers;
 use super::containers::ConsoleTarget;
 use super::{App, AppError, Caller};
 use crate::db::host;
@@ -50,7 +50,7 @@ impl App {
         let name = query.container.clone().filter(|_| container.is_none());
         let selection = RecordingsRequest { project, container, name, id: None };
         let hosts = self.ask_for_recordings(caller, selection).await?;
-        let silent_hosts = hosts.silent_hosts();
+        let unresponsive_hosts = hosts.unresponsive_hosts();
         let more = hosts.answers.iter().any(|(_, answer)| answer.kept.more);
         let mut recordings: Vec<_> = hosts
             .answers
@@ -61,7 +61,7 @@ impl App {
             })
             .collect();
         recordings.sort_by_key(|recording| (recording.started_at, recording.id));
-        Ok(RecordingList { recordings, more, silent_hosts })
+        Ok(RecordingList { recordings, more, unresponsive_hosts })
     }
 
     /// Shows a recording.
@@ -137,7 +137,7 @@ impl App {
         &self,
         caller: &Caller,
         selection: RecordingsRequest,
-    ) -> Result<Asked<HostRecordings>, AppError> {
+    ) -> Result<HostAnswers<HostRecordings>, AppError> {
         let hosts = self.db.read(host::all).await?;
         let hosts = hosts.into_iter().filter(|host| host.protocol >= RECORD_PROTOCOL);
         let call = ListRecordings { selection };

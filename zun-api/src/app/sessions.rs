@@ -15,7 +15,7 @@ use zun_common::rpc::console::{
     ConsoleSession, ConsoleSessions, ListSessions, RevokeGrant, Revoked, UsableTicket,
 };
 
-use super::ask_hosts::Asked;
+use super::ask_hosts::HostAnswers;
 use super::{App, AppError, Caller};
 use crate::db::container;
 
@@ -23,7 +23,7 @@ use crate::db::container;
 struct Found {
     /// The containers' names.
     names: BTreeMap<ContainerId, String>,
-    hosts: Asked<ConsoleSessions>,
+    hosts: HostAnswers<ConsoleSessions>,
 }
 
 impl Found {
@@ -44,14 +44,14 @@ impl App {
             sessions.extend(answer.sessions.iter().map(shown));
         }
         sessions.sort_by(|one, other| (one.since, &one.id).cmp(&(other.since, &other.id)));
-        Ok(SessionList { sessions, silent_hosts: found.hosts.silent_hosts() })
+        Ok(SessionList { sessions, unresponsive_hosts: found.hosts.unresponsive_hosts() })
     }
 
     /// Lists the grants and tickets of the project that have sessions, and tickets that can be used.
     pub(crate) async fn grants(&self, caller: &Caller) -> Result<GrantList, AppError> {
         let found = self.ask_gates(caller).await?;
         let grants = alive(&found, Utc::now()).into_values().collect();
-        Ok(GrantList { grants, silent_hosts: found.hosts.silent_hosts() })
+        Ok(GrantList { grants, unresponsive_hosts: found.hosts.unresponsive_hosts() })
     }
 
     /// Revokes a grant or ticket of the project, and ends its sessions. Writes an audit log line.

@@ -64,7 +64,7 @@ pub enum DbError {
     },
     /// A host has less free than a claim needs: another transaction has claimed it since it was read.
     #[error("another request has claimed the resources of the host meanwhile")]
-    NoRoom,
+    NoCapacity,
     /// A project has less left of its quota than a request needs.
     #[error("a request exceeds the quota of its project")]
     OverQuota(OverQuota),
@@ -103,7 +103,7 @@ impl DbError {
             | Self::Migration(_)
             | Self::TooOld { .. }
             | Self::Unreadable { .. }
-            | Self::NoRoom
+            | Self::NoCapacity
             | Self::OverQuota(_)
             | Self::Encoding(_)
             | Self::GivenUp(_) => false,
@@ -118,7 +118,7 @@ impl DbError {
             Self::Connection(_)
             | Self::Busy(_)
             | Self::Batch(_)
-            | Self::NoRoom
+            | Self::NoCapacity
             | Self::Query(Error::BrokenTransactionManager) => true,
             Self::GivenUp(cause) => cause.is_cancelled(),
             Self::Query(Error::DatabaseError(kind, _)) => !matches!(

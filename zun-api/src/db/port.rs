@@ -96,8 +96,8 @@ pub(crate) fn counts(
     Ok(counted.into_iter().collect())
 }
 
-/// Claims ports of a host. [`DbError::NoRoom`] if another container has one. Must run in a transaction that has changed the
-/// host's row, so that no other one claims ports of the host meanwhile.
+/// Claims ports of a host. [`DbError::NoCapacity`] if another container has one. Must run in a transaction that has
+/// changed the host's row, so that no other one claims ports of the host meanwhile.
 pub(crate) fn claim(
     conn: &mut Conn,
     host: &HostName,
@@ -112,7 +112,7 @@ pub(crate) fn claim(
         taken.iter().any(|claim| claim.host == host.as_str() && claim.conflicts(port))
     };
     if ports.iter().any(is_taken) {
-        return Err(DbError::NoRoom);
+        return Err(DbError::NoCapacity);
     }
     let rows = ports.iter().map(|port| NewRow {
         host: host.to_string(),

@@ -241,8 +241,8 @@ pub(crate) fn users(
     Ok(users)
 }
 
-/// Lets a container on a host use resources, and pins them to the host. [`DbError::NoRoom`] if one is pinned to another
-/// host, or deleted, meanwhile.
+/// Lets a container on a host use resources, and pins them to the host. [`DbError::NoCapacity`] if one is pinned to
+/// another host, or deleted, meanwhile.
 pub(crate) fn take(
     conn: &mut Conn,
     (host, container): (&HostName, ContainerId),
@@ -258,7 +258,7 @@ pub(crate) fn take(
         let taken =
             diesel::update(row.filter(here)).set(dsl::host.eq(host.as_str())).execute(conn)?;
         if taken == 0 {
-            return Err(DbError::NoRoom);
+            return Err(DbError::NoCapacity);
         }
         diesel::insert_into(uses::resource_uses)
             .values((uses::resource.eq(&name), uses::container.eq(container.to_string())))

@@ -27,7 +27,7 @@ pub(super) const ROUTES: &[Route] = &[
         .returns::<ServiceBody<ServiceState>>(),
     Route::put("/v1/services/disable", "Keep new containers off a host", to!(disable))
         .only(Permission::DisableService)
-        .reads::<Disabling>()
+        .reads::<DisableRequest>()
         .returns::<ServiceBody<ServiceState>>(),
     Route::put(
         "/v1/services/force_down",
@@ -35,7 +35,7 @@ pub(super) const ROUTES: &[Route] = &[
         to!(force_down),
     )
     .only(Permission::ForceDownService)
-    .reads::<Forcing>()
+    .reads::<ForceDownRequest>()
     .returns::<ServiceBody<ServiceDown>>(),
     Route::delete("/v1/services", "Remove a host that will not return", to!(delete))
         .only(Permission::DeleteService)
@@ -63,9 +63,9 @@ impl FromFields for Named {
 }
 
 /// Names a service, and says why it is disabled.
-pub(super) struct Disabling(Named, Option<String>);
+pub(super) struct DisableRequest(Named, Option<String>);
 
-impl FromFields for Disabling {
+impl FromFields for DisableRequest {
     const FIELDS: &'static [Field] = &[
         HOST,
         BINARY,
@@ -78,9 +78,9 @@ impl FromFields for Disabling {
 }
 
 /// Names a service, and says whether it is forced down.
-pub(super) struct Forcing(Named, bool);
+pub(super) struct ForceDownRequest(Named, bool);
 
-impl FromFields for Forcing {
+impl FromFields for ForceDownRequest {
     const FIELDS: &'static [Field] = &[
         HOST,
         BINARY,
@@ -106,8 +106,12 @@ pub(super) async fn enable(app: Data<App>, caller: Caller, input: Parsed<Named>)
 }
 
 /// `PUT /v1/services/disable`
-pub(super) async fn disable(app: Data<App>, caller: Caller, input: Parsed<Disabling>) -> ApiResult {
-    let Disabling(Named(service), reason) = input.0;
+pub(super) async fn disable(
+    app: Data<App>,
+    caller: Caller,
+    input: Parsed<DisableRequest>,
+) -> ApiResult {
+    let DisableRequest(Named(service), reason) = input.0;
     change_state(&app, &caller, (service, ServiceChange::Disable { reason })).await
 }
 
@@ -115,9 +119,9 @@ pub(super) async fn disable(app: Data<App>, caller: Caller, input: Parsed<Disabl
 pub(super) async fn force_down(
     app: Data<App>,
     caller: Caller,
-    input: Parsed<Forcing>,
+    input: Parsed<ForceDownRequest>,
 ) -> ApiResult {
-    let Forcing(Named(service), forced) = input.0;
+    let ForceDownRequest(Named(service), forced) = input.0;
     let change = if forced { ServiceChange::ForceDown } else { ServiceChange::AllowUp };
     let binary = service.binary.clone();
     let record = app.change_service(&caller, service, change).await?;

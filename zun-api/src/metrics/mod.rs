@@ -90,7 +90,7 @@ pub(crate) struct Metrics {
     pub(crate) heartbeats: Counter,
     pub(crate) unknown_containers: Counter,
     pub(crate) grants: Counter,
-    pub(crate) removals_given_up: Gauge,
+    pub(crate) removals_stalled: Gauge,
     pub(crate) open: Gauge,
     pub(crate) waiting: Gauge,
     pub(crate) bus_connected: Gauge,
@@ -109,7 +109,7 @@ impl Metrics {
             heartbeats: Counter::default(),
             unknown_containers: Counter::default(),
             grants: Counter::default(),
-            removals_given_up: Gauge::default(),
+            removals_stalled: Gauge::default(),
             open: Gauge::default(),
             waiting: Gauge::default(),
             bus_connected: Gauge::default(),
@@ -145,9 +145,9 @@ impl Metrics {
         registry.register("reports", "Reports about containers", self.reports.clone());
         for (name, help, gauge) in [
             (
-                "removals_given_up",
+                "removals_stalled",
                 "Open removals during which the host's agent has exited five times",
-                &self.removals_given_up,
+                &self.removals_stalled,
             ),
             ("requests_open", "Requests in progress", &self.open),
             (

@@ -42,7 +42,9 @@ const HOST_STATES: [&str; 5] = ["down", "recovering", "engine_down", "disabled",
 
 fn state(host: &Record, liveness: Liveness) -> &'static str {
     match liveness {
-        Liveness::Silent(_) | Liveness::ClockSetBack | Liveness::Left | Liveness::Forced => "down",
+        Liveness::NoHeartbeat(_) | Liveness::ClockSetBack | Liveness::Left | Liveness::Forced => {
+            "down"
+        }
         Liveness::Up if host.is_recovering() => "recovering",
         Liveness::Up if !host.engine_up => "engine_down",
         Liveness::Up if host.disabled => "disabled",

@@ -22,7 +22,7 @@ use zun_common::rpc::host::{
 };
 use zun_common::rpc::image::ReportImage;
 use zun_common::rpc::operation::{
-    Beat, OpenOperations, RegisterAgent, Registered, ReportContainer,
+    OpenOperations, RegisterAgent, Registered, ReportContainer, SendHeartbeat,
 };
 use zun_common::rpc::registry::GetRegistryLogin;
 use zun_common::rpc::report::UnknownContainer;
@@ -31,7 +31,7 @@ use zun_common::shutdown::Tasks;
 
 use crate::app::App;
 use crate::db::container as container_rows;
-use crate::db::host::{self, Beaten, Registration};
+use crate::db::host::{self, HeartbeatResult, Registration};
 use crate::db::operation::Open;
 use crate::db::{Conn, DbError};
 
@@ -61,7 +61,7 @@ fn router(app: &Arc<App>) -> Router {
         .on::<RegisterAgent, _, _>(with_app!(register))
         .on::<ReportContainer, _, _>(with_app!(container::reported))
         .on::<UnknownContainer, _, _>(with_app!(container::unknown))
-        .on::<Beat, _, _>(with_app!(beat))
+        .on::<SendHeartbeat, _, _>(with_app!(beat))
         .on::<SignHostCertificate, _, _>(with_app!(answers::sign))
         .on::<SignProbe, _, _>(with_app!(answers::prove))
         .on::<GetCaBundle, _, _>(with_app!(answers::authorities))
@@ -101,15 +101,19 @@ async fn register(
     }
 }
 
-async fn beat(app: Arc<App>, beat: Beat, incoming: Incoming) -> Result<OpenOperations, Problem> {
+async fn beat(
+    app: Arc<App>,
+    beat: SendHeartbeat,
+    incoming: Incoming,
+) -> Result<OpenOperations, Problem> {
     own(&beat.heartbeat.host, &incoming)?;
     let (host, leaving) = (beat.heartbeat.host.clone(), beat.heartbeat.leaving);
     let has_digest = beat.digest.is_some();
     let beaten = stored(&app, Stored::Relaxed, move |conn| host::beat(conn, &beat)).await?;
     let (Open { operations, complete_to }, now) = match beaten {
-        Beaten::Stored { open, at } => (open, at),
-        Beaten::StaleEpoch => return Err(stale_epoch(&host)),
-        Beaten::Older => {
+        HeartbeatResult::Stored { open, at } => (open, at),
+        HeartbeatResult::StaleEpoch => return Err(stale_epoch(&host)),
+        HeartbeatResult::Older => {
             tracing::error!(
                 host.name = %host,
                 "the database was restored from a copy that is older than what host {host} has carried out: its agent must register again"

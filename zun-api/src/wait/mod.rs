@@ -3,11 +3,11 @@
 //! ```text
 //!  a change that this process made ── publish ──┬─> Hub ── channel per container ──> subscriptions
 //!                    │                          │
-//!                    └──> news ──> other zun-api: read the rows that are waited for
+//!                    └──> notify ──> other zun-api: read the rows that are waited for
 //! ```
-//! News may get lost, so these rows are also read from time to time.
+//! Notifications may get lost, so these rows are also read from time to time.
 
-mod news;
+mod notifications;
 mod poll;
 
 use std::collections::{BTreeSet, HashMap};
@@ -18,8 +18,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use zun_common::id::ContainerId;
 
-use news::Change;
-pub(crate) use news::exchange;
+use notifications::Change;
+pub(crate) use notifications::exchange;
 pub(crate) use poll::poll;
 
 use crate::db::container::Record;
@@ -42,7 +42,7 @@ pub(crate) struct Hub {
     /// Marked as changed whenever there may be new events.
     recorded: watch::Sender<()>,
     /// Queue of changes for the other processes.
-    news: Arc<OnceLock<mpsc::Sender<Change>>>,
+    notifications: Arc<OnceLock<mpsc::Sender<Change>>>,
     permits: Arc<Semaphore>,
     capacity: usize,
     closing: CancellationToken,
@@ -89,7 +89,7 @@ impl Hub {
             changed: Arc::default(),
             stale: Arc::default(),
             recorded: watch::Sender::new(()),
-            news: Arc::default(),
+            notifications: Arc::default(),
             permits: Arc::new(Semaphore::new(capacity)),
             capacity,
             closing,
@@ -148,8 +148,8 @@ impl Hub {
 
     /// Queues a change for the other processes. If the queue is full, they find the change when they read the database.
     fn notify_others(&self, change: Change) {
-        if let Some(news) = self.news.get()
-            && news.try_send(change).is_err()
+        if let Some(notifications) = self.notifications.get()
+            && notifications.try_send(change).is_err()
         {
             tracing::debug!(
                 "cannot notify the other zun-api services of a change: the queue is full"

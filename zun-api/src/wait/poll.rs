@@ -1,6 +1,6 @@
 //! Reads the rows of containers that requests wait for: at once those that have changed elsewhere, and all of them from
-//! time to time, because news may get lost. There is one query at a time, however many requests wait, and none if no
-//! request waits.
+//! time to time, because notifications may get lost. There is one query at a time, however many requests wait, and none
+//! if no request waits.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -17,9 +17,9 @@ use super::{Event, Hub};
 use crate::db::container::{self, Record};
 use crate::db::{Db, DbError};
 
-/// The time between two readings of all rows, and of those while the bus is down and brings no news.
+/// The time between two readings of all rows, and of those while the bus is down and brings no notifications.
 const INTERVAL: Duration = Duration::from_secs(10);
-const INTERVAL_WITHOUT_NEWS: Duration = Duration::from_secs(2);
+const INTERVAL_WITHOUT_NOTIFICATIONS: Duration = Duration::from_secs(2);
 /// How many containers one statement reads.
 const CHUNK: usize = 500;
 
@@ -43,8 +43,11 @@ pub(crate) async fn poll(hub: Hub, db: Db, (bus, tasks): (Bus, Tasks)) {
     }
 }
 
-async fn poll_with<F>(hub: &Hub, has_news: impl Fn() -> bool, read: impl Fn(Vec<ContainerId>) -> F)
-where
+async fn poll_with<F>(
+    hub: &Hub,
+    is_notified: impl Fn() -> bool,
+    read: impl Fn(Vec<ContainerId>) -> F,
+) where
     F: Future<Output = Result<Rows, DbError>>,
 {
     let mut last = Instant::now();
@@ -55,7 +58,7 @@ where
         }
         let subscribed = tokio::select! {
             stale = hub.until_stale() => stale,
-            () = until_due(last, &has_news) => {
+            () = until_due(last, &is_notified) => {
                 last = Instant::now();
                 hub.subscribed()
             }
@@ -73,10 +76,10 @@ where
 }
 
 /// Waits until all rows are to be read again.
-async fn until_due(last: Instant, has_news: impl Fn() -> bool) {
-    let interval = || if has_news() { INTERVAL } else { INTERVAL_WITHOUT_NEWS };
+async fn until_due(last: Instant, is_notified: impl Fn() -> bool) {
+    let interval = || if is_notified() { INTERVAL } else { INTERVAL_WITHOUT_NOTIFICATIONS };
     while last.elapsed() < interval() {
-        sleep(INTERVAL_WITHOUT_NEWS).await;
+        sleep(INTERVAL_WITHOUT_NOTIFICATIONS).await;
     }
 }
 
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_news_rows_are_read_more_often() {
+    async fn without_notifications_rows_are_read_more_often() {
         let hub = hub();
         let _waiter = subscribe(&hub, ContainerId::random());
         let queries = Mutex::new(0);
@@ -147,7 +150,7 @@ mod tests {
             *queries.lock().unwrap() += 1;
             std::future::ready(Ok(Rows::new()))
         };
-        let time = 5 * INTERVAL_WITHOUT_NEWS + INTERVAL_WITHOUT_NEWS / 2;
+        let time = 5 * INTERVAL_WITHOUT_NOTIFICATIONS + INTERVAL_WITHOUT_NOTIFICATIONS / 2;
         assert!(tokio::time::timeout(time, poll_with(&hub, || false, read)).await.is_err());
         assert_eq!(*queries.lock().unwrap(), 5);
     }

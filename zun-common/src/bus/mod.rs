@@ -26,5 +26,5 @@ pub use memory::MemoryTransport;
 pub use router::{Incoming, Router};
 pub use settings::{BusSettings, ConnectError, QueueType};
 pub use transport::{
-    Deliveries, Delivery, MAX_BODY, News, Outgoing, RequestError, Route, Transport,
+    Deliveries, Delivery, MAX_BODY, Notifications, Outgoing, RequestError, Route, Transport,
 };

@@ -88,10 +88,10 @@ pub struct Delivery {
 /// A bounded stream of deliveries. It continues across reconnects and ends at shutdown.
 pub type Deliveries = mpsc::Receiver<Delivery>;
 
-/// Short messages from each zun-api process to all others. Any of them may be lost. It continues across reconnects and ends
-/// at shutdown.
+/// Short messages from each zun-api process to all others. Any of them may be lost. It continues across reconnects and
+/// ends at shutdown.
 #[derive(Debug)]
-pub struct News {
+pub struct Notifications {
     /// Sends to the other processes. Drop the message if it is full.
     pub sender: mpsc::Sender<Bytes>,
     /// Receives from the other processes.
@@ -107,8 +107,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Starts to consume, with at most `prefetch` messages at a time that have no reply yet.
     async fn consume(&self, route: Route, prefetch: u16) -> Result<Deliveries, RequestError>;
 
-    /// Joins the exchange of news between zun-api processes; `None` if there can be only one of them.
-    fn news(&self) -> Option<News> {
+    /// Joins the exchange of notifications between zun-api processes; `None` if there can be only one of them.
+    fn notifications(&self) -> Option<Notifications> {
         None
     }
 

@@ -272,7 +272,8 @@ pub struct Logs {
     #[serde(with = "super::exec::base64_bytes")]
     pub data: Vec<u8>,
     /// Whether the beginning was dropped to fit into one reply.
-    pub cut: bool,
+    #[serde(rename = "cut")]
+    pub truncated: bool,
 }
 
 /// The listener for a host's consoles. Heartbeats contain it while it is up.

@@ -88,7 +88,8 @@ pub struct ExecOutput {
     /// Exit code; 126 or 127 if the command could not be run.
     pub exit_code: i64,
     /// Whether output was dropped because it exceeded the limit.
-    pub cut: bool,
+    #[serde(rename = "cut")]
+    pub truncated: bool,
 }
 
 /// Sets the size of an exec's terminal. The exec must belong to the container.

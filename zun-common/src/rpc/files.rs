@@ -88,7 +88,8 @@ pub struct Changes {
     /// At most 100,000 files and directories.
     pub changes: Vec<FileChange>,
     /// Whether there are more.
-    pub cut: bool,
+    #[serde(rename = "cut")]
+    pub truncated: bool,
 }
 
 pub use crate::api::v1::files::{ChangeKind, FileChange};

@@ -4,7 +4,7 @@
 //! ```text
 //!  zun-api: accept (row) ── PerformOperation (nudge) ──> agent: in order, once ── ReportContainer ──> zun-api: outcome
 //!               ^                                          │
-//!               └──────── Beat: lists the open ones ───────┘   a lost nudge costs time, nothing else
+//!               └── reply to SendHeartbeat: open operations ───┘   a lost nudge costs time, nothing else
 //! ```
 
 use std::time::Duration;
@@ -314,7 +314,7 @@ pub struct Registered {
 
 /// A heartbeat of a registered agent. The reply lists the host's open operations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beat {
+pub struct SendHeartbeat {
     /// The agent's epoch.
     pub epoch: Epoch,
     /// The heartbeat.
@@ -328,7 +328,7 @@ pub struct Beat {
     pub digest: Option<Digest>,
 }
 
-impl Call for Beat {
+impl Call for SendHeartbeat {
     const METHOD: &'static str = "host.beat";
     const DEADLINE: Duration = Duration::from_secs(5);
     type Reply = OpenOperations;

@@ -14,7 +14,7 @@ const OF_CONTENT: [u16; 4] = [1, 6, 7, 25];
 const KEYPAD: u16 = 66;
 /// The alternate screen.
 const ALTERNATE: [u16; 3] = [47, 1047, 1049];
-/// The most titles and keyboard flags that a program can put aside.
+/// The most titles and keyboard flags that a program can push.
 const MOST_KEPT: usize = 16;
 /// The longest title, in bytes.
 const LONGEST_TITLE: usize = 1024;
@@ -88,7 +88,7 @@ impl TerminalModes {
             }
             (None, [], b'm') => self.attributes = !matches!(csi.parameters, b"" | b"0"),
             (None, [], b'r') => self.margins = !csi.parameters.is_empty(),
-            (None, [], b't') => self.put_aside_title(csi),
+            (None, [], b't') => self.push_or_pop_title(csi),
             (None, [b' '], b'q') => self.cursor = csi.first(),
             (None, [b'!'], b'p') => self.soft_reset(),
             (Some(b'>'), [], b'm') => {
@@ -134,7 +134,7 @@ impl TerminalModes {
         }
     }
 
-    fn put_aside_title(&mut self, csi: &Csi<'_>) {
+    fn push_or_pop_title(&mut self, csi: &Csi<'_>) {
         let mut numbers = csi.numbers();
         match (numbers.next(), numbers.next().unwrap_or_default()) {
             (Some(22), 0 | 2) if self.titles.len() < MOST_KEPT => {
@@ -181,8 +181,8 @@ impl TerminalModes {
         if self.alternate.is_some() { alternate } else { primary }
     }
 
-    /// Returns the sequences that set these modes in a fresh terminal, to be written after the screen was drawn, with its
-    /// cursor, margins, insert mode and alternate screen.
+    /// Returns the sequences that set these modes in a fresh terminal, to be written after the screen was drawn, with
+    /// its cursor, margins, insert mode and alternate screen.
     pub fn restore(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for mode in self.changed.iter().filter(|mode| !OF_CONTENT.contains(mode)) {
@@ -206,8 +206,8 @@ impl TerminalModes {
         out
     }
 
-    /// Returns the sequences that reset these modes to those of a fresh terminal, and switch to the primary screen. Empty
-    /// if nothing differs. The title stays.
+    /// Returns the sequences that reset these modes to those of a fresh terminal, and switch to the primary screen.
+    /// Empty if nothing differs. The title stays.
     pub fn reset(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for mode in &self.changed {

@@ -11,7 +11,7 @@ use zun_common::id::Epoch;
 use zun_common::rpc::Code;
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::host::{Heartbeat, Inventory};
-use zun_common::rpc::operation::{Beat, OpenOperations};
+use zun_common::rpc::operation::{OpenOperations, SendHeartbeat};
 use zun_common::shutdown::Tasks;
 use zun_common::units::{Mebibytes, Resources};
 
@@ -66,7 +66,7 @@ pub(crate) async fn beat(host: Arc<Host>, workers: Workers, bus: Bus, tasks: Tas
 pub(crate) async fn leave(host: &Host, bus: &Bus) {
     let Some(epoch) = host.control.epoch() else { return };
     let heartbeat = heartbeat(host, true).await;
-    let call = Beat { epoch, heartbeat, position: host.position.get(), digest: None };
+    let call = SendHeartbeat { epoch, heartbeat, position: host.position.get(), digest: None };
     let sent = timeout(LEAVE_TIMEOUT, bus.call_controller(&call, &CallContext::internal())).await;
     let why = match sent {
         Ok(Ok(_open)) => return,
@@ -108,7 +108,7 @@ async fn send(
     }
     let sent = Instant::now();
     let digest = host.control.comparison().is_due().then(|| host.reports.digest());
-    let call = Beat { epoch, heartbeat, position: host.position.get(), digest };
+    let call = SendHeartbeat { epoch, heartbeat, position: host.position.get(), digest };
     match bus.call_controller(&call, &CallContext::internal()).await {
         Ok(open) => {
             if let Some(sent) = &call.position {

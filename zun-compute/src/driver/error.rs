@@ -71,7 +71,7 @@ pub enum DriverError {
     },
     /// The engine did not finish an action in time. It may still finish it.
     #[error("cannot {doing}: Docker did not answer within {seconds} s")]
-    Silent {
+    TimedOut {
         /// The action, such as `start the container`.
         doing: &'static str,
         /// The time limit.
@@ -104,7 +104,7 @@ impl DriverError {
             Self::Conflict { .. } => Code::Conflict,
             Self::Invalid { .. } | Self::NotRunnable { .. } => Code::BadRequest,
             Self::Down { .. } => Code::EngineDown,
-            Self::Engine { .. } | Self::Silent { .. } => Code::Engine,
+            Self::Engine { .. } | Self::TimedOut { .. } => Code::Engine,
         };
         Problem::new(code, self.to_string())
     }

@@ -19,7 +19,7 @@ pub(super) struct Limits {
     pub(super) at_once: usize,
     /// The time limit for each inspection.
     pub(super) each: Duration,
-    /// The time limit for all inspections. Containers that are not inspected within it are in doubt.
+    /// The time limit for all inspections. Containers that are not inspected within it have an unknown state.
     pub(super) total: Duration,
 }
 
@@ -40,7 +40,7 @@ where
             Err(DriverError::NoContainer(_)) => return None,
             Err(reason) => reason,
         };
-        Some(ListedContainer::InDoubt { container, engine, reason })
+        Some(ListedContainer::StateUnknown { container, engine, reason })
     });
     inspections.buffer_unordered(limits.at_once).filter_map(std::future::ready).collect().await
 }
@@ -101,17 +101,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn containers_that_hang_are_in_doubt_and_the_listing_ends_in_time() {
+    async fn containers_that_hang_have_an_unknown_state_and_the_listing_ends_in_time() {
         let began = Instant::now();
         let hang = |_| std::future::pending::<Result<ContainerInfo, DriverError>>();
         let listed = inspect_each(containers(100), LIMITS, hang).await;
         assert_eq!(listed.len(), 100);
-        assert!(listed.iter().all(|one| matches!(one, ListedContainer::InDoubt { .. })));
+        assert!(listed.iter().all(|one| matches!(one, ListedContainer::StateUnknown { .. })));
         assert_eq!(began.elapsed(), LIMITS.total);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_container_in_doubt_keeps_its_place_and_a_removed_one_is_left_out() {
+    async fn a_container_of_unknown_state_keeps_its_place_and_a_removed_one_is_left_out() {
         let ids = containers(3);
         let [(hangs, _), (removed, _), (runs, _)] = ids.as_slice() else { panic!("three") };
         let inspect = |container| async move {
@@ -122,9 +122,9 @@ mod tests {
             }
         };
         let listed = inspect_each(ids.clone(), LIMITS, inspect).await;
-        let (inspected, in_doubt): (Vec<_>, Vec<_>) =
+        let (inspected, unknown): (Vec<_>, Vec<_>) =
             listed.iter().partition(|one| one.info().is_some());
-        assert_eq!(ids_of(&in_doubt), [*hangs]);
+        assert_eq!(ids_of(&unknown), [*hangs]);
         assert_eq!(ids_of(&inspected), [*runs]);
     }
 

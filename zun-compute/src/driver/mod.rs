@@ -86,7 +86,7 @@ pub enum ListedContainer {
     /// The engine has the container, and this is its state.
     Inspected(Box<ContainerInfo>),
     /// The engine has the container, but its state is unknown.
-    InDoubt {
+    StateUnknown {
         /// Zun's id of the container.
         container: ContainerId,
         /// The engine's id of the container, if it could be read.
@@ -101,7 +101,7 @@ impl ListedContainer {
     pub fn container(&self) -> ContainerId {
         match self {
             Self::Inspected(info) => info.container,
-            Self::InDoubt { container, .. } => *container,
+            Self::StateUnknown { container, .. } => *container,
         }
     }
 
@@ -109,7 +109,7 @@ impl ListedContainer {
     pub fn info(&self) -> Option<&ContainerInfo> {
         match self {
             Self::Inspected(info) => Some(info),
-            Self::InDoubt { .. } => None,
+            Self::StateUnknown { .. } => None,
         }
     }
 }
@@ -269,24 +269,24 @@ pub trait Lifecycle: Send + Sync {
     /// Removes a container; with `force` even if it is running.
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError>;
     /// Renames the container with this engine's id, even if it is running, so that it is no container of Zun's and
-    /// another one can take its place. Fails if another one is set aside.
-    async fn set_aside(
+    /// another one can take its place. Fails if there is another old one.
+    async fn rename_to_old(
         &self,
         container: ContainerId,
         engine: &EngineId,
     ) -> Result<Change, DriverError>;
-    /// Stops the container that is set aside, as [`stop`](Self::stop) does.
-    async fn stop_aside(
+    /// Stops the old container, as [`stop`](Self::stop) does.
+    async fn stop_old(
         &self,
         container: ContainerId,
         grace: Option<Duration>,
     ) -> Result<Change, DriverError>;
-    /// Starts the container that is set aside.
-    async fn start_aside(&self, container: ContainerId) -> Result<Change, DriverError>;
-    /// Gives the container that is set aside its name back. Fails if another one has the name.
-    async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError>;
-    /// Removes the container that is set aside with its anonymous volumes, even if it is running.
-    async fn remove_aside(&self, container: ContainerId) -> Result<Change, DriverError>;
+    /// Starts the old container.
+    async fn start_old(&self, container: ContainerId) -> Result<Change, DriverError>;
+    /// Gives the old container its name back. Fails if another one has the name.
+    async fn restore_old(&self, container: ContainerId) -> Result<Change, DriverError>;
+    /// Removes the old container with its anonymous volumes, even if it is running.
+    async fn remove_old(&self, container: ContainerId) -> Result<Change, DriverError>;
 }
 
 /// Inspection of containers and of the engine.
@@ -294,12 +294,12 @@ pub trait Lifecycle: Send + Sync {
 pub trait Inspect: Send + Sync {
     /// Inspects one container.
     async fn inspect(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
-    /// Inspects the container that is set aside. Fails with [`DriverError::NoContainer`] if there is none.
-    async fn inspect_aside(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
-    /// Lists the containers that are set aside.
-    async fn list_aside(&self) -> Result<Vec<ContainerId>, DriverError>;
-    /// Lists all containers of Zun with their state. A container whose inspection fails or is late is in doubt, and
-    /// does not fail the listing. Fails only if the engine does not list its containers at all.
+    /// Inspects the old container. Fails with [`DriverError::NoContainer`] if there is none.
+    async fn inspect_old(&self, container: ContainerId) -> Result<ContainerInfo, DriverError>;
+    /// Lists the old containers.
+    async fn list_old(&self) -> Result<Vec<ContainerId>, DriverError>;
+    /// Lists all containers of Zun with their state. A container whose inspection fails or is late has an unknown
+    /// state, and does not fail the listing. Fails only if the engine does not list its containers at all.
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError>;
     /// Lists the containers of Zun with their statuses, without an inspection of each. A status that this build does
     /// not know is `None`.

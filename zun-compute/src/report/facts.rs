@@ -70,7 +70,7 @@ impl Facts {
 
 /// Drawn before an inspection: of two observations, the one whose inspection began later counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Ticket(pub(super) u64);
+pub(crate) struct ObservationSequence(pub(super) u64);
 
 /// The result of an inspection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(crate) struct Failure {
 #[derive(Debug)]
 pub(crate) struct Completion {
     /// Drawn before the inspection.
-    pub(crate) ticket: Ticket,
+    pub(crate) sequence: ObservationSequence,
     /// The inspection after the work; `None` if the engine did not answer.
     pub(crate) observation: Option<Observation>,
     /// Why the operation failed, if it did.

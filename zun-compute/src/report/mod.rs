@@ -27,7 +27,7 @@ use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
 
-pub(crate) use facts::{Completion, Failure, Observation, Ticket};
+pub(crate) use facts::{Completion, Failure, Observation, ObservationSequence};
 pub(crate) use sender::send;
 pub(crate) use tracked::Conclusion;
 
@@ -68,8 +68,8 @@ impl Reports {
         }
     }
 
-    pub(crate) fn ticket(&self) -> Ticket {
-        self.outbox().ticket()
+    pub(crate) fn next_sequence(&self) -> ObservationSequence {
+        self.outbox().next_sequence()
     }
 
     /// The agent begins to work on the container.
@@ -78,15 +78,19 @@ impl Reports {
         self.ready.notify_one();
     }
 
-    /// Applies what zun-api knew of the container after `ticket` was drawn, and reports again what it has lost. The number
-    /// of its newest run is only used if no epoch began since.
-    pub(crate) fn apply_assigned(&self, ticket: Ticket, assigned: &AssignedContainer) {
-        self.outbox().apply_assigned(ticket, assigned, self.next());
+    /// Applies what zun-api knew of the container after `sequence` was drawn, and reports again what it has lost. The
+    /// number of its newest run is only used if no epoch began since.
+    pub(crate) fn apply_assigned(
+        &self,
+        sequence: ObservationSequence,
+        assigned: &AssignedContainer,
+    ) {
+        self.outbox().apply_assigned(sequence, assigned, self.next());
         self.ready.notify_one();
     }
 
-    /// An epoch begins: another agent may have numbered runs meanwhile. Nothing is reported of a container until zun-api
-    /// has said what its newest run is. Returns whether the agent must ask: before its first epoch, it has not.
+    /// An epoch begins: another agent may have numbered runs meanwhile. Nothing is reported of a container until
+    /// zun-api has said what its newest run is. Returns whether the agent must ask: before its first epoch, it has not.
     pub(crate) fn begin_epoch(&self) -> bool {
         self.outbox().begin_epoch()
     }
@@ -113,12 +117,20 @@ impl Reports {
     }
 
     /// Whether zun-api has requested the container from this agent process after `asked` was drawn.
-    pub(crate) fn create_was_requested_since(&self, asked: Ticket, container: ContainerId) -> bool {
+    pub(crate) fn create_was_requested_since(
+        &self,
+        asked: ObservationSequence,
+        container: ContainerId,
+    ) -> bool {
         self.outbox().create_was_requested_since(asked, container)
     }
 
     /// Stops to report containers that zun-api does not know, which was asked at `asked`.
-    pub(crate) fn disown_others(&self, asked: Ticket, known: impl Fn(&ContainerId) -> bool) {
+    pub(crate) fn disown_others(
+        &self,
+        asked: ObservationSequence,
+        known: impl Fn(&ContainerId) -> bool,
+    ) {
         self.outbox().disown_others(asked, known);
     }
 
@@ -130,11 +142,11 @@ impl Reports {
     /// Applies an observation of the engine.
     pub(crate) fn observe(
         &self,
-        ticket: Ticket,
+        sequence: ObservationSequence,
         container: ContainerId,
         observation: Observation,
     ) -> Conclusion {
-        let conclusion = self.outbox().observe(ticket, container, observation, self.next());
+        let conclusion = self.outbox().observe(sequence, container, observation, self.next());
         self.ready.notify_one();
         conclusion
     }
@@ -156,8 +168,8 @@ impl Reports {
         conclusion
     }
 
-    /// An operation was abandoned, because the epoch is over. zun-api may never send it again, because its database may be
-    /// an older copy.
+    /// An operation was abandoned, because the epoch is over. zun-api may never send it again, because its database may
+    /// be an older copy.
     pub(crate) fn abandoned(&self, container: ContainerId) {
         self.outbox().abandoned(container, self.next());
         self.ready.notify_one();
@@ -170,8 +182,13 @@ impl Reports {
     }
 
     /// The container should be on the host and is not. `expected` if it was to be removed.
-    pub(crate) fn absent(&self, ticket: Ticket, container: ContainerId, expected: bool) {
-        self.outbox().absent(ticket, container, expected, self.next());
+    pub(crate) fn absent(
+        &self,
+        sequence: ObservationSequence,
+        container: ContainerId,
+        expected: bool,
+    ) {
+        self.outbox().absent(sequence, container, expected, self.next());
         self.ready.notify_one();
     }
 

@@ -13,7 +13,7 @@ use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
 
 use super::Figures;
-use super::facts::{Completion, Observation, Ticket};
+use super::facts::{Completion, Observation, ObservationSequence};
 use super::tracked::{Conclusion, TrackedContainer};
 use crate::attached::ConsoleCounter;
 use crate::driver::ProcessExit;
@@ -41,9 +41,9 @@ pub(super) struct Outbox {
     in_flight: BTreeMap<ContainerId, Vec<Ended>>,
     /// Since when each container has had something to report. Only for the metrics.
     since: BTreeMap<ContainerId, Instant>,
-    tickets: u64,
+    observations: u64,
     /// Drawn when the epoch began.
-    epoch_began: Ticket,
+    epoch_began: ObservationSequence,
 }
 
 /// One message about a container.
@@ -66,15 +66,15 @@ impl Outbox {
             resting: BTreeSet::new(),
             in_flight: BTreeMap::new(),
             since: BTreeMap::new(),
-            tickets: 0,
-            epoch_began: Ticket::default(),
+            observations: 0,
+            epoch_began: ObservationSequence::default(),
         }
     }
 
     /// Must be drawn before an inspection, so that a late observation does not replace a newer one.
-    pub(super) const fn ticket(&mut self) -> Ticket {
-        self.tickets += 1;
-        Ticket(self.tickets)
+    pub(super) const fn next_sequence(&mut self) -> ObservationSequence {
+        self.observations += 1;
+        ObservationSequence(self.observations)
     }
 
     pub(super) fn begin(&mut self, container: ContainerId, task: TaskState, now: i64) {
@@ -90,8 +90,13 @@ impl Outbox {
         }
     }
 
-    pub(super) fn apply_assigned(&mut self, asked: Ticket, assigned: &AssignedContainer, now: i64) {
-        let (ticket, is_outdated) = (self.ticket(), asked < self.epoch_began);
+    pub(super) fn apply_assigned(
+        &mut self,
+        asked: ObservationSequence,
+        assigned: &AssignedContainer,
+        now: i64,
+    ) {
+        let (sequence, is_outdated) = (self.next_sequence(), asked < self.epoch_began);
         let Some(tracked) = self.tracked(assigned.container) else { return };
         tracked.apply_assigned(assigned);
         if is_outdated {
@@ -99,7 +104,7 @@ impl Outbox {
         }
         let (is_lost, is_new) = (tracked.compare(assigned), !tracked.runs.is_numbered());
         if is_new {
-            tracked.runs.number_from(ticket, assigned.last_run.clone());
+            tracked.runs.number_from(sequence, assigned.last_run.clone());
         }
         if is_lost {
             tracing::info!(
@@ -117,7 +122,11 @@ impl Outbox {
 
     /// zun-api, which was asked at `asked`, named all containers that it knows. Nothing is reported of the others any
     /// more, except of those that it requested since then.
-    pub(super) fn disown_others(&mut self, asked: Ticket, known: impl Fn(&ContainerId) -> bool) {
+    pub(super) fn disown_others(
+        &mut self,
+        asked: ObservationSequence,
+        known: impl Fn(&ContainerId) -> bool,
+    ) {
         for (container, tracked) in &mut self.containers {
             let is_newer = tracked.create_requested.is_some_and(|requested| requested > asked);
             if tracked.hash().is_some() && !is_newer && !known(container) {
@@ -132,8 +141,8 @@ impl Outbox {
     }
 
     pub(super) fn begin_epoch(&mut self) -> bool {
-        let is_first = self.epoch_began == Ticket::default();
-        self.epoch_began = self.ticket();
+        let is_first = self.epoch_began == ObservationSequence::default();
+        self.epoch_began = self.next_sequence();
         for tracked in self.containers.values_mut() {
             tracked.begin_epoch();
         }
@@ -145,9 +154,9 @@ impl Outbox {
     }
 
     pub(super) fn process_started(&mut self, container: ContainerId, engine: &EngineId) {
-        let ticket = self.ticket();
+        let sequence = self.next_sequence();
         if let Some(tracked) = self.containers.get_mut(&container).filter(|it| it.may_be(engine)) {
-            tracked.runs.started(ticket);
+            tracked.runs.started(sequence);
         }
     }
 
@@ -156,17 +165,17 @@ impl Outbox {
         container: ContainerId,
         (auto_remove, again): (bool, bool),
     ) {
-        let ticket = self.ticket();
+        let sequence = self.next_sequence();
         let Some(tracked) = self.tracked(container) else { return };
-        tracked.create_requested(ticket, auto_remove);
+        tracked.create_requested(sequence, auto_remove);
         if !again {
-            tracked.runs.number_from(ticket, None);
+            tracked.runs.number_from(sequence, None);
         }
     }
 
     pub(super) fn observe(
         &mut self,
-        ticket: Ticket,
+        sequence: ObservationSequence,
         container: ContainerId,
         observation: Observation,
         now: i64,
@@ -175,7 +184,7 @@ impl Outbox {
             return Conclusion::NeedsReconcile;
         }
         let Some(tracked) = self.tracked(container) else { return Conclusion::Settled };
-        let conclusion = tracked.observe(ticket, observation);
+        let conclusion = tracked.observe(sequence, observation);
         self.push_report(container, now);
         conclusion
     }
@@ -221,17 +230,17 @@ impl Outbox {
         container: ContainerId,
         (engine, exit): (&EngineId, ProcessExit),
     ) {
-        let ticket = self.ticket();
+        let sequence = self.next_sequence();
         if let Some(tracked) = self.containers.get_mut(&container).filter(|it| it.may_be(engine)) {
-            tracked.runs.exited(ticket, exit);
+            tracked.runs.exited(sequence, exit);
         }
     }
 
-    /// zun-api expects the container, and an inspection that began at `ticket` did not find it. It was removed as
+    /// zun-api expects the container, and an inspection that began at `sequence` did not find it. It was removed as
     /// `expected`, or is in error. Changes nothing after a newer observation, or while an operation runs.
     pub(super) fn absent(
         &mut self,
-        ticket: Ticket,
+        sequence: ObservationSequence,
         container: ContainerId,
         expected: bool,
         now: i64,
@@ -243,7 +252,7 @@ impl Outbox {
             self.push_report(container, now);
             return;
         }
-        if !tracked.may_be_absent(ticket) {
+        if !tracked.may_be_absent(sequence) {
             return;
         }
         if expected {
@@ -356,7 +365,11 @@ impl Outbox {
         self.containers.get(&container)?.queue.newest().cloned()
     }
 
-    pub(super) fn create_was_requested_since(&self, asked: Ticket, container: ContainerId) -> bool {
+    pub(super) fn create_was_requested_since(
+        &self,
+        asked: ObservationSequence,
+        container: ContainerId,
+    ) -> bool {
         let requested = self.containers.get(&container).and_then(|one| one.create_requested);
         requested.is_some_and(|requested| requested > asked)
     }
@@ -396,8 +409,8 @@ impl Outbox {
         wanted.iter().filter_map(engine).collect()
     }
 
-    /// Forgets acknowledged containers, and those that zun-api does not know, except these and the removed ones. Outcomes
-    /// that waited for the run of a forgotten container are ready.
+    /// Forgets acknowledged containers, and those that zun-api does not know, except these and the removed ones.
+    /// Outcomes that waited for the run of a forgotten container are ready.
     pub(super) fn retain(&mut self, known: impl Fn(&ContainerId) -> bool) {
         self.containers.retain(|container, tracked| {
             (!tracked.is_idle() && tracked.runs.is_numbered())

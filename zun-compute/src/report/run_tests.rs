@@ -112,7 +112,7 @@ fn the_next_agent_counts_on_from_what_zun_api_knows() {
 #[test]
 fn an_answer_that_zun_api_gave_in_an_earlier_epoch_sets_no_number() {
     let mut fixture = Fixture::new();
-    let asked = fixture.outbox.ticket();
+    let asked = fixture.outbox.next_sequence();
     fixture.outbox.begin_epoch();
     fixture.learn_at(asked, None);
     fixture.shows(Status::Running, "a", None);

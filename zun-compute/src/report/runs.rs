@@ -21,7 +21,7 @@ use zun_common::environment;
 use zun_common::rpc::report::{LastRun, RunEnd, RunReport};
 use zun_common::status::{EndReason, Status, TaskState};
 
-use super::facts::{Failure, Ticket};
+use super::facts::{Failure, ObservationSequence};
 use crate::driver::{ContainerInfo, ProcessExit};
 
 /// Maximum number of runs that are kept. Older ones are not reported.
@@ -37,8 +37,8 @@ pub(super) struct RunLog {
     /// The number of the run before the first one in `runs`; `None` until it is known.
     before: Option<i64>,
     runs: VecDeque<Run>,
-    /// The ticket of the newest event or inspection that was counted.
-    ticket: Ticket,
+    /// The sequence of the newest event or inspection that was counted.
+    sequence: ObservationSequence,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -64,13 +64,13 @@ impl RunLog {
         self.before.is_some()
     }
 
-    /// Sets the newest run that zun-api knows, unless the runs are numbered already. Only inspections after `ticket`
+    /// Sets the newest run that zun-api knows, unless the runs are numbered already. Only inspections after `sequence`
     /// count.
-    pub(super) fn number_from(&mut self, ticket: Ticket, last: Option<LastRun>) {
+    pub(super) fn number_from(&mut self, sequence: ObservationSequence, last: Option<LastRun>) {
         if self.is_numbered() {
             return;
         }
-        self.ticket = ticket;
+        self.sequence = sequence;
         self.runs.clear();
         self.before = Some(last.as_ref().map_or(0, |last| last.number - 1));
         self.runs.extend(last.map(|LastRun { number: _, raw_started, has_ended }| Run {
@@ -84,7 +84,7 @@ impl RunLog {
 
     /// The next epoch begins: another agent may have numbered runs.
     pub(super) fn forget(&mut self) {
-        *self = Self { ticket: self.ticket, ..Self::default() };
+        *self = Self { sequence: self.sequence, ..Self::default() };
     }
 
     /// The number of the current run, or else of the next, and whether it has begun; `None` if that is not known.
@@ -105,11 +105,11 @@ impl RunLog {
     }
 
     /// The engine's event of a start.
-    pub(super) fn started(&mut self, ticket: Ticket) {
+    pub(super) fn started(&mut self, sequence: ObservationSequence) {
         if !self.is_numbered() {
             return;
         }
-        self.ticket = self.ticket.max(ticket);
+        self.sequence = self.sequence.max(sequence);
         match self.runs.back_mut() {
             // An inspection was ahead of the event.
             Some(run) if !run.start_event => run.start_event = true,
@@ -120,8 +120,8 @@ impl RunLog {
     }
 
     /// The engine's event of an exit. The next inspection shows what it means for the container.
-    pub(super) fn exited(&mut self, ticket: Ticket, exit: ProcessExit) {
-        self.ticket = self.ticket.max(ticket);
+    pub(super) fn exited(&mut self, sequence: ObservationSequence, exit: ProcessExit) {
+        self.sequence = self.sequence.max(sequence);
         if let Some(run) = self.runs.back_mut()
             && run.exit.is_none()
             && run.is_confirmed
@@ -134,14 +134,14 @@ impl RunLog {
     /// Applies an inspection. `task` is what the agent is doing to the container.
     pub(super) fn observe(
         &mut self,
-        ticket: Ticket,
+        sequence: ObservationSequence,
         info: &ContainerInfo,
         task: Option<TaskState>,
     ) {
-        if !self.is_numbered() || ticket < self.ticket {
+        if !self.is_numbered() || sequence < self.sequence {
             return;
         }
-        self.ticket = ticket;
+        self.sequence = sequence;
         let Some(raw) = &info.raw_started else { return };
         let is_raw = |run: &Run| run.raw_started.as_ref() == Some(raw);
         if self.runs.iter().rev().skip(1).any(is_raw) {

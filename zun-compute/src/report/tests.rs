@@ -9,7 +9,7 @@ use zun_common::rpc::operation::Outcome;
 use zun_common::rpc::report::{ContainerReport, LastRun, LiveState};
 use zun_common::status::{EndReason, Status, TaskState};
 
-use super::facts::{Completion, Failure, Observation, Ticket};
+use super::facts::{Completion, Failure, Observation, ObservationSequence};
 use super::outbox::Outbox;
 use super::tracked::Conclusion;
 use crate::driver::{ContainerInfo, ProcessExit};
@@ -30,11 +30,11 @@ impl Fixture {
 
     /// zun-api answers which containers should exist.
     pub(super) fn learn(&mut self, last_run: Option<LastRun>) {
-        let asked = self.outbox.ticket();
+        let asked = self.outbox.next_sequence();
         self.learn_at(asked, last_run);
     }
 
-    pub(super) fn learn_at(&mut self, asked: Ticket, last_run: Option<LastRun>) {
+    pub(super) fn learn_at(&mut self, asked: ObservationSequence, last_run: Option<LastRun>) {
         let assigned = AssignedContainer {
             container: self.container,
             status: Status::Creating,
@@ -58,8 +58,8 @@ impl Fixture {
             exit_code,
             ..self.info(status)
         };
-        let (ticket, container) = (self.outbox.ticket(), self.container);
-        self.outbox.observe(ticket, container, Observation::Found(Box::new(info)), 0);
+        let (sequence, container) = (self.outbox.next_sequence(), self.container);
+        self.outbox.observe(sequence, container, Observation::Found(Box::new(info)), 0);
     }
 
     pub(super) fn started(&mut self) {
@@ -98,14 +98,14 @@ impl Fixture {
     }
 
     pub(super) fn observe(&mut self, status: Status) -> Conclusion {
-        let (ticket, observation) =
-            (self.outbox.ticket(), Observation::Found(Box::new(self.info(status))));
-        self.outbox.observe(ticket, self.container, observation, 0)
+        let (sequence, observation) =
+            (self.outbox.next_sequence(), Observation::Found(Box::new(self.info(status))));
+        self.outbox.observe(sequence, self.container, observation, 0)
     }
 
     fn observe_missing(&mut self) -> Conclusion {
-        let ticket = self.outbox.ticket();
-        self.outbox.observe(ticket, self.container, Observation::Missing, 0)
+        let sequence = self.outbox.next_sequence();
+        self.outbox.observe(sequence, self.container, Observation::Missing, 0)
     }
 
     pub(super) fn begin(&mut self, task: TaskState) {
@@ -117,10 +117,10 @@ impl Fixture {
         status: Option<Status>,
         failure: Option<Failure>,
     ) -> Conclusion {
-        let ticket = self.outbox.ticket();
+        let sequence = self.outbox.next_sequence();
         let observation = status
             .map_or(Observation::Missing, |status| Observation::Found(Box::new(self.info(status))));
-        let completion = Completion { ticket, observation: Some(observation), failure };
+        let completion = Completion { sequence, observation: Some(observation), failure };
         self.outbox.finish(self.container, (completion, ended()), 0)
     }
 
@@ -186,7 +186,7 @@ fn the_task_state_is_reported_before_the_work_and_cleared_after_it() {
 #[test]
 fn a_late_observation_does_not_replace_a_newer_one() {
     let mut fixture = Fixture::new();
-    let old = fixture.outbox.ticket();
+    let old = fixture.outbox.next_sequence();
     fixture.observe(Status::Stopped);
     let observation = Observation::Found(Box::new(fixture.info(Status::Running)));
     fixture.outbox.observe(old, fixture.container, observation, 0);
@@ -219,8 +219,8 @@ fn a_running_container_is_not_in_error_when_an_operation_fails() {
         let failure = Failure { fatal: true, exit_code: None, reason: "no answer".to_owned() };
         let found = Observation::Found(Box::new(fixture.info(Status::Running)));
         let observation = is_found.then_some(found);
-        let ticket = fixture.outbox.ticket();
-        let completion = Completion { ticket, observation, failure: Some(failure) };
+        let sequence = fixture.outbox.next_sequence();
+        let completion = Completion { sequence, observation, failure: Some(failure) };
         fixture.outbox.finish(fixture.container, (completion, ended()), 0);
         let sent = fixture.send_all();
         let last = sent.last().expect("a report");
@@ -267,7 +267,7 @@ fn a_removal_is_reported_once_and_nothing_brings_the_container_back() {
     let mut fixture = Fixture::new();
     fixture.observe(Status::Stopped);
     fixture.send_all();
-    let late = fixture.outbox.ticket();
+    let late = fixture.outbox.next_sequence();
     fixture.begin(TaskState::Deleting);
     assert_eq!(fixture.send_states(), [(Status::Deleting, Some(TaskState::Deleting))]);
     fixture.observe_missing();
@@ -314,7 +314,7 @@ fn a_missing_container_is_deleted_or_needs_a_reconcile() {
     fixture.outbox.create_requested(fixture.container, (false, false));
     fixture.observe(Status::Running);
     assert_eq!(fixture.observe_missing(), Conclusion::NeedsReconcile);
-    let asked = fixture.outbox.ticket();
+    let asked = fixture.outbox.next_sequence();
     fixture.outbox.absent(asked, fixture.container, false, 0);
     let sent = fixture.send_all();
     let last = sent.last().expect("a report");
@@ -332,7 +332,7 @@ fn a_removal_is_reported_again_if_a_restored_database_does_not_know_it() {
         assert_eq!(fixture.observe_missing(), Conclusion::Settled);
         assert_eq!(fixture.send_states(), [(Status::Deleted, None)]);
         fixture.outbox.begin_epoch();
-        let asked = fixture.outbox.ticket();
+        let asked = fixture.outbox.next_sequence();
         fixture.outbox.absent(asked, fixture.container, expected, 0);
         assert_eq!(fixture.send_states(), [(Status::Deleted, None)]);
     }
@@ -341,7 +341,7 @@ fn a_removal_is_reported_again_if_a_restored_database_does_not_know_it() {
 #[test]
 fn a_container_that_was_created_after_the_question_to_zun_api_is_not_lost() {
     let mut fixture = Fixture::new();
-    let asked = fixture.outbox.ticket();
+    let asked = fixture.outbox.next_sequence();
     fixture.observe(Status::Created);
     fixture.outbox.absent(asked, fixture.container, false, 0);
     assert_eq!(fixture.send_states(), [(Status::Created, None)]);
@@ -392,11 +392,11 @@ fn an_outcome_goes_with_the_last_report_and_again_if_the_message_was_lost() {
     fixture.begin(TaskState::Starting);
     let ended = ended();
     let (operation, state) = (ended.operation, ended.state.subscribe());
-    let ticket = fixture.outbox.ticket();
+    let sequence = fixture.outbox.next_sequence();
     let observation = Some(Observation::Found(Box::new(fixture.info(Status::Running))));
     fixture.outbox.finish(
         fixture.container,
-        (Completion { ticket, observation, failure: None }, ended),
+        (Completion { sequence, observation, failure: None }, ended),
         0,
     );
     for _ in 0..2 {
@@ -420,11 +420,11 @@ fn an_outcome_without_a_change_is_sent_alone() {
     let mut fixture = Fixture::new();
     fixture.observe(Status::Stopped);
     fixture.send_all();
-    let ticket = fixture.outbox.ticket();
+    let sequence = fixture.outbox.next_sequence();
     let observation = Some(Observation::Found(Box::new(fixture.info(Status::Stopped))));
     fixture.outbox.finish(
         fixture.container,
-        (Completion { ticket, observation, failure: None }, ended()),
+        (Completion { sequence, observation, failure: None }, ended()),
         0,
     );
     let message = fixture.outbox.take().expect("a message");

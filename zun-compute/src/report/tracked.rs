@@ -7,7 +7,9 @@ use zun_common::rpc::host::AssignedContainer;
 use zun_common::rpc::report::ContainerReport;
 use zun_common::status::{Status, TaskState};
 
-use super::facts::{Completion, Facts, Failure, Observation, PersistentFailure, Ticket};
+use super::facts::{
+    Completion, Facts, Failure, Observation, ObservationSequence, PersistentFailure,
+};
 use super::queue::ReportQueue;
 use super::runs::RunLog;
 use crate::driver::ContainerInfo;
@@ -43,7 +45,7 @@ pub(super) struct TrackedContainer {
     failure: Option<PersistentFailure>,
     auto_remove: Option<bool>,
     /// Drawn when zun-api requested the container from this agent process.
-    pub(super) create_requested: Option<Ticket>,
+    pub(super) create_requested: Option<ObservationSequence>,
     /// What zun-api has of its reports, as far as is known.
     confirmed: Confirmed,
     missing_in_task: bool,
@@ -51,8 +53,8 @@ pub(super) struct TrackedContainer {
     asked: bool,
     /// The number of its newest run before the operation in progress.
     run_before_task: Option<i64>,
-    /// The ticket of the newest observation.
-    ticket: Ticket,
+    /// The sequence of the newest observation.
+    sequence: ObservationSequence,
 }
 
 impl TrackedContainer {
@@ -71,7 +73,7 @@ impl TrackedContainer {
             missing_in_task: false,
             asked: false,
             run_before_task: None,
-            ticket: Ticket::default(),
+            sequence: ObservationSequence::default(),
         }
     }
 
@@ -84,8 +86,12 @@ impl TrackedContainer {
         }
     }
 
-    pub(super) const fn create_requested(&mut self, ticket: Ticket, auto_remove: bool) {
-        self.create_requested = Some(ticket);
+    pub(super) const fn create_requested(
+        &mut self,
+        sequence: ObservationSequence,
+        auto_remove: bool,
+    ) {
+        self.create_requested = Some(sequence);
         self.auto_remove = Some(auto_remove);
     }
 
@@ -159,15 +165,19 @@ impl TrackedContainer {
         self.pull = Some(pull).filter(|_| self.task == Some(TaskState::ImagePulling));
     }
 
-    /// Applies an observation whose inspection began at `ticket`, unless it is older than the newest one.
-    pub(super) fn observe(&mut self, ticket: Ticket, observation: Observation) -> Conclusion {
-        if ticket < self.ticket {
+    /// Applies an observation whose inspection began at `sequence`, unless it is older than the newest one.
+    pub(super) fn observe(
+        &mut self,
+        sequence: ObservationSequence,
+        observation: Observation,
+    ) -> Conclusion {
+        if sequence < self.sequence {
             return Conclusion::Settled;
         }
-        self.ticket = ticket;
+        self.sequence = sequence;
         match observation {
             Observation::Found(info) => {
-                self.apply(ticket, *info);
+                self.apply(sequence, *info);
                 if !self.runs.is_numbered() && !std::mem::replace(&mut self.asked, true) {
                     return Conclusion::NeedsReconcile;
                 }
@@ -182,14 +192,14 @@ impl TrackedContainer {
 
     /// The operation ended. If the engine did not answer, the facts stay as they are.
     pub(super) fn finish(&mut self, completion: Completion) -> Conclusion {
-        let Completion { ticket, observation, failure } = completion;
+        let Completion { sequence, observation, failure } = completion;
         let missing = observation
             .as_ref()
             .map_or(self.missing_in_task, |observation| *observation == Observation::Missing);
         let removing = self.is_removing();
         let starts = matches!(self.task, Some(TaskState::Starting | TaskState::Rebooting));
         if let Some(Observation::Found(info)) = &observation {
-            self.runs.observe(ticket, info, self.task);
+            self.runs.observe(sequence, info, self.task);
         }
         if let Some(failure) = failure.as_ref().filter(|_| starts) {
             self.runs.not_started(self.run_before_task, failure);
@@ -200,14 +210,14 @@ impl TrackedContainer {
         self.is_rebuilding = false;
         self.pull = None;
         self.missing_in_task = false;
-        self.ticket = self.ticket.max(ticket);
+        self.sequence = self.sequence.max(sequence);
         match (observation, failure) {
             (_, failure) if missing => return self.finish_missing(removing, failure.as_ref()),
             (Some(Observation::Found(info)), Some(failure)) => {
                 self.failure = Some(PersistentFailure::new(failure, &info));
-                self.apply(ticket, *info);
+                self.apply(sequence, *info);
             }
-            (Some(Observation::Found(info)), None) => self.apply(ticket, *info),
+            (Some(Observation::Found(info)), None) => self.apply(sequence, *info),
             (_, Some(failure)) => failure.mark(&mut self.facts),
             (_, None) => {}
         }
@@ -228,9 +238,9 @@ impl TrackedContainer {
         }
     }
 
-    /// Whether the container counts as absent if an inspection that began at `ticket` did not find it.
-    pub(super) fn may_be_absent(&self, ticket: Ticket) -> bool {
-        ticket >= self.ticket
+    /// Whether the container counts as absent if an inspection that began at `sequence` did not find it.
+    pub(super) fn may_be_absent(&self, sequence: ObservationSequence) -> bool {
+        sequence >= self.sequence
             && self.task.is_none()
             && !matches!(self.facts.status, Status::Deleted)
     }
@@ -271,8 +281,8 @@ impl TrackedContainer {
         self.task == Some(TaskState::Deleting)
     }
 
-    fn apply(&mut self, ticket: Ticket, info: ContainerInfo) {
-        self.runs.observe(ticket, &info, self.task);
+    fn apply(&mut self, sequence: ObservationSequence, info: ContainerInfo) {
+        self.runs.observe(sequence, &info, self.task);
         let failure = self.failure.take().filter(|failure| failure.still_applies(&info));
         let exit_code = info.exit_code.or_else(|| self.code_of_last_run(&info));
         self.facts = Facts { exit_code, ..Facts::of(info) };
@@ -294,8 +304,8 @@ impl TrackedContainer {
         if is_active(info.status) { self.runs.last_exit_code().or(known) } else { None }
     }
 
-    /// Whether this engine status is already known. During an operation it need not match: the result is reported when the
-    /// operation ends.
+    /// Whether this engine status is already known. During an operation it need not match: the result is reported when
+    /// the operation ends.
     pub(super) fn is_known_as(&self, status: Status) -> bool {
         let did_not_run = matches!(status, Status::Created | Status::Stopped);
         let is_failed = self.facts.status == Status::Error && did_not_run;
@@ -304,11 +314,11 @@ impl TrackedContainer {
 
     /// Whether there is something to report: it was observed, or an operation began.
     pub(super) fn was_observed(&self) -> bool {
-        self.task.is_some() || self.ticket != Ticket::default()
+        self.task.is_some() || self.sequence != ObservationSequence::default()
     }
 
-    /// Whether an event of the container with this engine's id is about it. A late one may be about the container that a
-    /// rebuild has replaced.
+    /// Whether an event of the container with this engine's id is about it. A late one may be about the container that
+    /// a rebuild has replaced.
     pub(super) fn may_be(&self, engine: &EngineId) -> bool {
         self.facts.engine.as_ref().is_none_or(|known| known == engine)
     }

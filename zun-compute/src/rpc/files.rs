@@ -50,9 +50,9 @@ async fn changes(host: &Host, call: ListChanges) -> Result<Changes, Problem> {
     let listing = host.driver.changes(container);
     let doing = "compare the files with the image";
     let mut changes = within_deadline(ListChanges::DEADLINE, doing, listing).await?;
-    let cut = changes.len() > MOST_CHANGES;
+    let truncated = changes.len() > MOST_CHANGES;
     changes.truncate(MOST_CHANGES);
-    Ok(Changes { changes, cut })
+    Ok(Changes { changes, truncated })
 }
 
 async fn commit(host: &Host, call: CommitContainer) -> Result<Committed, Problem> {

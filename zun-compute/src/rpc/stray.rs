@@ -8,11 +8,11 @@ use super::within_deadline;
 use crate::driver::DriverError;
 use crate::host::Host;
 
-/// Removes a container that is a stray and has the label of the cluster, and what a rebuild of it has set aside.
+/// Removes a container that is a stray and has the label of the cluster, and the old container of its rebuild.
 pub(super) async fn remove(host: &Host, call: RemoveStray) -> Result<Done, Problem> {
     let RemoveStray { cluster, container } = call;
     let seen = match host.inspect(container).await {
-        Err(DriverError::NoContainer(_)) => host.inspect_aside(container).await,
+        Err(DriverError::NoContainer(_)) => host.inspect_old(container).await,
         seen => seen,
     };
     let info = match seen {
@@ -30,7 +30,7 @@ pub(super) async fn remove(host: &Host, call: RemoveStray) -> Result<Done, Probl
     tracing::warn!(container.id = %container, "removing the stray container {container}");
     let removing = host.driver.remove(container, true);
     within_deadline(RemoveStray::DEADLINE, "remove the container", removing).await?;
-    let removing = host.driver.remove_aside(container);
+    let removing = host.driver.remove_old(container);
     within_deadline(RemoveStray::DEADLINE, "remove the old container", removing).await?;
     host.strays.removed(container);
     Ok(Done {})

@@ -127,17 +127,17 @@ impl Follower<'_> {
 
     async fn inspect_all(&self) -> Result<(), DriverError> {
         let host = self.host;
-        let ticket = host.reports.ticket();
+        let sequence = host.reports.next_sequence();
         let listed = within(LIST_TIMEOUT, "list the containers", host.driver.list()).await?;
         let mut present = HashSet::with_capacity(listed.len());
         for one in listed {
             present.insert(one.container());
             match one {
                 ListedContainer::Inspected(info) => {
-                    host.reports.observe(ticket, info.container, Observation::Found(info));
+                    host.reports.observe(sequence, info.container, Observation::Found(info));
                 }
-                ListedContainer::InDoubt { container, engine: _, reason } => {
-                    self.refresh.in_doubt(container, &reason);
+                ListedContainer::StateUnknown { container, engine: _, reason } => {
+                    self.refresh.state_unknown(container, &reason);
                 }
             }
         }

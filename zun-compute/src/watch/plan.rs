@@ -21,21 +21,21 @@ pub(super) enum Step {
     Stray(ContainerId, EngineId),
 }
 
-/// Returns the actions: first those of the assigned containers, then those of the strays. A container in doubt needs none
-/// until it can be inspected, but a stray is one even then.
+/// Returns the actions: first those of the assigned containers, then those of the strays. A container of unknown state
+/// needs none until it can be inspected, but a stray is one even then.
 pub(super) fn plan(assigned: &[AssignedContainer], listed: &[ListedContainer]) -> Vec<Step> {
     let present: HashMap<ContainerId, &ListedContainer> =
         listed.iter().map(|one| (one.container(), one)).collect();
     let known: HashSet<ContainerId> = assigned.iter().map(|one| one.container).collect();
     let of_assigned = assigned.iter().filter_map(|one| match present.get(&one.container) {
         Some(ListedContainer::Inspected(info)) => Some(Step::Report(info.clone())),
-        Some(ListedContainer::InDoubt { .. }) => None,
+        Some(ListedContainer::StateUnknown { .. }) => None,
         None => missing(one),
     });
     let strays = listed.iter().filter(|one| !known.contains(&one.container()));
     let of_strays = strays.filter_map(|one| match one {
         ListedContainer::Inspected(info) => Some(Step::Stray(info.container, info.engine.clone())),
-        ListedContainer::InDoubt { container, engine, reason: _ } => {
+        ListedContainer::StateUnknown { container, engine, reason: _ } => {
             Some(Step::Stray(*container, engine.clone()?))
         }
     });
@@ -185,20 +185,20 @@ mod tests {
         assert_eq!(plan(&[], &[ListedContainer::Inspected(Box::new(stray))]), [step]);
     }
 
-    fn in_doubt(container: ContainerId) -> ListedContainer {
+    fn state_unknown(container: ContainerId) -> ListedContainer {
         let reason = DriverError::down("the link was lost");
-        ListedContainer::InDoubt { container, engine: Some(engine()), reason }
+        ListedContainer::StateUnknown { container, engine: Some(engine()), reason }
     }
 
     #[test]
-    fn a_container_in_doubt_is_neither_lost_nor_deleted() {
+    fn a_container_of_unknown_state_is_neither_lost_nor_deleted() {
         for status in Status::ALL {
             for (auto_remove, engine) in [(false, None), (true, Some(engine()))] {
                 let one = AssignedContainer { auto_remove, engine, ..assigned(*status) };
-                assert_eq!(plan(std::slice::from_ref(&one), &[in_doubt(one.container)]), []);
+                assert_eq!(plan(std::slice::from_ref(&one), &[state_unknown(one.container)]), []);
             }
         }
         let stray = ContainerId::random();
-        assert_eq!(plan(&[], &[in_doubt(stray)]), [Step::Stray(stray, engine())]);
+        assert_eq!(plan(&[], &[state_unknown(stray)]), [Step::Stray(stray, engine())]);
     }
 }

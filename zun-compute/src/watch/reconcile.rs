@@ -20,7 +20,7 @@ use super::plan::{Step, plan};
 use super::refresh::RefreshQueue;
 use crate::driver::{ContainerInfo, DriverError, ListedContainer};
 use crate::host::{Host, within};
-use crate::report::{Observation, Ticket};
+use crate::report::{Observation, ObservationSequence};
 use crate::worker::Workers;
 
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,9 +61,9 @@ impl Round<'_> {
         loop {
             // Without an epoch, another agent may still number runs.
             self.host.control.registered().await;
-            let ticket = self.host.reports.ticket();
+            let sequence = self.host.reports.next_sequence();
             let why = match self.ask().await {
-                Ok(assigned) => match self.correct(ticket, &assigned).await {
+                Ok(assigned) => match self.correct(sequence, &assigned).await {
                     Ok(()) => return,
                     Err(error) => chain(&error),
                 },
@@ -82,40 +82,44 @@ impl Round<'_> {
         answer.map_err(|error| chain(&error))
     }
 
-    /// `ticket` was drawn before zun-api was asked, so this does not undo what happened since.
-    async fn correct(&self, ticket: Ticket, assigned: &Assigned) -> Result<(), DriverError> {
+    /// `sequence` was drawn before zun-api was asked, so this does not undo what happened since.
+    async fn correct(
+        &self,
+        sequence: ObservationSequence,
+        assigned: &Assigned,
+    ) -> Result<(), DriverError> {
         let host = self.host;
         for one in &assigned.containers {
-            host.reports.apply_assigned(ticket, one);
+            host.reports.apply_assigned(sequence, one);
         }
-        let inspected = host.reports.ticket();
+        let inspected = host.reports.next_sequence();
         let listed = within(LIST_TIMEOUT, "list the containers", host.driver.list()).await?;
         let steps = plan(&assigned.containers, &listed);
         let ours: HashSet<ContainerId> =
             assigned.containers.iter().map(|one| one.container).collect();
-        let aside = self.aside(&listed, &ours).await?;
-        let strays = listed.iter().filter_map(ListedContainer::info).chain(&aside);
-        host.strays.set(self.strays(ticket, strays, &ours));
+        let old = self.old_containers(&listed, &ours).await?;
+        let strays = listed.iter().filter_map(ListedContainer::info).chain(&old);
+        host.strays.set(self.strays(sequence, strays, &ours));
         let present: HashSet<ContainerId> = listed.iter().map(ListedContainer::container).collect();
         tracing::info!(
             host.name = %host.name, assigned = ours.len(), found = present.len(), "reconciling"
         );
         for one in &listed {
-            if let ListedContainer::InDoubt { container, engine: _, reason } = one {
-                self.refresh.in_doubt(*container, reason);
+            if let ListedContainer::StateUnknown { container, engine: _, reason } = one {
+                self.refresh.state_unknown(*container, reason);
             }
         }
         let is_known =
             |container: &ContainerId| ours.contains(container) || self.workers.is_busy(*container);
-        host.reports.disown_others(ticket, is_known);
+        host.reports.disown_others(sequence, is_known);
         for step in steps {
             match step {
                 Step::Report(info) => {
                     host.reports.observe(inspected, info.container, Observation::Found(info));
                 }
-                Step::MarkLost(container) => self.absent(ticket, container, false),
-                Step::MarkDeleted(container) => self.absent(ticket, container, true),
-                Step::Stray(container, engine) => self.stray(ticket, (container, engine)).await,
+                Step::MarkLost(container) => self.absent(sequence, container, false),
+                Step::MarkDeleted(container) => self.absent(sequence, container, true),
+                Step::Stray(container, engine) => self.stray(sequence, (container, engine)).await,
             }
         }
         host.reports.retain(|container| {
@@ -126,24 +130,24 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// The containers that a rebuild has set aside, if zun-api does not know them and there is none of their own name:
-    /// an agent has died, and zun-api has lost the rebuild and the container. The removal of another stray includes
-    /// them.
-    async fn aside(
+    /// The containers that a rebuild has renamed to `zun-<id>.old`, if zun-api does not know them and there is none of
+    /// their own name: an agent has died, and zun-api has lost the rebuild and the container. The removal of another
+    /// stray includes them.
+    async fn old_containers(
         &self,
         listed: &[ListedContainer],
         known: &HashSet<ContainerId>,
     ) -> Result<Vec<ContainerInfo>, DriverError> {
         let host = self.host;
-        let listing = host.driver.list_aside();
-        let aside = within(LIST_TIMEOUT, "list the containers", listing).await?;
+        let listing = host.driver.list_old();
+        let old = within(LIST_TIMEOUT, "list the containers", listing).await?;
         let listed: HashSet<ContainerId> = listed.iter().map(ListedContainer::container).collect();
         let mut found = Vec::new();
-        for container in aside.into_iter().filter(|one| !known.contains(one)) {
+        for container in old.into_iter().filter(|one| !known.contains(one)) {
             if listed.contains(&container) {
                 continue;
             }
-            match host.inspect_aside(container).await {
+            match host.inspect_old(container).await {
                 Ok(info) => found.push(info),
                 Err(DriverError::NoContainer(_)) => {}
                 Err(error) => {
@@ -157,7 +161,7 @@ impl Round<'_> {
     /// The containers of this cluster that zun-api, which was asked at `asked`, does not know.
     fn strays<'a>(
         &self,
-        asked: Ticket,
+        asked: ObservationSequence,
         found: impl Iterator<Item = &'a ContainerInfo>,
         known: &HashSet<ContainerId>,
     ) -> Vec<StrayContainer> {
@@ -180,18 +184,22 @@ impl Round<'_> {
         strays.map(stray).collect()
     }
 
-    fn absent(&self, ticket: Ticket, container: ContainerId, expected: bool) {
+    fn absent(&self, sequence: ObservationSequence, container: ContainerId, expected: bool) {
         if self.workers.is_busy(container) {
             return;
         }
         if !expected {
             tracing::warn!(container.id = %container, "container {container} vanished from the engine");
         }
-        self.host.reports.absent(ticket, container, expected);
+        self.host.reports.absent(sequence, container, expected);
     }
 
     /// Reports a stray, unless its command arrived after zun-api had answered.
-    async fn stray(&self, asked: Ticket, (container, engine): (ContainerId, EngineId)) {
+    async fn stray(
+        &self,
+        asked: ObservationSequence,
+        (container, engine): (ContainerId, EngineId),
+    ) {
         let host = self.host;
         let is_newer = host.reports.create_was_requested_since(asked, container);
         if self.workers.is_busy(container) || is_newer {

@@ -3,11 +3,12 @@
 //! ```text
 //!  changed ──> inspect ── answered ──> report ── changed meanwhile? inspect again : done
 //!                 ▲  └── failed ──> back off ──┐
-//!                 └────────────────────────────┘ in doubt: until an inspection is answered
+//!                 └────────────────────────────┘ state unknown: until an inspection is answered
 //! ```
 //!
 //! There is one inspection at a time for a container, and each change is followed by an inspection that begins after
-//! it. Containers in doubt have permits of their own, so a container on which Docker hangs does not delay the others.
+//! it. Containers of unknown state have permits of their own, so a container on which Docker hangs does not delay the
+//! others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,9 +26,9 @@ use crate::host::Host;
 
 /// How many containers that changed are inspected at a time.
 const PERMITS: usize = 16;
-/// How many containers in doubt are inspected at a time.
-const PERMITS_IN_DOUBT: usize = 4;
-/// Failed inspections after which a container that changed is in doubt.
+/// How many containers of unknown state are inspected at a time.
+const RETRY_PERMITS: usize = 4;
+/// Failed inspections after which the state of a container that changed counts as unknown.
 const ATTEMPTS: u32 = 4;
 
 /// The containers that are being inspected. Clones share the queue.
@@ -38,7 +39,7 @@ pub(crate) struct RefreshQueue {
     /// Each is notified when its container changes again.
     queued: Arc<Mutex<HashMap<ContainerId, Arc<Notify>>>>,
     permits: Arc<Semaphore>,
-    permits_in_doubt: Arc<Semaphore>,
+    retry_permits: Arc<Semaphore>,
 }
 
 impl RefreshQueue {
@@ -48,7 +49,7 @@ impl RefreshQueue {
             tasks,
             queued: Arc::default(),
             permits: Arc::new(Semaphore::new(PERMITS)),
-            permits_in_doubt: Arc::new(Semaphore::new(PERMITS_IN_DOUBT)),
+            retry_permits: Arc::new(Semaphore::new(RETRY_PERMITS)),
         }
     }
 
@@ -60,7 +61,7 @@ impl RefreshQueue {
     }
 
     /// Inspects a container again whose inspection failed.
-    pub(super) fn in_doubt(&self, container: ContainerId, reason: &DriverError) {
+    pub(super) fn state_unknown(&self, container: ContainerId, reason: &DriverError) {
         if let Some(changes) = self.join(container) {
             warn(container, reason);
             self.tasks.spawn(self.clone().refresh(container, changes, ATTEMPTS));
@@ -126,7 +127,7 @@ impl RefreshQueue {
     }
 
     async fn inspect(&self, container: ContainerId, failed: u32) -> Result<(), DriverError> {
-        let permits = if failed == 0 { &self.permits } else { &self.permits_in_doubt };
+        let permits = if failed == 0 { &self.permits } else { &self.retry_permits };
         // Nothing closes the semaphore.
         let _permit = permits.acquire().await.ok();
         self.host.inspect_and_report(container).await.map(|_seen| ())

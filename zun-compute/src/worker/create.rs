@@ -9,7 +9,7 @@ use zun_common::resource::{Mount, MountSource, NetworkMode};
 use zun_common::rpc::container::ContainerSpec;
 use zun_common::status::{Status, TaskState};
 
-use super::image::Needed;
+use super::image::ImageRequirement;
 use super::work::Work;
 use super::{existing, image, published};
 use crate::driver::{ContainerInfo, DriverError};
@@ -124,7 +124,7 @@ pub(super) async fn provide_image(
     work: &Work<'_>,
     spec: &ContainerSpec,
 ) -> Result<(), DriverError> {
-    let needed = Needed {
+    let needed = ImageRequirement {
         image: &spec.image,
         platform: spec.options.platform.as_deref(),
         policy: spec.pull,

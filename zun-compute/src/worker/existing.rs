@@ -80,7 +80,7 @@ pub(super) async fn start(work: &Work<'_>) -> Result<(), DriverError> {
 
 /// Notes that the container may have been started all the same: now, or by an earlier agent.
 fn note_start(work: &Work<'_>, error: &DriverError) {
-    let has_no_answer = matches!(error, DriverError::Down { .. } | DriverError::Silent { .. });
+    let has_no_answer = matches!(error, DriverError::Down { .. } | DriverError::TimedOut { .. });
     if has_no_answer || work.operation.again {
         work.may_have_started.store(true, Ordering::Relaxed);
     }

@@ -26,7 +26,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// An image that an operation needs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Needed<'a> {
+pub(super) struct ImageRequirement<'a> {
     pub(super) image: &'a str,
     pub(super) platform: Option<&'a str>,
     pub(super) policy: PullPolicy,
@@ -36,8 +36,12 @@ pub(super) struct Needed<'a> {
 }
 
 /// Pulls the image if the policy says so, and returns whether it did, which may take minutes. Its container, or the
-/// image itself if it is pulled explicitly, shows the progress. Refuses an image that another project has committed, by its name and by what the engine finds under this name: projects share the images of a host.
-pub(super) async fn provide(work: &Work<'_>, needed: Needed<'_>) -> Result<bool, DriverError> {
+/// image itself if it is pulled explicitly, shows the progress. Refuses an image that another project has committed, by
+/// its name and by what the engine finds under this name: projects share the images of a host.
+pub(super) async fn provide(
+    work: &Work<'_>,
+    needed: ImageRequirement<'_>,
+) -> Result<bool, DriverError> {
     let name: ImageName = needed.image.parse()?;
     check_name(&name, needed.project)?;
     let pulled = provide_any(work, (needed, &name)).await?;
@@ -80,10 +84,10 @@ fn foreign(name: &ImageName) -> DriverError {
 
 async fn provide_any(
     work: &Work<'_>,
-    (needed, name): (Needed<'_>, &ImageName),
+    (needed, name): (ImageRequirement<'_>, &ImageName),
 ) -> Result<bool, DriverError> {
     let Work { host, superseded, .. } = work;
-    let Needed { image, platform, policy, registry, project: _ } = needed;
+    let ImageRequirement { image, platform, policy, registry, project: _ } = needed;
     // No registry has it.
     let policy = if committed::is_committed(name) { PullPolicy::Never } else { policy };
     let present = async {
@@ -153,7 +157,7 @@ fn begin(work: &Work<'_>) {
 }
 
 /// Carries out an explicit pull of an image, and reports what the host has then.
-pub(super) async fn pull(work: &Work<'_>, needed: Needed<'_>) -> Result<(), DriverError> {
+pub(super) async fn pull(work: &Work<'_>, needed: ImageRequirement<'_>) -> Result<(), DriverError> {
     provide(work, needed).await?;
     let inspecting = work.host.driver.image_inspect(needed.image);
     let image = within(work.host.engine_timeout(), "inspect the image", inspecting).await?;

@@ -60,7 +60,7 @@ pub(crate) struct Workers {
 
 impl Workers {
     pub(crate) fn new(host: Arc<Host>) -> Self {
-        let queues = Arc::new(Mutex::new(Queues::new(host.limits.mailbox)));
+        let queues = Arc::new(Mutex::new(Queues::new(host.limits.queue_length)));
         Self { host, queues, tasks: Tasks::new(), cut_off: CancellationToken::new() }
     }
 
@@ -73,9 +73,9 @@ impl Workers {
     pub(crate) async fn perform(&self, operation: Operation) -> Result<Option<Outcome>, Problem> {
         let (container, change) = (operation.container, operation.change.clone());
         match self.submit(operation, Queues::submit)? {
-            Submitted::First(state) | Submitted::Waiting(state) | Submitted::Beside(_, state) => {
-                Ok(reply(state, &change).await)
-            }
+            Submitted::First(state)
+            | Submitted::Waiting(state)
+            | Submitted::Concurrent(_, state) => Ok(reply(state, &change).await),
             Submitted::Gap => {
                 self.host.control.pull_now();
                 Ok(None)
@@ -103,7 +103,7 @@ impl Workers {
                 Ok(
                     Submitted::First(_)
                     | Submitted::Waiting(_)
-                    | Submitted::Beside(..)
+                    | Submitted::Concurrent(..)
                     | Submitted::Passed,
                 ) => {}
                 Ok(Submitted::Gap | Submitted::Full) => {
@@ -173,8 +173,8 @@ impl Workers {
         if let Submitted::First(_) = submitted {
             self.tasks.spawn(self.clone().work(container));
         }
-        if let Submitted::Beside(job, state) = submitted {
-            self.tasks.spawn(self.clone().run_beside(job));
+        if let Submitted::Concurrent(job, state) = submitted {
+            self.tasks.spawn(self.clone().run_concurrently(job));
             return Ok(Submitted::Waiting(state));
         }
         Ok(submitted)
@@ -190,8 +190,8 @@ impl Workers {
     }
 
     /// Carries out an operation while the container's worker is at another one, which reports the container's state.
-    async fn run_beside(self, job: Job) {
-        if let Some((operation, _, ended)) = self.carry_out(job, Place::Beside).await {
+    async fn run_concurrently(self, job: Job) {
+        if let Some((operation, _, ended)) = self.carry_out(job, Place::Concurrent).await {
             self.host.reports.add_outcome(operation.container, ended);
         }
     }

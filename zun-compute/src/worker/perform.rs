@@ -67,8 +67,8 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
         if matches!(error, DriverError::Down { .. }) {
             work.host.unanswered.engine_ended();
         }
-        // A creation ends when the epoch is lost, and the next agent goes on with it. Other changes have failed, whoever
-        // has the epoch now.
+        // A creation ends when the epoch is lost, and the next agent goes on with it. Other changes have failed,
+        // whoever has the epoch now.
         let goes_on = matches!(
             work.operation.change,
             Change::Create { .. } | Change::Rebuild { .. } | Change::PullImage { .. }
@@ -123,9 +123,9 @@ pub(super) async fn end(
     operation: &Operation,
     (failure, ended): (Option<Failure>, Ended),
 ) {
-    let (ticket, container) = (host.reports.ticket(), operation.container);
+    let (sequence, container) = (host.reports.next_sequence(), operation.container);
     if !operation.change.is_about_container() {
-        let nothing = Completion { ticket, observation: None, failure: None };
+        let nothing = Completion { sequence, observation: None, failure: None };
         host.reports.finish(container, nothing, ended);
         return;
     }
@@ -134,7 +134,7 @@ pub(super) async fn end(
         // It is inspected again until Docker answers.
         host.reconcile_needed.notify_one();
     }
-    if host.reports.finish(container, Completion { ticket, observation, failure }, ended)
+    if host.reports.finish(container, Completion { sequence, observation, failure }, ended)
         == Conclusion::NeedsReconcile
     {
         host.mark_for_reconcile(container);
@@ -197,7 +197,7 @@ async fn carry_out(work: &Work<'_>) -> Result<(), DriverError> {
         Change::PullImage { image, platform, policy, registry, project } => {
             let (platform, policy, registry) = (platform.as_deref(), *policy, *registry);
             let project = project.as_ref();
-            let needed = image::Needed { image, platform, policy, registry, project };
+            let needed = image::ImageRequirement { image, platform, policy, registry, project };
             return image::pull(work, needed).await;
         }
         Change::RemoveImage { image } => return image::remove(work, image).await,
@@ -244,7 +244,8 @@ async fn carry_out(work: &Work<'_>) -> Result<(), DriverError> {
     }
 }
 
-/// Refuses an operation that does not fit. Returns whether an earlier agent has done it, and its effect is gone already.
+/// Refuses an operation that does not fit. Returns whether an earlier agent has done it, and its effect is gone
+/// already.
 fn refused(work: &Work<'_>, seen: &ContainerInfo) -> Result<bool, DriverError> {
     let change = &work.operation.change;
     if fits(change, seen.status) {
@@ -265,7 +266,7 @@ const fn is_repeated(change: &Change, error: &DriverError) -> bool {
         | Change::Rebuild { .. }
         | Change::PullImage { .. }
         | Change::RemoveImage { .. } => {
-            matches!(error, DriverError::Down { .. } | DriverError::Silent { .. })
+            matches!(error, DriverError::Down { .. } | DriverError::TimedOut { .. })
         }
         Change::Start { .. }
         | Change::Stop { .. }
@@ -277,8 +278,8 @@ const fn is_repeated(change: &Change, error: &DriverError) -> bool {
     }
 }
 
-/// The failure that the container's state shows, unless a rebuild has changed nothing; `None` if the container is simply
-/// gone, because that is reported anyway.
+/// The failure that the container's state shows, unless a rebuild has changed nothing; `None` if the container is
+/// simply gone, because that is reported anyway.
 fn failure(change: &Change, error: &DriverError, reason: &str) -> Option<Failure> {
     let creates = matches!(change, Change::Create { .. });
     let starts = creates
@@ -290,7 +291,7 @@ fn failure(change: &Change, error: &DriverError, reason: &str) -> Option<Failure
         | DriverError::Unauthorized { .. }
         | DriverError::Invalid { .. }
         | DriverError::Engine { .. }
-        | DriverError::Silent { .. } => (None, starts),
+        | DriverError::TimedOut { .. } => (None, starts),
         DriverError::NoContainer(_)
         | DriverError::NoExec(_)
         | DriverError::NoFile(_)

@@ -2,7 +2,7 @@
 //! an agent that receives the operation again knows how far it has come.
 //!
 //! ```text
-//!  pull ──> set the old one aside ──> stop it, if it runs ──> create the new one ──> start it, if ──> remove the old
+//!  pull ──> rename the old one ───> stop it, if it runs ──> create the new one ──> start it, if ──> remove the old
 //!    │                │                       │                       │              the old one ran      one
 //!    └────────────────┴───────────────────────┴───────────────────────┴── refused: the old one starts again if it ran,
 //!                                                                         and gets its name back
@@ -69,8 +69,8 @@ async fn replace(
             current = host.inspect_and_report(container).await?;
         }
         if current.as_ref().is_none_or(|seen| !is_new(work, seen)) {
-            set_aside(work, was_running, current.as_ref()).await?;
-            stop_aside(work, &spec).await?;
+            rename_to_old(work, was_running, current.as_ref()).await?;
+            stop_old(work, &spec).await?;
             create::create_in_engine(work, &spec).await?;
             current = host.inspect_and_report(container).await?;
         }
@@ -108,7 +108,7 @@ async fn provide_image(
     create::check_ports(work.host.publish_address, &spec.ports)?;
     match create::provide_image(work, spec).await {
         // The old container is there, so there is no need to go on trying.
-        Err(DriverError::Silent { doing, seconds }) if old.is_some() => {
+        Err(DriverError::TimedOut { doing, seconds }) if old.is_some() => {
             let words = format!("no answer within {seconds} s");
             Err(DriverError::Engine { doing, words })
         }
@@ -116,57 +116,57 @@ async fn provide_image(
     }
 }
 
-/// Sets the old container aside, unless that is done. It is named by the engine's id: a late call must not hit the new
+/// Renames the old container, unless that is done. It is named by the engine's id: a late call must not hit the new
 /// one.
-async fn set_aside(
+async fn rename_to_old(
     work: &Work<'_>,
     was_running: bool,
     old: Option<&ContainerInfo>,
 ) -> Result<(), DriverError> {
     let (host, container) = (work.host, work.container());
-    let aside = observation(host.inspect_aside(container).await)?;
+    let renamed = observation(host.inspect_old(container).await)?;
     let Some(old) = old else {
         // If an earlier agent has stopped it, only the row knows that it ran.
-        let is_running = aside.info().is_some_and(existing::is_running);
+        let is_running = renamed.info().is_some_and(existing::is_running);
         let ran = work.replaces_running().unwrap_or(was_running || is_running);
         work.begin_to_replace(ran);
         return Ok(());
     };
     work.begin_to_replace(existing::is_running(old));
-    match aside.info() {
+    match renamed.info() {
         // A call that an earlier agent made was late.
-        Some(aside) if aside.engine == old.engine => return Ok(()),
+        Some(renamed) if renamed.engine == old.engine => return Ok(()),
         // An earlier rebuild has left it.
         Some(_) => remove_old(work).await?,
         None => {}
     }
-    let setting_aside = host.driver.set_aside(container, &old.engine);
-    match within(host.engine_timeout(), "rename the old container", setting_aside).await {
+    let renaming = host.driver.rename_to_old(container, &old.engine);
+    match within(host.engine_timeout(), "rename the old container", renaming).await {
         Ok(_) | Err(DriverError::NoContainer(_)) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Stops the container that is set aside, if there is one and it runs, and reports how its last run ended.
-async fn stop_aside(work: &Work<'_>, spec: &ContainerSpec) -> Result<(), DriverError> {
+/// Stops the old container, if there is one and it runs, and reports how its last run ended.
+async fn stop_old(work: &Work<'_>, spec: &ContainerSpec) -> Result<(), DriverError> {
     let (host, container) = (work.host, work.container());
-    let seen = host.inspect_and_report_aside(container).await?;
+    let seen = host.inspect_and_report_old(container).await?;
     if !seen.as_ref().is_some_and(existing::is_running) {
         return Ok(());
     }
     let grace = existing::seconds(spec.options.stop_timeout);
-    let stopping = host.driver.stop_aside(container, grace);
+    let stopping = host.driver.stop_old(container, grace);
     match within(existing::with_grace(host, grace), "stop the container", stopping).await {
         Ok(_) | Err(DriverError::NoContainer(_)) => {}
         Err(error) => return Err(error),
     }
-    host.inspect_and_report_aside(container).await.map(drop)
+    host.inspect_and_report_old(container).await.map(drop)
 }
 
-/// Removes the container that is set aside.
+/// Removes the old container.
 pub(super) async fn remove_old(work: &Work<'_>) -> Result<(), DriverError> {
     let (host, container) = (work.host, work.container());
-    let removing = host.driver.remove_aside(container);
+    let removing = host.driver.remove_old(container);
     within(host.engine_timeout(), "remove the old container", removing).await.map(drop)
 }
 
@@ -197,9 +197,9 @@ async fn restore(work: &Work<'_>, was_running: bool) -> Result<(), DriverError> 
         return Ok(());
     }
     let ran = work.replaces_running().unwrap_or(was_running);
-    let started = match observation(host.inspect_aside(container).await)?.info() {
+    let started = match observation(host.inspect_old(container).await)?.info() {
         Some(old) if ran && !existing::is_running(old) => {
-            let starting = host.driver.start_aside(container);
+            let starting = host.driver.start_old(container);
             within(limit, "start the old container", starting).await.map(drop)
         }
         Some(_) | None => Ok(()),
@@ -207,7 +207,7 @@ async fn restore(work: &Work<'_>, was_running: bool) -> Result<(), DriverError> 
     if started.as_ref().is_err_and(is_transient) {
         return started;
     }
-    let restoring = host.driver.restore_aside(container);
+    let restoring = host.driver.restore_old(container);
     within(limit, "rename the old container", restoring).await?;
     host.inspect_and_report(container).await?;
     started
@@ -219,7 +219,7 @@ fn is_new(work: &Work<'_>, seen: &ContainerInfo) -> bool {
 
 /// Whether the rebuild is attempted again after this error.
 const fn is_transient(error: &DriverError) -> bool {
-    matches!(error, DriverError::Down { .. } | DriverError::Silent { .. })
+    matches!(error, DriverError::Down { .. } | DriverError::TimedOut { .. })
 }
 
 /// Whether no other agent continues the rebuild.

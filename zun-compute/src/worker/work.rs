@@ -36,7 +36,7 @@ pub(super) enum Place {
     /// Queued, by the container's worker.
     Worker,
     /// Concurrently with the worker's current operation, which is the container's task.
-    Beside,
+    Concurrent,
 }
 
 impl Work<'_> {

@@ -261,7 +261,7 @@ async fn after_a_failed_stop_the_true_status_is_reported_with_the_reason() {
 #[tokio::test]
 async fn operations_on_one_container_are_serialized_and_a_full_queue_answers_busy() {
     let mut world = World::new().await;
-    world.settings.workers.mailbox = 2;
+    world.settings.workers.queue_length = 2;
     let _agent = world.agent().await;
     let create = create(&SHELL);
     let container = create.container;

@@ -12,8 +12,8 @@ use zun_common::rpc::digest::ReportHash;
 use zun_common::rpc::host::{Assigned, AssignedContainer, AssignedContainers, Heartbeat};
 use zun_common::rpc::image::{ImageState, ReportImage};
 use zun_common::rpc::operation::{
-    Beat, Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome,
-    PerformOperation, RegisterAgent, Registered, ReportContainer,
+    Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome, PerformOperation,
+    RegisterAgent, Registered, ReportContainer, SendHeartbeat,
 };
 use zun_common::rpc::report::{ContainerReport, LastRun, UnknownContainer};
 use zun_common::rpc::{Code, Done, Problem};
@@ -48,7 +48,7 @@ impl Received {
         Ok(Registered { epoch: self.ledger.register(), cluster })
     }
 
-    fn beat(&mut self, beat: Beat) -> Result<OpenOperations, Problem> {
+    fn beat(&mut self, beat: SendHeartbeat) -> Result<OpenOperations, Problem> {
         self.ledger.check(beat.epoch)?;
         self.heartbeats.push(beat.heartbeat);
         let digest =
@@ -230,7 +230,7 @@ impl Controller {
                 let registered = registers.record(|received| received.register(agent));
                 async move { registered }
             })
-            .on(move |beat: Beat, _: Incoming| {
+            .on(move |beat: SendHeartbeat, _: Incoming| {
                 let open = beats.record(|received| received.beat(beat));
                 async { open }
             })

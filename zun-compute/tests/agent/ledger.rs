@@ -15,7 +15,7 @@ use zun_compute::driver::{DriverError, Lifecycle as _};
 use crate::world::{Creation, World, create, host};
 
 fn silent() -> DriverError {
-    DriverError::Silent { doing: "do it", seconds: 1 }
+    DriverError::TimedOut { doing: "do it", seconds: 1 }
 }
 
 #[tokio::test]

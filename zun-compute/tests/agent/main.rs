@@ -7,8 +7,6 @@ mod consoles;
 #[cfg(test)]
 mod controller;
 #[cfg(test)]
-mod in_doubt;
-#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod outage;
@@ -26,5 +24,7 @@ mod recovery;
 mod shutdown;
 #[cfg(test)]
 mod single;
+#[cfg(test)]
+mod unknown_state;
 #[cfg(test)]
 mod world;

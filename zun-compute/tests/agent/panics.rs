@@ -60,20 +60,20 @@ impl Lifecycle for Defective {
     async fn remove(&self, id: ContainerId, force: bool) -> Outcome<Change> {
         self.0.remove(id, force).await
     }
-    async fn set_aside(&self, id: ContainerId, engine: &EngineId) -> Outcome<Change> {
-        self.0.set_aside(id, engine).await
+    async fn rename_to_old(&self, id: ContainerId, engine: &EngineId) -> Outcome<Change> {
+        self.0.rename_to_old(id, engine).await
     }
-    async fn stop_aside(&self, id: ContainerId, grace: Option<Duration>) -> Outcome<Change> {
-        self.0.stop_aside(id, grace).await
+    async fn stop_old(&self, id: ContainerId, grace: Option<Duration>) -> Outcome<Change> {
+        self.0.stop_old(id, grace).await
     }
-    async fn start_aside(&self, id: ContainerId) -> Outcome<Change> {
-        self.0.start_aside(id).await
+    async fn start_old(&self, id: ContainerId) -> Outcome<Change> {
+        self.0.start_old(id).await
     }
-    async fn restore_aside(&self, id: ContainerId) -> Outcome<Change> {
-        self.0.restore_aside(id).await
+    async fn restore_old(&self, id: ContainerId) -> Outcome<Change> {
+        self.0.restore_old(id).await
     }
-    async fn remove_aside(&self, id: ContainerId) -> Outcome<Change> {
-        self.0.remove_aside(id).await
+    async fn remove_old(&self, id: ContainerId) -> Outcome<Change> {
+        self.0.remove_old(id).await
     }
 }
 
@@ -82,11 +82,11 @@ impl Inspect for Defective {
     async fn inspect(&self, id: ContainerId) -> Outcome<ContainerInfo> {
         self.0.inspect(id).await
     }
-    async fn inspect_aside(&self, id: ContainerId) -> Outcome<ContainerInfo> {
-        self.0.inspect_aside(id).await
+    async fn inspect_old(&self, id: ContainerId) -> Outcome<ContainerInfo> {
+        self.0.inspect_old(id).await
     }
-    async fn list_aside(&self) -> Outcome<Vec<ContainerId>> {
-        self.0.list_aside().await
+    async fn list_old(&self) -> Outcome<Vec<ContainerId>> {
+        self.0.list_old().await
     }
     async fn list(&self) -> Outcome<Vec<ListedContainer>> {
         self.0.list().await

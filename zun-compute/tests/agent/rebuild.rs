@@ -13,12 +13,12 @@ use crate::world::{World, create};
 
 /// The calls to the engine, after the pull.
 const STEPS: [Operation; 6] = [
-    Operation::InspectAside,
-    Operation::SetAside,
-    Operation::StopAside,
+    Operation::InspectOld,
+    Operation::RenameToOld,
+    Operation::StopOld,
     Operation::Create,
     Operation::Start,
-    Operation::RemoveAside,
+    Operation::RemoveOld,
 ];
 
 fn rebuild(world: &World, container: ContainerId, was_running: bool) -> Change {
@@ -36,7 +36,7 @@ async fn succeeds(world: &World, call: &PerformOperation, status: Status) {
     assert_eq!(world.engine.spec(operation.container).expect("it").image, "busybox");
     let seen = world.engine.inspect(operation.container).await.expect("it");
     assert_eq!((seen.rebuild, seen.status), (Some(operation.id), status));
-    assert!(!world.engine.has_aside(operation.container), "the old one is removed");
+    assert!(!world.engine.has_old(operation.container), "the old one is removed");
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_stopped_container_is_replaced_and_not_started_even_if_its_row_says_ru
     let call = world.controller.accept(container, rebuild(&world, container, true));
     world.call(&call).await.expect("an answer");
     succeeds(&world, &call, Status::Created).await;
-    assert_eq!((world.count(Operation::Start), world.count(Operation::StopAside)), (0, 0));
+    assert_eq!((world.count(Operation::Start), world.count(Operation::StopOld)), (0, 0));
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_container_whose_new_image_cannot_be_pulled_goes_on_as_it_was() {
     let after = world.controller.until(container, Status::Running).await;
     assert_eq!((after.status_reason, after.task_state), (None, None));
     assert_eq!(after.engine, former.engine);
-    assert_eq!((world.count(Operation::StopAside), world.count(Operation::SetAside)), (0, 0));
+    assert_eq!((world.count(Operation::StopOld), world.count(Operation::RenameToOld)), (0, 0));
 }
 
 /// Waits for the failure of a step after the pull, and checks that the container is as before.
@@ -107,7 +107,7 @@ async fn is_as_before(world: &World, call: &PerformOperation, (engine, words): (
     let after = world.controller.until_report(operation.container, is_over).await;
     assert_eq!((after.engine, after.status_reason), (Some(engine), None));
     assert_eq!(world.containers().await, 1);
-    assert!(!world.engine.has_aside(operation.container));
+    assert!(!world.engine.has_old(operation.container));
     assert!(!world.controller.has_replaced(operation.id));
     let history = world.controller.history(operation.container);
     assert!(history.iter().all(|report| report.status != Status::Error), "{history:?}");
@@ -116,9 +116,9 @@ async fn is_as_before(world: &World, call: &PerformOperation, (engine, words): (
 #[tokio::test]
 async fn a_container_whose_replacement_is_refused_runs_again_as_it_was() {
     let refused = [
-        (Operation::InspectAside, "inspect the old container"),
-        (Operation::SetAside, "rename the old container"),
-        (Operation::StopAside, "stop the container"),
+        (Operation::InspectOld, "inspect the old container"),
+        (Operation::RenameToOld, "rename the old container"),
+        (Operation::StopOld, "stop the container"),
         (Operation::Create, "create the container"),
     ];
     for (operation, doing) in refused {
@@ -135,7 +135,7 @@ async fn a_container_whose_replacement_is_refused_runs_again_as_it_was() {
 }
 
 /// The calls by which a refused container gets its place back.
-const STEPS_BACK: [Operation; 2] = [Operation::StartAside, Operation::RestoreAside];
+const STEPS_BACK: [Operation; 2] = [Operation::StartOld, Operation::RestoreOld];
 const REFUSAL: &str = "cannot create the container: full";
 
 /// Refuses the next creations, and returns the engine's id of the running container.
@@ -192,9 +192,9 @@ async fn is_not_run_again(world: &World, container: ContainerId) {
         |report: &ContainerReport| report.task_state.is_none() && report.status == Status::Stopped;
     let after = world.controller.until_report(container, is_over).await;
     assert_eq!((after.exit_code, after.status_reason), (Some(0), None));
-    assert_eq!((world.count(Operation::Start), world.count(Operation::StartAside)), (1, 0));
+    assert_eq!((world.count(Operation::Start), world.count(Operation::StartOld)), (1, 0));
     assert_eq!(world.containers().await, 1);
-    assert!(!world.engine.has_aside(container));
+    assert!(!world.engine.has_old(container));
 }
 
 #[tokio::test]
@@ -238,11 +238,11 @@ async fn a_job_that_has_ended_before_its_rebuild_goes_on_is_replaced_and_not_sta
     let container = world.running(&["/bin/sh"]).await;
     let change = rebuild(&world, container, true);
     assert!(first.stop().await);
-    let call = dies_at(&world, Operation::SetAside, (container, change)).await;
+    let call = dies_at(&world, Operation::RenameToOld, (container, change)).await;
     assert!(world.engine.exit(container, 0));
     let _next = world.agent().await;
     succeeds(&world, &call, Status::Created).await;
-    assert_eq!((world.count(Operation::Start), world.count(Operation::StartAside)), (1, 0));
+    assert_eq!((world.count(Operation::Start), world.count(Operation::StartOld)), (1, 0));
 }
 
 #[tokio::test]
@@ -252,13 +252,13 @@ async fn a_new_container_runs_even_if_the_old_one_cannot_be_removed_and_the_next
     let container = world.running(&["/bin/sh"]).await;
     let words = "device or resource busy".to_owned();
     let refusal = DriverError::Engine { doing: "remove the container", words };
-    world.engine.fail_next(Operation::RemoveAside, refusal);
+    world.engine.fail_next(Operation::RemoveOld, refusal);
     let call = world.controller.accept(container, rebuild(&world, container, true));
     world.call(&call).await.expect("an answer");
     assert_eq!(world.controller.outcome(call.operation.id).await, Outcome::Succeeded);
     let report = world.controller.until(container, Status::Running).await;
     assert_eq!(report.status_reason, None);
-    assert!(world.engine.has_aside(container), "its removal was refused");
+    assert!(world.engine.has_old(container), "its removal was refused");
     let call = world.controller.accept(container, rebuild(&world, container, true));
     world.call(&call).await.expect("an answer");
     succeeds(&world, &call, Status::Running).await;
@@ -318,7 +318,7 @@ async fn a_rebuild_that_no_agent_has_begun_is_not_carried_out_after_its_time_lim
         if begun {
             // As an agent does that dies afterwards.
             let engine = world.engine.inspect(container).await.expect("it").engine;
-            world.engine.set_aside(container, &engine).await.expect("set aside");
+            world.engine.rename_to_old(container, &engine).await.expect("renamed");
         }
         let call = world.controller.accept(container, change);
         let limit = chrono::Utc::now() - chrono::TimeDelta::days(2);
@@ -333,18 +333,18 @@ async fn a_rebuild_that_no_agent_has_begun_is_not_carried_out_after_its_time_lim
 }
 
 #[tokio::test]
-async fn a_removal_also_removes_what_a_rebuild_has_set_aside() {
+async fn a_removal_also_removes_the_old_container_of_a_rebuild() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;
     let engine = world.engine.inspect(container).await.expect("it").engine;
     let spec = world.engine.spec(container).expect("a container");
     world.engine.stop(container, None).await.expect("stopped");
-    world.engine.set_aside(container, &engine).await.expect("set aside");
+    world.engine.rename_to_old(container, &engine).await.expect("renamed");
     world.engine.create(container, &spec).await.expect("created");
     world.order(container, Change::Delete { how: Removal::Force }).await;
     world.controller.until(container, Status::Deleted).await;
-    assert!(!world.engine.has_aside(container));
+    assert!(!world.engine.has_old(container));
 }
 
 #[tokio::test]

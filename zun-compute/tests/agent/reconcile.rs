@@ -124,17 +124,17 @@ async fn only_strays_with_the_label_of_this_cluster_are_counted_and_removed() {
     for one in [&own, &others, &unlabelled] {
         world.engine.create(one.container, &one.spec).await.expect("made");
     }
-    // Two that rebuilds have set aside, whose agent has died before it created the new ones.
-    let aside = [Some("cluster"), Some("another")].map(|cluster| {
+    // Two old containers of rebuilds, whose agent has died before it created the new ones.
+    let old = [Some("cluster"), Some("another")].map(|cluster| {
         let mut one = create(&["/bin/sh"]);
         one.spec.cluster = cluster.map(|id| id.parse().expect("an id"));
         one
     });
-    for one in &aside {
+    for one in &old {
         let (engine, _) = world.engine.create(one.container, &one.spec).await.expect("made");
-        world.engine.set_aside(one.container, &engine).await.expect("set aside");
+        world.engine.rename_to_old(one.container, &engine).await.expect("renamed");
     }
-    let [old, others_old] = aside.map(|one| one.container);
+    let [old, others_old] = old.map(|one| one.container);
     let _agent = world.agent().await;
     let has_strays = |beat: &Heartbeat| beat.strays.as_ref().is_some_and(|all| !all.is_empty());
     let strays = world.controller.until_heartbeat(has_strays).await.strays.expect("strays");
@@ -148,7 +148,7 @@ async fn only_strays_with_the_label_of_this_cluster_are_counted_and_removed() {
         world.call(&remove(one)).await.expect("removed");
     }
     assert_eq!(world.containers().await, 2);
-    assert_eq!([old, others_old].map(|one| world.engine.has_aside(one)), [false, true]);
+    assert_eq!([old, others_old].map(|one| world.engine.has_old(one)), [false, true]);
     world.controller.until_heartbeat(|beat| beat.strays == Some(Vec::new())).await;
 }
 

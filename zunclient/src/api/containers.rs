@@ -15,7 +15,7 @@ use zun_common::api::v1::run::{Run, RunList, WaitRequest, Waited};
 use zun_common::status::Status;
 
 use super::client::{LONG_TIMEOUT, SHORT_TIMEOUT, json};
-use super::repeat::Unreached;
+use super::repeat::IfUnreachable;
 use super::{ApiError, Client};
 
 /// What deleting does to a running container.
@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// Waits like [`Self::wait_for`], but also returns if the container has changed since `last`.
-    pub async fn wait_for_news(
+    pub async fn wait_for_change(
         &self,
         last: &Container,
         statuses: &[Status],
@@ -145,19 +145,19 @@ impl Client {
             Delete::StopFirst => request.query(&[("stop", "true")]),
             Delete::Force => request.query(&[("force", "true")]),
         };
-        self.command(request, Unreached::Fail).await
+        self.command(request, IfUnreachable::Fail).await
     }
 
     /// Starts a container. If the service cannot be reached, tries for 30 seconds.
     pub async fn start(&self, container: &str) -> Result<(), ApiError> {
         let request = self.request(Method::POST, &["containers", container, "start"])?;
-        self.command(request, Unreached::Repeat).await
+        self.command(request, IfUnreachable::Repeat).await
     }
 
     /// Sends `pause` or `unpause`.
     pub async fn act(&self, container: &str, action: &str) -> Result<(), ApiError> {
         let request = self.request(Method::POST, &["containers", container, action])?;
-        self.command(request, Unreached::Fail).await
+        self.command(request, IfUnreachable::Fail).await
     }
 
     /// Sends `stop` or `reboot`. `grace` is the number of seconds before SIGKILL.
@@ -172,7 +172,7 @@ impl Client {
             Some(grace) => request.query(&[("timeout", grace)]),
             None => request,
         };
-        self.command(request, Unreached::Fail).await
+        self.command(request, IfUnreachable::Fail).await
     }
 
     /// Replaces a container with a new one of the image, or of its own image if `None`.
@@ -182,13 +182,13 @@ impl Client {
             Some(image) => request.query(&[("image", image)]),
             None => request,
         };
-        self.command(request, Unreached::Fail).await
+        self.command(request, IfUnreachable::Fail).await
     }
 
     /// Sends a signal to the container's process.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<(), ApiError> {
         let request = self.request(Method::POST, &["containers", container, "kill"])?;
-        self.command(request.query(&[("signal", signal)]), Unreached::Fail).await
+        self.command(request.query(&[("signal", signal)]), IfUnreachable::Fail).await
     }
 
     /// Requests a grant for reading the output.
@@ -258,7 +258,8 @@ impl Client {
         json(self.send(request, LONG_TIMEOUT).await?).await
     }
 
-    /// Requests a grant for the container's console. With `before_start`, the answer comes when the container is created.
+    /// Requests a grant for the container's console. With `before_start`, the answer comes when the container is
+    /// created.
     pub async fn attach(
         &self,
         container: &str,

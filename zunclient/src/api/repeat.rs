@@ -22,7 +22,7 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What to do if the service cannot be reached, so that it has not got the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unreached {
+pub(super) enum IfUnreachable {
     /// Fail at once.
     Fail,
     /// Send it again, like a request whose answer was lost.
@@ -70,7 +70,7 @@ enum Meaning {
     /// The service has decided.
     Final,
     /// The service has not got the request.
-    Unreached,
+    Unreachable,
     /// The service may have got the request.
     Lost,
     /// The service asks to repeat the request after this time.
@@ -84,7 +84,7 @@ impl Client {
         request: RequestBuilder,
         deadline: Duration,
     ) -> Result<T, ApiError> {
-        let (body, request) = self.repeat(request, (deadline, Unreached::Fail)).await?;
+        let (body, request) = self.repeat(request, (deadline, IfUnreachable::Fail)).await?;
         serde_json::from_slice(&body)
             .map_err(|cause| ApiError::BadAnswer { cause: Box::new(cause), request })
     }
@@ -93,9 +93,9 @@ impl Client {
     pub(super) async fn command(
         &self,
         request: RequestBuilder,
-        unreached: Unreached,
+        if_unreachable: IfUnreachable,
     ) -> Result<(), ApiError> {
-        self.repeat(request, (LONG_TIMEOUT, unreached)).await.map(drop)
+        self.repeat(request, (LONG_TIMEOUT, if_unreachable)).await.map(drop)
     }
 
     /// Sends a request until there is an answer, or the service has been unavailable for too long. Returns the answer's
@@ -103,7 +103,7 @@ impl Client {
     async fn repeat(
         &self,
         request: RequestBuilder,
-        (deadline, unreached): (Duration, Unreached),
+        (deadline, if_unreachable): (Duration, IfUnreachable),
     ) -> Result<(Bytes, Option<String>), ApiError> {
         let request = request.header(KEY, Uuid::new_v4().to_string()).timeout(deadline);
         let request = request.build().map_err(ApiError::Setup)?;
@@ -117,10 +117,10 @@ impl Client {
             };
             let pause = match meaning {
                 Meaning::Final => return Err(error),
-                Meaning::Unreached if lost.is_none() && unreached == Unreached::Fail => {
+                Meaning::Unreachable if lost.is_none() && if_unreachable == IfUnreachable::Fail => {
                     return Err(error);
                 }
-                Meaning::Unreached | Meaning::Lost => Duration::ZERO,
+                Meaning::Unreachable | Meaning::Lost => Duration::ZERO,
                 Meaning::Later(pause) => pause,
             };
             if !absence.lasts_for(pause).await {
@@ -137,7 +137,7 @@ impl Client {
     async fn attempt(&self, request: Request) -> Result<(Bytes, Option<String>), Failed> {
         let unanswered = |error: ApiError| {
             let meaning = if matches!(error, ApiError::Unreachable { .. }) {
-                Meaning::Unreached
+                Meaning::Unreachable
             } else if matches!(error, ApiError::NotHttp { .. }) {
                 Meaning::Final
             } else {

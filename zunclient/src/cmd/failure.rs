@@ -5,7 +5,7 @@ use zun_common::chain;
 use crate::api::ApiError;
 use crate::console::ConsoleError;
 use crate::exit::Exit;
-use crate::out::Unprinted;
+use crate::out::PrintError;
 use crate::settings::BadSettings;
 use crate::tty::screen::Closed;
 
@@ -99,18 +99,20 @@ impl From<BadSettings> for Failure {
     }
 }
 
-impl From<Unprinted> for Failure {
-    fn from(unwritten: Unprinted) -> Self {
+impl From<PrintError> for Failure {
+    fn from(unwritten: PrintError) -> Self {
         match unwritten {
-            Unprinted::Closed => Self::silent(Exit::PIPE),
-            other @ (Unprinted::Failed(_) | Unprinted::BadField(_)) => Self::new(other.to_string()),
+            PrintError::Closed => Self::silent(Exit::PIPE),
+            other @ (PrintError::Failed(_) | PrintError::BadField(_)) => {
+                Self::new(other.to_string())
+            }
         }
     }
 }
 
 impl From<Closed> for Failure {
     fn from(Closed { cause }: Closed) -> Self {
-        Unprinted::from(cause.map(std::io::Error::from)).into()
+        PrintError::from(cause.map(std::io::Error::from)).into()
     }
 }
 

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use zun_common::api::v1::session::AliveGrant;
 
 use super::select::ListSelect;
-use super::sessions::warn_of_silent;
+use super::sessions::warn_of_unresponsive;
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, Table};
@@ -64,7 +64,7 @@ impl Grants {
         match self.verb {
             Verb::List(List { select }) => {
                 let list = context.api.grants().await?;
-                warn_of_silent(&list.silent_hosts);
+                warn_of_unresponsive(&list.unresponsive_hosts);
                 select.printer(context).show(&list.grants, || table(&list.grants))?;
             }
             Verb::Revoke(Revoke { grants }) => {

@@ -39,7 +39,7 @@ use clap::{
 };
 
 use crate::exit::Exit;
-use crate::out::{self, Format, Unprinted};
+use crate::out::{self, Format, PrintError};
 use crate::settings::AuthType;
 pub use context::Context;
 pub use failure::Failure;
@@ -192,8 +192,8 @@ enum Verb {
 }
 
 impl Verb {
-    /// Returns the exit code for a failure that has no code of its own: 125 of `run`, and 1 of the others, as in docker.
-    /// A session that failed, which docker does not know, ends with 125.
+    /// Returns the exit code for a failure that has no code of its own: 125 of `run`, and 1 of the others, as in
+    /// docker. A session that failed, which docker does not know, ends with 125.
     const fn exit_when_failed(&self, of_console: bool) -> Exit {
         match self {
             Self::Run(_) => Exit::ZUN_FAILED,
@@ -363,7 +363,7 @@ fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
             // Whoever closed the pipe has read enough.
             Err(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Exit::OK,
             Err(cause) => {
-                out::notice(&Unprinted::Failed(cause).to_string());
+                out::notice(&PrintError::Failed(cause).to_string());
                 Exit::FAILED
             }
         };
@@ -388,8 +388,8 @@ fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     usage_exit(error)
 }
 
-/// Returns Docker's exit code for a wrong command line: 1 if a verb or an argument is missing or not expected, 125 if an
-/// option is wrong.
+/// Returns Docker's exit code for a wrong command line: 1 if a verb or an argument is missing or not expected, 125 if
+/// an option is wrong.
 fn usage_exit(error: &clap::Error) -> Exit {
     let is_about_arguments = if error.kind() == ErrorKind::UnknownArgument {
         let argument = error.get(ContextKind::InvalidArg);

@@ -138,7 +138,7 @@ fn table(services: &[v1::host::Service]) -> Table {
         Column::whole("forced_down"),
         Column::firm("zone"),
         "reason".into(),
-        "trouble".into(),
+        "console_error".into(),
         Column::wide("binary"),
         Column::wide("last_seen_up"),
     ]);

@@ -28,14 +28,14 @@ pub(super) struct Sessions {
 impl Sessions {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let list = context.api.sessions().await?;
-        warn_of_silent(&list.silent_hosts);
+        warn_of_unresponsive(&list.unresponsive_hosts);
         self.select.printer(context).show(&list.sessions, || table(&list.sessions))?;
         Ok(Exit::OK)
     }
 }
 
 /// Names the hosts that have not answered.
-pub(super) fn warn_of_silent(hosts: &[HostName]) {
+pub(super) fn warn_of_unresponsive(hosts: &[HostName]) {
     if !hosts.is_empty() {
         let names: Vec<_> = hosts.iter().map(HostName::as_str).collect();
         let names = names.join(", ");

@@ -1,6 +1,6 @@
 //! A screen that is redrawn in place. The terminal is as before when it ends.
 
-use super::{Printer, Unprinted};
+use super::{PrintError, Printer};
 use crate::tty::size::size_of;
 
 /// Switches to the other screen of the terminal and hides the cursor.
@@ -27,7 +27,7 @@ impl<'a> Live<'a> {
     }
 
     /// Draws a text of whole lines, as far as the terminal has rows, if it differs from the last one.
-    pub fn draw(&mut self, text: &str) -> Result<(), Unprinted> {
+    pub fn draw(&mut self, text: &str) -> Result<(), PrintError> {
         let rows = size_of(std::io::stdout()).map_or(usize::MAX, |size| usize::from(size.rows));
         let end = [CLEAR_LINE, "\r\n"];
         let lines = text.lines().take(rows.saturating_sub(1));

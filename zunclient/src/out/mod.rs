@@ -21,7 +21,7 @@ pub use format::Format;
 pub use live::Live;
 pub(crate) use near::nearest;
 pub(crate) use print::stdout_has_colours;
-pub use print::{Printer, Unprinted};
+pub use print::{PrintError, Printer};
 pub use table::{Cell, Column, Table};
 pub use template::Template;
 pub(crate) use text::{clean, short_id, size_words};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::format::Format;
 use super::record::{Record, normal};
-use super::table::{Look, Table};
+use super::table::{Table, TableStyle};
 use super::template::{Template, text_of};
 use super::text::{clean, escape_controls};
 use super::values;
@@ -15,7 +15,7 @@ use crate::tty::size::size_of;
 
 /// Why a result is not printed.
 #[derive(Debug, thiserror::Error)]
-pub enum Unprinted {
+pub enum PrintError {
     /// The reader of stdout is gone.
     #[error("the output is closed")]
     Closed,
@@ -27,7 +27,7 @@ pub enum Unprinted {
     BadField(String),
 }
 
-impl From<Option<std::io::Error>> for Unprinted {
+impl From<Option<std::io::Error>> for PrintError {
     /// Without a cause, the reader is gone.
     fn from(cause: Option<std::io::Error>) -> Self {
         cause.map_or(Self::Closed, Self::Failed)
@@ -124,7 +124,7 @@ impl Printer {
         &self,
         value: &T,
         table: impl FnOnce() -> Table,
-    ) -> Result<(), Unprinted> {
+    ) -> Result<(), PrintError> {
         self.text(&self.rendered(value, table())?)
     }
 
@@ -133,7 +133,7 @@ impl Printer {
         &self,
         value: &T,
         text: impl FnOnce() -> String,
-    ) -> Result<(), Unprinted> {
+    ) -> Result<(), PrintError> {
         if self.format.is_text() {
             return self.text(&text());
         }
@@ -141,18 +141,18 @@ impl Printer {
     }
 
     /// Prints only what identifies each thing of a list: a line for each, or a list in other formats.
-    pub fn keys(&self, keys: &[impl AsRef<str> + Serialize]) -> Result<(), Unprinted> {
+    pub fn keys(&self, keys: &[impl AsRef<str> + Serialize]) -> Result<(), PrintError> {
         let lines = || keys.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("\n");
         self.value(&keys, lines)
     }
 
-    /// Prints an item of a list whose end is not known: text or JSON in one line, a document of YAML, or what the template
-    /// says.
+    /// Prints an item of a list whose end is not known: text or JSON in one line, a document of YAML, or what the
+    /// template says.
     pub fn item<T: Serialize>(
         &self,
         item: &T,
         text: impl FnOnce() -> String,
-    ) -> Result<(), Unprinted> {
+    ) -> Result<(), PrintError> {
         if self.format.is_text() {
             return self.line(&clean(&text()));
         }
@@ -168,10 +168,14 @@ impl Printer {
     }
 
     /// Returns what [`Self::show`] prints, without a line break at the end.
-    pub fn rendered<T: Serialize>(&self, value: &T, mut table: Table) -> Result<String, Unprinted> {
+    pub fn rendered<T: Serialize>(
+        &self,
+        value: &T,
+        mut table: Table,
+    ) -> Result<String, PrintError> {
         let is_plain = matches!(self.format, Format::Table | Format::Wide);
         if is_plain && self.columns.is_empty() {
-            return Ok(table.render(self.look()));
+            return Ok(table.render(self.style()));
         }
         let mut value = serde_json::to_value(value).unwrap_or_default();
         values::normal(&mut value);
@@ -180,7 +184,7 @@ impl Printer {
             (value, table) = self.selected(value, &table)?;
         }
         let text = match &self.format {
-            Format::Table | Format::Wide => table.render(self.look()),
+            Format::Table | Format::Wide => table.render(self.style()),
             Format::Json => {
                 escape_controls(&serde_json::to_string_pretty(&value).unwrap_or_default())
             }
@@ -194,7 +198,7 @@ impl Printer {
     }
 
     /// Keeps the selected columns of a result: columns of the table, or fields of the value.
-    fn selected(&self, value: Value, table: &Table) -> Result<(Value, Table), Unprinted> {
+    fn selected(&self, value: Value, table: &Table) -> Result<(Value, Table), PrintError> {
         let is_list = value.is_array();
         let mut values = Vec::new();
         let mut titles = Vec::new();
@@ -206,7 +210,7 @@ impl Printer {
             titles.clear();
             for column in &self.columns {
                 let field = record.field(std::slice::from_ref(column));
-                let field = field.map_err(Unprinted::BadField)?;
+                let field = field.map_err(PrintError::BadField)?;
                 row.push(text_of(&field));
                 titles.push(column.clone());
                 fields.insert(column.clone(), field);
@@ -251,13 +255,13 @@ impl Printer {
         template: &Template,
         (value, is_list): (Value, bool),
         table: &Table,
-    ) -> Result<String, Unprinted> {
+    ) -> Result<String, PrintError> {
         let rows = if is_list { table.records() } else { Vec::new() };
         let lines: Vec<String> = Record::all(value, rows)
             .iter()
             .map(|record| template.render(record, self.is_terminal()))
             .collect::<Result<_, _>>()
-            .map_err(Unprinted::BadField)?;
+            .map_err(PrintError::BadField)?;
         if !template.table {
             return Ok(lines.join("\n"));
         }
@@ -265,20 +269,20 @@ impl Printer {
         for line in lines {
             table.row(line.split('\t').map(Into::into).collect());
         }
-        Ok(table.render(self.look()))
+        Ok(table.render(self.style()))
     }
 
     /// Returns the text of a table that is a part of a screen.
     pub fn table(&self, table: &Table) -> String {
-        table.render(self.look())
+        table.render(self.style())
     }
 
-    fn look(&self) -> Look {
+    fn style(&self) -> TableStyle {
         let wide = self.format == Format::Wide;
         let fits = self.is_terminal() && self.shortens && !wide;
         let size = if fits { size_of(std::io::stdout()) } else { None };
         let width = size.map(|size| usize::from(size.columns));
-        Look { colours: self.stdout == Stdout::Coloured, wide, width }
+        TableStyle { colours: self.stdout == Stdout::Coloured, wide, width }
     }
 
     /// On a terminal, control characters are replaced.
@@ -290,24 +294,24 @@ impl Printer {
     }
 
     /// Prints text, if there is any, with a line break at its end.
-    fn text(&self, text: &str) -> Result<(), Unprinted> {
+    fn text(&self, text: &str) -> Result<(), PrintError> {
         let text = text.trim_end_matches('\n');
         if text.is_empty() { Ok(()) } else { self.line(text) }
     }
 
     /// Prints one line.
-    pub fn line(&self, line: &str) -> Result<(), Unprinted> {
+    pub fn line(&self, line: &str) -> Result<(), PrintError> {
         self.bytes(format!("{line}\n").as_bytes())
     }
 
     /// Prints bytes as they are.
-    pub fn bytes(&self, bytes: &[u8]) -> Result<(), Unprinted> {
+    pub fn bytes(&self, bytes: &[u8]) -> Result<(), PrintError> {
         let mut out = std::io::stdout().lock();
         out.write_all(bytes).and_then(|()| out.flush()).map_err(|cause| {
             if cause.kind() == ErrorKind::BrokenPipe {
-                Unprinted::Closed
+                PrintError::Closed
             } else {
-                Unprinted::Failed(cause)
+                PrintError::Failed(cause)
             }
         })
     }

@@ -85,7 +85,7 @@ impl From<Option<String>> for Cell {
 
 /// How a table is rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Look {
+pub struct TableStyle {
     /// Whether statuses have colours.
     pub colours: bool,
     /// Whether the columns for wide tables are shown.
@@ -158,8 +158,8 @@ impl Table {
     }
 
     /// Returns the text, without a line break at the end.
-    pub fn render(&self, look: Look) -> String {
-        let shown: Vec<usize> = self.shown(look.wide);
+    pub fn render(&self, style: TableStyle) -> String {
+        let shown: Vec<usize> = self.shown(style.wide);
         let titles = shown.iter().filter_map(|index| self.columns.get(*index));
         let titles: Vec<Cell> = titles.map(|column| title(&column.title).into()).collect();
         let header = (!self.properties).then_some(titles);
@@ -168,10 +168,10 @@ impl Table {
             cells.map(|cell| cell.map_or_else(|| "".into(), cleaned)).collect()
         });
         let lines: Vec<Vec<Cell>> = header.into_iter().chain(rows).collect();
-        let widths = self.widths(&shown, &lines, look);
-        let limit = look.width.filter(|_| !self.properties);
+        let widths = self.widths(&shown, &lines, style);
+        let limit = style.width.filter(|_| !self.properties);
         let lines: Vec<String> =
-            lines.iter().map(|cells| line(cells, &widths, (look.colours, limit))).collect();
+            lines.iter().map(|cells| line(cells, &widths, (style.colours, limit))).collect();
         lines.join("\n")
     }
 
@@ -213,7 +213,7 @@ impl Table {
     }
 
     /// Returns the width of each column; 0 for one that is left out.
-    fn widths(&self, shown: &[usize], lines: &[Vec<Cell>], look: Look) -> Vec<usize> {
+    fn widths(&self, shown: &[usize], lines: &[Vec<Cell>], style: TableStyle) -> Vec<usize> {
         let natural = |place: usize| {
             lines.iter().filter_map(|cells| Some(width(&cells.get(place)?.text))).max()
         };
@@ -224,7 +224,7 @@ impl Table {
                 Some((natural(place).unwrap_or(0), self.columns.get(*index)?.yields))
             })
             .collect();
-        if let Some(total) = look.width.filter(|_| !self.properties) {
+        if let Some(total) = style.width.filter(|_| !self.properties) {
             fit(&mut columns, total, GAP);
         }
         columns.into_iter().map(|(width, _)| width).collect()
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_table_has_titles_and_no_borders() {
-        insta::assert_snapshot!(table().render(Look::default()), @r"
+        insta::assert_snapshot!(table().render(TableStyle::default()), @r"
         ID            NAME      COMMAND
         5bb9ee06-1b6  web       sleep 1000
         5bb9ee06-1b6  a�[2J|b   sh -c 'echo a long command; sleep 1000'
@@ -319,10 +319,10 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_the_terminal() {
         for columns in 1..60 {
-            let text = table().render(Look { width: Some(columns), ..Look::default() });
+            let text = table().render(TableStyle { width: Some(columns), ..TableStyle::default() });
             assert!(text.lines().all(|line| width(line) <= columns), "{columns}: {text}");
         }
-        let text = table().render(Look { width: Some(40), ..Look::default() });
+        let text = table().render(TableStyle { width: Some(40), ..TableStyle::default() });
         insta::assert_snapshot!(text, @r"
         ID            NAME      COMMAND
         5bb9ee06-1b6  web       sleep 1000
@@ -332,14 +332,14 @@ mod tests {
 
     #[test]
     fn a_wide_table_has_all_columns() {
-        let text = table().render(Look { wide: true, ..Look::default() });
+        let text = table().render(TableStyle { wide: true, ..TableStyle::default() });
         assert!(text.starts_with("ID            NAME      COMMAND "), "{text}");
         assert!(text.lines().next().is_some_and(|line| line.ends_with("  MORE")), "{text}");
     }
 
     #[test]
     fn only_the_status_is_coloured() {
-        let text = table().render(Look { colours: true, ..Look::default() });
+        let text = table().render(TableStyle { colours: true, ..TableStyle::default() });
         assert_eq!(text.matches("\x1b[").count(), 4, "{text}");
         assert!(text.contains("  \x1b[31mweb\x1b[0m       sleep 1000"), "{text}");
     }
@@ -348,7 +348,7 @@ mod tests {
     fn properties_are_never_shortened() {
         let mut table = Table::of_fields(&serde_json::json!({ "a": "long value", "links": [] }));
         table.set_property("a", &"a longer value".into());
-        let text = table.render(Look { width: Some(5), ..Look::default() });
+        let text = table.render(TableStyle { width: Some(5), ..TableStyle::default() });
         assert_eq!(text, "a  a longer value");
     }
 }

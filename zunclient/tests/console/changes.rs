@@ -31,7 +31,8 @@ async fn changed_files_are_shown_as_docker_shows_them() {
     let change = |kind: &str, path: &str| json!({"path": path, "kind": kind});
     let changes =
         json!([change("changed", "/tmp"), change("added", "/tmp/x"), change("deleted", "/etc/y")]);
-    let service = Service::start(move |_ask| (200, json!({"changes": changes, "cut": true}))).await;
+    let service =
+        Service::start(move |_ask| (200, json!({"changes": changes, "truncated": true}))).await;
     let (code, shown, notice) = zun(&service, &["diff", "test"]).await;
     assert_eq!((code, shown.as_str()), (Some(0), "C /tmp\nA /tmp/x\nD /etc/y\n"));
     assert!(notice.contains("only the first 100,000"), "{notice}");

@@ -51,7 +51,7 @@ async fn service() -> Service {
             json!({ "containerActions": [operation("stop", Some("The host did not begin it in time.")),
                 operation("create", None)] }),
         ),
-        "/v1/sessions" => (200, json!({ "sessions": [session()], "silent_hosts": [] })),
+        "/v1/sessions" => (200, json!({ "sessions": [session()], "unresponsive_hosts": [] })),
         "/v1/registries" => (200, json!({ "registries": [registry()], "next": null })),
         path if path.ends_with("/runs") => (200, json!({ "runs": [] })),
         _ => (200, container("Running", &json!({ "name": "web" }))),

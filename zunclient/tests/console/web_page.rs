@@ -83,7 +83,7 @@ fn answer(ask: &ServiceRequest, done: &Path) -> Value {
         "sessions": sessions, "uses": (sessions == 0).then_some(1),
     });
     // A host of other containers is down.
-    json!({ "grants": [grant], "silent_hosts": ["compute2"] })
+    json!({ "grants": [grant], "unresponsive_hosts": ["compute2"] })
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub async fn a_command_returns_both_streams_and_its_exit_code(engine: &dyn TestE
     let output = subject.driver.exec_run(subject.id, &script).await.unwrap();
     assert_eq!(output.stdout, b"out\n");
     assert_eq!(output.stderr, b"err\n");
-    assert_eq!((output.exit_code, output.cut), (42, false));
+    assert_eq!((output.exit_code, output.truncated), (42, false));
     let seen = subject.driver.exec_inspect(&output.exec).await.unwrap();
     assert_eq!((seen.running, seen.exit_code), (false, Some(42)));
     assert_eq!(seen.engine, subject.info().await.engine);
@@ -77,7 +77,10 @@ pub async fn output_is_truncated_to_four_mebibytes(engine: &dyn TestEngine) {
     let flood = "echo first; yes 0123456 | head -c 6000000; echo done >&2";
     let flood = exec(&["/bin/sh", "-c", flood]);
     let output = subject.driver.exec_run(subject.id, &flood).await.unwrap();
-    assert_eq!((output.stdout.len(), output.cut, output.exit_code), (LARGEST_OUTPUT, true, 0));
+    assert_eq!(
+        (output.stdout.len(), output.truncated, output.exit_code),
+        (LARGEST_OUTPUT, true, 0)
+    );
     assert!(output.stdout.starts_with(b"first\n0123456\n"));
     assert_eq!(output.stderr, b"done\n");
 }

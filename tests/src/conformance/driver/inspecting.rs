@@ -50,23 +50,27 @@ pub async fn all_our_containers_are_listed_with_their_status(engine: &dyn TestEn
     assert!(listed.iter().all(|one| one.container() != running.id));
 }
 
-pub async fn a_container_that_hangs_is_listed_in_doubt_beside_the_others(engine: &dyn TestEngine) {
-    lists_one_in_doubt(engine, InspectionFault::Stalled).await;
-}
-
-pub async fn a_container_that_cannot_be_read_is_listed_in_doubt_beside_the_others(
+pub async fn a_container_that_hangs_is_listed_with_unknown_state_next_to_the_others(
     engine: &dyn TestEngine,
 ) {
-    lists_one_in_doubt(engine, InspectionFault::Failed).await;
+    lists_one_with_unknown_state(engine, InspectionFault::Stalled).await;
 }
 
-async fn lists_one_in_doubt(engine: &dyn TestEngine, fault: InspectionFault) {
+pub async fn a_container_that_cannot_be_read_is_listed_with_unknown_state_next_to_the_others(
+    engine: &dyn TestEngine,
+) {
+    lists_one_with_unknown_state(engine, InspectionFault::Failed).await;
+}
+
+async fn lists_one_with_unknown_state(engine: &dyn TestEngine, fault: InspectionFault) {
     let broken = Subject::created(engine, &spec(engine, IDLE)).await;
     let running = Subject::running(engine, IDLE).await;
     let BrokenInspection { driver, fault, link: _link } = engine.break_inspection(broken.id, fault);
     let listed = within(driver.list()).await.unwrap();
-    let (in_doubt, reason) = match find(&listed, broken.id) {
-        ListedContainer::InDoubt { engine, reason, .. } => (engine.clone(), reason.to_string()),
+    let (unknown, reason) = match find(&listed, broken.id) {
+        ListedContainer::StateUnknown { engine, reason, .. } => {
+            (engine.clone(), reason.to_string())
+        }
         ListedContainer::Inspected(info) => panic!("the state is known: {info:?}"),
     };
     assert!(!reason.is_empty());
@@ -74,7 +78,7 @@ async fn lists_one_in_doubt(engine: &dyn TestEngine, fault: InspectionFault) {
     drop(fault);
     let listed = within(driver.list()).await.unwrap();
     let info = find(&listed, broken.id).info().unwrap();
-    assert_eq!((info.status, Some(&info.engine)), (Status::Created, in_doubt.as_ref()));
+    assert_eq!((info.status, Some(&info.engine)), (Status::Created, unknown.as_ref()));
 }
 
 fn find(listed: &[ListedContainer], container: ContainerId) -> &ListedContainer {

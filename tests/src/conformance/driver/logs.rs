@@ -8,7 +8,7 @@ use super::{Subject, TestEngine, all_logs, spec};
 
 async fn read(subject: &Subject, request: &LogRequest) -> String {
     let logs = subject.driver.logs(subject.id, request).await.unwrap();
-    assert!(!logs.cut);
+    assert!(!logs.truncated);
     String::from_utf8(logs.data).unwrap()
 }
 
@@ -72,7 +72,7 @@ pub async fn only_the_last_four_mebibytes_are_returned_and_marked_as_cut(engine:
     let subject = Subject::running(engine, &flood).await;
     assert_eq!(subject.exit_code().await, 0);
     let logs = subject.driver.logs(subject.id, &all_logs()).await.unwrap();
-    assert!(logs.cut);
+    assert!(logs.truncated);
     assert!(logs.data.len() <= LARGEST_OUTPUT && logs.data.len() > LARGEST_OUTPUT - 64);
     assert!(logs.data.ends_with(b"\nthe end\n"));
 }

@@ -241,7 +241,7 @@ macro_rules! driver_conformance {
         $crate::driver_cases! { $engine, removal {
             a_removed_container_is_gone_and_removing_it_again_changes_nothing
             a_running_container_is_removed_only_by_force
-            a_container_that_is_set_aside_leaves_its_place_and_can_return
+            an_old_container_leaves_its_name_and_can_get_it_back
             two_concurrent_removals_both_succeed
             the_engine_keeps_a_container_with_auto_remove
             a_removed_container_can_be_created_again
@@ -251,8 +251,8 @@ macro_rules! driver_conformance {
             a_wait_for_a_stopped_container_is_answered_at_once
             times_and_codes_are_those_of_the_last_run
             all_our_containers_are_listed_with_their_status
-            a_container_that_hangs_is_listed_in_doubt_beside_the_others
-            a_container_that_cannot_be_read_is_listed_in_doubt_beside_the_others
+            a_container_that_hangs_is_listed_with_unknown_state_next_to_the_others
+            a_container_that_cannot_be_read_is_listed_with_unknown_state_next_to_the_others
             the_processes_of_a_running_container_are_listed
             a_running_container_has_stats
             the_engine_describes_itself

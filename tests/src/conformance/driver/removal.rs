@@ -40,38 +40,36 @@ pub async fn a_running_container_is_removed_only_by_force(engine: &dyn TestEngin
     assert!(is_gone(&subject).await);
 }
 
-pub async fn a_container_that_is_set_aside_leaves_its_place_and_can_return(
-    engine: &dyn TestEngine,
-) {
+pub async fn an_old_container_leaves_its_name_and_can_get_it_back(engine: &dyn TestEngine) {
     let subject = Subject::running(engine, IDLE).await;
     let (driver, id) = (&subject.driver, subject.id);
     let first = subject.info().await.engine;
-    let none = driver.inspect_aside(id).await.unwrap_err();
+    let none = driver.inspect_old(id).await.unwrap_err();
     assert!(matches!(none, DriverError::NoContainer(_)), "{none:?}");
-    assert_eq!(driver.restore_aside(id).await.unwrap(), Change::Already);
-    assert_eq!(driver.set_aside(id, &first).await.unwrap(), Change::Done);
+    assert_eq!(driver.restore_old(id).await.unwrap(), Change::Already);
+    assert_eq!(driver.rename_to_old(id, &first).await.unwrap(), Change::Done);
     assert!(is_gone(&subject).await);
-    let aside = driver.inspect_aside(id).await.unwrap();
-    assert_eq!((&aside.engine, aside.status), (&first, Status::Running));
-    assert_eq!(driver.start_aside(id).await.unwrap(), Change::Already);
-    assert_eq!(within(driver.stop_aside(id, Some(Duration::ZERO))).await.unwrap(), Change::Done);
-    assert_eq!(driver.stop_aside(id, None).await.unwrap(), Change::Already);
-    assert_eq!(driver.inspect_aside(id).await.unwrap().status, Status::Stopped);
-    assert_eq!(driver.start_aside(id).await.unwrap(), Change::Done);
-    assert_eq!(driver.restore_aside(id).await.unwrap(), Change::Done);
+    let old = driver.inspect_old(id).await.unwrap();
+    assert_eq!((&old.engine, old.status), (&first, Status::Running));
+    assert_eq!(driver.start_old(id).await.unwrap(), Change::Already);
+    assert_eq!(within(driver.stop_old(id, Some(Duration::ZERO))).await.unwrap(), Change::Done);
+    assert_eq!(driver.stop_old(id, None).await.unwrap(), Change::Already);
+    assert_eq!(driver.inspect_old(id).await.unwrap().status, Status::Stopped);
+    assert_eq!(driver.start_old(id).await.unwrap(), Change::Done);
+    assert_eq!(driver.restore_old(id).await.unwrap(), Change::Done);
     let back = subject.info().await;
     assert_eq!((back.engine, back.status), (first.clone(), Status::Running));
     within(driver.stop(id, Some(Duration::ZERO))).await.unwrap();
-    driver.set_aside(id, &first).await.unwrap();
+    driver.rename_to_old(id, &first).await.unwrap();
     let mut spec = spec(engine, IDLE);
     let rebuild = OperationId::random();
     spec.rebuild = Some(rebuild);
     assert_eq!(driver.create(id, &spec).await.unwrap().1, Change::Done);
-    assert!(driver.restore_aside(id).await.is_err(), "another one has its name");
+    assert!(driver.restore_old(id).await.is_err(), "another one has its name");
     let second = subject.info().await.engine;
-    assert!(driver.set_aside(id, &second).await.is_err(), "there is one already");
-    assert_eq!(driver.remove_aside(id).await.unwrap(), Change::Done);
-    assert_eq!(driver.remove_aside(id).await.unwrap(), Change::Already);
+    assert!(driver.rename_to_old(id, &second).await.is_err(), "there is one already");
+    assert_eq!(driver.remove_old(id).await.unwrap(), Change::Done);
+    assert_eq!(driver.remove_old(id).await.unwrap(), Change::Already);
     let seen = subject.info().await;
     assert_eq!((seen.engine, seen.rebuild), (second, Some(rebuild)));
 }

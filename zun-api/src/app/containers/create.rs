@@ -16,7 +16,7 @@ use super::once::Once;
 use super::{name, publish, rights};
 use crate::app::registries::WantedImage;
 use crate::app::{App, AppError, Caller, Permission, hosts, registries};
-use crate::db::container::{self, Fresh, Outlook, Record};
+use crate::db::container::{self, Fresh, PlacementResult, Record};
 use crate::db::host::ClaimSettings;
 use crate::db::operation::{self, Accepted, Ended, Kind, NewOperation, OutcomeKind, RequestKey};
 use crate::db::{Conn, DbError, host, port, quota, transaction_with_retry};
@@ -133,7 +133,7 @@ fn try_claim(
     for _ in 1..MAX_ATTEMPTS {
         match attempt(conn) {
             Err(error) if error.is_duplicate() && !is_repeat(conn)? => {}
-            Err(DbError::NoRoom) => {}
+            Err(DbError::NoCapacity) => {}
             done => return done,
         }
     }
@@ -165,14 +165,15 @@ fn write(
         Ok(candidates) => candidates,
         Err(why) => return Ok(Claim::Refused(Box::new(why))),
     };
-    let (outlook, skipped) = schedule((caller, &requested.needs()), &views, &settings.scheduler);
-    let ports = match &outlook {
-        Outlook::Placed(host) => publish::choose(conn, (&requested.ports, range), host)?,
-        Outlook::Hopeless { .. } => Vec::new(),
+    let (placement_result, skipped) =
+        schedule((caller, &requested.needs()), &views, &settings.scheduler);
+    let ports = match &placement_result {
+        PlacementResult::Placed(host) => publish::choose(conn, (&requested.ports, range), host)?,
+        PlacementResult::NoHost { .. } => Vec::new(),
     };
     let (id, start_wanted) = (ContainerId::random(), requested.start);
     // Before the host's row is locked, which the insertion does.
-    if let Outlook::Placed(host) = &outlook {
+    if let PlacementResult::Placed(host) = &placement_result {
         attachments.take(conn, (host, id), (&identity.project, &identity.user))?;
     }
     let (mounts, network) =
@@ -183,7 +184,7 @@ fn write(
         user: identity.user.clone(),
         spec: requested.into_spec(name, Chosen { ports, registry, mounts, network }),
         start_wanted,
-        outlook,
+        placement_result,
     };
     let record = container::insert(conn, fresh, settings)?;
     if let Some(host) = &record.host {
@@ -212,7 +213,7 @@ pub(super) fn candidates(
         views.retain(|view| view.name == *only);
     }
     if requested.hints.concern_neighbours() {
-        meet_neighbours(conn, project, &mut views)?;
+        add_neighbour_labels(conn, project, &mut views)?;
     }
     let attachments = match Attachments::find(conn, project, requested)? {
         Ok(attachments) => attachments,
@@ -236,7 +237,7 @@ fn find_image(conn: &mut Conn, image: &str, views: &mut [HostView]) -> Result<()
 }
 
 /// Adds the labels of the project's containers to the hosts that these are on.
-fn meet_neighbours(
+fn add_neighbour_labels(
     conn: &mut Conn,
     project: &ProjectId,
     views: &mut [HostView],
@@ -277,13 +278,13 @@ fn schedule(
     (caller, needs): (&Caller, &Needs<'_>),
     views: &[HostView],
     settings: &SchedulerSettings,
-) -> (Outlook, Vec<(HostName, scheduler::FilterReason)>) {
+) -> (PlacementResult, Vec<(HostName, scheduler::FilterReason)>) {
     match scheduler::select_host(needs, views, settings) {
-        Ok(host) => (Outlook::Placed(host), Vec::new()),
+        Ok(host) => (PlacementResult::Placed(host), Vec::new()),
         Err(refusal) => {
             let sees_hosts = caller.require(Permission::SeeHosts).is_ok();
             let detail = if sees_hosts { refusal.by_host() } else { refusal.to_string() };
-            (Outlook::Hopeless { reason: NO_HOST.to_owned(), detail }, refusal.reasons)
+            (PlacementResult::NoHost { reason: NO_HOST.to_owned(), detail }, refusal.reasons)
         }
     }
 }

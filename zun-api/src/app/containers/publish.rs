@@ -49,7 +49,7 @@ pub(super) fn judge(
     Ok(())
 }
 
-/// Chooses the ports on this host. [`DbError::NoRoom`] if too few are free.
+/// Chooses the ports on this host. [`DbError::NoCapacity`] if too few are free.
 pub(super) fn choose(
     conn: &mut Conn,
     (wanted, range): (&[PortRequest], &RangeInclusive<u16>),
@@ -70,7 +70,7 @@ pub(super) fn choose(
                 && !chosen.iter().any(|other| claim_of(name, other).conflicts(candidate))
         };
         let candidates = from_a_random_start(range).map(|number| published(port, own, number));
-        let free = candidates.into_iter().find(is_free).ok_or(DbError::NoRoom)?;
+        let free = candidates.into_iter().find(is_free).ok_or(DbError::NoCapacity)?;
         chosen.push(free);
     }
     chosen.sort_unstable();

@@ -71,7 +71,7 @@ impl App {
         let (before, claimed) = self.claim_limits(caller, ident, (request, key)).await?;
         let (record, accepted) = match claimed {
             Claimed::Done(done) => *done,
-            Claimed::Outdated => return Err(AppError::Db(DbError::NoRoom)),
+            Claimed::Outdated => return Err(AppError::Db(DbError::NoCapacity)),
             Claimed::Gone => return Err(AppError::ContainerNotFound(before.id.to_string())),
             Claimed::NameTaken => return Err(AppError::NameTaken(name.unwrap_or_default())),
             Claimed::CannotRename(name) => {
@@ -186,7 +186,7 @@ fn try_claim(
     };
     for _ in 1..MAX_ATTEMPTS {
         match attempt() {
-            Err(DbError::NoRoom) => {}
+            Err(DbError::NoCapacity) => {}
             done => return done,
         }
     }

@@ -70,8 +70,8 @@ impl App {
                 let selection = selection.clone();
                 app.db.read(move |conn| event::read(conn, &selection, after))
             };
-            let has_news = || app.bus.transport().is_connected();
-            if let Err(error) = follow.run(position, (read, has_news)).await {
+            let is_notified = || app.bus.transport().is_connected();
+            if let Err(error) = follow.run(position, (read, is_notified)).await {
                 tracing::warn!(error = %chain(&error), "a stream of events ended: cannot read them");
             }
         });

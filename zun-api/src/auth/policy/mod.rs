@@ -16,7 +16,7 @@ pub(crate) use verbs::VERBS;
 /// Who has a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Who {
+pub(crate) enum Grantee {
     /// Not even administrators, until the operator's settings allow it.
     Nobody,
     /// Administrators.
@@ -43,8 +43,8 @@ macro_rules! permissions {
             }
 
             /// Who has it if the settings do not say.
-            const fn default_holder(self) -> Who {
-                match self { $(Self::$variant => Who::$who),+ }
+            const fn default_holder(self) -> Grantee {
+                match self { $(Self::$variant => Grantee::$who),+ }
             }
         }
     };
@@ -145,7 +145,7 @@ struct Common {
 /// A rule that the operator has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rule {
-    Who(Who),
+    Grantee(Grantee),
     Expression(Expression),
 }
 
@@ -215,22 +215,22 @@ impl Policy {
     fn holds(&self, identity: &Identity, rule: &Rule) -> bool {
         match rule {
             Rule::Expression(expression) => expression.holds(identity),
-            Rule::Who(who) => self.is(identity, *who),
+            Rule::Grantee(who) => self.is(identity, *who),
         }
     }
 
-    fn is(&self, identity: &Identity, who: Who) -> bool {
+    fn is(&self, identity: &Identity, who: Grantee) -> bool {
         let Common { is_admin: _, admin_api, owner } = &*self.common;
         match who {
-            Who::Reader => true,
-            Who::Member => {
+            Grantee::Reader => true,
+            Grantee::Member => {
                 !identity.only_reads() && owner.as_ref().is_none_or(|rule| rule.holds(identity))
             }
-            Who::Admin => match admin_api {
+            Grantee::Admin => match admin_api {
                 Some(rule) => rule.holds(identity),
                 None => self.is_admin(identity),
             },
-            Who::Nobody => false,
+            Grantee::Nobody => false,
         }
     }
 
@@ -280,9 +280,9 @@ fn named(name: &str) -> Result<&'static str, String> {
 impl<'de> Deserialize<'de> for Policy {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let mut changed = BTreeMap::new();
-        for (name, who) in BTreeMap::<String, Who>::deserialize(input)? {
+        for (name, who) in BTreeMap::<String, Grantee>::deserialize(input)? {
             let rule = named(&name).map_err(serde::de::Error::custom)?;
-            changed.insert(rule, Rule::Who(who));
+            changed.insert(rule, Rule::Grantee(who));
         }
         Ok(Self { changed: Arc::new(changed), common: Arc::default() })
     }

@@ -29,16 +29,16 @@ pub(crate) struct Fresh {
     pub(crate) user: UserId,
     pub(crate) spec: Spec,
     pub(crate) start_wanted: bool,
-    pub(crate) outlook: Outlook,
+    pub(crate) placement_result: PlacementResult,
 }
 
 /// Whether it has a host.
 #[derive(Debug, Clone)]
-pub(crate) enum Outlook {
+pub(crate) enum PlacementResult {
     /// The container is placed on this host and claims its resources there.
     Placed(HostName),
     /// No host can take it.
-    Hopeless {
+    NoHost {
         /// Zun's words.
         reason: String,
         /// Why not, host by host.
@@ -76,20 +76,22 @@ struct NewRow {
 }
 
 /// Writes a container's first row, and reserves what it needs of its project's quota. If it has a host, claims its
-/// resources there; [`DbError::NoRoom`] if they do not fit. If it has none, it only counts as a container. Must run in
-/// a transaction.
+/// resources there; [`DbError::NoCapacity`] if they do not fit. If it has none, it only counts as a container. Must run
+/// in a transaction.
 pub(crate) fn insert(
     conn: &mut Conn,
     fresh: Fresh,
     settings: &ClaimSettings,
 ) -> Result<Record, DbError> {
     let now = environment::now().naive_utc();
-    let Fresh { id, project, user, spec, start_wanted, outlook } = fresh;
+    let Fresh { id, project, user, spec, start_wanted, placement_result } = fresh;
     let wanted = Amounts::container(spec.resources, spec.disk);
     quota::reserve(conn, &project, wanted, &settings.quotas)?;
-    let (status, host, status_reason, status_detail) = match outlook {
-        Outlook::Placed(host) => (Status::Creating, Some(host), None, None),
-        Outlook::Hopeless { reason, detail } => (Status::Error, None, Some(reason), Some(detail)),
+    let (status, host, status_reason, status_detail) = match placement_result {
+        PlacementResult::Placed(host) => (Status::Creating, Some(host), None, None),
+        PlacementResult::NoHost { reason, detail } => {
+            (Status::Error, None, Some(reason), Some(detail))
+        }
     };
     if host.is_none() {
         quota::release(conn, project.as_str(), Amounts { containers: 0, ..wanted })?;

@@ -11,7 +11,7 @@ mod spec;
 mod unreadable;
 
 pub(crate) use change::{
-    Applied, Fresh, Outlook, amend, apply, fail_creation, insert, set_image, set_limits,
+    Applied, Fresh, PlacementResult, amend, apply, fail_creation, insert, set_image, set_limits,
 };
 pub(crate) use listed::{ListedRows, Rendered};
 pub(crate) use page::{Filter, Page, Part, SortKey, page};

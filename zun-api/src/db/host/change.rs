@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use zun_common::environment::random_uuid;
 use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::host::{Heartbeat, Inventory, StrayContainer};
-use zun_common::rpc::operation::{Beat, LedgerPosition, RegisterAgent, Registered};
+use zun_common::rpc::operation::{LedgerPosition, RegisterAgent, Registered, SendHeartbeat};
 use zun_common::status::Status;
 
 use super::query::{by_name, by_name_now};
@@ -185,7 +185,7 @@ pub(crate) fn check_epoch(
 
 /// What became of a heartbeat.
 #[derive(Debug)]
-pub(crate) enum Beaten {
+pub(crate) enum HeartbeatResult {
     /// It is stored.
     Stored {
         /// The host's open operations.
@@ -202,19 +202,19 @@ pub(crate) enum Beaten {
 
 /// Stores a heartbeat. An earlier one that arrives after the last one of an agent that shuts down changes nothing. Must
 /// run in a transaction.
-pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Beaten, DbError> {
-    let Beat { epoch, heartbeat, position, digest: _ } = beat;
+pub(crate) fn beat(conn: &mut Conn, beat: &SendHeartbeat) -> Result<HeartbeatResult, DbError> {
+    let SendHeartbeat { epoch, heartbeat, position, digest: _ } = beat;
     let host = &heartbeat.host;
     let Some((record, at)) = by_name_now(conn, host)?.filter(|(host, _)| host.epoch == *epoch)
     else {
-        return Ok(Beaten::StaleEpoch);
+        return Ok(HeartbeatResult::StaleEpoch);
     };
     if let Some(position) = position
         && !record.is_recovering()
         && is_older(conn, &record, position)?
         && position.cluster == cluster::id(conn)?
     {
-        return Ok(Beaten::Older);
+        return Ok(HeartbeatResult::Older);
     }
     // Before the host's row is locked: operations are locked first everywhere.
     let open = if record.is_recovering() {
@@ -223,7 +223,7 @@ pub(crate) fn beat(conn: &mut Conn, beat: &Beat) -> Result<Beaten, DbError> {
         operation::open(conn, host, (*epoch, record.last_sequence), at)?
     };
     store(conn, &record, (*epoch, heartbeat), at)?;
-    Ok(Beaten::Stored { open, at })
+    Ok(HeartbeatResult::Stored { open, at })
 }
 
 fn store(

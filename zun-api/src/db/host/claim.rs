@@ -26,13 +26,13 @@ pub(crate) struct ClaimSettings {
 /// Whether a larger claim needs capacity on the host, and in the quota of the project.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Growth<'a> {
-    /// What grows must fit. [`DbError::NoRoom`] if it does not.
+    /// What grows must fit. [`DbError::NoCapacity`] if it does not.
     Checked(&'a ClaimSettings),
     /// The container has these limits already.
     Unchecked,
 }
 
-/// Claims resources for one more container. [`DbError::NoRoom`] if they do not fit.
+/// Claims resources for one more container. [`DbError::NoCapacity`] if they do not fit.
 pub(crate) fn claim(
     conn: &mut Conn,
     host: &HostName,
@@ -151,5 +151,5 @@ fn apply(
             );
         }
     }
-    if row.execute(conn)? == 0 { Err(DbError::NoRoom) } else { Ok(()) }
+    if row.execute(conn)? == 0 { Err(DbError::NoCapacity) } else { Ok(()) }
 }

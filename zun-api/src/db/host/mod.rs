@@ -10,7 +10,7 @@ mod row;
 
 pub(crate) use administer::{Removed, known, remove, set_disabled, set_forced_down};
 pub(crate) use change::{
-    Beaten, Registration, beat, check_epoch, forget_engine, recover, register,
+    HeartbeatResult, Registration, beat, check_epoch, forget_engine, recover, register,
 };
 pub(crate) use claim::{ClaimSettings, Growth, change_claim, claim, release};
 pub(crate) use images::{set_images, with_image};

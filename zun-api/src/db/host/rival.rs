@@ -14,8 +14,8 @@ use super::row::{Liveness, Record};
 use crate::db::schema::hosts::dsl;
 use crate::db::{Conn, DbError, now};
 
-/// Seconds without a heartbeat after which an agent begins no more operations, because those that it has received are past
-/// their time limits.
+/// Seconds without a heartbeat after which an agent begins no more operations, because those that it has received are
+/// past their time limits.
 const GONE_AFTER: i64 = 62;
 /// Seconds after which a repeated refusal is noted again.
 const NOTED_EVERY: i64 = 30;
@@ -113,8 +113,8 @@ pub(super) fn refusal(
     Ok(None)
 }
 
-/// Whether the host's agent is another one, and may still be at work. The agents of one state directory cannot be at work
-/// at the same time, unless the directory was copied to another machine.
+/// Whether the host's agent is another one, and may still be at work. The agents of one state directory cannot be at
+/// work at the same time, unless the directory was copied to another machine.
 fn is_rival(record: &Record, agent: &AgentIdentity, now: NaiveDateTime) -> bool {
     let Some(state) = &record.agent_state else { return false };
     if *state != agent.state.to_string() {
@@ -127,7 +127,7 @@ fn is_rival(record: &Record, agent: &AgentIdentity, now: NaiveDateTime) -> bool 
 fn may_be_at_work(record: &Record, now: NaiveDateTime) -> bool {
     match record.heartbeats(now) {
         Liveness::Up | Liveness::ClockSetBack => true,
-        Liveness::Silent(seconds) => seconds < GONE_AFTER,
+        Liveness::NoHeartbeat(seconds) => seconds < GONE_AFTER,
         Liveness::Left | Liveness::Forced => false,
     }
 }

@@ -81,7 +81,7 @@ pub(crate) enum Liveness {
     /// Its heartbeats come.
     Up,
     /// None has come for this many seconds.
-    Silent(i64),
+    NoHeartbeat(i64),
     /// The last one came at a time that the database's clock has not reached again: it was set back.
     ClockSetBack,
     /// It said that it goes.
@@ -138,7 +138,7 @@ impl Heartbeats {
         if self.leaving {
             Liveness::Left
         } else if silent > self.interval.max(1) * MISSED {
-            Liveness::Silent(silent)
+            Liveness::NoHeartbeat(silent)
         } else if silent < -self.interval.max(1) {
             Liveness::ClockSetBack
         } else {
@@ -298,7 +298,10 @@ mod tests {
     fn a_host_is_up_until_three_heartbeats_are_missed() {
         let host = host(5);
         assert_eq!(host.liveness(host.last_seen + TimeDelta::seconds(15)), Liveness::Up);
-        assert_eq!(host.liveness(host.last_seen + TimeDelta::seconds(16)), Liveness::Silent(16));
+        assert_eq!(
+            host.liveness(host.last_seen + TimeDelta::seconds(16)),
+            Liveness::NoHeartbeat(16)
+        );
     }
 
     #[test]

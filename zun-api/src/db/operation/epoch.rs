@@ -22,10 +22,11 @@ pub(crate) fn lock_epoch(
     host: &HostName,
     (epoch, known): (Epoch, i64),
 ) -> Result<(), DbError> {
-    let in_doubt = dsl::kind.eq_any(Kind::NON_IDEMPOTENT).and(dsl::sequence.le(known));
+    let may_have_been_received =
+        dsl::kind.eq_any(Kind::NON_IDEMPOTENT).and(dsl::sequence.le(known));
     let rows: Vec<Row> = dsl::operations
         .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
-        .filter(dsl::epoch.eq(epoch.0).or(in_doubt))
+        .filter(dsl::epoch.eq(epoch.0).or(may_have_been_received))
         .select(Row::as_select())
         .load(conn)?;
     lock_rows(conn, &rows)

@@ -23,7 +23,7 @@ pub(crate) use effect::{Settled, settle, settle_reported};
 pub(crate) use epoch::{end_epoch, lock_epoch, mark_non_idempotent_unknown};
 pub(crate) use key::{First, RequestKey, by_key, release_key};
 pub(crate) use query::{
-    Open, given_up, has_another, has_open_change_of_run, has_open_delete, image_of_open,
-    is_pulled_later, of_container, of_request, open, open_by_kind, rebuilding, registry_of_open,
+    Open, has_another, has_open_change_of_run, has_open_delete, image_of_open, is_pulled_later,
+    of_container, of_request, open, open_by_kind, rebuilding, registry_of_open, stalled_removals,
 };
 pub(crate) use row::{Kind, OutcomeKind, Record};

@@ -219,7 +219,7 @@ pub(crate) fn open_by_kind(
 }
 
 /// The number of open removals during which too many agents have ended.
-pub(crate) fn given_up(conn: &mut Conn) -> Result<i64, DbError> {
+pub(crate) fn stalled_removals(conn: &mut Conn) -> Result<i64, DbError> {
     let given_up =
         dsl::operations.filter(dsl::outcome.is_null().and(dsl::given_up_at.is_not_null()));
     Ok(given_up.count().get_result(conn)?)

@@ -1,8 +1,8 @@
 //! What the containers of each project use, and how much they may use.
 //!
-//! A project's row has the totals of its containers. They change in the transaction that changes a container's claim: each
-//! container counts until its removal is confirmed, and its resources while it holds a claim on a host. The row is locked
-//! before the host's (see `lock`).
+//! A project's row has the totals of its containers. They change in the transaction that changes a container's claim:
+//! each container counts until its removal is confirmed, and its resources while it holds a claim on a host. The row is
+//! locked before the host's (see `lock`).
 
 mod limits;
 mod usage;
@@ -37,14 +37,14 @@ impl Limited {
 
 /// A limit that a request exceeds. CPUs are in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Excess {
+pub(crate) struct ExceededLimit {
     pub(crate) what: Limited,
     pub(crate) requested: i64,
     pub(crate) used: i64,
     pub(crate) allowed: i64,
 }
 
-impl fmt::Display for Excess {
+impl fmt::Display for ExceededLimit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let amount = |number: i64| match self.what {
             Limited::Cpus => decimal(number),
@@ -57,7 +57,7 @@ impl fmt::Display for Excess {
 
 /// All limits that a request exceeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OverQuota(pub(crate) Vec<Excess>);
+pub struct OverQuota(pub(crate) Vec<ExceededLimit>);
 
 impl fmt::Display for OverQuota {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn the_message_says_what_is_requested_used_and_allowed() {
-        let excess = |what, requested, used, allowed| Excess { what, requested, used, allowed };
+        let excess =
+            |what, requested, used, allowed| ExceededLimit { what, requested, used, allowed };
         let over = OverQuota(vec![
             excess(Limited::Containers, 1, 40, 40),
             excess(Limited::Cpus, 1500, 19_250, 20_000),

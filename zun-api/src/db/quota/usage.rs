@@ -7,7 +7,7 @@ use zun_common::id::ProjectId;
 use zun_common::units::{Gibibytes, Resources};
 
 use super::limits::{class, ensure, limits_of, usage};
-use super::{Conn, DbError, Excess, Growth, Limited, OverQuota, Quota};
+use super::{Conn, DbError, ExceededLimit, Growth, Limited, OverQuota, Quota};
 use crate::db::schema::projects::dsl;
 use crate::settings::QuotaSettings;
 
@@ -82,7 +82,7 @@ pub(crate) fn reserve(
     let excesses = beyond(conn, project, (wanted, defaults))?;
     // Another transaction has released enough meanwhile. Then the caller begins again.
     if excesses.is_empty() {
-        Err(DbError::NoRoom)
+        Err(DbError::NoCapacity)
     } else {
         Err(DbError::OverQuota(OverQuota(excesses)))
     }
@@ -105,7 +105,7 @@ fn beyond(
     conn: &mut Conn,
     project: &ProjectId,
     (wanted, defaults): (Amounts, Quota),
-) -> Result<Vec<Excess>, DbError> {
+) -> Result<Vec<ExceededLimit>, DbError> {
     let allowed = limits_of(conn, project)?.unwrap_or_default().or(defaults);
     Ok(excesses(usage(conn, project)?, wanted, &allowed))
 }
@@ -174,12 +174,12 @@ const fn columns(what: Limited) -> (&'static str, &'static str, i64) {
     }
 }
 
-fn excesses(used: Amounts, wanted: Amounts, allowed: &Quota) -> Vec<Excess> {
+fn excesses(used: Amounts, wanted: Amounts, allowed: &Quota) -> Vec<ExceededLimit> {
     let pairs = used.all().into_iter().zip(wanted.all());
     let excess = |((what, used), (_, requested)): ((Limited, i64), (Limited, i64))| {
         let allowed = allowed.limit(what).saturating_mul(columns(what).2);
         let exceeds = requested > 0 && allowed >= 0 && used.saturating_add(requested) > allowed;
-        exceeds.then_some(Excess { what, requested, used, allowed })
+        exceeds.then_some(ExceededLimit { what, requested, used, allowed })
     };
     pairs.filter_map(excess).collect()
 }

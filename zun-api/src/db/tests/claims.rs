@@ -13,7 +13,7 @@ use super::pages::spec;
 use super::schema::{pending, step_back};
 use super::{Fixture, on_both};
 use crate::db::container::{
-    Fresh, Outlook, Record, Scope, amend, assigned, by_id, confirm_removal, insert, purge,
+    Fresh, PlacementResult, Record, Scope, amend, assigned, by_id, confirm_removal, insert, purge,
     set_limits, write_tombstone,
 };
 use crate::db::host::{self, ClaimSettings, Growth};
@@ -82,7 +82,7 @@ pub(super) fn fresh(host: &HostName, wanted: Resources) -> Fresh {
         user: "ann".parse().expect("a user"),
         spec: spec(&format!("c-{id}"), "cirros", wanted),
         start_wanted: true,
-        outlook: Outlook::Placed(host.clone()),
+        placement_result: PlacementResult::Placed(host.clone()),
     }
 }
 
@@ -202,7 +202,7 @@ fn take(conn: &mut Conn, made: &mut Vec<ContainerId>, step: &Step) -> Result<boo
     };
     match done {
         Ok(()) => Ok(true),
-        Err(DbError::NoRoom) => Ok(false),
+        Err(DbError::NoCapacity) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -270,7 +270,7 @@ fn a_host_that_shrinks_takes_no_more_and_its_containers_stay(fixture: &Fixture) 
     let second = create(conn, &host, resources(1000, 512)).expect("there is room").id;
     resize(conn, &host, resources(4000, 600));
     let refused = create(conn, &host, resources(100, 16)).expect_err("no memory is free");
-    assert!(matches!(refused, DbError::NoRoom), "{refused:?}");
+    assert!(matches!(refused, DbError::NoCapacity), "{refused:?}");
     let checked = Growth::Checked(&EXACT);
     let mut change = |id, (millis, mib)| {
         transaction(conn, |conn| amend(conn, id, ("a", resources(millis, mib)), checked))
@@ -278,7 +278,7 @@ fn a_host_that_shrinks_takes_no_more_and_its_containers_stay(fixture: &Fixture) 
     // What does not grow needs no room.
     change(first, (2000, 256)).expect("it gives memory back").expect("it is there");
     let refused = change(first, (2000, 257)).expect_err("no memory is free");
-    assert!(matches!(refused, DbError::NoRoom), "{refused:?}");
+    assert!(matches!(refused, DbError::NoCapacity), "{refused:?}");
     assert_eq!(used(conn, &host), (3000, 768, 2));
     write_tombstone(conn, second).expect("deleted");
     assert_eq!(used(conn, &host), (3000, 768, 2));
@@ -305,7 +305,7 @@ fn a_larger_claim_is_refused_and_changes_nothing(fixture: &Fixture) {
         (resources(1, 501), "the ratio of memory"),
     ] {
         let refused = try_insert(wanted).expect_err(why);
-        assert!(matches!(refused, DbError::NoRoom), "{why}: {refused:?}");
+        assert!(matches!(refused, DbError::NoCapacity), "{why}: {refused:?}");
     }
     try_insert(resources(1000, 500)).expect("the ratios allow it");
     try_insert(resources(1, 0)).expect_err("the ratio of CPUs");
@@ -344,8 +344,8 @@ fn the_migration_counts_what_is_there(fixture: &Fixture) {
     write_tombstone(conn, made[0]).expect("deleted");
     write_tombstone(conn, made[1]).expect("deleted");
     confirm_removal(conn, made[1]).expect("confirmed");
-    let hopeless = Outlook::Hopeless { reason: String::new(), detail: String::new() };
-    let unplaced = Fresh { outlook: hopeless, ..fresh(&name(0), resources(100, 64)) };
+    let no_host = PlacementResult::NoHost { reason: String::new(), detail: String::new() };
+    let unplaced = Fresh { placement_result: no_host, ..fresh(&name(0), resources(100, 64)) };
     insert(conn, unplaced, &EXACT).expect("inserted");
     let before: Vec<_> = (0..3).map(|host| used(conn, &name(host))).collect();
     assert_eq!(before, [(300, 192, 3), (200, 128, 2), (0, 0, 0)]);

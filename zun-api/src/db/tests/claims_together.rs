@@ -6,7 +6,7 @@ use zun_common::id::{ContainerId, Epoch, HostName, OperationId};
 use zun_common::rpc::container::Removal;
 use zun_common::rpc::envelope::CallContext;
 use zun_common::rpc::host::Heartbeat;
-use zun_common::rpc::operation::{Beat, Change, Outcome, RegisterAgent};
+use zun_common::rpc::operation::{Change, Outcome, RegisterAgent, SendHeartbeat};
 use zun_common::rpc::{Code, Problem};
 use zun_common::units::Resources;
 
@@ -41,7 +41,7 @@ where
 {
     match db.write_durable(move |conn| transaction(conn, work)).await {
         Ok(done) => Some(done),
-        Err(DbError::NoRoom) => None,
+        Err(DbError::NoCapacity) => None,
         Err(error) => panic!("{error:?}"),
     }
 }
@@ -130,7 +130,7 @@ async fn agents(db: &Db, host: HostName) {
     }
 }
 
-fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> Beat {
+fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> SendHeartbeat {
     let heartbeat = Heartbeat {
         host: host.clone(),
         inventory: None,
@@ -141,7 +141,7 @@ fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> Beat {
         generation,
         strays: None,
     };
-    Beat { epoch, heartbeat, position: None, digest: None }
+    SendHeartbeat { epoch, heartbeat, position: None, digest: None }
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn a_removal_that_five_agents_did_not_survive_rests_for_an_hour() {
         // The agent before the first one counts too.
         assert!(received >= 4, "{received}");
         let mut conn = fixture.connect();
-        assert_eq!(operation::given_up(&mut conn).expect("read"), 1);
+        assert_eq!(operation::stalled_removals(&mut conn).expect("read"), 1);
         diesel::sql_query("UPDATE operations SET given_up_at = '2001-01-01 00:00:00'")
             .execute(&mut conn)
             .expect("an hour has passed");
@@ -214,7 +214,9 @@ async fn agents_once(db: &Db, host: &HostName) -> operation::Open {
     };
     let beat = beat(host, (registered.epoch, 1));
     match db.write_relaxed(move |conn| host::beat(conn, &beat)).await.expect("accepted") {
-        host::Beaten::Stored { open, .. } => open,
-        other @ (host::Beaten::StaleEpoch | host::Beaten::Older) => panic!("{other:?}"),
+        host::HeartbeatResult::Stored { open, .. } => open,
+        other @ (host::HeartbeatResult::StaleEpoch | host::HeartbeatResult::Older) => {
+            panic!("{other:?}")
+        }
     }
 }

@@ -188,7 +188,7 @@ fn a_follower_gets_each_event_of_many_concurrent_transactions_once() {
             let done = transaction(&mut conn, |conn| {
                 write(conn, "blue", &name)?;
                 conn.batch_execute(&pause)?;
-                is_kept.then_some(()).ok_or(DbError::NoRoom)
+                is_kept.then_some(()).ok_or(DbError::NoCapacity)
             });
             assert_eq!(done.is_ok(), is_kept);
             kept.extend(is_kept.then_some(name));

@@ -12,7 +12,7 @@ use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::{Fixture, on_both};
 use crate::db::container::{
-    Filter, Fresh, ListedRows, Outlook, Page, Record, Scope, SortKey, Spec, insert, page,
+    Filter, Fresh, ListedRows, Page, PlacementResult, Record, Scope, SortKey, Spec, insert, page,
 };
 use crate::db::host::ClaimSettings;
 use crate::db::schema::containers::dsl;
@@ -126,7 +126,7 @@ pub(super) fn store(conn: &mut Conn, place: usize, sample: &Sample) -> Stored {
         user: format!("user{}", sample.user).parse().expect("a user"),
         spec,
         start_wanted: false,
-        outlook: Outlook::Hopeless { reason: String::new(), detail: String::new() },
+        placement_result: PlacementResult::NoHost { reason: String::new(), detail: String::new() },
     };
     let (scheduler, quotas) = (SchedulerSettings::default(), QuotaSettings::UNLIMITED);
     insert(conn, fresh, &ClaimSettings { scheduler, quotas }).expect("inserted");

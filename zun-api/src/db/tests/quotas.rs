@@ -13,7 +13,7 @@ use super::claims::{EXACT, add_host, claims_are_exact, fresh, name, resources};
 use super::schema::step_back;
 use super::{Fixture, on_both};
 use crate::db::container::{
-    Fresh, Outlook, amend, confirm_removal, insert, purge, set_limits, write_tombstone,
+    Fresh, PlacementResult, amend, confirm_removal, insert, purge, set_limits, write_tombstone,
 };
 use crate::db::host::{ClaimSettings, Growth};
 use crate::db::quota::{self, Amounts, Limits};
@@ -102,13 +102,13 @@ fn a_request_beyond_the_quota_is_refused_with_what_is_used_and_allowed(fixture: 
 
 fn a_container_without_a_host_counts_only_as_a_container(fixture: &Fixture) {
     let conn = &mut prepared(fixture);
-    let hopeless = || Fresh {
-        outlook: Outlook::Hopeless { reason: String::new(), detail: String::new() },
+    let no_host = || Fresh {
+        placement_result: PlacementResult::NoHost { reason: String::new(), detail: String::new() },
         ..placed(2000, 256, Some(10))
     };
-    let ids = [(); 3].map(|()| create(conn, hopeless()).expect("within the quota"));
+    let ids = [(); 3].map(|()| create(conn, no_host()).expect("within the quota"));
     assert_eq!(used(conn), (3, 0, 0, 0));
-    refusal(create(conn, hopeless()));
+    refusal(create(conn, no_host()));
     remove(conn, ids[0]);
     assert_eq!(used(conn), (2, 0, 0, 0));
     claims_are_exact(conn);
@@ -148,7 +148,7 @@ fn a_limit_below_what_is_used_stops_growth_and_nothing_else(fixture: &Fixture) {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Create { project: usize, wanted: Resources, disk: u64, hopeless: bool },
+    Create { project: usize, wanted: Resources, disk: u64, no_host: bool },
     Amend { which: usize, wanted: Resources },
     Restore { which: usize, before: Resources },
     WriteTombstone { which: usize },
@@ -162,7 +162,7 @@ fn step() -> impl Strategy<Value = Step> {
         || (0..4_u32, 0..4_u64).prop_map(|(cpus, memory)| resources(cpus * 250, memory * 32));
     prop_oneof![
         6 => (0..2_usize, amount(), 0..4_u64, any::<bool>()).prop_map(
-            |(project, wanted, disk, hopeless)| Step::Create { project, wanted, disk, hopeless }
+            |(project, wanted, disk, no_host)| Step::Create { project, wanted, disk, no_host }
         ),
         3 => (0..8_usize, amount()).prop_map(|(which, wanted)| Step::Amend { which, wanted }),
         2 => (0..8_usize, amount()).prop_map(|(which, before)| Step::Restore { which, before }),
@@ -178,12 +178,13 @@ fn take(conn: &mut Conn, made: &mut Vec<ContainerId>, step: &Step) -> Result<boo
     let at = |which: usize| made.get(which % made.len().max(1)).copied();
     let project = |number: usize| -> ProjectId { format!("p{number}").parse().expect("a project") };
     let done = match *step {
-        Step::Create { project: number, wanted, disk, hopeless } => {
+        Step::Create { project: number, wanted, disk, no_host } => {
             let mut new = fresh(&name(0), wanted);
             new.project = project(number);
             new.spec.disk = (disk > 0).then_some(Gibibytes(disk));
-            if hopeless {
-                new.outlook = Outlook::Hopeless { reason: String::new(), detail: String::new() };
+            if no_host {
+                new.placement_result =
+                    PlacementResult::NoHost { reason: String::new(), detail: String::new() };
             }
             create(conn, new).map(|id| made.push(id))
         }
@@ -249,8 +250,9 @@ fn the_migration_counts_what_projects_have(fixture: &Fixture) {
     create(conn, placed(500, 64, Some(3))).expect("within the quota");
     let deleted = create(conn, placed(250, 32, Some(2))).expect("within the quota");
     write_tombstone(conn, deleted).expect("deleted");
-    let hopeless = Outlook::Hopeless { reason: String::new(), detail: String::new() };
-    create(conn, Fresh { outlook: hopeless, ..placed(500, 64, None) }).expect("within the quota");
+    let no_host = PlacementResult::NoHost { reason: String::new(), detail: String::new() };
+    create(conn, Fresh { placement_result: no_host, ..placed(500, 64, None) })
+        .expect("within the quota");
     let before = used(conn);
     assert_eq!(before, (3, 750, 96, 5));
     let has_quotas =

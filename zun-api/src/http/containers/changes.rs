@@ -16,6 +16,6 @@ pub(in crate::http) async fn changes(
     ident: Ident,
     _input: Parsed<NoFields>,
 ) -> ApiResult {
-    let Changes { changes, cut } = app.changes(&caller, &ident).await?;
-    Ok(ok(&ContainerChanges { changes, cut }))
+    let Changes { changes, truncated } = app.changes(&caller, &ident).await?;
+    Ok(ok(&ContainerChanges { changes, truncated }))
 }

@@ -109,7 +109,7 @@ pub(in crate::http) async fn execute(
 fn shown(execution: Execution) -> Executed {
     match execution {
         Execution::Ran(output) => {
-            let ExecOutput { exec: _, stdout, stderr, exit_code, cut } = output;
+            let ExecOutput { exec: _, stdout, stderr, exit_code, truncated } = output;
             let mut merged = String::from_utf8_lossy(&stdout).into_owned();
             merged.push_str(&String::from_utf8_lossy(&stderr));
             Executed {
@@ -119,7 +119,7 @@ fn shown(execution: Execution) -> Executed {
                 proxy_url: None,
                 stdout: Some(STANDARD.encode(stdout)),
                 stderr: Some(STANDARD.encode(stderr)),
-                cut: Some(cut),
+                truncated: Some(truncated),
                 console: None,
             }
         }
@@ -130,7 +130,7 @@ fn shown(execution: Execution) -> Executed {
             proxy_url: address,
             stdout: None,
             stderr: None,
-            cut: None,
+            truncated: None,
             console: console.map(|console| *console),
         },
     }

@@ -15,7 +15,7 @@ use crate::http::fields::Fields;
 use crate::http::response::{ApiResult, ok};
 
 /// The header for output whose beginning was dropped.
-const CUT: (&str, &str) = ("x-zun-logs-cut", "true");
+const TRUNCATED: (&str, &str) = ("x-zun-logs-cut", "true");
 
 /// Selects a part of the output.
 pub(in crate::http) struct Logs {
@@ -99,8 +99,8 @@ pub(in crate::http) async fn logs(
     } else {
         ok(&String::from_utf8_lossy(&logs.data))
     };
-    if logs.cut {
-        let (name, value) = CUT;
+    if logs.truncated {
+        let (name, value) = TRUNCATED;
         answer.headers_mut().insert(
             actix_web::http::header::HeaderName::from_static(name),
             actix_web::http::header::HeaderValue::from_static(value),

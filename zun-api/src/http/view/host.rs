@@ -19,7 +19,9 @@ pub(in crate::http) fn host(
     let state = match liveness {
         Liveness::Up if record.is_recovering() => "recovering",
         Liveness::Up => "up",
-        Liveness::Silent(_) | Liveness::ClockSetBack | Liveness::Left | Liveness::Forced => "down",
+        Liveness::NoHeartbeat(_) | Liveness::ClockSetBack | Liveness::Left | Liveness::Forced => {
+            "down"
+        }
     };
     let usage = &record.used;
     let inventory = record.inventory.clone();

@@ -25,7 +25,7 @@ pub struct Executed {
     /// Whether output is missing, because a stream had more than 4 MiB, if the command was run to completion. Not in
     /// OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cut: Option<bool>,
+    pub truncated: Option<bool>,
     /// How to connect to the exec, if the body has a `csr`. Not in OpenStack Zun's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<ConsoleEndpoint>,

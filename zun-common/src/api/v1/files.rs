@@ -34,7 +34,7 @@ pub struct ContainerChanges {
     /// The files and directories that differ from the image. At most 100,000.
     pub changes: Vec<FileChange>,
     /// Whether there are more.
-    pub cut: bool,
+    pub truncated: bool,
 }
 
 /// A file or directory that differs from the image.

@@ -16,7 +16,7 @@ pub struct RecordingList {
     pub more: bool,
     /// Hosts that did not answer. They may have more recordings.
     #[schemars(with = "Vec<String>")]
-    pub silent_hosts: Vec<HostName>,
+    pub unresponsive_hosts: Vec<HostName>,
 }
 
 /// A recording of a session, in asciicast v2. It may outlive the container.

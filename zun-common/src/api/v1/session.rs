@@ -13,7 +13,7 @@ pub struct SessionList {
     pub sessions: Vec<Session>,
     /// Hosts that did not answer. They may have more sessions.
     #[schemars(with = "Vec<String>")]
-    pub silent_hosts: Vec<HostName>,
+    pub unresponsive_hosts: Vec<HostName>,
 }
 
 /// One client's session. It outlives its connections, for 15 minutes by default.
@@ -58,7 +58,7 @@ pub struct GrantList {
     pub grants: Vec<AliveGrant>,
     /// Hosts that did not answer. They may have more grants.
     #[schemars(with = "Vec<String>")]
-    pub silent_hosts: Vec<HostName>,
+    pub unresponsive_hosts: Vec<HostName>,
 }
 
 /// A grant or ticket that has sessions at a console gate, or a ticket that is still valid.

@@ -5,12 +5,12 @@
 //!                        │ the connection, while there is one
 //!                        ├──> Consumer: its own channel, one queue
 //!                        ├──> Consumer …
-//!                        └──> Exchange: news between zun-api, on its own channel
+//!                        └──> Exchange: notifications between zun-api, on its own channel
 //! ```
 
 mod consumer;
 mod link;
-mod news;
+mod notifications;
 mod pending;
 mod publisher;
 mod target;
@@ -29,11 +29,13 @@ use tokio::time::{timeout, timeout_at};
 
 use self::consumer::{Consumer, InactiveConsumers};
 use self::link::{CurrentConnection, Link, ShutdownState};
-use self::news::Exchange;
+use self::notifications::Exchange;
 use self::pending::PendingMessage;
 use self::target::Target;
 use super::settings::{BusSettings, ConnectError, QueueType};
-use super::transport::{Deliveries, MAX_BODY, News, Outgoing, RequestError, Route, Transport};
+use super::transport::{
+    Deliveries, MAX_BODY, Notifications, Outgoing, RequestError, Route, Transport,
+};
 use crate::backoff::Backoff;
 use crate::shutdown::Tasks;
 
@@ -142,10 +144,11 @@ impl Transport for AmqpTransport {
         Ok(deliveries)
     }
 
-    fn news(&self) -> Option<News> {
-        let (exchange, news) = Exchange::new(Arc::clone(&self.user), self.connections.clone());
+    fn notifications(&self) -> Option<Notifications> {
+        let (exchange, notifications) =
+            Exchange::new(Arc::clone(&self.user), self.connections.clone());
         self.tasks.spawn(exchange.run(self.tasks.token().clone()));
-        Some(news)
+        Some(notifications)
     }
 
     fn is_connected(&self) -> bool {

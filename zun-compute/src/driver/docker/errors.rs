@@ -90,7 +90,7 @@ impl RequestFailure {
                 DriverError::Engine { doing, words }
             }
             Self::Unreachable(cause) => DriverError::down(cause),
-            Self::TimedOut(limit) => DriverError::Silent { doing, seconds: limit.as_secs() },
+            Self::TimedOut(limit) => DriverError::TimedOut { doing, seconds: limit.as_secs() },
         }
     }
 }

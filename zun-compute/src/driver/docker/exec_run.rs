@@ -72,7 +72,7 @@ impl DockerDriver {
 struct Collected {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    cut: bool,
+    truncated: bool,
 }
 
 impl Collected {
@@ -84,20 +84,20 @@ impl Collected {
             | LogOutput::StdIn { message } => (&mut self.stdout, message),
         };
         let room = LARGEST_OUTPUT - kept.len();
-        self.cut |= message.len() > room;
+        self.truncated |= message.len() > room;
         kept.extend_from_slice(message.get(..room).unwrap_or(message));
     }
 
     /// Returns the result. If the command never started, the output is Docker's reason.
     fn finish(self, exec: ExecId, never_began: bool, exit_code: i64) -> ExecOutput {
-        let Self { stdout, stderr, cut } = self;
+        let Self { stdout, stderr, truncated } = self;
         if never_began {
             return refused(
                 exec,
                 &user_message(&String::from_utf8_lossy(&[stdout, stderr].concat())),
             );
         }
-        ExecOutput { exec, stdout, stderr, exit_code, cut }
+        ExecOutput { exec, stdout, stderr, exit_code, truncated }
     }
 }
 
@@ -115,7 +115,7 @@ async fn collect(
 fn refused(exec: ExecId, reason: &str) -> ExecOutput {
     let exit_code = exit_code_of_exec(reason);
     let stderr = format!("{reason}\n").into_bytes();
-    ExecOutput { exec, stdout: Vec::new(), stderr, exit_code, cut: false }
+    ExecOutput { exec, stdout: Vec::new(), stderr, exit_code, truncated: false }
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
         collected.take(&LogOutput::StdErr { message: "oops".into() });
         let output = collected.finish(exec(), false, 0);
         assert_eq!((output.stdout.len(), output.stderr.as_slice()), (LARGEST_OUTPUT, &b"oops"[..]));
-        assert!(output.cut);
+        assert!(output.truncated);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use zun_common::status::Status;
 
 use super::deadline::{QUICK, within};
 use super::errors::RequestFailure;
-use super::lifecycle::aside_name;
+use super::lifecycle::old_name;
 use super::{Api, DockerDriver, LABEL_CONTAINER, from_docker};
 use crate::driver::listing::{Limits, inspect_each};
 use crate::driver::{
@@ -39,8 +39,8 @@ impl Inspect for DockerDriver {
         self.inspect_named((container, &container.engine_name())).await
     }
 
-    async fn inspect_aside(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
-        self.inspect_named((container, &aside_name(container))).await
+    async fn inspect_old(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
+        self.inspect_named((container, &old_name(container))).await
     }
 
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {
@@ -54,8 +54,8 @@ impl Inspect for DockerDriver {
         Ok(containers.into_iter().map(|one| (one.container, one.status)).collect())
     }
 
-    async fn list_aside(&self) -> Result<Vec<ContainerId>, DriverError> {
-        let containers = self.listed(aside_name).await?;
+    async fn list_old(&self) -> Result<Vec<ContainerId>, DriverError> {
+        let containers = self.listed(old_name).await?;
         Ok(containers.into_iter().map(|one| one.container).collect())
     }
 
@@ -192,8 +192,8 @@ mod tests {
         assert_eq!(ours(&entry("/forged", engine.into())), None);
         let old = entry(&format!("{name}.old"), Value::Null);
         assert_eq!(ours(&old), None);
-        let aside = listed(&old, aside_name);
-        assert_eq!(aside.map(|one| one.container), Some(container));
+        let old = listed(&old, old_name);
+        assert_eq!(old.map(|one| one.container), Some(container));
         assert_eq!(ours(&serde_json::json!({ "Names": [name], "Labels": null })), None);
     }
 }

@@ -154,12 +154,12 @@ impl Lifecycle for DockerDriver {
         remove(&self.api().await?, &container.engine_name(), force).await
     }
 
-    async fn set_aside(
+    async fn rename_to_old(
         &self,
         container: ContainerId,
         engine: &EngineId,
     ) -> Result<Change, DriverError> {
-        let options = RenameContainerOptions { name: aside_name(container) };
+        let options = RenameContainerOptions { name: old_name(container) };
         let api = self.api().await?;
         within(SLOW, api.docker.rename_container(engine.as_str(), options))
             .await
@@ -167,35 +167,35 @@ impl Lifecycle for DockerDriver {
             .map_err(|failure| failure.about_container("rename the old container", container))
     }
 
-    async fn stop_aside(
+    async fn stop_old(
         &self,
         container: ContainerId,
         grace: Option<Duration>,
     ) -> Result<Change, DriverError> {
-        stop(&self.api().await?, (container, &aside_name(container)), grace).await
+        stop(&self.api().await?, (container, &old_name(container)), grace).await
     }
 
-    async fn start_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
-        start(&self.api().await?, (container, &aside_name(container))).await
+    async fn start_old(&self, container: ContainerId) -> Result<Change, DriverError> {
+        start(&self.api().await?, (container, &old_name(container))).await
     }
 
-    async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+    async fn restore_old(&self, container: ContainerId) -> Result<Change, DriverError> {
         let options = RenameContainerOptions { name: container.engine_name() };
         let api = self.api().await?;
-        match within(SLOW, api.docker.rename_container(&aside_name(container), options)).await {
+        match within(SLOW, api.docker.rename_container(&old_name(container), options)).await {
             Ok(()) => Ok(Change::Done),
             Err(failure) if failure.is(404) => Ok(Change::Already),
             Err(failure) => Err(failure.about("rename the old container")),
         }
     }
 
-    async fn remove_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
-        remove(&self.api().await?, &aside_name(container), true).await
+    async fn remove_old(&self, container: ContainerId) -> Result<Change, DriverError> {
+        remove(&self.api().await?, &old_name(container), true).await
     }
 }
 
-/// The name of a container that a rebuild has set aside.
-pub(super) fn aside_name(container: ContainerId) -> String {
+/// The name of the old container of a rebuild.
+pub(super) fn old_name(container: ContainerId) -> String {
     format!("{}.old", container.engine_name())
 }
 

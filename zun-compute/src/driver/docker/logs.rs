@@ -29,7 +29,7 @@ impl DockerDriver {
         const DOING: &str = "read the container's output";
         let tty = self.inspect(container).await?.tty;
         if request.tail == Some(0) {
-            return Ok(Logs { data: Vec::new(), cut: false });
+            return Ok(Logs { data: Vec::new(), truncated: false });
         }
         let version = self.api().await?.version;
         let path =
@@ -100,7 +100,7 @@ impl From<UnknownStream> for RequestFailure {
 struct Tail {
     data: Vec<u8>,
     lines: u32,
-    cut: bool,
+    truncated: bool,
 }
 
 impl Tail {
@@ -116,13 +116,13 @@ impl Tail {
 
     fn trim(&mut self) {
         let over = self.data.len().saturating_sub(LARGEST_OUTPUT);
-        self.cut |= over > 0;
+        self.truncated |= over > 0;
         self.data.drain(..over);
     }
 
     fn finish(mut self) -> Logs {
         self.trim();
-        Logs { data: self.data, cut: self.cut || self.lines > MAX_LINES }
+        Logs { data: self.data, truncated: self.truncated || self.lines > MAX_LINES }
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
             tail.push(&vec![number; 1 << 20]);
         }
         let logs = tail.finish();
-        assert!(logs.cut);
+        assert!(logs.truncated);
         assert_eq!(logs.data.len(), LARGEST_OUTPUT);
         assert_eq!((logs.data.first(), logs.data.last()), (Some(&6), Some(&9)));
     }

@@ -40,7 +40,7 @@ use deadline::{QUICK, within};
 use errors::RequestFailure;
 use oom_events::OomEvents;
 use sizes::Sizes;
-use wire::{LARGEST_ANSWER, Wire};
+use wire::{EngineTransport, LARGEST_ANSWER};
 
 pub use sizes::{CONSOLE_SIZE_API, RUNTIME, RUNTIME_PROGRAM};
 
@@ -71,7 +71,7 @@ const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 45 };
 /// Drives one Docker engine. Clones share the negotiated version.
 #[derive(Debug, Clone)]
 pub struct DockerDriver {
-    wire: Wire,
+    wire: EngineTransport,
     negotiated: Arc<RwLock<Option<Api>>>,
     oom_events: OomEvents,
     /// How the names of the bridges of networks begin; Docker's choice if `None`.
@@ -98,7 +98,7 @@ impl DockerDriver {
             return Err(DriverError::Invalid { words });
         }
         Ok(Self {
-            wire: Wire::new(socket),
+            wire: EngineTransport::new(socket),
             negotiated: Arc::default(),
             oom_events: OomEvents::default(),
             bridges: None,

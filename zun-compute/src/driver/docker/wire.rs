@@ -30,7 +30,7 @@ type Body = Either<Full<Bytes>, StreamBody<BoxStream<'static, io::Result<Frame<B
 
 /// The transport to one engine. Clones share the client.
 #[derive(Debug, Clone)]
-pub(super) struct Wire {
+pub(super) struct EngineTransport {
     socket: PathBuf,
     client: Client<UnixConnector, Body>,
 }
@@ -41,7 +41,7 @@ struct Refusal {
     message: String,
 }
 
-impl Wire {
+impl EngineTransport {
     pub(super) fn new(socket: &Path) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)

@@ -29,17 +29,17 @@ impl Inspect for FakeDriver {
         self.shared.faults.perform(Operation::Inspect, Some(container), work).await
     }
 
-    async fn inspect_aside(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
+    async fn inspect_old(&self, container: ContainerId) -> Result<ContainerInfo, DriverError> {
         let work = async {
             let mut state = self.shared.state();
-            state.aside_record(container).map(|record| record.seen(container))
+            state.old_record(container).map(|record| record.seen(container))
         };
-        self.shared.faults.perform(Operation::InspectAside, Some(container), work).await
+        self.shared.faults.perform(Operation::InspectOld, Some(container), work).await
     }
 
-    async fn list_aside(&self) -> Result<Vec<ContainerId>, DriverError> {
-        let work = async { Ok(self.shared.state().aside.keys().copied().collect()) };
-        self.shared.faults.perform(Operation::ListAside, None, work).await
+    async fn list_old(&self) -> Result<Vec<ContainerId>, DriverError> {
+        let work = async { Ok(self.shared.state().old.keys().copied().collect()) };
+        self.shared.faults.perform(Operation::ListOld, None, work).await
     }
 
     async fn list(&self) -> Result<Vec<ListedContainer>, DriverError> {

@@ -19,7 +19,7 @@ use crate::driver::{Change, DriverError, EngineEvent, EngineEventKind, Lifecycle
 
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
-/// Finds a container under its own name, or set aside.
+/// Finds a container under its own name or that of an old container.
 type Find = fn(&mut State, ContainerId) -> Result<&mut ContainerRecord, DriverError>;
 
 #[async_trait]
@@ -111,50 +111,50 @@ impl Lifecycle for FakeDriver {
         self.shared.faults.perform(Operation::Remove, Some(container), work).await
     }
 
-    async fn set_aside(
+    async fn rename_to_old(
         &self,
         container: ContainerId,
         engine: &EngineId,
     ) -> Result<Change, DriverError> {
-        let work = async { self.shared.state().set_aside(container, engine) };
-        self.shared.faults.perform(Operation::SetAside, Some(container), work).await
+        let work = async { self.shared.state().rename_to_old(container, engine) };
+        self.shared.faults.perform(Operation::RenameToOld, Some(container), work).await
     }
 
-    async fn stop_aside(
+    async fn stop_old(
         &self,
         container: ContainerId,
         grace: Option<Duration>,
     ) -> Result<Change, DriverError> {
-        let work = self.stop_container((container, State::aside_record), grace);
-        self.shared.faults.perform(Operation::StopAside, Some(container), work).await
+        let work = self.stop_container((container, State::old_record), grace);
+        self.shared.faults.perform(Operation::StopOld, Some(container), work).await
     }
 
-    async fn start_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+    async fn start_old(&self, container: ContainerId) -> Result<Change, DriverError> {
         let work = async {
-            let status = self.shared.state().aside_record(container)?.status;
+            let status = self.shared.state().old_record(container)?.status;
             if matches!(status, Status::Running | Status::Restarting) {
                 return Ok(Change::Already);
             }
-            self.shared.launch_aside(container)
+            self.shared.launch_old(container)
         };
-        self.shared.faults.perform(Operation::StartAside, Some(container), work).await
+        self.shared.faults.perform(Operation::StartOld, Some(container), work).await
     }
 
-    async fn restore_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+    async fn restore_old(&self, container: ContainerId) -> Result<Change, DriverError> {
         let work = async {
-            let restored = self.shared.state().restore_aside(container)?;
+            let restored = self.shared.state().restore_old(container)?;
             self.shared.emit(container, EngineEventKind::Changed);
             Ok(restored)
         };
-        self.shared.faults.perform(Operation::RestoreAside, Some(container), work).await
+        self.shared.faults.perform(Operation::RestoreOld, Some(container), work).await
     }
 
-    async fn remove_aside(&self, container: ContainerId) -> Result<Change, DriverError> {
+    async fn remove_old(&self, container: ContainerId) -> Result<Change, DriverError> {
         let work = async {
-            let removed = self.shared.state().aside.remove(&container);
+            let removed = self.shared.state().old.remove(&container);
             Ok(if removed.is_some() { Change::Done } else { Change::Already })
         };
-        self.shared.faults.perform(Operation::RemoveAside, Some(container), work).await
+        self.shared.faults.perform(Operation::RemoveOld, Some(container), work).await
     }
 }
 

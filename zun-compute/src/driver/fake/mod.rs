@@ -130,9 +130,9 @@ impl FakeDriver {
         self.shared.state().containers.remove(&container).is_some()
     }
 
-    /// Whether a rebuild has set a container aside.
-    pub fn has_aside(&self, container: ContainerId) -> bool {
-        self.shared.state().aside.contains_key(&container)
+    /// Whether a rebuild has renamed a container.
+    pub fn has_old(&self, container: ContainerId) -> bool {
+        self.shared.state().old.contains_key(&container)
     }
 
     /// Returns the specification of a container.

@@ -164,6 +164,6 @@ impl ContainerRecord {
         }
         let over = data.len().saturating_sub(LARGEST_OUTPUT);
         data.drain(..over);
-        Logs { data, cut: over > 0 }
+        Logs { data, truncated: over > 0 }
     }
 }

@@ -58,12 +58,12 @@ impl Shared {
         Ok(launched)
     }
 
-    /// Starts the process of the container that is set aside, which causes no event.
-    pub(super) fn launch_aside(
+    /// Starts the process of the old container, which causes no event.
+    pub(super) fn launch_old(
         self: &Arc<Self>,
         container: ContainerId,
     ) -> Result<Change, DriverError> {
-        self.launch_in(container, State::aside_record)
+        self.launch_in(container, State::old_record)
     }
 
     fn launch_in(

@@ -59,7 +59,7 @@ impl Sessions for FakeDriver {
                     stdout: Vec::new(),
                     stderr: format!("{words}\n").into_bytes(),
                     exit_code: code,
-                    cut: false,
+                    truncated: false,
                 },
             };
             self.end_exec(&exec, output.exit_code);
@@ -152,8 +152,13 @@ impl FakeDriver {
 
     /// Runs steps to their end. Stdin is empty.
     async fn follow(&self, container: ContainerId, steps: Vec<Step>, exec: ExecId) -> ExecOutput {
-        let mut output =
-            ExecOutput { exec, stdout: Vec::new(), stderr: Vec::new(), exit_code: 0, cut: false };
+        let mut output = ExecOutput {
+            exec,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            exit_code: 0,
+            truncated: false,
+        };
         for step in steps {
             match step {
                 Step::Print(stream, bytes) => keep(&mut output, stream, &bytes),
@@ -179,6 +184,6 @@ fn keep(output: &mut ExecOutput, stream: Stream, bytes: &[u8]) {
         Stream::Stderr => &mut output.stderr,
     };
     let room = LARGEST_OUTPUT - kept.len();
-    output.cut |= bytes.len() > room;
+    output.truncated |= bytes.len() > room;
     kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
 }

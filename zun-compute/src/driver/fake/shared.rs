@@ -46,8 +46,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) containers: BTreeMap<ContainerId, ContainerRecord>,
-    /// Those that a rebuild has set aside.
-    pub(super) aside: BTreeMap<ContainerId, ContainerRecord>,
+    /// The old containers of rebuilds.
+    pub(super) old: BTreeMap<ContainerId, ContainerRecord>,
     pub(super) execs: HashMap<ExecId, ExecRecord>,
     pub(super) images: BTreeSet<String>,
     /// Images that were created from containers, and the projects of these.
@@ -75,7 +75,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             containers: BTreeMap::new(),
-            aside: BTreeMap::new(),
+            old: BTreeMap::new(),
             execs: HashMap::new(),
             images: ["cirros", "busybox"].map(full_name).into(),
             committed: BTreeMap::new(),
@@ -89,7 +89,7 @@ impl Default for State {
 }
 
 impl State {
-    pub(super) fn set_aside(
+    pub(super) fn rename_to_old(
         &mut self,
         container: ContainerId,
         engine: &EngineId,
@@ -97,24 +97,24 @@ impl State {
         if self.record(container)?.engine != *engine {
             return Err(DriverError::NoContainer(container));
         }
-        if self.aside.contains_key(&container) {
+        if self.old.contains_key(&container) {
             let words = "the name is already in use".to_owned();
             return Err(DriverError::Engine { doing: "rename the old container", words });
         }
         let record = self.containers.remove(&container);
-        self.aside.extend(record.map(|record| (container, record)));
+        self.old.extend(record.map(|record| (container, record)));
         Ok(Change::Done)
     }
 
-    pub(super) fn restore_aside(&mut self, container: ContainerId) -> Result<Change, DriverError> {
-        if !self.aside.contains_key(&container) {
+    pub(super) fn restore_old(&mut self, container: ContainerId) -> Result<Change, DriverError> {
+        if !self.old.contains_key(&container) {
             return Ok(Change::Already);
         }
         if self.containers.contains_key(&container) {
             let words = "the name is already in use".to_owned();
             return Err(DriverError::Engine { doing: "rename the old container", words });
         }
-        self.containers.extend(self.aside.remove_entry(&container));
+        self.containers.extend(self.old.remove_entry(&container));
         Ok(Change::Done)
     }
 
@@ -125,19 +125,19 @@ impl State {
         self.containers.get_mut(&container).ok_or(DriverError::NoContainer(container))
     }
 
-    pub(super) fn aside_record(
+    pub(super) fn old_record(
         &mut self,
         container: ContainerId,
     ) -> Result<&mut ContainerRecord, DriverError> {
-        self.aside.get_mut(&container).ok_or(DriverError::NoContainer(container))
+        self.old.get_mut(&container).ok_or(DriverError::NoContainer(container))
     }
 
-    /// The container of this run, which may have been set aside since.
+    /// The container of this run, which a rebuild may have renamed since.
     pub(super) fn record_of_run(
         &mut self,
         (container, run): (ContainerId, u64),
     ) -> Option<&mut ContainerRecord> {
-        let records = [self.containers.get_mut(&container), self.aside.get_mut(&container)];
+        let records = [self.containers.get_mut(&container), self.old.get_mut(&container)];
         let has_run = |record: &&mut ContainerRecord| {
             record.process.as_ref().is_some_and(|process| process.run == run)
         };
@@ -172,7 +172,7 @@ impl Shared {
         }
     }
 
-    /// Emits the event of an exit, unless the container is set aside.
+    /// Emits the event of an exit, unless it is the old container of a rebuild.
     pub(super) fn emit_exit(&self, (container, engine): (ContainerId, &EngineId), code: i64) {
         let named = self.state().containers.get(&container).map(|record| record.engine.clone());
         if let Some(engine) = named.filter(|named| named == engine) {

@@ -5,7 +5,7 @@
 //!  submit ──known?──> its state so far
 //!     ├──number missing?──> Gap: the agent asks zun-api for all open operations
 //!     ├──full?──> Full
-//!     ├──signal during a stop?──> Beside: carried out at once
+//!     ├──signal during a stop?──> Concurrent: carried out at once
 //!     └──> queue ──next──> worker ──> Ended ──report acknowledged──> Acknowledged ──2 min──> forgotten
 //! ```
 
@@ -24,7 +24,8 @@ use zun_common::rpc::{Code, Problem};
 
 use crate::operation_state::{Ended, OperationState as State};
 
-/// How long an acknowledged operation is remembered. A reply of zun-api that still lists it as open arrives long before.
+/// How long an acknowledged operation is remembered. A reply of zun-api that still lists it as open arrives long
+/// before.
 const REMEMBERED: Duration = Duration::from_mins(2);
 
 /// An operation in a queue, or with its worker.
@@ -46,16 +47,16 @@ pub(super) enum Submitted {
     /// It is queued behind others, or was submitted before.
     Waiting(watch::Receiver<State>),
     /// It does not wait for the operation that the worker carries out, and must be carried out now.
-    Beside(Job, watch::Receiver<State>),
+    Concurrent(Job, watch::Receiver<State>),
     /// An earlier operation of the container is missing. Only for operations that arrive alone.
     Gap,
     /// Too many operations of the container are waiting.
     Full,
     /// It was carried out or closed before: a list that contained its number, if it was open, has arrived since.
     Passed,
-    /// Like `Passed`, but a list has it as open again: the database was restored from an older copy, and gets its outcome
-    /// again. That is unknown if it is forgotten and the operation may only be carried out once. Only for operations of
-    /// lists.
+    /// Like `Passed`, but a list has it as open again: the database was restored from an older copy, and gets its
+    /// outcome again. That is unknown if it is forgotten and the operation may only be carried out once. Only for
+    /// operations of lists.
     Closed(Ended),
 }
 
@@ -75,7 +76,7 @@ struct Running {
 
 impl Queue {
     /// Whether an operation runs concurrently with the current one: a signal during a stop.
-    fn is_beside(&self, change: &Change) -> bool {
+    fn is_concurrent(&self, change: &Change) -> bool {
         let awaits_end = self.running.as_ref().is_some_and(|running| running.awaits_end);
         awaits_end && self.waiting.is_empty() && matches!(change, Change::Kill { .. })
     }
@@ -204,8 +205,8 @@ impl Queues {
         let job = Job { operation, epoch, state, superseded: CancellationToken::new() };
         let is_first = !self.by_container.contains_key(&container);
         let queue = self.by_container.entry(container).or_default();
-        if queue.is_beside(&job.operation.change) {
-            return Submitted::Beside(job, receiver);
+        if queue.is_concurrent(&job.operation.change) {
+            return Submitted::Concurrent(job, receiver);
         }
         queue.waiting.push_back(job);
         if is_first { Submitted::First(receiver) } else { Submitted::Waiting(receiver) }

@@ -49,7 +49,7 @@ fn a_signal_does_not_wait_for_a_stop_unless_something_else_does() {
     assert!(matches!(queues.submit(stop), Submitted::First(_)));
     queues.next(container).expect("the stop");
     let first = kill(2);
-    assert!(matches!(queues.submit(first.clone()), Submitted::Beside(..)));
+    assert!(matches!(queues.submit(first.clone()), Submitted::Concurrent(..)));
     assert!(matches!(queues.submit(first), Submitted::Waiting(_)), "each only once");
     assert!(matches!(queues.submit(operation(container, 3, Some(2))), Submitted::Waiting(_)));
     assert!(matches!(queues.submit(kill(4)), Submitted::Waiting(_)), "after the pause");

@@ -56,7 +56,7 @@ impl<'a> Watch<'a> {
         }
         // A ticket that its host no longer has was used, and its session has ended.
         match &self.host {
-            Some(host) if !list.silent_hosts.contains(host) => Link::Used,
+            Some(host) if !list.unresponsive_hosts.contains(host) => Link::Used,
             Some(_) | None => Link::Unknown,
         }
     }
@@ -75,7 +75,7 @@ mod tests {
                 "mode": "rw", "sessions": sessions, "uses": uses,
             })
         });
-        let list = json!({ "grants": Vec::from_iter(own), "silent_hosts": silent });
+        let list = json!({ "grants": Vec::from_iter(own), "unresponsive_hosts": silent });
         serde_json::from_value(list).expect("a list")
     }
 

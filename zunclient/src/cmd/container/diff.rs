@@ -21,10 +21,10 @@ pub(in crate::cmd) struct Diff {
 
 impl Diff {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let ContainerChanges { changes, cut } = context.api.changes(&self.container).await?;
+        let ContainerChanges { changes, truncated } = context.api.changes(&self.container).await?;
         let lines = || changes.iter().map(line).collect::<Vec<_>>().join("\n");
         context.printer.value(&changes, lines)?;
-        if cut {
+        if truncated {
             out::notice("there are more: only the first 100,000 are shown");
         }
         Ok(Exit::OK)

@@ -149,7 +149,7 @@ pub(super) struct LogFlags {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Privileges (most need the operator's permission)")]
-pub(super) struct RightFlags {
+pub(super) struct PrivilegeFlags {
     /// Capability to drop, or ALL (repeatable)
     #[arg(long, value_name = "CAPABILITY")]
     cap_drop: Vec<String>,
@@ -211,7 +211,7 @@ pub(super) struct EngineFlags {
     #[command(flatten)]
     logs: LogFlags,
     #[command(flatten)]
-    rights: RightFlags,
+    rights: PrivilegeFlags,
 }
 
 impl EngineFlags {

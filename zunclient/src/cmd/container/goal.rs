@@ -114,10 +114,10 @@ pub(super) async fn next_change(
             let id = was.uuid.to_string();
             api.wait_for(&id, &decisive, within.min(FIRST_POLL_TIMEOUT)).await
         }
-        None => api.wait_for_news(was, &[Status::Deleted], within).await,
+        None => api.wait_for_change(was, &[Status::Deleted], within).await,
         Some(last) => {
             tokio::time::sleep(PAUSE).await;
-            api.wait_for_news(last, &[Status::Deleted], within).await
+            api.wait_for_change(last, &[Status::Deleted], within).await
         }
     }
 }

@@ -72,7 +72,7 @@ impl Rebuild {
             if !self.quiet && container.task_state == Some(TaskState::ImagePulling) {
                 pull_progress.show(&image, container.image_pull.as_ref());
             }
-            let news = api.wait_for_news(&container, &[Status::Deleted], POLL_TIMEOUT).await;
+            let news = api.wait_for_change(&container, &[Status::Deleted], POLL_TIMEOUT).await;
             container = match news {
                 Ok(container) => {
                     absence = Absence::default();

@@ -71,11 +71,11 @@ impl Run {
                 self.leave(context, (container, progress), &mut signals).await
             }
             Ok(container) => self.hold(context, (&container, progress), &mut signals).await,
-            Err(failure) => Err(Unbegun(failure)),
+            Err(failure) => Err(NeverStarted(failure)),
         };
         match (outcome, made.get()) {
             (Ok(outcome), _) => outcome,
-            (Err(Unbegun(failure)), made) => {
+            (Err(NeverStarted(failure)), made) => {
                 let cancelled = failure.message.is_none();
                 let failure = self.explained(failure);
                 let is_misplaced =
@@ -100,7 +100,7 @@ impl Run {
         context: &Context,
         (container, progress): (&Container, Progress),
         signals: &mut Signals,
-    ) -> Result<Result<Exit, Failure>, Unbegun> {
+    ) -> Result<Result<Exit, Failure>, NeverStarted> {
         let session = Session {
             context,
             container,
@@ -109,11 +109,12 @@ impl Run {
             mode: grant::Mode::ReadWrite,
             signal_routing: self.console_flags.signal_routing(container.tty),
         };
-        let opened = unless_ended(signals, session.dial_new(progress)).await.map_err(Unbegun)?;
+        let opened =
+            unless_ended(signals, session.dial_new(progress)).await.map_err(NeverStarted)?;
         match session.hold(opened, OnOpen::Start, signals).await {
             Ok(exit) => Ok(Ok(exit)),
             // The command could not be run: with --rm nothing is left of it.
-            Err(Unfinished::NeverBegan(failure)) => Err(Unbegun(failure)),
+            Err(Unfinished::NeverBegan(failure)) => Err(NeverStarted(failure)),
             Err(Unfinished::Later(failure)) => Ok(Err(failure)),
         }
     }
@@ -123,7 +124,7 @@ impl Run {
         context: &Context,
         (container, progress): (Container, Progress),
         signals: &mut Signals,
-    ) -> Result<Result<Exit, Failure>, Unbegun> {
+    ) -> Result<Result<Exit, Failure>, NeverStarted> {
         let id = container.uuid.to_string();
         let start = async {
             let container = Box::pin(created(&context.api, container, progress)).await?;
@@ -131,11 +132,11 @@ impl Run {
             let begun = reach(&context.api, &container, Goal::Started, Duration::MAX);
             Box::pin(begun).await.map_err(|failure| failure.context(&container.name))
         };
-        unless_ended(signals, start).await.map_err(Unbegun)?;
+        unless_ended(signals, start).await.map_err(NeverStarted)?;
         let shown = context.printer.value(&json!({ "uuid": id }), || id.clone());
         Ok(shown.map(|()| Exit::OK).map_err(Failure::from))
     }
 }
 
 /// The command never started. zun removes the container after `--rm` or a signal, and keeps it otherwise.
-struct Unbegun(Failure);
+struct NeverStarted(Failure);

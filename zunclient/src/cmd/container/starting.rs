@@ -123,7 +123,7 @@ pub(super) async fn created(
         if progress == Progress::Shown && container.task_state == Some(TaskState::ImagePulling) {
             pull_progress.show(&container.image, container.image_pull.as_ref());
         }
-        container = match api.wait_for_news(&container, &decisive, POLL_TIMEOUT).await {
+        container = match api.wait_for_change(&container, &decisive, POLL_TIMEOUT).await {
             Ok(container) => {
                 absence = Absence::default();
                 container

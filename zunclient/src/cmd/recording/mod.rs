@@ -10,7 +10,7 @@ use zun_common::api::v1::recording::Recording as Shown;
 
 use super::for_each::for_each;
 use super::select::{ListSelect, Select};
-use super::sessions::warn_of_silent;
+use super::sessions::warn_of_unresponsive;
 use super::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{self, Column, Table, Unit, size_words, with_units};
@@ -94,7 +94,7 @@ impl Recording {
                 filters.extend(all_projects.then(|| ("all_projects", "true".to_owned())));
                 let mut list = context.api.recordings(&filters).await?;
                 list.recordings.reverse();
-                warn_of_silent(&list.silent_hosts);
+                warn_of_unresponsive(&list.unresponsive_hosts);
                 if list.more {
                     out::notice("only the 1000 newest recordings of each host are listed");
                 }

@@ -3,7 +3,7 @@
 //! ```text
 //!  read a page ──> send what the filter selects ──> more? read the next page
 //!       ^                                             │ no
-//!       └── recorded, held, or 10 seconds without news ── wait ──> until, closing, an hour: end
+//!       └── recorded, held, or 10 seconds without notification ── wait ──> until, closing, an hour: end
 //! ```
 
 use std::convert::Infallible;
@@ -32,9 +32,9 @@ const LONGEST: Duration = Duration::from_hours(1);
 const PAUSE: Duration = Duration::from_millis(50);
 /// The time between two reads while a transaction holds events back.
 const HELD_PAUSE: Duration = Duration::from_millis(200);
-/// The time between two reads if nothing wakes the stream, and while the bus is down and brings no news.
+/// The time between two reads if nothing wakes the stream, and while the bus is down and brings no notifications.
 const INTERVAL: Duration = Duration::from_secs(10);
-const INTERVAL_WITHOUT_NEWS: Duration = Duration::from_secs(2);
+const INTERVAL_WITHOUT_NOTIFICATIONS: Duration = Duration::from_secs(2);
 
 /// What a client gets.
 #[derive(Debug)]
@@ -69,14 +69,14 @@ impl Follow {
     pub(super) async fn run<F>(
         mut self,
         position: Position,
-        (read, has_news): (impl Fn(Position) -> F, impl Fn() -> bool),
+        (read, is_notified): (impl Fn(Position) -> F, impl Fn() -> bool),
     ) -> Result<(), DbError>
     where
         F: Future<Output = Result<Page, DbError>>,
     {
         // Room for the last item, also if the client reads nothing.
         let Ok(last) = self.sender.clone().try_reserve_owned() else { return Ok(()) };
-        let Err(stop) = self.follow(position, (read, has_news)).await;
+        let Err(stop) = self.follow(position, (read, is_notified)).await;
         let (reason, outcome) = match stop {
             Stop::Gone => return Ok(()),
             Stop::End(reason) => (reason, Ok(())),
@@ -89,7 +89,7 @@ impl Follow {
     async fn follow<F>(
         &mut self,
         mut position: Position,
-        (read, has_news): (impl Fn(Position) -> F, impl Fn() -> bool),
+        (read, is_notified): (impl Fn(Position) -> F, impl Fn() -> bool),
     ) -> Result<Infallible, Stop>
     where
         F: Future<Output = Result<Page, DbError>>,
@@ -115,10 +115,10 @@ impl Follow {
             }
             let next = if page.is_held {
                 HELD_PAUSE
-            } else if has_news() {
+            } else if is_notified() {
                 INTERVAL
             } else {
-                INTERVAL_WITHOUT_NEWS
+                INTERVAL_WITHOUT_NOTIFICATIONS
             };
             let next =
                 Instant::now() + left.filter(|left| !left.is_zero()).unwrap_or(next).min(next);

@@ -17,7 +17,7 @@ use super::record::records;
 use crate::api::{ApiError, Client, ListQuery};
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{Format, Printer, Unprinted};
+use crate::out::{Format, PrintError, Printer};
 
 /// List containers, running or not, newest first
 #[derive(Debug, Args)]
@@ -176,7 +176,7 @@ impl List {
         Ok(printer.keys(&ids.collect::<Vec<_>>())?)
     }
 
-    fn rendered(&self, printer: &Printer, containers: &[Container]) -> Result<String, Unprinted> {
+    fn rendered(&self, printer: &Printer, containers: &[Container]) -> Result<String, PrintError> {
         printer.rendered(&records(containers), table(containers, self.shown()))
     }
 

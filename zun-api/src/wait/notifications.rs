@@ -1,12 +1,12 @@
-//! Notifies the other zun-api processes of the containers that have changed, and is notified by them. A message is a JSON
-//! list of changes. A change whose message is lost is found when the rows that requests wait for are read.
+//! Notifies the other zun-api processes of the containers that have changed, and is notified by them. A message is a
+//! JSON list of changes. A change whose message is lost is found when the rows that requests wait for are read.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::bytes::Bytes;
-use zun_common::bus::News;
+use zun_common::bus::Notifications;
 use zun_common::chain;
 use zun_common::id::ContainerId;
 use zun_common::shutdown::Tasks;
@@ -30,11 +30,11 @@ pub(super) enum Change {
     Runs(ContainerId),
 }
 
-/// Exchanges news until shutdown.
-pub(crate) async fn exchange(hub: Hub, news: News, tasks: Tasks) {
-    let News { sender, mut receiver } = news;
+/// Exchanges notifications until shutdown.
+pub(crate) async fn exchange(hub: Hub, notifications: Notifications, tasks: Tasks) {
+    let Notifications { sender, mut receiver } = notifications;
     let (changes, waiting) = mpsc::channel(BACKLOG);
-    if hub.news.set(changes).is_err() {
+    if hub.notifications.set(changes).is_err() {
         return;
     }
     let listen = async {
@@ -93,11 +93,11 @@ mod tests {
     use super::*;
     use crate::wait::Event;
 
-    /// A process: its hub, and the ends of its news on the bus.
+    /// A process: its hub, and the ends of its notifications on the bus.
     fn process(tasks: &Tasks) -> (Hub, mpsc::Receiver<Bytes>, mpsc::Sender<Bytes>) {
         let hub = Hub::new(10, CancellationToken::new());
         let ((sender, sent), (heard, receiver)) = (mpsc::channel(4), mpsc::channel(4));
-        tasks.spawn(exchange(hub.clone(), News { sender, receiver }, tasks.clone()));
+        tasks.spawn(exchange(hub.clone(), Notifications { sender, receiver }, tasks.clone()));
         (hub, sent, heard)
     }
 

@@ -8,44 +8,44 @@ use zun_compute::driver::fake::{InspectionFault, Operation};
 
 use crate::world::{World, assigned, create};
 
-/// A host with a healthy container, one in doubt, and a lost one that zun-api expects.
+/// A host with a healthy container, one whose state is unknown, and a lost one that zun-api expects.
 struct Host {
     world: World,
     healthy: ContainerId,
-    in_doubt: ContainerId,
+    unknown: ContainerId,
     lost: ContainerId,
 }
 
 impl Host {
     async fn new() -> Self {
         let world = World::new().await;
-        let [healthy, in_doubt, lost] = [(); 3].map(|()| create(&["/bin/sh"]));
-        for create in [&healthy, &in_doubt] {
+        let [healthy, unknown, lost] = [(); 3].map(|()| create(&["/bin/sh"]));
+        for create in [&healthy, &unknown] {
             world.engine.create(create.container, &create.spec).await.expect("created");
             world.engine.start(create.container).await.expect("started");
         }
-        let [healthy, in_doubt, lost] = [healthy, in_doubt, lost].map(|create| create.container);
+        let [healthy, unknown, lost] = [healthy, unknown, lost].map(|create| create.container);
         world
             .controller
-            .assign([healthy, in_doubt, lost].map(|id| assigned(id, Status::Running)).to_vec());
-        Self { world, healthy, in_doubt, lost }
+            .assign([healthy, unknown, lost].map(|id| assigned(id, Status::Running)).to_vec());
+        Self { world, healthy, unknown, lost }
     }
 }
 
 async fn the_rest_of_the_host_goes_on(fault: InspectionFault) {
-    let Host { world, healthy, in_doubt, lost } = Host::new().await;
-    let broken = world.engine.break_inspection(in_doubt, fault);
+    let Host { world, healthy, unknown, lost } = Host::new().await;
+    let broken = world.engine.break_inspection(unknown, fault);
     let _agent = world.agent().await;
     world.controller.until(healthy, Status::Running).await;
     world.controller.until(lost, Status::Error).await;
     assert!(world.engine.exit(healthy, 4), "its process is running");
     let report = world.controller.until(healthy, Status::Stopped).await;
     assert_eq!(report.exit_code, Some(4));
-    assert_eq!(world.controller.history(in_doubt), [], "nothing is known about it");
+    assert_eq!(world.controller.history(unknown), [], "nothing is known about it");
     drop(broken);
-    world.controller.until(in_doubt, Status::Running).await;
+    world.controller.until(unknown, Status::Running).await;
     assert!(
-        world.controller.history(in_doubt).iter().all(|report| report.status == Status::Running)
+        world.controller.history(unknown).iter().all(|report| report.status == Status::Running)
     );
 }
 
@@ -61,17 +61,17 @@ async fn a_container_that_cannot_be_read_is_retried_and_the_rest_of_the_host_goe
 
 #[tokio::test]
 async fn a_container_in_doubt_that_is_removed_is_reported_as_lost() {
-    let Host { world, in_doubt, .. } = Host::new().await;
+    let Host { world, unknown, .. } = Host::new().await;
     let _agent = world.agent().await;
-    world.controller.until(in_doubt, Status::Running).await;
-    let broken = world.engine.break_inspection(in_doubt, InspectionFault::Failed);
+    world.controller.until(unknown, Status::Running).await;
+    let broken = world.engine.break_inspection(unknown, InspectionFault::Failed);
     let before = world.count(Operation::Inspect);
-    assert!(world.engine.exit(in_doubt, 0), "its process is running");
+    assert!(world.engine.exit(unknown, 0), "its process is running");
     world.until_asked(Operation::Inspect, before + 2).await;
-    assert!(world.engine.vanish(in_doubt));
-    assert_eq!(world.controller.until(in_doubt, Status::Running).await.exit_code, None);
+    assert!(world.engine.vanish(unknown));
+    assert_eq!(world.controller.until(unknown, Status::Running).await.exit_code, None);
     drop(broken);
-    world.controller.until(in_doubt, Status::Error).await;
+    world.controller.until(unknown, Status::Error).await;
 }
 
 #[tokio::test]

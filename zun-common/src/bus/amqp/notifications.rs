@@ -1,5 +1,5 @@
-//! News between zun-api processes, over a fanout exchange. On each new connection, a process declares the exchange, and a
-//! queue of its own that ends with the connection.
+//! Notifications between zun-api processes, over a fanout exchange. On each new connection, a process declares the
+//! exchange, and a queue of its own that ends with the connection.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::link::CurrentConnection;
-use crate::bus::transport::News;
+use crate::bus::transport::Notifications;
 use crate::chain;
 
 const EXCHANGE: &str = "zun-api.news";
@@ -25,7 +25,7 @@ const BUFFER: usize = 256;
 /// How many messages wait in the broker for a process that is behind. The oldest are dropped.
 const MAX_QUEUE_LENGTH: i64 = 1_000;
 
-/// The exchange of news of one process.
+/// The notification exchange of one process.
 pub(super) struct Exchange {
     /// Marks the process's own messages.
     own: ShortString,
@@ -40,14 +40,14 @@ impl Exchange {
     pub(super) fn new(
         user: Arc<str>,
         connections: watch::Receiver<CurrentConnection>,
-    ) -> (Self, News) {
+    ) -> (Self, Notifications) {
         let (sender, outgoing) = mpsc::channel(BUFFER);
         let (incoming, receiver) = mpsc::channel(BUFFER);
         let own = Uuid::new_v4().to_string().as_str().into();
-        (Self { own, user, connections, outgoing, incoming }, News { sender, receiver })
+        (Self { own, user, connections, outgoing, incoming }, Notifications { sender, receiver })
     }
 
-    /// Exchanges news until `stop` is cancelled, or until the process has dropped its ends.
+    /// Exchanges notifications until `stop` is cancelled, or until the process has dropped its ends.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         stop.run_until_cancelled(self.run_until_dropped()).await;
     }
