@@ -43,7 +43,7 @@ export function ContainerPage({ id, tab }: { id: string; tab: string }) {
     return (
       <>
         <Back />
-        <h1 tabIndex={-1} class={store.isLoaded ? '' : 'unseen'}>
+        <h1 tabIndex={-1} class={store.isLoaded ? '' : 'visually-hidden'}>
           {store.isLoaded ? 'This container is gone' : 'Container'}
         </h1>
         {error === undefined && !store.isLoaded ? <Loading /> : <p class="note">{wasThere.current || error === undefined ? 'It was deleted.' : error}</p>}

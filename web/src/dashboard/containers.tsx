@@ -116,7 +116,7 @@ function List({ containers, now }: { containers: Container[]; now: number }) {
           <th scope="col">Limits</th>
           {seesHosts && <th scope="col">Host</th>}
           <th scope="col">
-            <span class="unseen">Actions</span>
+            <span class="visually-hidden">Actions</span>
           </th>
         </tr>
       </thead>
