@@ -99,7 +99,7 @@ export class TerminalView {
 
   /** Shows the size of another viewer; `undefined`: its own. */
   letterbox(size: Size | undefined): void {
-    this.#foreign = size;
+    this.#foreign = size && atMostLargest(size);
     this.fit();
   }
 
@@ -122,7 +122,8 @@ export class TerminalView {
   /** Clears everything, and draws a screen of this size. */
   draw(size: Size, data: Uint8Array, shown: () => void): void {
     this.terminal.reset();
-    this.terminal.resize(size.Width, size.Height);
+    const { Width, Height } = atMostLargest(size);
+    this.terminal.resize(Width, Height);
     this.terminal.write(data, () => {
       shown();
       this.fit();
@@ -133,6 +134,11 @@ export class TerminalView {
   note(text: string): void {
     this.terminal.write(`\r\n\x1b[0;2m[${text}]\x1b[0m\r\n`);
   }
+}
+
+/** xterm.js allocates memory for the whole size, which another client may have chosen. */
+function atMostLargest({ Width, Height }: Size): Size {
+  return { Width: Math.min(Width, LARGEST.Width), Height: Math.min(Height, LARGEST.Height) };
 }
 
 /** Whether WebGL is there and is not emulated. */

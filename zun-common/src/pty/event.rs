@@ -33,9 +33,10 @@ pub enum SessionEvent {
         viewers: usize,
     },
     /// The terminal has the size of another client, or that client's size has changed. Sent on each connection to a
-    /// terminal, too, if it has an owner.
+    /// terminal, too, if it has a size.
     SizeOwner {
-        /// The number of the client.
+        /// The number of the client. 0 if the size is not that of a client's window: its owner has left, or the size was
+        /// set through the API.
         viewer: u64,
         /// The terminal's size. Each client shows it, in a part of its window if that is larger.
         size: Size,

@@ -121,6 +121,18 @@ pub struct Size {
     pub height: u16,
 }
 
+impl Size {
+    /// The largest size of a terminal that clients share. Clients allocate memory for what they are told.
+    pub const LARGEST: Self = Self { width: 1000, height: 500 };
+
+    /// Returns this size, or the largest one if it is larger.
+    #[must_use]
+    pub fn at_most_largest(self) -> Self {
+        let Self { width, height } = Self::LARGEST;
+        Self { width: self.width.min(width), height: self.height.min(height) }
+    }
+}
+
 impl From<TerminalSize> for Size {
     fn from(size: TerminalSize) -> Self {
         Self { width: size.columns, height: size.rows }

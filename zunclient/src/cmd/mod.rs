@@ -75,7 +75,7 @@ Environment:
   OS_CLOUD         Cloud in clouds.yaml, if --os-cloud is not given
   OS_CACERT        File of CA certificates to trust for the API, in PEM
   OS_CERT, OS_KEY  Files of a client certificate and its key, in PEM
-  ZUN_LINK         Link of `zun share` for `zun attach`, if --link is not given
+  ZUN_LINK         Link of `zun share` for `zun attach` without arguments
   ZUN_DETACH_KEYS  Key sequence for detaching, if --detach-keys is not given
   HTTPS_PROXY, ALL_PROXY, NO_PROXY
                    Proxies for connections to the API and to hosts

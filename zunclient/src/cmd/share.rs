@@ -1,5 +1,6 @@
 //! `zun share`
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,6 +9,7 @@ use zun_common::pty::ticket::{LONGEST_LIFE, MOST_USES};
 use super::{Context, Failure};
 use crate::api::TicketRequest;
 use crate::exit::Exit;
+use crate::out::{self, clean};
 
 /// Print a link that gives others access to a container's console
 #[derive(Debug, Args)]
@@ -18,8 +20,9 @@ Examples:
                                    Up to 20 people may watch
   zun share --files test           One person may also copy files
 
-The link opens a page in a browser, without an account. Send it over a
-channel that you trust. `zun grants list` shows links that can still be used and
+The link opens a page in a browser, without an account. To join in a terminal
+instead: ZUN_LINK='https://...' zun attach. Send the link over a channel that
+you trust. `zun grants list` shows links that can still be used and
 the sessions that they opened, and `zun grants revoke` ends both.")]
 pub(super) struct Share {
     /// Name or UUID of the container
@@ -58,6 +61,12 @@ impl Share {
         };
         let ticket = context.api.console_ticket(&self.container, &ask).await?;
         context.printer.value(&ticket, || ticket.url.clone())?;
+        if std::io::stdout().is_terminal() {
+            // The whole line can be copied.
+            out::error_bytes(
+                format!("or: ZUN_LINK='{}' zun attach\n", clean(&ticket.url)).as_bytes(),
+            );
+        }
         Ok(Exit::OK)
     }
 }

@@ -1,6 +1,6 @@
 //! The console gate if it can be reached, and Docker's own calls if not. Both take the same grant. The choice is made
 //! before the process starts, so nothing is lost with the first attempt. An exec that the gate may have started is not
-//! started again.
+//! started again. The user is told of the second way, because it lacks what only the gate can do.
 
 use async_trait::async_trait;
 use zun_common::chain;
@@ -8,7 +8,7 @@ use zun_common::chain;
 use super::docker_attach::DockerAttach;
 use super::docker_exec::DockerExec;
 use super::pty::Pty;
-use super::{Connection, Console, ConsoleError, Dial};
+use super::{Connection, Console, ConsoleError, Dial, Event, Events};
 
 /// Two ways to the same console.
 pub(super) struct Fallback {
@@ -44,7 +44,33 @@ impl Connection for Fallback {
             Err(error @ ConsoleError::MayHaveStarted(_)) if self.starts => return Err(error),
             Err(error) => chain(&error),
         };
-        let engine = self.engine.open().await;
-        engine.map_err(|error| ConsoleError::NeitherWay { gate, engine: Box::new(error) })
+        match self.engine.open().await {
+            Ok(console) => Ok(with_notice(console, &gate)),
+            Err(error) => Err(ConsoleError::NeitherWay { gate, engine: Box::new(error) }),
+        }
+    }
+}
+
+/// A console that begins with a notice.
+struct Noticed {
+    notice: Option<String>,
+    events: Box<dyn Events>,
+}
+
+fn with_notice(console: Console, gate: &str) -> Console {
+    let notice = format!(
+        "no console gate ({gate}): zun is connected to Docker directly, and this session does not survive a lost link"
+    );
+    let events = Box::new(Noticed { notice: Some(notice), events: console.events });
+    Console { events, ..console }
+}
+
+#[async_trait]
+impl Events for Noticed {
+    async fn next(&mut self) -> Option<Event> {
+        match self.notice.take() {
+            Some(notice) => Some(Event::Notice(notice)),
+            None => self.events.next().await,
+        }
     }
 }

@@ -149,7 +149,8 @@ async fn no_gate(mut request: EngineRequest) {
         format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     };
     let answer = if request.head.starts_with("GET /pty/") {
-        with_body("503 Service Unavailable", "{\"message\":\"no room here\"}")
+        let status = if request.head.contains("/execs/") { "409 Conflict" } else { "503 Busy" };
+        with_body(status, "{\"message\":\"no room here\"}")
     } else if request.head.starts_with("POST /c/wait") {
         with_body("200 OK", "{\"Error\":null,\"StatusCode\":7}")
     } else {
@@ -168,9 +169,12 @@ async fn without_a_gate_the_console_is_opened_at_the_engine() {
     nobody.endpoint.calls.pty = Some("wss://127.0.0.1:1/pty/v1/containers/c".to_owned());
     let mut nowhere = dial(&engine, false);
     nowhere.endpoint.calls.pty = None;
-    for dial in [dial(&engine, false), nobody, nowhere] {
+    let reasons = ["the host refused (503): no room here", "cannot reach the host", "no address"];
+    for (dial, reason) in [dial(&engine, false), nobody, nowhere].into_iter().zip(reasons) {
         let mut console = open(dial).await.expect("a console");
         assert_eq!(console.running, None);
+        let Some(Event::Notice(words)) = next(&mut console).await else { panic!("no notice") };
+        assert!(words.contains(reason) && words.contains("does not survive"), "{words}");
         assert_eq!(next(&mut console).await, Some(out("hello")));
         assert_eq!(next(&mut console).await, Some(Event::Exit(7)));
     }
@@ -189,21 +193,29 @@ async fn if_both_ways_fail_both_reasons_are_named() {
     assert!(refusal.ends_with(gate), "{refusal}");
 }
 
-/// Acts like a gate whose connection is lost before it answers, and otherwise like Docker.
-async fn lost_gate(request: EngineRequest) {
-    if !request.head.starts_with("GET /pty/") {
+/// Acts like a gate whose first two connections are lost before it answers and that refuses the others, and otherwise like
+/// Docker.
+async fn lost_gate(request: EngineRequest, asked: Arc<AtomicUsize>) {
+    if !request.head.starts_with("GET /pty/") || asked.fetch_add(1, Ordering::Relaxed) >= 2 {
         no_gate(request).await;
     }
 }
 
 #[tokio::test]
 async fn an_exec_that_the_gate_may_have_started_is_not_started_again() {
-    let engine = Engine::start(&["127.0.0.1"], lost_gate).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let engine =
+        Engine::start(&["127.0.0.1"], move |request| lost_gate(request, Arc::clone(&counted)))
+            .await;
     let mut container = open(dial(&engine, false)).await.expect("a console");
+    assert!(matches!(next(&mut container).await, Some(Event::Notice(_))));
     assert_eq!(next(&mut container).await, Some(out("hello")));
     let mut exec = dial(&engine, false);
     let call = |name: &str| Some(format!("https://127.0.0.1:{}/exec/{name}", engine.port));
     (exec.endpoint.calls.start, exec.endpoint.calls.inspect) = (call("start"), call("inspect"));
+    exec.endpoint.calls.pty = Some(format!("wss://127.0.0.1:{}/pty/v1/execs/e", engine.port));
     let error = open(exec).await.err().expect("no console");
     assert!(matches!(error, ConsoleError::MayHaveStarted(_)), "{error:?}");
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
 }

@@ -106,9 +106,9 @@ impl Drop for ProjectPlace<'_> {
 impl Sessions {
     fn project(&mut self, hub: &Hub, project: &ProjectId) -> &mut Project {
         let Projects { all, denied } = &mut self.projects;
-        // Those without sessions use nothing.
+        // Also a session that has printed nothing yet has its share of the memory.
         all.retain(|id, found| {
-            id == project || found.memory.used() > 0 || found.begun != Begun::default()
+            id == project || found.memory.is_shared() || found.begun != Begun::default()
         });
         all.entry(project.clone()).or_insert_with(|| {
             let (whole, most) = (hub.limits.memory.clone(), hub.most.project_memory);
@@ -139,6 +139,7 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
+    use zun_common::docker_stream::Stream;
     use zun_common::id::ContainerId;
     use zun_common::pty::{ClientHello, SessionKind};
     use zun_common::recording::RecordPolicy;
@@ -193,12 +194,14 @@ mod tests {
         let _second = connect(&hub, 1).await.expect("the second");
         assert_eq!(connect(&hub, 2).await.expect_err("full"), Limit::ProjectSessions);
         let _of_other = connect(&hub, 3).await.expect("another project's");
+        let project = |id: &str| id.parse::<ProjectId>().expect("an id");
+        assert_eq!(hub.limits_of(Some(&project("p1"))).memory.left(), 1 << 20);
+        first.live.change(|session, now| session.output(Stream::Stdout, b"$ ", now));
+        assert!(hub.limits_of(Some(&project("p1"))).memory.left() < 1 << 20, "forgotten");
         let _third = connect(&hub, 0).await.expect("another client");
         assert_eq!(connect(&hub, 1).await.expect_err("full"), Limit::ProjectAttachments);
         first.live.disconnect(first.id, Left::Detached);
         let _instead = connect(&hub, 1).await.expect("there is room again");
-        let project = |id: &str| id.parse::<ProjectId>().expect("an id");
-        assert_eq!(hub.limits_of(Some(&project("p1"))).memory.left(), 1 << 20);
         assert!(hub.limits_of(None).memory.left() > 1 << 20);
     }
 }

@@ -25,8 +25,8 @@ const OTHER_SIZE: Duration = Duration::from_millis(50);
 /// How long a full session waits until it checks for memory that other sessions have given back.
 const MEMORY_PAUSE: Duration = Duration::from_millis(100);
 
-/// The pause before the signal of a process without clients is tried again.
-const SIGNAL_RETRY: Duration = Duration::from_secs(10);
+/// The first pause before the signal of a process without clients is tried again, and the longest one.
+const SIGNAL_RETRY: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(10)];
 /// How long the gate waits for the end of the output after stdin could not be written: both end with the process.
 const OUTPUT_ENDS: Duration = Duration::from_millis(500);
 
@@ -139,6 +139,7 @@ pub(super) async fn follow_screen(live: &Live, pace: &Pace) {
 
 /// Sends a process whose clients are all lost the signal that they asked for. Never returns.
 pub(super) async fn act_on_desertion(live: &Live, engine: &dyn Engine) {
+    let [mut pause, longest] = SIGNAL_RETRY;
     loop {
         let name = live
             .until(|session, now| match session.signal_of_desertion(now) {
@@ -146,7 +147,13 @@ pub(super) async fn act_on_desertion(live: &Live, engine: &dyn Engine) {
                 Err(due) => Found::Nothing(due),
             })
             .await;
-        match engine.signal(live.target(), name).await {
+        let sent = tokio::select! {
+            biased;
+            // The engine is asked before the signal is sent. Meanwhile a client may come back, or the process exit.
+            () = no_longer_deserted(live) => continue,
+            sent = engine.signal(live.target(), name) => sent,
+        };
+        match sent {
             Ok(()) => {
                 live.change(|session, _| session.sent_desertion());
                 info!(target = %live.target(), signal = name, "all clients are lost: the process got a signal");
@@ -154,12 +161,22 @@ pub(super) async fn act_on_desertion(live: &Live, engine: &dyn Engine) {
             Err(error) => {
                 warn!(
                     target = %live.target(), signal = name, error = %chain(&error),
-                    "all clients are lost, but the process did not get its signal"
+                    "all clients are lost, but the process did not get its signal; trying again in {} seconds",
+                    pause.as_secs()
                 );
-                tokio::time::sleep(SIGNAL_RETRY).await;
+                tokio::time::sleep(pause).await;
+                pause = longest.min(pause * 2);
             }
         }
     }
+}
+
+async fn no_longer_deserted(live: &Live) {
+    live.until(|session, now| match session.signal_of_desertion(now) {
+        Ok(_) => Found::Nothing(None),
+        Err(_) => Found::This(()),
+    })
+    .await;
 }
 
 /// Passes sizes and signals to the engine. Never returns.

@@ -155,6 +155,21 @@ impl State {
         finished.find(|(_, kept)| kept.info.project == *project).map(|(key, _)| *key)
     }
 
+    /// The oldest finished recording of the project that has the most recordings, of those that have finished ones. Among
+    /// projects with the same number, this one comes first.
+    fn oldest_of_most(&self, first: &ProjectId) -> Option<(u64, RecordingId)> {
+        let mut counts: HashMap<_, (usize, bool)> = HashMap::new();
+        for kept in self.kept.values() {
+            let (count, has_finished) = counts.entry(&kept.info.project).or_default();
+            *count += 1;
+            *has_finished |= !kept.goes_on();
+        }
+        let candidates = counts.into_iter().filter(|(_, (_, has_finished))| *has_finished);
+        let (most, _) =
+            candidates.max_by_key(|(project, (count, _))| (*count, *project == first))?;
+        self.oldest_finished_of(most)
+    }
+
     /// The oldest finished recording of the project that uses most of those that have any, so that no project can push out
     /// the recordings of others.
     fn oldest_finished(&self) -> Option<(u64, RecordingId)> {
@@ -189,10 +204,10 @@ impl Recordings {
         let id = info.id;
         {
             let mut state = self.state();
+            let oldest = |state: &State| state.oldest_of_most(&info.project);
             while state.kept.len() >= MOST
-                && self.evict(&mut state, State::oldest_finished, "the host has too many")
-            {
-            }
+                && self.evict(&mut state, oldest, "the host has too many")
+            {}
             let info = info.clone();
             state.insert(Kept { info, size: 0, is_written: true });
         }
@@ -449,5 +464,46 @@ fn kept(path: &Path, id: RecordingId) -> io::Result<Kept> {
         Ok(Kept { info, size, is_written: false })
     } else {
         Err(io::Error::other("it is of another recording"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zun_common::id::ContainerId;
+    use zun_common::recording::RecordPolicy;
+
+    use super::*;
+
+    #[test]
+    fn if_there_are_too_many_recordings_the_project_with_the_most_of_them_loses_one() {
+        let mut state = State::default();
+        let mut add = |project: &str, started: u64, size: u64, ended: Option<u64>| {
+            let info = RecordingInfo {
+                id: RecordingId::random(),
+                project: project.parse().expect("a project"),
+                container: ContainerId::random(),
+                container_name: "web".to_owned(),
+                exec: None,
+                tty: true,
+                policy: RecordPolicy::Required,
+                started,
+                ended,
+                end: String::new(),
+            };
+            let key = key(&info);
+            state.insert(Kept { info, size, is_written: false });
+            key
+        };
+        add("large", 1, 1 << 30, Some(2));
+        add("goes-on", 2, 0, None);
+        add("goes-on", 3, 0, None);
+        add("goes-on", 4, 0, None);
+        let oldest_of_many = add("many", 5, 0, Some(6));
+        add("many", 6, 0, Some(7));
+        let own = add("beginner", 7, 0, Some(8));
+        let project = |id: &str| id.parse::<ProjectId>().expect("a project");
+        assert_eq!(state.oldest_of_most(&project("large")), Some(oldest_of_many));
+        state.remove(oldest_of_many);
+        assert_eq!(state.oldest_of_most(&project("beginner")), Some(own));
     }
 }

@@ -43,6 +43,11 @@ impl Memory {
         u64::try_from(self.all.saturating_sub(left)).unwrap_or_default()
     }
 
+    /// Whether anything else has a share of the same bytes, although it may not use any at present.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.left) > 1
+    }
+
     pub(super) fn take(&self, bytes: usize) -> bool {
         if self.whole.as_ref().is_some_and(|whole| !whole.take(bytes)) {
             return false;

@@ -85,7 +85,7 @@ impl Session {
     /// Sets the size of the terminal. Returns whether there is one.
     pub fn set_size(&mut self, size: Size) -> bool {
         if self.process.tty {
-            self.controls.resize(size);
+            self.set_foreign_size(size);
         }
         self.process.tty
     }

@@ -6,7 +6,8 @@
 //!     ^                                │
 //!     └──────── one comes back ────────┘
 //! ```
-//! Nothing is sent after a client with the right to type has detached: its user wanted the process to go on.
+//! Only clients with the right to type count. Nothing is sent after the last of them has detached: its user wanted the
+//! process to go on.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,7 +22,7 @@ pub(super) struct Desertion {
     policy: Option<OnDisconnect>,
     /// Whether the last client that could type has detached.
     detached: bool,
-    /// Since when no client is connected, by both clocks: only the second one outlives the gate.
+    /// Since when no client that may type is connected, by both clocks: only the second one outlives the gate.
     since: Option<(Instant, SystemTime)>,
     /// Whether the signal was sent.
     sent: bool,
@@ -60,8 +61,8 @@ impl Desertion {
 }
 
 impl Session {
-    /// A client with the right to type opens the exec, and says what happens if it is lost. One that says nothing changes
-    /// nothing.
+    /// A client with the right to type opens the exec, and says what happens if it is lost. Those that join later have no
+    /// say in it.
     pub(super) const fn set_on_disconnect(&mut self, policy: Option<OnDisconnect>) {
         if let (SessionKind::Exec, Some(policy)) = (self.process.kind, policy) {
             self.desertion.policy = Some(policy);
@@ -81,11 +82,9 @@ impl Session {
         }
     }
 
-    /// Notices that the last client is lost, or that one is back. Returns whether that is new.
+    /// Notices that the last client that may type is lost, or that one is back. Returns whether that is new.
     pub(super) fn follow_desertion(&mut self, now: Instant) -> bool {
-        let is_deserted = self.desertion.policy.is_some()
-            && !self.desertion.detached
-            && self.attachments.values().all(|attachment| attachment.connection.is_none());
+        let is_deserted = self.is_deserted();
         if is_deserted == self.desertion.since.is_some() {
             return false;
         }
@@ -96,14 +95,21 @@ impl Session {
         true
     }
 
+    fn is_deserted(&self) -> bool {
+        let mut all = self.attachments.values();
+        self.desertion.policy.is_some()
+            && !self.desertion.detached
+            && !all.any(|one| one.may_write && one.connection.is_some())
+    }
+
     /// The signal that the process must get now because its clients are lost, or when there may be one. It is due until
     /// [`Session::sent_desertion`] confirms it.
     pub fn signal_of_desertion(&self, now: Instant) -> Result<&'static str, Option<Instant>> {
         let (policy, due) = (self.desertion.policy, self.desertion.due());
+        // After the exit, the process's ID may be that of another one.
+        let may_be_sent = self.process.running && !self.exited && self.is_deserted();
         match (policy, due) {
-            (Some(policy), Some(due)) if due <= now && self.process.running => {
-                Ok(policy.signal.name())
-            }
+            (Some(policy), Some(due)) if due <= now && may_be_sent => Ok(policy.signal.name()),
             (Some(_) | None, due) => Err(due.filter(|due| *due > now)),
         }
     }

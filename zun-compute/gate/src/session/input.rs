@@ -165,22 +165,8 @@ impl Session {
             connection.pong = Some(number);
             return;
         }
-        self.unrecorded |= match frame {
-            // What changes of these is in the progress, or found where it changes.
-            Frame::Stdin(_) | Frame::Ack { .. } => false,
-            Frame::StdinEnd
-            | Frame::Resize(_)
-            | Frame::Signal { .. }
-            | Frame::Ping(_)
-            | Frame::Pong(_)
-            | Frame::Stdout(_)
-            | Frame::Stderr(_)
-            | Frame::Status(_)
-            | Frame::Hello(_)
-            | Frame::Event(_)
-            | Frame::Gap { .. }
-            | Frame::Snapshot { .. } => true,
-        };
+        // What a message changes is in the progress, or marked where it changes: to record the whole session is much work,
+        // and a client can send many messages.
         if let Err(code) = self.handle(attachment, frame, now) {
             self.unrecorded = true;
             self.refuse(id, code);
@@ -293,6 +279,7 @@ impl Session {
         }
         attachment.stdin.ended = true;
         self.input.end(Some(id));
+        self.unrecorded = true;
         Ok(())
     }
 
@@ -311,6 +298,7 @@ impl Session {
             return Err(close::TRY_LATER);
         }
         attachment.signals.received = number;
+        self.unrecorded = true;
         Ok(())
     }
 

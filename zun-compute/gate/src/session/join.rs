@@ -113,9 +113,10 @@ impl Session {
             stderr_next: false,
             status_sent: false,
         };
+        let opens = self.last_id == 0;
         let id = AttachmentId(self.next_id());
         self.attachments.insert(id, attachment);
-        if may_write {
+        if may_write && opens {
             self.set_on_disconnect(hello.on_disconnect);
         }
         let connection = self.connect(id, token.into_text(), false).ok_or(JoinRefused::Unknown)?;

@@ -230,12 +230,22 @@ impl Session {
             return;
         }
         attachment.lost(now);
-        let may_write = attachment.may_write;
-        if left != Left::Lost {
-            let reason = if attachment.status_sent { "ended" } else { "detached" };
-            self.depart(connection.attachment, reason);
-            if may_write && left == Left::Detached {
-                self.set_detached(true);
+        let (may_write, wrote) = (attachment.may_write, attachment.writes && attachment.heard);
+        let reason = if attachment.status_sent { "ended" } else { "detached" };
+        match left {
+            Left::Lost => {}
+            Left::Gone => {
+                self.depart(connection.attachment, reason);
+                if wrote {
+                    self.end_stdin_without_writers();
+                }
+            }
+            Left::Detached => {
+                self.depart(connection.attachment, reason);
+                // If another one may type, it decides what becomes of the process.
+                if may_write && !self.attachments.values().any(|other| other.may_write) {
+                    self.set_detached(true);
+                }
             }
         }
     }

@@ -13,6 +13,8 @@ use crate::replies::{OpenQuestions, Question};
 const MOST_EVENTS: usize = 64;
 /// How much earlier output is searched for the question to a reply, in bytes.
 const MOST_SEARCHED: u64 = 256 << 10;
+/// The number of the size's owner if the size is not that of a client's window. No viewer has it.
+const NOBODY: u64 = 0;
 
 /// Who has the terminal's size.
 #[derive(Debug, Default)]
@@ -45,11 +47,12 @@ impl SizeOwner {
 impl Session {
     /// An attachment's terminal has this size.
     pub(super) fn sized(&mut self, id: AttachmentId, size: Size) {
+        let size = size.at_most_largest();
         let Some(attachment) = self.attachments.get_mut(&id) else { return };
         if !self.process.tty || !attachment.may_write || size.width == 0 || size.height == 0 {
             return;
         }
-        attachment.size = Some(size);
+        self.unrecorded |= attachment.size.replace(size) != Some(size);
         let is_owned =
             self.size_owner.owner.is_some_and(|owner| owner != id && self.is_here(owner));
         if !is_owned {
@@ -60,6 +63,7 @@ impl Session {
     /// A client sends the size of its terminal. One that sends the same size again takes control of the terminal
     /// size.
     pub(super) fn window_sized(&mut self, id: AttachmentId, size: Size) {
+        let size = size.at_most_largest();
         if self.attachments.get(&id).is_some_and(|attachment| attachment.size == Some(size)) {
             self.typed(id);
         } else {
@@ -93,7 +97,21 @@ impl Session {
         }
     }
 
-    /// An attachment has left. If it owned the size, the terminal gets the size of the client that typed last before it.
+    /// The terminal gets a size that is not that of a client's window. The next client that types replaces it.
+    pub(super) fn set_foreign_size(&mut self, size: Size) {
+        let size = size.at_most_largest();
+        if size.width == 0 || size.height == 0 {
+            return;
+        }
+        self.unrecorded = true;
+        self.size_owner.owner = None;
+        self.size_owner.size = Some(size);
+        self.controls.resize(size);
+        self.announce(&SessionEvent::SizeOwner { viewer: NOBODY, size }, None);
+    }
+
+    /// An attachment has left. If it owned the size, the terminal gets the size of the client that typed last before it,
+    /// or keeps its own.
     fn leave_size(&mut self, id: AttachmentId) {
         if self.size_owner.owner != Some(id) {
             return;
@@ -103,6 +121,8 @@ impl Session {
         let sized = here.filter_map(|(id, other)| Some((other.typed, *id, other.size?)));
         if let Some((_, next, size)) = sized.max_by_key(|(typed, id, _)| (*typed, *id)) {
             self.own_size(next, size);
+        } else if let Some(size) = self.size_owner.size {
+            self.announce(&SessionEvent::SizeOwner { viewer: NOBODY, size }, None);
         }
     }
 
@@ -148,8 +168,8 @@ impl Session {
     /// Queues the events that each new connection begins with.
     pub(super) fn introduce(&mut self, id: AttachmentId) {
         let viewers = self.attachments.len();
-        let owner = self.size_owner.owner.zip(self.size_owner.size);
-        let size = owner.map(|(owner, size)| SessionEvent::SizeOwner { viewer: owner.0, size });
+        let viewer = self.size_owner.owner.map_or(NOBODY, |owner| owner.0);
+        let size = self.size_owner.size.map(|size| SessionEvent::SizeOwner { viewer, size });
         let recording = self.recorder.as_ref().map(Recorder::event);
         if let Some(Attachment { events, .. }) = self.attachments.get_mut(&id) {
             // Former ones may not have arrived, and say nothing new.

@@ -17,6 +17,9 @@ use crate::out;
 use crate::relay::{SignalRouting, redraw};
 use crate::tty::signals::Signals;
 
+/// The environment variable with a link.
+const LINK_VARIABLE: &str = "ZUN_LINK";
+
 /// Connect this terminal to a container
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -39,14 +42,8 @@ pub(in crate::cmd) struct Attach {
     #[arg(long, value_name = "ID", conflicts_with = "container")]
     session: Option<String>,
     /// Join through a link of `zun share`, without an account (better in ZUN_LINK: other users can read command lines)
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "ZUN_LINK",
-        hide_env_values = true,
-        conflicts_with_all = ["container", "session"]
-    )]
-    link: Option<Link>,
+    #[arg(long, value_name = "URL", conflicts_with_all = ["container", "session"])]
+    link: Option<String>,
     /// Do not attach stdin
     #[arg(long)]
     no_stdin: bool,
@@ -60,10 +57,30 @@ pub(in crate::cmd) struct Attach {
 impl Attach {
     /// Runs it if it has a link: then it needs no settings.
     pub(in crate::cmd) async fn run_with_link(&self) -> Option<Result<Exit, Failure>> {
+        let (text, source) = self.link_text()?;
+        let link: Link = match text.parse() {
+            Ok(link) => link,
+            // clap would print the link, which is a secret.
+            Err(why) => {
+                let message = format!("the link in {source} cannot be used: {why}");
+                return Some(Err(Failure::with_exit(message, Exit::ZUN_FAILED)));
+            }
+        };
         let input = !self.no_stdin && !self.read_only;
-        let console_flags = &self.console_flags;
-        let session = LinkSession { link: self.link.as_ref()?, console_flags, input };
+        let session = LinkSession { link: &link, console_flags: &self.console_flags, input };
         Some(Box::pin(session.run()).await)
+    }
+
+    /// The link and where it was found. The variable only counts if the command line names nothing else.
+    fn link_text(&self) -> Option<(String, &'static str)> {
+        if let Some(link) = &self.link {
+            return Some((link.clone(), "--link"));
+        }
+        if self.container.is_some() || self.session.is_some() {
+            return None;
+        }
+        let link = std::env::var_os(LINK_VARIABLE).filter(|link| !link.is_empty())?;
+        Some((link.to_string_lossy().into_owned(), LINK_VARIABLE))
     }
 
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {

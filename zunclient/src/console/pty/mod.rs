@@ -24,7 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use zun_common::pty::{ClientHello, Replay, ServerHello, TICKET_PATH, Ticket};
+use zun_common::pty::{ClientHello, Replay, ServerHello, TICKET_PATH, Ticket, close};
 use zun_common::shutdown::Tasks;
 
 use super::docker::address::Address;
@@ -47,11 +47,15 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the gate is asked again for an exec that it may have started: it holds the exec, and may be restarting.
 const ASKING: Duration = Duration::from_secs(30);
+/// How long a gate that is being restarted is asked again for a console that starts nothing.
+const RESTARTING: Duration = Duration::from_secs(5);
 /// The pause between two attempts.
 const ASKING_PAUSE: Duration = Duration::from_millis(250);
 
 /// The gate's status if the container engine failed after it was asked for the console.
 const BAD_GATEWAY: u16 = 502;
+/// The gate's status if it is stopping, or full.
+const UNAVAILABLE: u16 = 503;
 
 /// The pings of the protocol keep the link busy.
 const NO_KEEPALIVE: Duration = Duration::from_secs(1 << 30);
@@ -196,31 +200,40 @@ type Opened<S> = (Sender<S>, Receiver<S>, ServerHello);
 /// Opens the first link.
 async fn open_first<H: Host>(
     host: &H,
-    wants: &ClientHello,
+    Wants { hello, starts }: &Wants,
 ) -> Result<Opened<H::Stream>, ConsoleError> {
     let stream = host.connect().await?;
-    open(stream, host, wants).await.map_err(|error| {
+    open(stream, host, hello).await.map_err(|error| {
         // If it refuses, it has started nothing. Otherwise nobody knows what became of the request to the engine.
-        let is_refusal =
-            matches!(error, ConsoleError::Refused { status, .. } if status != BAD_GATEWAY);
-        if is_refusal { error } else { ConsoleError::MayHaveStarted(Box::new(error)) }
+        if *starts && !is_refusal(&error) {
+            ConsoleError::MayHaveStarted(Box::new(error))
+        } else {
+            error
+        }
     })
 }
 
-/// Asks for an exec that the gate may have started, until the gate answers. Returns the first failure if it does not have
-/// the exec.
+const fn is_refusal(error: &ConsoleError) -> bool {
+    matches!(error, ConsoleError::Refused { status, .. } if !matches!(*status, BAD_GATEWAY | close::RESTARTING))
+}
+
+/// Asks again: for an exec that the gate may have started, or for any console of a gate that was just being restarted.
+/// Returns the first failure if the gate does not have the exec, or is away for too long.
 async fn open_again<H: Host>(
     host: &H,
-    wants: &ClientHello,
+    Wants { hello, starts }: &Wants,
     first: Result<Opened<H::Stream>, ConsoleError>,
 ) -> Result<Opened<H::Stream>, ConsoleError> {
-    // What it has printed since its start is missing.
-    let wants = ClientHello { replay: Replay::All, ..wants.clone() };
-    let until = Instant::now() + ASKING;
+    // What an exec has printed since its start is missing.
+    let replay = if *starts { Replay::All } else { hello.replay };
+    let wants = Wants { hello: ClientHello { replay, ..hello.clone() }, starts: *starts };
+    let until = Instant::now() + if *starts { ASKING } else { RESTARTING };
     while Instant::now() < until {
         tokio::time::sleep(ASKING_PAUSE).await;
         match open_first(host, &wants).await {
             Ok(opened) => return Ok(opened),
+            // A new gate takes over from the former one.
+            Err(ConsoleError::Refused { status: UNAVAILABLE | close::RESTARTING, .. }) => {}
             Err(ConsoleError::Refused { .. }) => break,
             // It cannot be reached, or does not know more than before.
             Err(_unknown) => {}
@@ -232,14 +245,18 @@ async fn open_again<H: Host>(
 /// Opens the first link, and begins the session.
 async fn open_at<H: Host>(
     host: H,
-    Wants { hello: wants, starts }: Wants,
+    wants: Wants,
     tasks: Tasks,
 ) -> Result<(Console, ServerHello), ConsoleError> {
     let mut opened = open_first(&host, &wants).await;
-    if let (true, Err(ConsoleError::MayHaveStarted(_))) = (starts, &opened) {
+    if let Err(
+        ConsoleError::MayHaveStarted(_) | ConsoleError::Refused { status: close::RESTARTING, .. },
+    ) = &opened
+    {
         opened = open_again(&host, &wants, opened).await;
     }
     let (sender, receiver, hello) = opened?;
+    let wants = wants.hello;
     let ServerHello { running, has_screen, acts_on_disconnect, .. } = hello;
     let has_screen = has_screen && wants.replay == Replay::Screen;
     let bad = |problem| ConsoleError::BadAnswer { address: host.address().authority(), problem };

@@ -28,13 +28,15 @@ fn an_exec_that_all_clients_have_lost_gets_one_signal_after_the_grace() {
     assert!(client.hello.acts_on_disconnect);
     client.types(&mut session, b"x", begun);
     let viewer = join_with(&mut session, hello(), false, begun).expect("joined");
+    let guest = join(&mut session, hello(), begun);
     assert_eq!(signal(&mut session, begun + GRACE), None);
     session.disconnect(client.id, Left::Lost, begun);
     assert_eq!(signal(&mut session, begun + GRACE), None, "one is connected");
     let lost = begun + GRACE;
-    session.disconnect(viewer.id, Left::Detached, lost);
+    session.disconnect(guest.id, Left::Detached, lost);
     assert_eq!(signal(&mut session, lost), None);
     assert_eq!(session.signal_of_desertion(lost), Err(Some(lost + GRACE)));
+    session.disconnect(viewer.id, Left::Detached, lost);
     let again = client.again(&mut session, client.resume(0, 0), lost + GRACE / 2);
     assert_eq!(signal(&mut session, lost + GRACE), None, "one is back");
     session.disconnect(again.id, Left::Lost, lost + GRACE);
@@ -67,6 +69,26 @@ fn a_client_that_ends_without_detaching_is_lost_at_once() {
     assert!(session.is_abandoned(), "it does not come back");
     assert_eq!(signal(&mut session, now), None);
     assert_eq!(signal(&mut session, now + GRACE), Some("SIGHUP"));
+}
+
+#[test]
+fn only_the_client_that_opens_the_exec_chooses_what_happens() {
+    let (mut session, now) = (exec(), Instant::now());
+    let owner = join(&mut session, asks(), now);
+    let on_disconnect = Some(OnDisconnect { signal: DisconnectSignal::Kill, grace: 1 });
+    let guest = join(&mut session, ClientHello { on_disconnect, ..hello() }, now);
+    for client in [guest, owner] {
+        session.disconnect(client.id, Left::Lost, now);
+    }
+    assert_eq!(signal(&mut session, now), None);
+    assert_eq!(signal(&mut session, now + GRACE / 2), None);
+    assert_eq!(signal(&mut session, now + GRACE), Some("SIGHUP"));
+    session.exited();
+    assert_eq!(signal(&mut session, now + GRACE), None, "its process ID may be another's");
+    let (mut silent, now) = (exec(), Instant::now());
+    join(&mut silent, hello(), now);
+    let guest = join(&mut silent, asks(), now);
+    assert!(!guest.hello.acts_on_disconnect);
 }
 
 #[test]

@@ -29,6 +29,19 @@ fn the_ending_follows_all_output_and_counts_it() {
 }
 
 #[test]
+fn stdin_without_a_terminal_ends_if_the_last_writer_is_ended_by_a_signal() {
+    let (mut session, now) = (session(false), Instant::now());
+    let clients = [join(&mut session, hello(), now), join(&mut session, hello(), now)];
+    for client in &clients {
+        client.types(&mut session, b"x", now);
+    }
+    session.disconnect(clients[0].id, Left::Gone, now);
+    assert_eq!(engine_reads(&mut session, now), (b"xx".to_vec(), false), "one is connected");
+    session.disconnect(clients[1].id, Left::Gone, now);
+    assert_eq!(engine_reads(&mut session, now), (Vec::new(), true));
+}
+
+#[test]
 fn a_client_that_was_away_at_the_end_still_gets_output_and_ending() {
     let (mut session, now) = (session(true), Instant::now());
     let client = join(&mut session, hello(), now);

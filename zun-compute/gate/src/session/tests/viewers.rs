@@ -83,6 +83,78 @@ fn an_owner_whose_link_is_lost_keeps_the_size_until_somebody_else_joins_or_types
     assert_eq!(sizes(&mut session), [SIZE]);
 }
 
+/// The last size of the terminal that the client got, and the number of its owner.
+fn owner(client: &mut Client, session: &mut Session, now: Instant) -> (u64, Size) {
+    client.receive(session, now);
+    let size_owner = |event: &SessionEvent| {
+        if let SessionEvent::SizeOwner { viewer, size } = event {
+            Some((*viewer, *size))
+        } else {
+            None
+        }
+    };
+    client.events.iter().rev().find_map(size_owner).expect("a size")
+}
+
+#[test]
+fn the_size_that_a_client_leaves_behind_is_announced_and_so_is_one_from_outside() {
+    let (mut session, now) = (session(true), Instant::now());
+    let first = joins(&mut session, LARGE, true, now);
+    session.disconnect(first.id, Left::Detached, now);
+    let mut watcher = joins(&mut session, TINY, false, now);
+    assert_eq!(owner(&mut watcher, &mut session, now), (0, LARGE));
+    let mut writer = joins(&mut session, SIZE, true, now);
+    let (own, _) = owner(&mut writer, &mut session, now);
+    assert_ne!(own, 0);
+    assert!(session.set_size(TINY));
+    assert_eq!(sizes(&mut session), [SIZE, TINY]);
+    assert_eq!(owner(&mut writer, &mut session, now), (0, TINY));
+    types(&writer, &mut session, b"l", now);
+    assert_eq!(sizes(&mut session), [SIZE]);
+    for client in [&mut writer, &mut watcher] {
+        assert_eq!(owner(client, &mut session, now), (own, SIZE));
+    }
+}
+
+#[test]
+fn no_client_is_told_of_a_size_that_would_use_up_its_memory() {
+    let (mut session, now) = (session(true), Instant::now());
+    let mut client = joins(&mut session, SIZE, true, now);
+    let huge = Size { width: u16::MAX, height: u16::MAX };
+    for _ in 0..2 {
+        session.receive(client.id, Frame::Resize(huge), now);
+        assert_eq!(owner(&mut client, &mut session, now).1, Size::LARGEST);
+    }
+    session.set_size(SIZE);
+    session.set_size(huge);
+    assert_eq!(owner(&mut client, &mut session, now).1, Size::LARGEST);
+    assert!(sizes(&mut session).iter().all(|size| *size == SIZE || *size == Size::LARGEST));
+}
+
+#[test]
+fn messages_that_change_nothing_do_not_record_the_whole_session() {
+    let (mut session, now) = (session(true), Instant::now());
+    let watcher = joins(&mut session, TINY, false, now);
+    let writer = joins(&mut session, SIZE, true, now);
+    for client in [&watcher, &writer] {
+        session.receive(client.id, Frame::Ping(1), now);
+    }
+    let mut recorded = |client: &Client, frame: Frame| {
+        session.take_unrecorded();
+        session.receive(client.id, frame, now);
+        session.take_unrecorded()
+    };
+    let signal = |number| Frame::Signal { number, name: "SIGINT".to_owned() };
+    for frame in [Frame::Pong(1), Frame::Resize(LARGE), Frame::StdinEnd, signal(1)] {
+        assert!(!recorded(&watcher, frame.clone()), "{frame:?}");
+    }
+    assert!(!recorded(&writer, Frame::Pong(1)));
+    for frame in [Frame::Resize(LARGE), signal(1), Frame::StdinEnd] {
+        assert!(recorded(&writer, frame.clone()), "{frame:?}");
+    }
+    assert!(!recorded(&writer, signal(1)), "it is known");
+}
+
 #[test]
 fn of_three_writers_only_the_owner_of_the_size_replies_once() {
     let (mut session, now) = (session(true), Instant::now());

@@ -9,6 +9,8 @@ use crate::console::Event;
 
 /// The most clients that are remembered by their numbers.
 const MOST: usize = 256;
+/// The owner of a size that is not that of a client's window.
+const NOBODY: u64 = 0;
 
 /// What the gate has said of them.
 #[derive(Debug, Default)]
@@ -73,10 +75,10 @@ impl Viewers {
             write!(lines, "Client {id} has joined ({words}).\r\n").unwrap_or_default();
         }
         if let Some((owner, Size { width, height })) = self.owner {
-            let whose = if owner == own {
-                "your size".to_owned()
-            } else {
-                format!("the size of client {owner}")
+            let whose = match owner {
+                NOBODY => "a size that is no client's".to_owned(),
+                _ if owner == own => "your size".to_owned(),
+                _ => format!("the size of client {owner}"),
             };
             write!(lines, "The terminal has {whose}, {width}x{height}.\r\n").unwrap_or_default();
         }
@@ -109,6 +111,9 @@ mod tests {
         assert!(about.contains("Client 6 has joined (may type, ticket-1[2J)."), "{about}");
         assert!(about.ends_with("The terminal has the size of client 6, 80x24.\r\n"), "{about}");
         viewers.follow(&SessionEvent::ViewerLeft { viewer, viewers: 1 });
-        assert!(!viewers.about().expect("something").contains("joined"));
+        let told = viewers.follow(&SessionEvent::SizeOwner { viewer: NOBODY, size });
+        assert_eq!(told, Some(Event::TerminalSize { size: size.into(), is_own: false }));
+        let about = viewers.about().expect("something");
+        assert!(!about.contains("joined") && about.contains("no client's, 80x24"), "{about}");
     }
 }

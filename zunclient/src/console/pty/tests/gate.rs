@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) cut_after: Option<usize>,
     /// Close links with this code.
     pub(super) close: Option<u16>,
+    /// Close links with this code instead of a hello.
+    pub(super) close_before_hello: Option<u16>,
     pub(super) acknowledged: u64,
     /// Refuse requests with this status.
     pub(super) status: Option<u16>,
@@ -228,6 +230,11 @@ impl Gate {
     ) {
         let mut sent = usize::try_from(hello.stdout_next).expect("small");
         let message = |frame: Frame| Message::Binary(frame.encode());
+        if let Some(code) = self.state().close_before_hello {
+            let frame = CloseFrame { code: code.into(), reason: "because".into() };
+            drop(socket.send(Message::Close(Some(frame))).await);
+            return;
+        }
         if socket.send(message(Frame::Hello(Box::new(hello)))).await.is_err() {
             return;
         }

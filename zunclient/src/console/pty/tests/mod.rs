@@ -264,7 +264,8 @@ async fn a_gate_that_refuses_at_first_is_an_error() {
 async fn an_exec_that_may_have_started_is_asked_for_again_and_a_container_is_not() {
     let gate = Gate::new();
     gate.change(|state| state.cut_after = Some(100));
-    assert!(matches!(open(&gate).await, Err(ConsoleError::MayHaveStarted(_))));
+    let lost = open(&gate).await.err().expect("no console");
+    assert!(!matches!(lost, ConsoleError::MayHaveStarted(_)), "it starts nothing: {lost:?}");
     assert_eq!(gate.state().dials, 1);
     let mending = async {
         gate.until(|state| state.dials == 3).await;
@@ -302,6 +303,25 @@ async fn an_exec_whose_engine_failed_may_run_and_is_asked_for_until_the_gate_kno
     };
     let (opened, ()) = tokio::join!(open_with(&gate, true), knows);
     assert!(opened.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_restarts_before_its_hello_is_asked_again() {
+    for starts in [false, true] {
+        let gate = Gate::new();
+        gate.change(|state| state.close_before_hello = Some(close::RESTARTING));
+        let restarting = async {
+            gate.until(|state| state.dials == 2).await;
+            gate.change(|state| (state.close_before_hello, state.status) = (None, Some(503)));
+            gate.until(|state| state.dials == 3).await;
+            gate.change(|state| state.status = None);
+        };
+        let (opened, ()) = tokio::join!(open_with(&gate, starts), restarting);
+        assert!(opened.is_ok(), "{starts}: {:?}", opened.err());
+        gate.change(|state| state.close_before_hello = Some(close::RESTARTING));
+        let error = open_with(&gate, starts).await.err().expect("it stays away");
+        assert_eq!(matches!(error, ConsoleError::MayHaveStarted(_)), starts, "{error:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
