@@ -274,7 +274,7 @@ impl Verb {
             Self::Prune(verb) => verb.run(context).await,
             Self::Rename(verb) => verb.run(context).await,
             Self::Update(verb) => verb.run(context).await,
-            Self::Attach(verb) => verb.run(context).await,
+            Self::Attach(verb) => Box::pin(verb.run(context)).await,
             Self::Exec(verb) => verb.run(context).await,
             Self::Wait(verb) => verb.run(context).await,
             Self::Why(verb) => Box::pin(verb.run(context)).await,

@@ -59,12 +59,12 @@ async fn send_from_person(
                 Some(typed) => scanner.feed(&typed),
                 None => Typed { send: scanner.flush(), leave: None, help: false },
             };
-            if help {
-                let words = scanner.help() + &control.about().unwrap_or_default();
-                if screen.write(Output::Stdout, words.into()).await.is_err() {
-                    // The session ends.
-                    return None;
-                }
+            let words = help.then(|| scanner.help() + &control.about().unwrap_or_default());
+            if let Some(words) = words
+                && screen.write(Output::Stdout, words.into()).await.is_err()
+            {
+                // The session ends.
+                return None;
             }
             push(&queue, send).await;
             if let Some(leave) = leave {

@@ -43,10 +43,7 @@ impl OutputPump<'_> {
                 }
                 event = events.next() => event,
                 () = at(self.link_status.next_tick()) => {
-                    let size = *self.sizes.borrow();
-                    let line = self.link_status.tick(size, Instant::now());
-                    self.overwritten();
-                    if let Err(closed) = self.draw(line).await {
+                    if let Err(closed) = self.tick().await {
                         return Ended::OutputClosed(closed);
                     }
                     continue;
@@ -90,6 +87,14 @@ impl OutputPump<'_> {
                 return Ended::OutputClosed(closed);
             }
         }
+    }
+
+    /// Draws the line about the lost link again.
+    async fn tick(&mut self) -> Result<(), Closed> {
+        let size = *self.sizes.borrow();
+        let line = self.link_status.tick(size, Instant::now());
+        self.overwritten();
+        self.draw(line).await
     }
 
     async fn print(&mut self, output: Output, bytes: Bytes) -> Result<(), Closed> {
@@ -177,7 +182,7 @@ impl OutputPump<'_> {
 /// Returns when the window has another size.
 async fn changed(sizes: &mut Sizes) {
     if sizes.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -52,7 +52,7 @@ impl App {
         let asked = Asked { kind: Kind::Update, container: &ident.0, arguments: &request };
         let key = caller.request_key(&asked)?;
         let attempt = self.attempt_update(caller, ident, (request, key.clone()));
-        match self.once(key, attempt).await? {
+        match Box::pin(self.once(key, attempt)).await? {
             Once::Done(record) => Ok(record),
             Once::Repeated(first) => {
                 self.answer_again(&caller.context, First::clone(&first)).await?;

@@ -29,7 +29,7 @@ pub(super) struct Desertion {
 }
 
 /// What of it must outlive the gate.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct DesertionRecord {
     policy: Option<OnDisconnect>,
