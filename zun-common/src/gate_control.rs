@@ -106,13 +106,13 @@ pub struct GateAttachment {
     pub target: GateTarget,
     /// Whether the process has a terminal.
     pub tty: bool,
-    /// The ID of the grant or ticket that opened it.
+    /// The ID of the grant or ticket that opened it. Empty for an exec that runs without clients.
     pub grant: String,
     /// Whether the client may send input, and does.
     pub writes: bool,
     /// Whether the client is connected now.
     pub connected: bool,
-    /// How long ago it was opened, in seconds.
+    /// How long ago it was opened, in seconds; without clients, about how long ago the last one has left.
     pub age: u64,
     /// Bytes of stdin that the process has got from this client.
     pub stdin: u64,

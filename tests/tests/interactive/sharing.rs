@@ -176,9 +176,37 @@ async fn a_user_comes_back_to_a_command_after_its_client_was_killed() {
         refused.stderr.contains("no session has an ID that begins with `99-no`"),
         "{refused:?}"
     );
+    a_user_comes_back_to_a_command_that_nobody_is_attached_to(&zun);
     c34_a_command_that_lost_its_client_is_ended_after_the_grace(&zun);
     zun.must(&["delete", "--force", "host"]);
     cluster.stop().await;
+}
+
+fn a_user_comes_back_to_a_command_that_nobody_is_attached_to(zun: &ZunCli) {
+    let mut term = zun.term(&["exec", "-i", "host", "sh"], SIZE);
+    term.shows("/ #");
+    term.types("kept=al''so\r");
+    term.shows("kept=");
+    // As if the terminal's window was closed.
+    term.signal(Signal::HUP);
+    term.exit();
+    eventually("nobody is attached", || {
+        list(zun, &["sessions"]).iter().any(|session| session["grant"] == "")
+    });
+    let nobody = list(zun, &["sessions"]);
+    let nobody = nobody.iter().find(|session| session["grant"] == "").expect("a session");
+    let id = nobody["id"].as_str().expect("an id").to_owned();
+    assert!(nobody["exec_id"].as_str().is_some_and(|exec| exec.starts_with(&id)), "{nobody}");
+    assert!(list(zun, &["grants", "list"]).iter().all(|grant| grant["id"] != ""));
+    let mut again = zun.term(&["attach", "--session", &id], SIZE);
+    again.types("\recho it was $kept\r");
+    again.shows("it was also");
+    again.types("\x10\x11");
+    again.shows(&format!("zun attach --session {id}"));
+    assert_eq!(again.exit(), 0);
+    let mut last = zun.term(&["attach", "--session", &id], SIZE);
+    last.types("exit 3\r");
+    assert_eq!(last.exit(), 3);
 }
 
 fn c34_a_command_that_lost_its_client_is_ended_after_the_grace(zun: &ZunCli) {

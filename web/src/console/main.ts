@@ -26,6 +26,9 @@ import { Toast } from './toast.ts';
 /** How many bytes the gate may send before they were shown. */
 const WINDOW = 256 << 10;
 
+/** How long a command that this page has started waits for it, in seconds, such as while a laptop is closed. */
+const GRACE = 15 * 60;
+
 /** How long what a gate sends first may be earlier output, in milliseconds. */
 const REPLAY = 500;
 
@@ -101,6 +104,8 @@ class Page {
         writes: true,
         replay: 'screen',
         window: WINDOW,
+        // Nobody could end a shell whose tab was closed.
+        on_disconnect: { signal: 'hup', grace: GRACE },
         // After a reload nothing is on the screen, so everything that the gate still has is asked for.
         ...(resume && { resume: { ...resume, stdout: 0, stderr: 0 } }),
       },

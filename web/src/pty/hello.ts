@@ -16,6 +16,8 @@ export interface ClientHello {
   window: number;
   /** The session to continue; a new one if absent. */
   resume?: Resume;
+  /** What happens to an exec that this client opens, if all its clients are lost for so many seconds. */
+  on_disconnect?: { signal: 'hup' | 'kill'; grace: number };
 }
 
 /** The session to continue, with the offsets of the first bytes that were not received. */

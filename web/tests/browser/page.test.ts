@@ -108,6 +108,8 @@ test('a reload continues the session', async () => {
   await page.reload();
   await shows(page, 'still here');
   assert.deepEqual(gate.hellos.at(-1)?.resume, { session: 's1', token: 't1', stdout: 0, stderr: 0 });
+  // What the page has started ends if nobody comes back.
+  assert.deepEqual(gate.hellos.at(0)?.on_disconnect, { signal: 'hup', grace: 900 });
 });
 
 test('leaving asks while the session goes on, and not after it', async () => {

@@ -156,6 +156,10 @@ fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
             grants.insert(grant, ticket);
         }
         for ConsoleSession { container, exec, attachment } in sessions {
+            // An exec that runs without clients.
+            if attachment.grant.is_empty() {
+                continue;
+            }
             let grant = grants.entry(attachment.grant.clone()).or_insert_with(|| AliveGrant {
                 id: attachment.grant.clone(),
                 container: *container,

@@ -19,7 +19,8 @@ Examples:
 
 Lists the project's sessions on hosts that run zun-console. A client that lost
 its connection is `disconnected`; its session then ends after 15 minutes by
-default. Times are in UTC.")]
+default. A command of `zun exec` that runs without clients has `nobody`. Times
+are in UTC.")]
 pub(super) struct Sessions {
     #[command(flatten)]
     select: ListSelect,
@@ -61,12 +62,17 @@ fn table(sessions: &[Session]) -> Table {
     ]);
     for session in sessions {
         let kind = if session.exec_id.is_some() { "exec" } else { "container" };
-        let client = if session.connected { "connected" } else { "disconnected" };
+        let client = match (session.connected, session.grant.is_empty()) {
+            (true, _) => "connected",
+            (false, false) => "disconnected",
+            (false, true) => "nobody",
+        };
+        let mode = if session.grant.is_empty() { "-" } else { &session.mode };
         table.row(vec![
             session.id.clone().into(),
             session.container_name.clone().into(),
             kind.to_owned().into(),
-            session.mode.clone().into(),
+            mode.to_owned().into(),
             client.to_owned().into(),
             session.since.format("%F %T").to_string().into(),
             session.grant.clone().into(),

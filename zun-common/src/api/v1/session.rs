@@ -36,11 +36,11 @@ pub struct Session {
     pub tty: bool,
     /// `rw` if the client may type and attached with stdin, otherwise `ro`.
     pub mode: String,
-    /// The ID of the grant or ticket that opened it.
+    /// The ID of the grant or ticket that opened it. Empty for an exec that runs without clients.
     pub grant: String,
     /// Whether the client is connected now.
     pub connected: bool,
-    /// When it was opened.
+    /// When it was opened. Without clients, about when the last one has left.
     #[schemars(with = "String")]
     pub since: DateTime<Utc>,
     /// Bytes of stdin that the process has got from this client.

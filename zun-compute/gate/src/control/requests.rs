@@ -62,7 +62,7 @@ impl Control {
         match (&method, &*parts) {
             (&Method::POST, ["tickets"]) => self.issue(body(request).await?),
             (&Method::GET, ["sessions"]) => json(&GateSessions {
-                attachments: self.hub.attachments(),
+                attachments: [self.hub.attachments(), self.hub.unattended()].concat(),
                 tickets: self.rights.tickets(Instant::now()),
             }),
             (&Method::POST, ["recordings"]) => {

@@ -10,6 +10,9 @@ use super::{ConnectError, Connected, Hub, Live};
 use crate::engine::Target;
 use crate::session::{FileRight, Holder, JoinRefused, KeyHash};
 
+/// How many characters of an exec's ID stand for it.
+const SHORT_ID: usize = 12;
+
 impl Hub {
     /// Connects a client to the session that it resumes, whatever its target.
     pub fn resume(&self, key: KeyHash, hello: &ClientHello) -> Result<Connected, ConnectError> {
@@ -37,6 +40,31 @@ impl Hub {
             );
         }
         all
+    }
+
+    /// The execs that run without clients, in the same form. They are listed by the beginning of the exec's ID, and have no
+    /// grant.
+    pub fn unattended(&self) -> Vec<GateAttachment> {
+        let now = Instant::now();
+        let all = self.all();
+        let execs = all.iter().filter_map(|live| {
+            let Target::Exec(exec) = live.target() else { return None };
+            let (since, tty) =
+                live.look(|session| Some((session.unattended_since()?, session.process().tty)))?;
+            let holder = Holder {
+                id: exec.as_str().chars().take(SHORT_ID).collect(),
+                grant: String::new(),
+                writes: false,
+                connected: false,
+                since,
+                stdin: 0,
+                stdout: 0,
+                stderr: 0,
+                files: false,
+            };
+            Some(shown(holder, live.target().clone(), tty, now))
+        });
+        execs.collect()
     }
 
     /// Ends all clients' sessions of a grant. Returns how many.

@@ -15,7 +15,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use zun_common::pty::{
-    ClientHello, Ending, EndingReason, Frame, Replay, STDIN_WINDOW, ServerHello, Stream, close,
+    ClientHello, DisconnectSignal, Ending, EndingReason, Frame, OnDisconnect, Replay, STDIN_WINDOW,
+    ServerHello, Stream, close,
 };
 
 use super::attached::Attached;
@@ -35,12 +36,17 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 /// The subprotocol that these clients offer.
 pub(super) const BINARY: &str = "binary";
 
+/// How long an exec goes on after its client was lost, in seconds.
+const GRACE: u32 = 30;
+
 /// What a client of this kind asks for.
 pub(super) fn hello() -> ClientHello {
     ClientHello {
         writes: true,
         replay: Replay::Screen,
         window: STDIN_WINDOW,
+        // Such a client cannot come back, and nobody else may know of the exec.
+        on_disconnect: Some(OnDisconnect { signal: DisconnectSignal::Hup, grace: GRACE }),
         ..ClientHello::default()
     }
 }

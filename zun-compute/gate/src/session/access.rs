@@ -55,6 +55,12 @@ impl Session {
         self.attachments.len()
     }
 
+    /// Since about when the process runs without clients, if that is so.
+    pub fn unattended_since(&self) -> Option<Instant> {
+        let runs = self.process.running && !self.exited && self.ending.is_none();
+        (runs && self.attachments.is_empty()).then_some(self.last_left)
+    }
+
     /// Whose connection this is.
     pub fn holder(&self, id: ConnectionId) -> Option<Holder> {
         let connection = self.connections.get(&id)?;

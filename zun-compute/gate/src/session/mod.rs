@@ -159,6 +159,8 @@ pub struct Session {
     unrecorded: bool,
     last_id: u64,
     departures: VecDeque<Departure>,
+    /// About when the last attachment has left, or the session began.
+    last_left: Instant,
     /// What happens if all clients are lost.
     desertion: Desertion,
 }
@@ -192,6 +194,7 @@ impl Session {
             unrecorded: false,
             last_id: 0,
             departures: VecDeque::new(),
+            last_left: Instant::now(),
             desertion: Desertion::default(),
         }
     }
@@ -319,6 +322,7 @@ impl Session {
     fn depart(&mut self, id: AttachmentId, reason: &'static str) {
         if let Some(attachment) = self.attachments.remove(&id) {
             self.unrecorded = true;
+            self.last_left = attachment.lost_at.unwrap_or(attachment.since);
             self.announce_left(id, &attachment);
             self.departures.push_back(attachment.departure(reason));
         }

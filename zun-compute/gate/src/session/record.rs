@@ -309,6 +309,7 @@ impl Session {
         let follower = Follower::restored(stdout.start(), size.1, has_screen);
         let typed = attachments.values().map(|one: &Attachment| one.typed);
         let size_owner = SizeOwner::restored(size, typed);
+        let spool = (files.spool, limits.memory.clone());
         let mut session = Self {
             process,
             attachments,
@@ -319,12 +320,7 @@ impl Session {
             stdout,
             stderr,
             connections: BTreeMap::new(),
-            input: InputQueue::restored(
-                (files.spool, limits.memory.clone()),
-                (passed, spooled),
-                end,
-                !input_closed,
-            ),
+            input: InputQueue::restored(spool, (passed, spooled), end, !input_closed),
             controls: Controls::restored(controls, AttachmentId),
             taken,
             ending,
@@ -336,6 +332,7 @@ impl Session {
             last_id,
             limits,
             departures: VecDeque::new(),
+            last_left: now,
             desertion: Desertion::restored(desertion, now),
         };
         if exited {

@@ -41,7 +41,7 @@ pub(in crate::cmd) struct Attach {
     /// Reattach to this session of a container or command (`zun sessions` shows IDs; a prefix is enough)
     #[arg(long, value_name = "ID", conflicts_with = "container")]
     session: Option<String>,
-    /// Join through a link of `zun share`, without an account (better in ZUN_LINK: other users can read command lines)
+    /// Join through a link of `zun share`, without an account (better in `ZUN_LINK`: other users can read command lines)
     #[arg(long, value_name = "URL", conflicts_with_all = ["container", "session"])]
     link: Option<String>,
     /// Do not attach stdin
@@ -156,9 +156,21 @@ impl Attach {
     }
 }
 
-/// Finds a session by its ID or the beginning of it.
+/// The fewest characters of an exec's ID that stand for it.
+const SHORT_EXEC_ID: usize = 8;
+
+/// Finds a session by its ID or the beginning of it, or that of its exec.
 async fn find(context: &Context, id: &str) -> Result<v1::session::Session, Failure> {
     let mut found = context.api.sessions().await?.sessions;
+    if id.len() >= SHORT_EXEC_ID {
+        let is_of_exec = |session: &&v1::session::Session| {
+            session.exec_id.as_ref().is_some_and(|exec| exec.starts_with(id))
+        };
+        // Other clients of it may be connected.
+        if let Some(session) = found.iter().filter(is_of_exec).max_by_key(|one| one.connected) {
+            return Ok(session.clone());
+        }
+    }
     found.retain(|session| session.id.starts_with(id));
     match (found.pop(), found.is_empty()) {
         (Some(session), true) => Ok(session),

@@ -33,6 +33,9 @@ use crate::tty::signals::Signals;
 /// How long the request for a signal may take.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many characters of an exec's ID stand for it.
+const SHORT_ID: usize = 12;
+
 /// What a session needs.
 pub(in super::super) struct ExecSession<'a> {
     pub(in super::super) context: &'a Context,
@@ -90,6 +93,8 @@ impl ExecSession<'_> {
             signals.catch_stop()?;
         }
         let gate_acts = console.acts_on_disconnect;
+        let has_gate = console.running.is_some();
+        let again = has_gate.then(|| exec.exec.chars().take(SHORT_ID).collect::<String>());
         if self.on_disconnect.needs_gate() && !gate_acts {
             out::notice(
                 "the host has no console gate that can wait: --on-disconnect acts as soon as zun ends",
@@ -106,7 +111,7 @@ impl ExecSession<'_> {
             if !gate_acts {
                 self.signal_if_requested(&exec, &ended).await;
             }
-            return concluded(self.container, ended);
+            return concluded(self.container, ended, again.as_deref());
         }
         let (chunks, received) = mpsc::channel(16);
         let terminal = Terminal { screen: Screen::to_channel(chunks), ..terminal };
@@ -117,7 +122,7 @@ impl ExecSession<'_> {
         }
         let code = match ended {
             // There is no output of a command that never began.
-            Ended::NotStarted(..) => return concluded(self.container, ended),
+            Ended::NotStarted(..) => return concluded(self.container, ended, again.as_deref()),
             Ended::Exited(code) | Ended::ExitedLinkLost(code, _) => Some(Exit::of_process(code)),
             Ended::WithoutExitCode(_)
             | Ended::Detached(_)
@@ -140,7 +145,7 @@ impl ExecSession<'_> {
         })?;
         // Output that arrived is printed even if the rest was lost.
         self.context.printer.show(&collected.shown(code), Table::default)?;
-        concluded(self.container, ended)
+        concluded(self.container, ended, again.as_deref())
     }
 
     /// Starts the command in the background, without its streams.
@@ -273,14 +278,19 @@ fn not_started(container: &str, code: i64, reason: &str) -> Failure {
     Failure::with_exit(format!("{container}: {reason}"), Exit::of_process(code))
 }
 
-fn concluded(container: &str, ended: Ended) -> Result<Exit, Failure> {
+/// `again` is what attaches to the command again, if there is a console gate.
+fn concluded(container: &str, ended: Ended, again: Option<&str>) -> Result<Exit, Failure> {
     match ended {
         Ended::Exited(code) => Ok(Exit::of_process(code)),
         Ended::NotStarted(code, reason) => Err(not_started(container, code, &reason)),
         Ended::Detached(_) => {
-            out::notice(
-                "detached; the command is still running, but zun cannot attach to it again",
-            );
+            out::notice(&match again {
+                Some(id) => format!(
+                    "detached; the command is still running: `zun attach --session {id}` comes back"
+                ),
+                None => "detached; the command is still running, but zun cannot attach to it again"
+                    .to_owned(),
+            });
             Ok(Exit::OK)
         }
         Ended::OutputClosed(closed) => Err(closed.into()),
