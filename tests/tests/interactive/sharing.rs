@@ -142,7 +142,8 @@ async fn the_pages_work_in_chromium(cluster: &Cluster) {
     term.shows("62 from the second");
     let output = output.await.expect("no panic").expect("in time").expect("it runs");
     // The last browser to type has left. Typing gives this terminal its own size back.
-    term.types("stty size\r");
+    // The size and the line take different ways to the shell.
+    term.types("until stty size | grep '24 10''0'; do sleep 0.1; done\r");
     term.shows("24 100");
     term.types("\x10\x11");
     assert_eq!(term.exit(), 0);
