@@ -238,7 +238,7 @@ impl Agent {
     async fn serve(&self) -> Result<(), StartError> {
         let route = Route::Host(self.host.name.clone());
         let router = Arc::new(rpc::calls(&self.host, &self.workers));
-        let prefetch = self.host.limits.questions;
+        let prefetch = self.host.limits.concurrent_calls;
         let deliveries = self.bus.transport().consume(route.clone(), prefetch).await;
         let deliveries =
             deliveries.map_err(|cause| StartError::Bus { route: route.clone(), cause })?;

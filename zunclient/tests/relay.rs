@@ -224,8 +224,8 @@ async fn the_escape_sequence_leaves_a_dead_link() {
         test.types(b"ls\r").await;
         test.types(b"~.").await;
     };
-    let (ended, ()) =
-        timeout(TIMEOUT, async { tokio::join!(session, person) }).await.expect("left");
+    let both = Box::pin(async { tokio::join!(session, person) });
+    let (ended, ()) = timeout(TIMEOUT, both).await.expect("left");
     assert_eq!(ended, Ended::Detached(Leave::Escape));
 }
 

@@ -164,34 +164,6 @@ async fn of_concurrent_changes_of_one_limit_the_last_one_is_that_of_the_host() {
 }
 
 #[tokio::test]
-async fn of_concurrent_changes_of_one_limit_the_last_one_is_that_of_the_host() {
-    let (api, beside) = without_overcommitment().await;
-    let agent = api.agent("h1").await;
-    let at = addresses(&api, beside.as_ref());
-    let id = api.container(&agent, "test", Status::Running).await;
-    let path = format!("{PATH}/{id}");
-    for _ in 0..6 {
-        // Half of them ask for the limit that it has. Another one may change it before they are accepted.
-        let patch = |number: usize| {
-            let body = json!({"cpu": if number.is_multiple_of(2) { 1.0 } else { 2.0 }});
-            send(api.request_at(at[number / 2 % 2], Method::PATCH, ANN, &path).json(&body))
-        };
-        for answer in join_all((0..8).map(patch)).await {
-            answer.expect(200);
-        }
-        let shown = api.get(ANN, &path).await.expect(200).json();
-        let last = agent.heartbeat(|_| {}).await.expect("accepted").operations.pop();
-        let Some(Change::Update { resources, .. }) = last.map(|last| last.change) else {
-            panic!("no update")
-        };
-        assert_eq!(json!(f64::from(resources.cpus.millis()) / 1000.0), shown["cpu"]);
-    }
-    if let Some(beside) = beside {
-        beside.stop().await;
-    }
-}
-
-#[tokio::test]
 async fn the_limits_are_those_on_the_host_after_some_of_several_queued_updates_were_refused() {
     let (api, peer) = without_overcommitment().await;
     let agent = api.agent("h1").await;

@@ -123,17 +123,18 @@ fn every_runnable_command_runs() {
         .collect();
     let mut named: Vec<_> = documents.iter().map(|it| it.path.display().to_string()).collect();
     let mut expected = PREPARATIONS.map(|(path, _)| path.to_owned()).to_vec();
-    (named.sort(), expected.sort());
+    named.sort();
+    expected.sort();
     assert_eq!(named, expected, "each document with runnable commands is in PREPARATIONS");
     let machine = Machine::new();
     machine.up();
     machine.load_image();
     for document in &documents {
         let is = |path: &&str| document.path == Path::new(path);
-        if SLOW.iter().any(|path| is(&path)) && !is_long() {
+        if SLOW.iter().any(is) && !is_long() {
             continue;
         }
-        let prepared = PREPARATIONS.iter().find(|(path, _)| is(&path));
+        let prepared = PREPARATIONS.iter().find(|(path, _)| is(path));
         let (_, preparation) = prepared.expect("compared above");
         let directory = tempfile::tempdir().expect("a directory");
         run(&machine, (document, preparation), directory.path());

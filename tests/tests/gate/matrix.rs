@@ -275,7 +275,8 @@ impl Matrix {
     }
 
     fn table(&self) -> String {
-        let heads: String = self.requests.iter().map(|one| format!(" {one} |")).collect();
+        let heads =
+            self.requests.iter().map(|one| format!(" {one} |")).collect::<Vec<_>>().concat();
         let mut lines =
             vec![format!("| |{heads}"), format!("|---|{}", "---|".repeat(self.requests.len()))];
         for row in &self.rows {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
+use zun_common::shutdown::Tasks;
 use zun_tests::cluster::{Cluster, Front};
 use zun_tests::documents::root;
 use zun_tests::eventually::eventually;
@@ -134,7 +136,10 @@ async fn the_pages_work_in_chromium(cluster: &Cluster) {
     tests.arg("test-service").env("ZUN_TEST_WEB", place.to_string()).kill_on_drop(true);
     let mut term = zun.term(&["attach", "shared"], SIZE);
     term.shows("/ #");
-    let output = tokio::spawn(async move { timeout(Duration::from_mins(3), tests.output()).await });
+    let (sender, output) = oneshot::channel();
+    Tasks::new().spawn(async move {
+        sender.send(timeout(Duration::from_mins(3), tests.output()).await).ok();
+    });
     term.shows_within("42 from the first", Duration::from_mins(2));
     term.types("echo $((50 + 2)) from the terminal\r");
     term.shows("52 from the terminal");

@@ -82,7 +82,7 @@ async fn start_once(work: &Work<'_>) -> Result<(), DriverError> {
     if let Some(waited) = unanswered.waited(operation) {
         work.may_have_started.store(true, Ordering::Relaxed);
         if waited < START_PATIENCE {
-            return Err(DriverError::Silent { doing: STARTING, seconds: waited.as_secs() });
+            return Err(DriverError::TimedOut { doing: STARTING, seconds: waited.as_secs() });
         }
         let words = "Docker has neither answered nor started it".to_owned();
         return Err(DriverError::Engine { doing: STARTING, words });
@@ -92,7 +92,7 @@ async fn start_once(work: &Work<'_>) -> Result<(), DriverError> {
         words: format!("the agent cannot write to its state directory: {cause}"),
     })?;
     let started = existing::start(work).await;
-    if !matches!(started, Err(DriverError::Silent { .. })) {
+    if !matches!(started, Err(DriverError::TimedOut { .. })) {
         unanswered.end(operation);
     }
     started

@@ -110,15 +110,7 @@ impl Workers {
                     full.insert(container);
                 }
                 Ok(Submitted::Closed(ended)) => {
-                    tracing::warn!(
-                        container.id = %container, operation.id = %ended.operation,
-                        "zun-api lists operation {} as open, but this host has already ended it: zun-api's database was restored from an older copy",
-                        ended.operation
-                    );
-                    self.host.reports.add_outcome(container, ended);
-                    if is_about_container {
-                        self.report_again(container);
-                    }
+                    self.report_again((container, ended), is_about_container);
                 }
                 Err(_closing) => return,
             }
@@ -127,8 +119,18 @@ impl Workers {
         self.queues().complete(complete_to, Instant::now());
     }
 
-    /// Reports what Docker has of a container: the restored database has the state before an operation that has ended.
-    fn report_again(&self, container: ContainerId) {
+    /// Reports the outcome of an operation that has ended, and what Docker has of its container: the restored database has
+    /// the state before.
+    fn report_again(&self, (container, ended): (ContainerId, Ended), is_about_container: bool) {
+        tracing::warn!(
+            container.id = %container, operation.id = %ended.operation,
+            "zun-api lists operation {} as open, but this host has already ended it: zun-api's database was restored from an older copy",
+            ended.operation
+        );
+        self.host.reports.add_outcome(container, ended);
+        if !is_about_container {
+            return;
+        }
         let (host, tasks) = (Arc::clone(&self.host), self.tasks.clone());
         self.tasks.spawn(async move {
             let again = perform::report_again(&host, container);

@@ -145,11 +145,11 @@ pub(super) async fn end(
 pub(super) async fn report_again(host: &Host, container: ContainerId) {
     let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
     loop {
-        let ticket = host.reports.ticket();
+        let sequence = host.reports.next_sequence();
         match observation(host.inspect(container).await) {
-            Ok(Observation::Missing) => return host.reports.absent(ticket, container, false),
+            Ok(Observation::Missing) => return host.reports.absent(sequence, container, false),
             Ok(found) => {
-                if host.reports.observe(ticket, container, found) == Conclusion::NeedsReconcile {
+                if host.reports.observe(sequence, container, found) == Conclusion::NeedsReconcile {
                     host.mark_for_reconcile(container);
                 }
                 return;

@@ -170,10 +170,9 @@ mod tests {
     #[tokio::test]
     async fn a_project_leaves_room_for_others() {
         let fake = FakeEngine::default();
-        for number in 0..4 {
+        for (number, project) in (0..).zip(["p1", "p1", "p1", "p2"]) {
             let kind = SessionKind::Container;
             fake.add(target(number), Process { kind, tty: true, stdin: true, running: true });
-            let project = if number < 3 { "p1" } else { "p2" };
             let owner = Owner {
                 project: project.parse().expect("an id"),
                 container: ContainerId::random(),

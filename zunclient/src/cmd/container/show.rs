@@ -53,16 +53,16 @@ impl Show {
                 }
             }
         }
-        if printer.format().is_text() {
-            for (index, shown) in all.iter().enumerate() {
-                // An empty line is between two tables.
-                if index > 0 && matches!(printer.format(), Format::Table | Format::Wide) {
-                    printer.line("")?;
-                }
-                printer.show(&shown.record(), || shown.table())?;
-            }
-        } else {
+        if !printer.format().is_text() {
             printer.show(&all.iter().map(Shown::record).collect::<Vec<_>>(), Table::default)?;
+            return Ok(exit);
+        }
+        let are_tables = matches!(printer.format(), Format::Table | Format::Wide);
+        for (index, shown) in all.iter().enumerate() {
+            if index > 0 && are_tables {
+                printer.line("")?;
+            }
+            printer.show(&shown.record(), || shown.table())?;
         }
         Ok(exit)
     }

@@ -42,7 +42,7 @@ pub(in crate::cmd) struct Start {
 impl Start {
     pub(in crate::cmd) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         if self.attach || self.interactive {
-            return self.attached(context).await;
+            return Box::pin(self.attached(context)).await;
         }
         for_each(context, &self.containers, async |name: String| {
             let container = context.api.show(&name).await?;
