@@ -316,6 +316,8 @@ async fn a_response_has_no_fields_that_are_newer_than_its_version() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
+    let started = Some(chrono::Utc::now() - chrono::TimeDelta::hours(3));
+    agent.report(id, Status::Running, |report| report.started_at = started).await;
     let at = async |token: &'static str, minor: u16, path: &str| {
         let request = api.request(Method::GET, token, path);
         let version = format!("container 1.{minor}");
