@@ -69,7 +69,7 @@ fn has(table: &Table, path: &[String]) -> bool {
 }
 
 /// Keys that are still accepted, and that no sample shows.
-const DEPRECATED: [&str; 1] = ["database.path"];
+const DEPRECATED: [&str; 3] = ["database.path", "workers.mailbox", "workers.questions"];
 
 fn missing<T: DeserializeOwned>(sample: &str) -> Vec<String> {
     let table: Table = all_enabled(sample).parse().expect("TOML");

@@ -270,7 +270,7 @@ test('files and directories are dropped into the container, and come back by the
   await page.getByRole('button', { name: 'Download…' }).click();
   await page.getByLabel('Path in the container').fill('/no/where');
   await page.keyboard.press('Enter');
-  await page.getByText('There is no /no/where.').waitFor();
+  await page.getByText('/no/where does not exist.').waitFor();
   rmSync(local, { recursive: true });
   await close(web);
 
