@@ -48,14 +48,14 @@ fn a_limit_that_is_not_a_valid_number_is_refused() {
         for verb in [&["run", "--rm"][..], &["create"], &["update"]] {
             let finished = zun.run(&[verb, &[&cpu, "cirros"]].concat());
             assert_eq!(finished.code, 125, "{verb:?} {cpu}: {finished:?}");
-            assert!(finished.stderr.contains("a decimal number greater than 0"), "{finished:?}");
+            assert!(finished.stderr.contains("use a number of CPUs from 0.1 to 16"), "{finished:?}");
         }
     }
     for (flag, rule) in [
-        ("--cpu=0.0000001", "a number from 0.1 to 16"),
-        ("--memory=5", "a whole number of MiB from 6 to 8192"),
-        ("--memory=99999999999g", "a whole number of MiB from 6 to 8192"),
-        ("--memory=18446744073709551615", "a whole number of MiB from 6 to 8192"),
+        ("--cpu=0.0000001", "use a number of CPUs from 0.1 to 16"),
+        ("--memory=5", "use 6m to 8g"),
+        ("--memory=99999999999g", "use 6m to 8g"),
+        ("--memory=18446744073709551615", "use 6m to 8g"),
     ] {
         let finished = zun.run(&["run", "--rm", flag, "cirros", "true"]);
         assert_eq!(finished.code, 125, "{flag}: {finished:?}");
