@@ -48,7 +48,10 @@ fn a_limit_that_is_not_a_valid_number_is_refused() {
         for verb in [&["run", "--rm"][..], &["create"], &["update"]] {
             let finished = zun.run(&[verb, &[&cpu, "cirros"]].concat());
             assert_eq!(finished.code, 125, "{verb:?} {cpu}: {finished:?}");
-            assert!(finished.stderr.contains("use a number of CPUs from 0.1 to 16"), "{finished:?}");
+            assert!(
+                finished.stderr.contains("use a number of CPUs from 0.1 to 16"),
+                "{finished:?}"
+            );
         }
     }
     for (flag, rule) in [

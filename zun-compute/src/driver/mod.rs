@@ -245,6 +245,10 @@ pub trait Lifecycle: Send + Sync {
     ) -> Result<(EngineId, Change), DriverError>;
     /// Starts a container.
     async fn start(&self, container: ContainerId) -> Result<Change, DriverError>;
+    /// Starts a container that has never run or been stopped: what a stop changes is as at its creation.
+    async fn start_first(&self, container: ContainerId) -> Result<Change, DriverError> {
+        self.start(container).await
+    }
     /// Stops a container: sends the stop signal, and SIGKILL after the grace period (by default the engine's).
     async fn stop(
         &self,

@@ -72,7 +72,12 @@ pub(super) async fn change(
 pub(super) async fn start(work: &Work<'_>) -> Result<(), DriverError> {
     let (host, container) = (work.host, work.container());
     work.begin(TaskState::Starting);
-    within(host.engine_timeout(), "start the container", host.driver.start(container))
+    let starting = if matches!(work.operation.change, rpc::Change::Create { .. }) {
+        host.driver.start_first(container)
+    } else {
+        host.driver.start(container)
+    };
+    within(host.engine_timeout(), "start the container", starting)
         .await
         .inspect_err(|error| note_start(work, error))
         .map(done)

@@ -75,6 +75,10 @@ impl Lifecycle for DockerDriver {
         start(&self.api().await?, (container, &container.engine_name())).await
     }
 
+    async fn start_first(&self, container: ContainerId) -> Result<Change, DriverError> {
+        start_as_it_is(&self.api().await?, (container, &container.engine_name())).await
+    }
+
     async fn stop(
         &self,
         container: ContainerId,
@@ -204,6 +208,14 @@ async fn start(api: &Api, (container, name): (ContainerId, &str)) -> Result<Chan
     set_restart(api, name, Restarts::ByPolicy)
         .await
         .map_err(|failure| failure.about_container(RESTART_POLICY, container))?;
+    start_as_it_is(api, (container, name)).await
+}
+
+/// Starts a container by its name in Docker, without a change of its restart policy.
+async fn start_as_it_is(
+    api: &Api,
+    (container, name): (ContainerId, &str),
+) -> Result<Change, DriverError> {
     let start = api.docker.start_container(name, None::<StartContainerOptions>);
     change(within(SLOW, start).await)
         .map_err(|failure| failure.about_start("start the container", container))
