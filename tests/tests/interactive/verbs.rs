@@ -221,7 +221,7 @@ fn a_container_is_renamed_and_its_limits_are_changed_while_it_runs() {
     assert_eq!(zun.field(other.as_str(), "status"), "Running");
     assert_eq!(zun.run(&["show", name.as_str()]).code, 1);
     assert_eq!(zun.run(&["update", other.as_str()]).code, 1);
-    assert_eq!(zun.run(&["update", "--memory", "1", other.as_str()]).code, 1);
+    assert_eq!(zun.run(&["update", "--memory", "1", other.as_str()]).code, 125);
 }
 
 #[test]
