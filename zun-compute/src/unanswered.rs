@@ -9,7 +9,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,13 +19,13 @@ use zun_common::id::OperationId;
 /// Where the kernel tells one start of the machine from the next.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// The starts that are not answered. Clones share them.
-#[derive(Debug, Clone)]
+/// The starts that are not answered.
+#[derive(Debug)]
 pub(crate) struct UnansweredStarts {
-    directory: Arc<PathBuf>,
-    boot: Arc<str>,
-    /// When the agent first waited for them.
-    starts: Arc<Mutex<HashMap<OperationId, Option<Instant>>>>,
+    directory: PathBuf,
+    boot: String,
+    /// Since when the agent waits for them, if it does.
+    starts: Mutex<HashMap<OperationId, Option<Instant>>>,
 }
 
 impl UnansweredStarts {
@@ -45,14 +45,13 @@ impl UnansweredStarts {
                 Some(_) | None => fs::remove_file(&path)?,
             }
         }
-        let starts = Arc::new(Mutex::new(starts));
-        Ok(Self { directory: Arc::new(directory), boot: boot.into(), starts })
+        Ok(Self { directory, boot, starts: Mutex::new(starts) })
     }
 
     /// A start is about to be sent.
     pub(crate) async fn begin(&self, operation: OperationId) -> io::Result<()> {
-        let (path, boot) = (self.path(operation), Arc::clone(&self.boot));
-        let write = move || fs::write(path, boot.as_bytes());
+        let (path, boot) = (self.path(operation), self.boot.clone());
+        let write = move || fs::write(path, boot);
         environment::run_blocking(write).await.map_err(io::Error::other)??;
         self.starts().insert(operation, None);
         Ok(())

@@ -1,8 +1,11 @@
-//! News about a session.
+//! Events of a session.
 
 use serde::{Deserialize, Serialize};
 
 use super::Size;
+
+/// The number of no client.
+pub const NOBODY: u64 = 0;
 
 /// Channel 20: something has happened that a client may show. The field `type` says what, such as
 /// `{"type":"viewer_joined","viewer":{"id":2,"mode":"read_only","grant":"g2"},"viewers":2}`.
@@ -35,7 +38,7 @@ pub enum SessionEvent {
     /// The terminal has the size of another client, or that client's size has changed. Sent on each connection to a
     /// terminal, too, if it has a size.
     SizeOwner {
-        /// The number of the client. 0 if the size is not that of a client's window: its owner has left, or the size was
+        /// The number of the client. [`NOBODY`] if the size is not that of a client's window: its owner has left, or the size was
         /// set through the API.
         viewer: u64,
         /// The terminal's size. Each client shows it, in a part of its window if that is larger.

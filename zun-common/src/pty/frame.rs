@@ -122,7 +122,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// The largest size of a terminal that clients share. Clients allocate memory for what they are told.
+    /// The largest size of a terminal that clients share. Clients allocate memory for the whole of it.
     pub const LARGEST: Self = Self { width: 1000, height: 500 };
 
     /// Returns this size, or the largest one if it is larger.
@@ -181,7 +181,7 @@ pub enum Frame {
     Ping(u64),
     /// The answer to a ping, with its number.
     Pong(u64),
-    /// News about the session.
+    /// An event of the session.
     Event(SessionEvent),
     /// The client does not get these bytes of the output. The next bytes of the stream are those at `to`.
     Gap {

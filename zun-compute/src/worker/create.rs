@@ -82,7 +82,8 @@ async fn start_once(work: &Work<'_>) -> Result<(), DriverError> {
     if let Some(waited) = unanswered.waited(operation) {
         work.may_have_started.store(true, Ordering::Relaxed);
         if waited < START_PATIENCE {
-            return Err(DriverError::TimedOut { doing: STARTING, seconds: waited.as_secs() });
+            let seconds = (work.host.engine_timeout() + waited).as_secs();
+            return Err(DriverError::TimedOut { doing: STARTING, seconds });
         }
         let words = "Docker has neither answered nor started it".to_owned();
         return Err(DriverError::Engine { doing: STARTING, words });

@@ -83,10 +83,11 @@ pub(super) async fn start(work: &Work<'_>) -> Result<(), DriverError> {
         .map(done)
 }
 
-/// Notes that the container may have been started all the same: now, or by an earlier agent.
+/// Notes that the container may have been started all the same: now, or by an earlier agent in a Docker that has ended since.
 fn note_start(work: &Work<'_>, error: &DriverError) {
     let has_no_answer = matches!(error, DriverError::Down { .. } | DriverError::TimedOut { .. });
-    if has_no_answer || work.operation.again {
+    let is_left_over = work.operation.again && matches!(error, DriverError::Engine { .. });
+    if has_no_answer || is_left_over {
         work.may_have_started.store(true, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,6 @@
 //! The console gate if it can be reached, and Docker's own calls if not. Both take the same grant. The choice is made
 //! before the process starts, so nothing is lost with the first attempt. An exec that the gate may have started is not
-//! started again. The user is told of the second way, because it lacks what only the gate can do.
+//! started again. A notice names the second way, because it lacks what only the gate can do.
 
 use async_trait::async_trait;
 use zun_common::chain;

@@ -100,7 +100,7 @@ pub(in crate::http) const TABLES: [(&str, &[Gated]); 3] = [
     ("ContainerAction", ContainerAction::GATED),
 ];
 
-/// Who reads a response.
+/// The microversion of a request, and whether its caller is an administrator.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Reader {
     pub(in crate::http) version: Microversion,

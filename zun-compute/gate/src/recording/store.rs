@@ -44,7 +44,7 @@ pub enum NoRecording {
     #[error("the console gate stops, or an internal error ended the work")]
     Interrupted(#[from] tokio::task::JoinError),
     /// There is no such recording that goes on.
-    #[error("the recording {0} does not go on")]
+    #[error("recording {0} is not in progress")]
     Ended(RecordingId),
 }
 
@@ -55,7 +55,7 @@ pub enum NotDeleted {
     #[error("there is no recording {0}")]
     NotFound(RecordingId),
     /// Its session goes on.
-    #[error("the session of recording {0} goes on: delete it when it has ended")]
+    #[error("recording {0} is still in progress: delete it after it has ended")]
     GoesOn(RecordingId),
     /// Its file cannot be removed.
     #[error("cannot remove the files of recording {0}")]
@@ -280,13 +280,13 @@ impl Recordings {
         while state.used_by(&info.project).saturating_add(more) > self.quota.of_project {
             if !self.evict(&mut state, of_project, "the project needs the space for another") {
                 return Err(full(
-                    "the project's recordings that go on have used up `recordings.project_quota`",
+                    "the project's recordings in progress have used up `recordings.project_quota`",
                 ));
             }
         }
         while state.used().saturating_add(more) > self.quota.all {
             if !self.evict(&mut state, State::oldest_finished, "the space is needed for others") {
-                return Err(full("the recordings that go on have used up `recordings.quota`"));
+                return Err(full("the recordings in progress have used up `recordings.quota`"));
             }
         }
         state.set_size(info, size);
@@ -469,27 +469,15 @@ fn kept(path: &Path, id: RecordingId) -> io::Result<Kept> {
 
 #[cfg(test)]
 mod tests {
-    use zun_common::id::ContainerId;
-    use zun_common::recording::RecordPolicy;
-
+    use super::super::tests::info;
     use super::*;
 
     #[test]
     fn if_there_are_too_many_recordings_the_project_with_the_most_of_them_loses_one() {
         let mut state = State::default();
         let mut add = |project: &str, started: u64, size: u64, ended: Option<u64>| {
-            let info = RecordingInfo {
-                id: RecordingId::random(),
-                project: project.parse().expect("a project"),
-                container: ContainerId::random(),
-                container_name: "web".to_owned(),
-                exec: None,
-                tty: true,
-                policy: RecordPolicy::Required,
-                started,
-                ended,
-                end: String::new(),
-            };
+            let project = project.parse().expect("a project");
+            let info = RecordingInfo { project, ended, ..info(started) };
             let key = key(&info);
             state.insert(Kept { info, size, is_written: false });
             key

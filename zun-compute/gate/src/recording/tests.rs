@@ -23,7 +23,7 @@ fn open_with(directory: &Path, quota: Quota) -> Arc<Recordings> {
     Arc::new(Recordings::open(directory.join("recordings"), quota, DAY).expect("recordings"))
 }
 
-fn info(started: u64) -> RecordingInfo {
+pub(super) fn info(started: u64) -> RecordingInfo {
     RecordingInfo {
         id: RecordingId::random(),
         project: "p1".parse().expect("a project"),

@@ -34,7 +34,7 @@ const CUT: Duration = Duration::from_millis(500);
 const BUFFER: usize = 16 << 10;
 
 /// Why a session ends that must be recorded, in at most 123 bytes.
-pub(super) const NOT_RECORDED: &str = "the session must be recorded, and its host cannot record it: have the log of zun-console checked";
+pub(super) const NOT_RECORDED: &str = "the session must be recorded, and its host cannot record it: ask the administrator to check the log of zun-console";
 
 /// The websocket.
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;

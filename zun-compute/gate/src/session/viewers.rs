@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use zun_common::pty::{SessionEvent, Size, Viewer, ViewerMode};
+use zun_common::pty::{NOBODY, SessionEvent, Size, Viewer, ViewerMode};
 
 use super::attachment::Attachment;
 use super::recorder::Recorder;
@@ -13,8 +13,6 @@ use crate::replies::{OpenQuestions, Question};
 const MOST_EVENTS: usize = 64;
 /// How much earlier output is searched for the question to a reply, in bytes.
 const MOST_SEARCHED: u64 = 256 << 10;
-/// The number of the size's owner if the size is not that of a client's window. No viewer has it.
-const NOBODY: u64 = 0;
 
 /// Who has the terminal's size.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use super::chunks::Writer;
 use super::skipped;
 use crate::cmd::Failure;
 
-/// Who owns the files at the destination.
+/// The owner of the files at the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owners {
     /// Root owns all of them.

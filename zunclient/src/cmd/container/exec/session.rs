@@ -33,9 +33,6 @@ use crate::tty::signals::Signals;
 /// How long the request for a signal may take.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many characters of an exec's ID stand for it.
-const SHORT_ID: usize = 12;
-
 /// What a session needs.
 pub(in super::super) struct ExecSession<'a> {
     pub(in super::super) context: &'a Context,
@@ -94,7 +91,7 @@ impl ExecSession<'_> {
         }
         let gate_acts = console.acts_on_disconnect;
         let has_gate = console.running.is_some();
-        let again = has_gate.then(|| exec.exec.chars().take(SHORT_ID).collect::<String>());
+        let again = has_gate.then(|| out::short_id(&exec.exec));
         if self.on_disconnect.needs_gate() && !gate_acts {
             out::notice(
                 "the host has no console gate that can wait: --on-disconnect acts as soon as zun ends",

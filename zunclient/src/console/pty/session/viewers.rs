@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use zun_common::pty::{SessionEvent, Size, ViewerMode};
+use zun_common::pty::{NOBODY, SessionEvent, Size, ViewerMode};
 
 use crate::console::Event;
 
 /// The most clients that are remembered by their numbers.
 const MOST: usize = 256;
-/// The owner of a size that is not that of a client's window.
-const NOBODY: u64 = 0;
 
 /// What the gate has said of them.
 #[derive(Debug, Default)]
