@@ -65,11 +65,11 @@ async fn c60_sessions_are_recorded_and_can_be_played_after_the_container_is_gone
     let exec = zun.run(&["exec", "rec", "echo", "from-exec"]);
     assert_eq!((exec.code, exec.stdout.as_str()), (0, "from-exec\n"), "{}", exec.stderr);
     assert!(exec.stderr.contains(TOLD), "{}", exec.stderr);
-    // A recording that goes on cannot be deleted.
+    // A recording in progress cannot be deleted.
     let open = recordings(&zun, "rec");
     let refused = zun.run(&["recording", "delete", id(open.last().expect("a recording"))]);
     assert_ne!(refused.code, 0);
-    assert!(refused.stderr.contains("goes on"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("is still in progress"), "{}", refused.stderr);
     term.types("exit 3\r");
     assert_eq!(term.exit(), 3);
     assert_eq!(term.transcript().matches(TOLD).count(), 1, "{}", term.transcript());
