@@ -171,7 +171,7 @@ pub(crate) async fn renew(
         .and_then(|texts| check(&texts, &names).map(|()| texts));
     let flaw = match found {
         Ok(texts) => match update_ca_list(bus, settings, texts).await? {
-            Ok(news) => return Ok(news),
+            Ok(renewal) => return Ok(renewal),
             Err(flaw) => flaw,
         },
         Err(flaw) => flaw,

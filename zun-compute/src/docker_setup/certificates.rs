@@ -71,7 +71,7 @@ fn check_clock(here: DateTime<Utc>, there: DateTime<Utc>) -> Result<(), SetupErr
 
 /// Renews the certificate if needed. The files get the owner of the directory, because the agent renews them later.
 pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<Renewal, SetupError> {
-    let news = certificate::renew(bus, wanted).await?;
+    let renewal = certificate::renew(bus, wanted).await?;
     let CertificateFiles { ca, certificate, key } = CertificateFiles::within(&wanted.directory);
     let directory = &wanted.directory;
     let about = fs::metadata(directory)
@@ -81,7 +81,7 @@ pub(super) async fn ensure(bus: &Bus, wanted: &CertificateSettings) -> Result<Re
         lchown(&path, Some(about.uid()), Some(about.gid()))
             .map_err(|cause| FileError::Write { path, cause })?;
     }
-    Ok(news)
+    Ok(renewal)
 }
 
 /// Lets zun-authz, which runs as another user, read the CA file. The file is not secret.

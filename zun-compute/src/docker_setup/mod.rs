@@ -237,7 +237,9 @@ async fn update_certificate(
             tracing::warn!("zun-api did not return its CA list; the agent will ask again");
             Ok(Outcome::Unchanged)
         }
-        news @ (Renewal::CaList | Renewal::Certificate) => Ok(Outcome::CertificateUpdated(news)),
+        renewal @ (Renewal::CaList | Renewal::Certificate) => {
+            Ok(Outcome::CertificateUpdated(renewal))
+        }
     }
 }
 

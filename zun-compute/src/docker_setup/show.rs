@@ -44,8 +44,8 @@ impl fmt::Display for Outcome {
             Self::Unchanged => {
                 writeln!(out, "Docker is already set up; nothing was changed")
             }
-            Self::CertificateUpdated(news) => {
-                let what = match news {
+            Self::CertificateUpdated(renewal) => {
+                let what = match renewal {
                     Renewal::Certificate => "certificate and CA list",
                     Renewal::CaList | Renewal::Unchanged | Renewal::Unknown => "CA list",
                 };

@@ -216,13 +216,13 @@ impl Ledger {
 #[derive(Clone)]
 pub(crate) struct Controller {
     received: Arc<Mutex<Received>>,
-    news: watch::Sender<()>,
+    changes: watch::Sender<()>,
 }
 
 impl Controller {
     /// Starts to serve agents. Which containers are assigned is answered only after [`Controller::answers`].
     pub(crate) async fn start(bus: &Bus, tasks: &Tasks) -> Self {
-        let controller = Self { received: Arc::default(), news: watch::Sender::new(()) };
+        let controller = Self { received: Arc::default(), changes: watch::Sender::new(()) };
         let [registers, beats, reports, strays, images, assigned] =
             [(); 6].map(|()| controller.clone());
         let router = Router::new()
@@ -415,10 +415,10 @@ impl Controller {
     }
 
     async fn eventually<T>(&self, found: impl Fn() -> Option<T>, what: impl Fn() -> String) -> T {
-        let mut news = self.news.subscribe();
+        let mut changes = self.changes.subscribe();
         let waiting = async {
             while found().is_none() {
-                news.changed().await.expect("the controller lives");
+                changes.changed().await.expect("the controller lives");
             }
             found()
         };
@@ -432,7 +432,7 @@ impl Controller {
 
     fn record<T>(&self, write: impl FnOnce(&mut Received) -> T) -> T {
         let outcome = write(&mut self.received.lock().expect("a lock"));
-        self.news.send_replace(());
+        self.changes.send_replace(());
         outcome
     }
 }

@@ -185,11 +185,11 @@ async fn a_watched_list_is_redrawn_when_it_changes_and_leaves_the_terminal_clean
     let service = changing(&changed, EVENTS).await;
     let mut terminal = terminal(&service, &["list", "--watch"], (24, 80), "xterm");
     let modes = terminal.first_modes();
-    let news = Arc::clone(&service.news);
+    let new_event = Arc::clone(&service.new_event);
     tokio::task::spawn_blocking(move || {
         terminal.shows("web");
         changed.store(true, Ordering::Relaxed);
-        news.notify_one();
+        new_event.notify_one();
         terminal.shows("broken");
         terminal.types("\x03");
         assert_eq!(terminal.exit(), 130);
@@ -238,7 +238,7 @@ async fn a_watched_list_follows_the_events_of_containers_and_manages_without_the
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         assert_eq!(lines.next_line().await.expect("text").as_deref(), Some("web"));
         changed.store(true, Ordering::Relaxed);
-        service.news.notify_one();
+        service.new_event.notify_one();
         // The list again, as it is now.
         assert_eq!(lines.next_line().await.expect("text").as_deref(), Some("web"));
         if !note.is_empty() {

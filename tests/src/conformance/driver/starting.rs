@@ -36,8 +36,8 @@ pub async fn concurrent_creates_create_one_container(engine: &dyn TestEngine) {
     let make = || subject.driver.create(subject.id, &spec);
     let created: Vec<_> = futures_util::future::join_all((0..8).map(|_| make())).await;
     let created: Vec<_> = created.into_iter().map(Result::unwrap).collect();
-    let news = created.iter().filter(|(_, change)| *change == Change::Done).count();
-    assert_eq!(news, 1);
+    let just_created = created.iter().filter(|(_, change)| *change == Change::Done).count();
+    assert_eq!(just_created, 1);
     assert!(created.iter().all(|(engine, _)| *engine == created[0].0));
 }
 

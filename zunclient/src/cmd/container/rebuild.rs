@@ -72,8 +72,8 @@ impl Rebuild {
             if !self.quiet && container.task_state == Some(TaskState::ImagePulling) {
                 pull_progress.show(&image, container.image_pull.as_ref());
             }
-            let news = api.wait_for_change(&container, &[Status::Deleted], POLL_TIMEOUT).await;
-            container = match news {
+            let changed = api.wait_for_change(&container, &[Status::Deleted], POLL_TIMEOUT).await;
+            container = match changed {
                 Ok(container) => {
                     absence = Absence::default();
                     container

@@ -39,7 +39,7 @@ impl ServiceRequest {
 pub(crate) struct Service {
     pub(crate) port: u16,
     /// Sends an event on the stream of events.
-    pub(crate) news: Arc<Notify>,
+    pub(crate) new_event: Arc<Notify>,
     requests: Arc<Mutex<Vec<ServiceRequest>>>,
 }
 
@@ -57,14 +57,14 @@ impl Service {
             answer(request)
         };
         let (own, noted) = (tasks.clone(), Arc::new(noted));
-        let news = Arc::new(Notify::new());
-        let sent = Arc::clone(&news);
+        let new_event = Arc::new(Notify::new());
+        let sent = Arc::clone(&new_event);
         tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 own.spawn(serve(stream, Arc::clone(&noted), Arc::clone(&sent)));
             }
         });
-        Self { port, news, requests }
+        Self { port, new_event, requests }
     }
 
     /// Returns the requests so far.
@@ -76,7 +76,7 @@ impl Service {
 async fn serve(
     stream: TcpStream,
     answer: Arc<impl Fn(ServiceRequest) -> (u16, Value)>,
-    news: Arc<Notify>,
+    new_event: Arc<Notify>,
 ) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await {
@@ -85,7 +85,7 @@ async fn serve(
             return;
         }
         if status == EVENTS {
-            stream_events(&mut stream, (&news, &body)).await;
+            stream_events(&mut stream, (&new_event, &body)).await;
             return;
         }
         let body = if status == 204 { String::new() } else { body.to_string() };
@@ -102,12 +102,12 @@ async fn serve(
 }
 
 /// Streams an event for each notification, until the client leaves.
-async fn stream_events(stream: &mut BufReader<TcpStream>, (news, event): (&Notify, &Value)) {
+async fn stream_events(stream: &mut BufReader<TcpStream>, (new_event, event): (&Notify, &Value)) {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
     let mut text = head.to_owned();
     while stream.write_all(text.as_bytes()).await.is_ok() {
         tokio::select! {
-            () = news.notified() => text = format!("id: 1\ndata: {event}\n\n"),
+            () = new_event.notified() => text = format!("id: 1\ndata: {event}\n\n"),
             _left = stream.read_u8() => return,
         }
     }

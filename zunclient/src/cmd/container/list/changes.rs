@@ -31,7 +31,7 @@ pub(super) enum Source {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     source: RefCell<Source>,
-    news: Notify,
+    changed: Notify,
 }
 
 impl Changes {
@@ -41,12 +41,12 @@ impl Changes {
 
     /// Waits until something may have changed since the last call.
     pub(super) async fn wait(&self) {
-        self.news.notified().await;
+        self.changed.notified().await;
     }
 
     pub(super) fn set(&self, source: Source) {
         self.source.replace(source);
-        self.news.notify_one();
+        self.changed.notify_one();
     }
 }
 
@@ -81,6 +81,6 @@ pub(super) async fn follow(api: &Client, all_projects: bool, changes: &Changes) 
 /// Reads events until the stream ends.
 async fn read(mut stream: EventStream, changes: &Changes) {
     while let Ok(Streamed::Event(_)) = stream.next().await {
-        changes.news.notify_one();
+        changes.changed.notify_one();
     }
 }

@@ -11,9 +11,9 @@
 //!                            over <──────────────┘
 //! ```
 
+mod events;
 mod inbox;
 mod liveness;
-mod news;
 mod outbox;
 #[cfg(test)]
 mod tests;
@@ -28,10 +28,10 @@ use zun_common::units::TerminalSize;
 
 use super::closing::{events_of, lost_session};
 use crate::console::{Closing, Event};
+use events::notice;
 use inbox::{Inbox, Output};
 pub(super) use liveness::Health;
 use liveness::Liveness;
-use news::notice;
 use outbox::Outbox;
 use viewers::Viewers;
 
