@@ -48,7 +48,8 @@ pub enum SessionEvent {
     /// missing.
     Reattached,
     /// The gate was restarted while it sent this client's signal: the process may have got it or not.
-    SignalInDoubt {
+    #[serde(rename = "signal_in_doubt")]
+    SignalUnconfirmed {
         /// The signal's number, counted from the client's first one.
         #[serde(default)]
         number: u64,

@@ -307,7 +307,7 @@ async fn keep_attachments(live: &Live) {
     }
 }
 
-/// Completes when the gate stops and no signal is in doubt.
+/// Completes when the gate stops and no signal is unconfirmed.
 pub(super) async fn stopped(live: &Live, tasks: &Tasks) {
     tasks.cancelled().await;
     let answered =

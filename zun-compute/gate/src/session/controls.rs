@@ -129,7 +129,7 @@ impl Session {
     }
 
     /// A signal that was being sent when the gate or the engine ended may have arrived, or not. It is not sent again, and its client gets an event.
-    pub(super) fn doubt_signal(&mut self, now: Instant) {
+    pub(super) fn mark_signal_unconfirmed(&mut self, now: Instant) {
         if !self.controls.sending {
             return;
         }
@@ -137,8 +137,8 @@ impl Session {
             && let Some(attachment) = self.attachments.get_mut(id)
         {
             let number = attachment.signals.sent + 1;
-            let doubt = SessionEvent::SignalInDoubt { number, name: name.clone() };
-            queue(&mut attachment.events, doubt);
+            let unconfirmed = SessionEvent::SignalUnconfirmed { number, name: name.clone() };
+            queue(&mut attachment.events, unconfirmed);
         }
         self.signalled(now);
     }

@@ -338,7 +338,7 @@ impl Session {
         if exited {
             session.exited();
         }
-        session.doubt_signal(now);
+        session.mark_signal_unconfirmed(now);
         session.repeat_size();
         session
     }
@@ -369,7 +369,7 @@ impl Session {
     /// missing: clients get an event.
     pub fn reattached(&mut self, offset: u64, now: Instant) {
         self.taken = Taken { offset, frame: None };
-        self.doubt_signal(now);
+        self.mark_signal_unconfirmed(now);
         self.repeat_size();
         for attachment in self.attachments.values_mut() {
             queue(&mut attachment.events, SessionEvent::Reattached);

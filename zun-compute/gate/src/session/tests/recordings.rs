@@ -21,7 +21,7 @@ fn states(client: &Client) -> Vec<bool> {
         | SessionEvent::ViewerLeft { .. }
         | SessionEvent::SizeOwner { .. }
         | SessionEvent::Reattached
-        | SessionEvent::SignalInDoubt { .. }
+        | SessionEvent::SignalUnconfirmed { .. }
         | SessionEvent::Other => None,
     });
     states.collect()

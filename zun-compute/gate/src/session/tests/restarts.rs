@@ -114,8 +114,8 @@ fn a_signal_that_may_have_been_sent_is_not_sent_again_and_its_client_is_told() {
     let mut client = client.again(&mut session, client.resume(0, 0), now);
     assert_eq!(client.hello.signal_next, 3);
     client.receive(&mut session, now);
-    let doubt = SessionEvent::SignalInDoubt { number: 1, name: "SIGUSR1".to_owned() };
-    assert!(client.events.contains(&doubt), "{:?}", client.events);
+    let unconfirmed = SessionEvent::SignalUnconfirmed { number: 1, name: "SIGUSR1".to_owned() };
+    assert!(client.events.contains(&unconfirmed), "{:?}", client.events);
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(super) fn notice(event: &SessionEvent) -> Option<String> {
         SessionEvent::Reattached => {
             Some("the container engine has restarted: output may be missing here".to_owned())
         }
-        SessionEvent::SignalInDoubt { name, .. } => {
+        SessionEvent::SignalUnconfirmed { name, .. } => {
             signal::number(name)?;
             Some(format!("{name} may not have arrived: the console gate ended while sending it"))
         }

@@ -56,7 +56,7 @@ impl Viewers {
             }
             SessionEvent::Recording { .. }
             | SessionEvent::Reattached
-            | SessionEvent::SignalInDoubt { .. }
+            | SessionEvent::SignalUnconfirmed { .. }
             | SessionEvent::Other => {}
         }
         None
