@@ -43,8 +43,8 @@ struct Turn {
     rights: Arc<Rights>,
 }
 
-/// A connection on its way to its client, which may be gone.
-struct Handed(Option<Connected>);
+/// A connection on its way to the task that serves its client. If that task has ended, the drop disconnects it.
+struct Handoff(Option<Connected>);
 
 /// Connects a client to the present session of the target, or to a new one.
 pub(super) async fn connect(
@@ -57,7 +57,7 @@ pub(super) async fn connect(
     let (sender, mut connected) = oneshot::channel();
     hub.tasks.spawn(turn.connect(client, sender));
     match (&mut connected).await {
-        Ok(Ok(handed)) => handed.receive().ok_or(ConnectError::Stopping),
+        Ok(Ok(handoff)) => handoff.accept().ok_or(ConnectError::Stopping),
         Ok(Err(error)) => Err(error),
         Err(_dropped) => Err(ConnectError::Stopping),
     }
@@ -86,7 +86,7 @@ impl Turn {
     async fn connect(
         self,
         client: Client,
-        mut sender: oneshot::Sender<Result<Handed, ConnectError>>,
+        mut sender: oneshot::Sender<Result<Handoff, ConnectError>>,
     ) {
         let Some(_gate) = self.wait(&mut sender).await else { return };
         let grant = client.grant.clone();
@@ -95,13 +95,13 @@ impl Turn {
             self.hub.revoke(&grant);
         }
         // If the client is gone, its attachment waits for it as after a lost link.
-        drop(sender.send(connected.map(|connected| Handed(Some(connected)))));
+        drop(sender.send(connected.map(|connected| Handoff(Some(connected)))));
     }
 
     /// Waits for its turn, unless the client goes away.
     async fn wait(
         &self,
-        sender: &mut oneshot::Sender<Result<Handed, ConnectError>>,
+        sender: &mut oneshot::Sender<Result<Handoff, ConnectError>>,
     ) -> Option<OwnedMutexGuard<()>> {
         tokio::select! {
             () = sender.closed() => None,
@@ -219,13 +219,13 @@ impl Drop for Place<'_> {
     }
 }
 
-impl Handed {
-    fn receive(mut self) -> Option<Connected> {
+impl Handoff {
+    fn accept(mut self) -> Option<Connected> {
         self.0.take()
     }
 }
 
-impl Drop for Handed {
+impl Drop for Handoff {
     fn drop(&mut self) {
         if let Some(Connected { live, id }) = self.0.take() {
             live.disconnect(id, Left::Lost);
