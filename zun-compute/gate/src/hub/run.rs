@@ -88,8 +88,8 @@ async fn serve_streams(
     }
     loop {
         match serve_stream(live, engine, &mut streams, awaited).await {
-            Parted::Over(ending) => return ending,
-            Parted::EngineAway => {}
+            StreamEnd::Over(ending) => return ending,
+            StreamEnd::EngineAway => {}
         }
         let (stream, exit) = match reattach::attach(live, engine).await {
             Ok(attached) => attached,
@@ -126,7 +126,7 @@ async fn start(
 }
 
 /// How a stream has ended.
-enum Parted {
+enum StreamEnd {
     Over(Ending),
     /// The engine ended, and the process did not.
     EngineAway,
@@ -137,13 +137,13 @@ async fn serve_stream(
     engine: &dyn Engine,
     streams: &mut Streams,
     awaited: Awaited,
-) -> Parted {
+) -> StreamEnd {
     let Streams { stream, output: journal, input } = streams;
     let (stream, Awaited { output_ended, exit, again }) = (&*stream, awaited);
     let (Run { stdin_ends, .. }, tty) = (live.run(), live.look(|session| session.process().tty));
     // On a terminal, one client's end of stdin is not that of the others.
     let stdin_ends = stdin_ends && !tty;
-    let parted = async {
+    let served = async {
         let mut output = std::pin::pin!(pumps::read(live, stream, journal, tty));
         let mut exit = std::pin::pin!(exit);
         let exited = tokio::select! {
@@ -162,29 +162,29 @@ async fn serve_stream(
         if timeout(LAST_OUTPUT, output).await.is_err() {
             warn!(target = %live.target(), "the process has exited, but its output has not ended");
         }
-        parted(live, exited)
+        stream_end(live, exited)
     };
-    let detached = || Parted::Over(Ending::new(EndingReason::Detached, ""));
+    let detached = || StreamEnd::Over(Ending::new(EndingReason::Detached, ""));
     tokio::select! {
-        parted = parted => parted,
+        end = served => end,
         () = unused(live) => detached(),
         () = pumps::write(live, stream, input, stdin_ends) => detached(),
         () = pumps::control(live, engine) => detached(),
-        removed = watch_process(live, engine, again) => Parted::Over(removed),
+        removed = watch_process(live, engine, again) => StreamEnd::Over(removed),
     }
 }
 
 /// What the end of the wait for the exit means.
-fn parted(live: &Live, exited: Result<Exit, EngineError>) -> Parted {
+fn stream_end(live: &Live, exited: Result<Exit, EngineError>) -> StreamEnd {
     match exited {
-        Ok(exit) => Parted::Over(exited_with(exit)),
+        Ok(exit) => StreamEnd::Over(exited_with(exit)),
         // Docker forgets the execs of a former process of its own.
         Err(EngineError::Failed { .. } | EngineError::Unreachable { .. })
             if matches!(live.target(), Target::Container(_)) =>
         {
-            Parted::EngineAway
+            StreamEnd::EngineAway
         }
-        Err(error) => Parted::Over(lost(live.target(), &error)),
+        Err(error) => StreamEnd::Over(lost(live.target(), &error)),
     }
 }
 
@@ -221,24 +221,24 @@ async fn after_output(
     live: &Live,
     engine: &dyn Engine,
     mut exit: impl Future<Output = Result<Exit, EngineError>> + Unpin,
-) -> Parted {
+) -> StreamEnd {
     let mut asked = 0;
     while asked < QUESTIONS {
         if let Ok(exited) = timeout(EXIT_CODE, &mut exit).await {
-            return parted(live, exited);
+            return stream_end(live, exited);
         }
         match engine.inspect(live.target()).await {
             Ok(Inspected { failed_start: Some((code, words)), .. }) => {
                 let ending = Ending::with_code(EndingReason::NotStarted, code, words);
-                return Parted::Over(ending);
+                return StreamEnd::Over(ending);
             }
             // The process has closed its output.
             Ok(Inspected { process, .. }) if process.running => {}
-            Err(error @ EngineError::NotFound(_)) => return parted(live, Err(error)),
+            Err(error @ EngineError::NotFound(_)) => return stream_end(live, Err(error)),
             Ok(_) | Err(_) => asked += 1,
         }
     }
-    Parted::Over(Ending::new(EndingReason::EngineLost, "the engine ended the stream"))
+    StreamEnd::Over(Ending::new(EndingReason::EngineLost, "the engine ended the stream"))
 }
 
 /// Watches for the start and the exit of the process. Returns only if the container is removed before its start: its

@@ -50,7 +50,7 @@ pub(super) struct Driver<H: Host> {
 pub(super) type Link<S> = (Sender<S>, Receiver<S>);
 
 /// How a link ends.
-enum Parted<S> {
+enum LinkEnd<S> {
     /// The session is over, or the user has left.
     Over,
     /// The session ends for this reason.
@@ -82,17 +82,17 @@ impl<H: Host> Driver<H> {
         loop {
             let opened_at = Instant::now();
             let (lost, instead) = match self.hold(&mut link).await {
-                Parted::Over => {
+                LinkEnd::Over => {
                     self.close(&mut link).await;
                     return Ok(());
                 }
-                Parted::Final(closing) => return Err(closing),
-                Parted::Lost(why) => (why, None),
-                Parted::Restarts(why) => {
+                LinkEnd::Final(closing) => return Err(closing),
+                LinkEnd::Lost(why) => (why, None),
+                LinkEnd::Restarts(why) => {
                     backoff = Backoff::default();
                     (why, None)
                 }
-                Parted::Instead(stream) => ("it does not answer".to_owned(), Some(stream)),
+                LinkEnd::Instead(stream) => ("it does not answer".to_owned(), Some(stream)),
             };
             drop(link);
             self.away();
@@ -118,52 +118,52 @@ impl<H: Host> Driver<H> {
     }
 
     /// Uses a link until it ends. Its two directions never wait for each other.
-    async fn hold(&self, (sender, receiver): &mut Link<H::Stream>) -> Parted<H::Stream> {
+    async fn hold(&self, (sender, receiver): &mut Link<H::Stream>) -> LinkEnd<H::Stream> {
         tokio::select! {
-            parted = self.receive(receiver) => parted,
-            parted = self.send(sender) => parted,
-            stream = self.watch() => Parted::Instead(stream),
+            end = self.receive(receiver) => end,
+            end = self.send(sender) => end,
+            stream = self.watch() => LinkEnd::Instead(stream),
         }
     }
 
-    async fn receive(&self, receiver: &mut Receiver<H::Stream>) -> Parted<H::Stream> {
+    async fn receive(&self, receiver: &mut Receiver<H::Stream>) -> LinkEnd<H::Stream> {
         loop {
             while self.shared.session().is_full() {
                 self.shared.taken.notified().await;
             }
             let frame = match receiver.next().await {
                 Received::Frame(frame) => frame,
-                Received::Closed(code, reason) => return parted(code, &reason),
-                Received::Lost(why) => return Parted::Lost(why),
-                Received::Invalid(what) => return Parted::Final(Closing::bad_protocol(&what)),
+                Received::Closed(code, reason) => return link_end(code, &reason),
+                Received::Lost(why) => return LinkEnd::Lost(why),
+                Received::Invalid(what) => return LinkEnd::Final(Closing::bad_protocol(&what)),
             };
             let (received, is_over) = {
                 let mut session = self.shared.session();
                 (session.receive(frame, Instant::now()), session.is_over())
             };
             if let Err(violation) = received {
-                return Parted::Final(violation.into());
+                return LinkEnd::Final(violation.into());
             }
             if is_over {
-                return Parted::Over;
+                return LinkEnd::Over;
             }
             self.shared.changed();
         }
     }
 
-    async fn send(&self, sender: &mut Sender<H::Stream>) -> Parted<H::Stream> {
+    async fn send(&self, sender: &mut Sender<H::Stream>) -> LinkEnd<H::Stream> {
         loop {
             match self.send_batch(sender).await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(why) => return Parted::Lost(why),
+                Err(why) => return LinkEnd::Lost(why),
             }
             let (is_left, wakes_at) = {
                 let session = self.shared.session();
                 (session.is_left(), session.wakes_at())
             };
             if is_left {
-                return Parted::Over;
+                return LinkEnd::Over;
             }
             tokio::select! {
                 () = self.shared.to_send.notified() => {}
@@ -298,11 +298,11 @@ impl<H: Host> Driver<H> {
 }
 
 /// How a link ends that the gate closes.
-fn parted<S>(code: u16, reason: &str) -> Parted<S> {
+fn link_end<S>(code: u16, reason: &str) -> LinkEnd<S> {
     match closed(code, reason) {
-        Closed::Final(closing) => Parted::Final(closing),
-        Closed::Resumable(why) if code == close::RESTARTING => Parted::Restarts(why),
-        Closed::Resumable(why) => Parted::Lost(why),
+        Closed::Final(closing) => LinkEnd::Final(closing),
+        Closed::Resumable(why) if code == close::RESTARTING => LinkEnd::Restarts(why),
+        Closed::Resumable(why) => LinkEnd::Lost(why),
     }
 }
 
