@@ -77,8 +77,9 @@ impl Session {
     /// Takes access from all that have it by this grant. Returns how many.
     pub fn revoke(&mut self, grant: &str) -> usize {
         let wanted = self.attachments.iter().filter(|(_, attachment)| attachment.grant == grant);
-        let found: Vec<(AttachmentId, bool)> =
-            wanted.map(|(id, attachment)| (*id, attachment.writes && attachment.heard)).collect();
+        let found: Vec<(AttachmentId, bool)> = wanted
+            .map(|(id, attachment)| (*id, attachment.writes && attachment.confirmed))
+            .collect();
         for (id, _) in &found {
             self.expel(*id, close::REVOKED, "revoked");
         }

@@ -36,8 +36,8 @@ pub(super) struct Attachment {
     pub(super) writes: bool,
     /// Whether its client was ever sent a hello, so that it may know the session.
     pub(super) greeted: bool,
-    /// Whether its client has ever sent something, so that the client knows the session.
-    pub(super) heard: bool,
+    /// Whether its client has ever sent a message, which proves that it knows the session.
+    pub(super) confirmed: bool,
     /// The connection that counts.
     pub(super) connection: Option<ConnectionId>,
     /// When the last connection was lost.

@@ -158,8 +158,8 @@ impl Session {
         }
         let attachment = connection.attachment;
         if let Some(attachment) = self.attachments.get_mut(&attachment) {
-            self.unrecorded |= !attachment.heard;
-            attachment.heard = true;
+            self.unrecorded |= !attachment.confirmed;
+            attachment.confirmed = true;
         }
         if let Frame::Ping(number) = frame {
             connection.pong = Some(number);

@@ -76,7 +76,7 @@ impl Session {
         if self.is_frozen() {
             return Err(JoinRefused::NotRecorded);
         }
-        self.replace_unheard(&join);
+        self.replace_unconfirmed(&join);
         if self.attachments.len() >= self.limits.attachments {
             return Err(JoinRefused::Full);
         }
@@ -92,7 +92,7 @@ impl Session {
             files,
             writes,
             greeted: false,
-            heard: false,
+            confirmed: false,
             connection: None,
             lost_at: None,
             window: hello.window.clamp(WINDOWS.0, WINDOWS.1),
@@ -128,10 +128,10 @@ impl Session {
     }
 
     /// A client whose first connection to an exec was lost before it could know of its session opens another one.
-    fn replace_unheard(&mut self, join: &Join) {
+    fn replace_unconfirmed(&mut self, join: &Join) {
         let is_former = |found: &Attachment| {
             let is_same = found.key == join.key && found.grant == join.grant;
-            is_same && !found.greeted && !found.heard && found.connection.is_none()
+            is_same && !found.greeted && !found.confirmed && found.connection.is_none()
         };
         if self.process.kind == SessionKind::Exec {
             let former = self.attachments.iter().find(|(_, found)| is_former(found));

@@ -95,7 +95,7 @@ pub struct Process {
 
 /// How long an attachment waits for a client that has never sent anything. Such a client may not have received the answer,
 /// and may have connected to Docker instead.
-const UNHEARD: Duration = Duration::from_secs(30);
+const UNCONFIRMED_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Identifies a connection within its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -233,7 +233,7 @@ impl Session {
             return;
         }
         attachment.lost(now);
-        let (may_write, wrote) = (attachment.may_write, attachment.writes && attachment.heard);
+        let (may_write, wrote) = (attachment.may_write, attachment.writes && attachment.confirmed);
         let reason = if attachment.status_sent { "ended" } else { "detached" };
         match left {
             Left::Lost => {}
@@ -287,12 +287,12 @@ impl Session {
             .attachments
             .iter()
             .filter(|(_, attachment)| self.expiry(attachment).is_some_and(|expiry| expiry <= now))
-            .map(|(id, attachment)| (*id, attachment.heard))
+            .map(|(id, attachment)| (*id, attachment.confirmed))
             .collect();
-        for (id, heard) in expired {
+        for (id, confirmed) in expired {
             self.depart(id, "expired");
             // A client that has never sent anything may be writing to a container through Docker.
-            if heard || self.process.kind == SessionKind::Exec {
+            if confirmed || self.process.kind == SessionKind::Exec {
                 self.end_stdin_without_writers();
             }
         }
@@ -310,7 +310,7 @@ impl Session {
 
     fn expiry(&self, attachment: &Attachment) -> Option<Instant> {
         let resume = self.limits.resume;
-        let wait = if attachment.heard { resume } else { resume.min(UNHEARD) };
+        let wait = if attachment.confirmed { resume } else { resume.min(UNCONFIRMED_TIMEOUT) };
         attachment.lost_at?.checked_add(wait)
     }
 

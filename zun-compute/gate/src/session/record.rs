@@ -115,7 +115,8 @@ pub(super) struct AttachmentRecord {
     #[serde(default)]
     greeted: bool,
     #[serde(default)]
-    heard: bool,
+    #[serde(rename = "heard")]
+    confirmed: bool,
     /// Whether a client is connected.
     #[serde(default)]
     connected: bool,
@@ -414,7 +415,7 @@ impl Attachment {
             files: self.files.clone(),
             writes: self.writes,
             greeted: self.greeted,
-            heard: self.heard,
+            confirmed: self.confirmed,
             connected: self.connection.is_some(),
             window: self.window,
             has: (self.stdout.acknowledged, self.stderr.acknowledged),
@@ -446,7 +447,7 @@ impl Attachment {
             files,
             writes,
             greeted,
-            heard,
+            confirmed,
             connected: _,
             window,
             has,
@@ -469,7 +470,7 @@ impl Attachment {
             files,
             writes,
             greeted,
-            heard,
+            confirmed,
             connection: None,
             lost_at: Some(now),
             window,

@@ -79,9 +79,9 @@ fn a_client_that_never_said_anything_is_soon_forgotten_and_ends_no_stdin() {
     let (mut session, now) = (session(false), Instant::now());
     let client = join(&mut session, hello(), now);
     session.disconnect(client.id, Left::Lost, now);
-    assert_eq!(session.next_expiry(), Some(now + UNHEARD));
+    assert_eq!(session.next_expiry(), Some(now + UNCONFIRMED_TIMEOUT));
     assert!(session.knows(client.key, &client.resume(0, 0)));
-    session.expire(now + UNHEARD);
+    session.expire(now + UNCONFIRMED_TIMEOUT);
     assert!(session.is_abandoned());
     assert!(session.next_input().is_none(), "its stdin has not ended");
 }
