@@ -14,7 +14,7 @@ use super::live::{Found, Live};
 use super::pace::Pace;
 use crate::engine::Engine;
 use crate::kept::{Input, Output};
-use crate::session::{Chunk, Control, Session, Taken};
+use crate::session::{Chunk, Control, JournalPosition, Session};
 
 /// How long the engine may refuse a size, because the process is just starting.
 const SIZE_RETRIES: u32 = 40;
@@ -37,9 +37,9 @@ pub(super) async fn read(
     output: &mut Output,
     tty: bool,
 ) -> io::Result<()> {
-    let mut taker = Taker::new(live.look(|session| session.taken()), tty);
+    let mut reader = JournalReader::new(live.look(|session| session.journal_position()), tty);
     loop {
-        taker.take(live, output)?;
+        reader.fill_rings(live, output)?;
         live.until(|session, now| {
             if session.wants_output() {
                 Found::This(())
@@ -55,7 +55,7 @@ pub(super) async fn read(
 }
 
 /// Moves output from the journal to the rings.
-struct Taker {
+struct JournalReader {
     /// Without a terminal.
     demultiplexer: Option<Demultiplexer>,
     /// The offset in the journal up to which it was read.
@@ -63,23 +63,23 @@ struct Taker {
     buffer: Vec<u8>,
 }
 
-impl Taker {
-    fn new(taken: Taken, tty: bool) -> Self {
-        let demultiplexer = (!tty).then(|| Demultiplexer::within(taken.frame));
-        Self { demultiplexer, read: taken.offset, buffer: Vec::new() }
+impl JournalReader {
+    fn new(position: JournalPosition, tty: bool) -> Self {
+        let demultiplexer = (!tty).then(|| Demultiplexer::within(position.frame));
+        Self { demultiplexer, read: position.offset, buffer: Vec::new() }
     }
 
-    fn take(&mut self, live: &Live, output: &mut Output) -> io::Result<()> {
+    fn fill_rings(&mut self, live: &Live, output: &mut Output) -> io::Result<()> {
         self.buffer.clear();
         output.read(self.read, &mut self.buffer);
         if self.buffer.is_empty() {
             return Ok(());
         }
         self.read += self.buffer.len() as u64;
-        let taken = live.advance(|session, now| {
+        let in_rings = live.advance(|session, now| {
             let Some(demultiplexer) = &mut self.demultiplexer else {
                 session.output(Stream::Stdout, &self.buffer, now);
-                session.set_taken(Taken { offset: self.read, frame: None });
+                session.set_journal_position(JournalPosition { offset: self.read, frame: None });
                 return Ok(self.read);
             };
             demultiplexer.feed(&self.buffer);
@@ -88,10 +88,10 @@ impl Taker {
             }
             let (unread, frame) = demultiplexer.place();
             let offset = self.read - unread as u64;
-            session.set_taken(Taken { offset, frame });
+            session.set_journal_position(JournalPosition { offset, frame });
             Ok::<_, io::Error>(offset)
         })?;
-        output.free(taken);
+        output.free(in_rings);
         if live.look(|session| session.screen_lags()) {
             live.screen_lags.notify_one();
         }

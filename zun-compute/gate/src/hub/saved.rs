@@ -87,8 +87,8 @@ impl Saved {
         let limits = limits_of(run.project.as_ref());
         let clients = session.clients().map(|(grant, writes)| (grant.to_owned(), writes)).collect();
         let progress = Progress::read(&record.progress());
-        let taken = (progress.taken().offset, limits.memory.clone());
-        let (streams, files) = Streams::restored(&inodes, &mut descriptors, taken)?;
+        let in_rings = (progress.journal_position().offset, limits.memory.clone());
+        let (streams, files) = Streams::restored(&inodes, &mut descriptors, in_rings)?;
         let (passed, now) = (streams.input.position(), Instant::now());
         let session = Session::restored((session, progress), limits, files, passed, now);
         let (name, store) = (session_name(number), Arc::clone(store));

@@ -35,7 +35,7 @@ pub use controls::Control;
 pub use input::{Chunk, InputChunk};
 pub use join::{Join, JoinRefused};
 pub use output::{LARGEST_READ, Next};
-pub use record::{Files, MOST_ATTACHMENTS, Progress, SessionRecord, Taken};
+pub use record::{Files, JournalPosition, MOST_ATTACHMENTS, Progress, SessionRecord};
 pub(crate) use screen::STEP as SCREEN_STEP;
 pub use token::{KeyHash, Token};
 
@@ -146,7 +146,7 @@ pub struct Session {
     input: InputQueue,
     controls: Controls,
     /// How much of the engine's output is in the rings.
-    taken: Taken,
+    journal_position: JournalPosition,
     ending: Option<Ending>,
     /// Whether the process has exited, so that nothing may hold back its last output.
     exited: bool,
@@ -185,7 +185,7 @@ impl Session {
             connections: BTreeMap::new(),
             input,
             controls: Controls::default(),
-            taken: Taken::default(),
+            journal_position: JournalPosition::default(),
             ending: None,
             exited: false,
             closed: false,

@@ -114,8 +114,7 @@ pub(super) struct AttachmentRecord {
     writes: bool,
     #[serde(default)]
     greeted: bool,
-    #[serde(default)]
-    #[serde(rename = "heard")]
+    #[serde(default, rename = "heard")]
     confirmed: bool,
     /// Whether a client is connected.
     #[serde(default)]
@@ -142,7 +141,7 @@ pub(super) struct AttachmentRecord {
 
 /// The place in the engine's output up to which everything is in the rings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct JournalPosition {
     /// The offset in the journal.
     pub offset: u64,
     /// The frame of Docker's multiplexed output that has begun before, and how many of its bytes are missing.
@@ -152,7 +151,7 @@ pub struct Taken {
 /// What changes with each byte.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    taken: Taken,
+    journal_position: JournalPosition,
     stdout: Places,
     stderr: Places,
     running: bool,
@@ -176,14 +175,15 @@ pub const MOST_ATTACHMENTS: usize = (MOST_NUMBERS - FIXED) / EACH;
 impl Progress {
     /// As numbers, of which there are at most `MOST_NUMBERS`.
     pub fn numbers(&self) -> Vec<u64> {
-        let (stream, missing) = match self.taken.frame {
+        let (stream, missing) = match self.journal_position.frame {
             None => (0, 0),
             Some((EngineStream::Stdout, missing)) => (1, missing as u64),
             Some((EngineStream::Stderr, missing)) => (2, missing as u64),
         };
         let flags = u64::from(self.running) | (u64::from(self.input_closed) << 1);
         let end = self.end.map_or(0, |end| end + 1);
-        let mut numbers = vec![self.taken.offset, stream, missing, flags, self.spooled, end];
+        let mut numbers =
+            vec![self.journal_position.offset, stream, missing, flags, self.spooled, end];
         for Places { start, memory_start, end } in [self.stdout, self.stderr] {
             numbers.extend([start, memory_start, end]);
         }
@@ -195,8 +195,8 @@ impl Progress {
     }
 
     /// The place up to which the engine's output is in the rings.
-    pub const fn taken(&self) -> Taken {
-        self.taken
+    pub const fn journal_position(&self) -> JournalPosition {
+        self.journal_position
     }
 
     /// Reads what [`Progress::numbers`] returned. What is missing counts as zero.
@@ -214,7 +214,7 @@ impl Progress {
             (at(first), at(first + 1), at(first + 2) != 0)
         });
         Self {
-            taken: Taken { offset: at(0), frame },
+            journal_position: JournalPosition { offset: at(0), frame },
             running: at(3) & 1 != 0,
             input_closed: at(3) & 2 != 0,
             spooled: at(4),
@@ -259,7 +259,7 @@ impl Session {
         // On a terminal, the end of one client's input is not that of the others.
         let end = end.filter(|_| !self.process.tty);
         Progress {
-            taken: self.taken,
+            journal_position: self.journal_position,
             stdout: self.stdout.places(),
             stderr: self.stderr.places(),
             running: self.process.running,
@@ -296,7 +296,9 @@ impl Session {
             has_screen,
             desertion,
         } = record;
-        let Progress { taken, stdout, stderr, running, spooled, end, input_closed, .. } = progress;
+        let Progress {
+            journal_position, stdout, stderr, running, spooled, end, input_closed, ..
+        } = progress;
         process.running = ending.is_none() && (process.running || running);
         // Former versions have recorded it also on a terminal.
         let end = end.filter(|_| !process.tty);
@@ -323,7 +325,7 @@ impl Session {
             connections: BTreeMap::new(),
             input: InputQueue::restored(spool, (passed, spooled), end, !input_closed),
             controls: Controls::restored(controls, AttachmentId),
-            taken,
+            journal_position,
             ending,
             exited: false,
             closed,
@@ -357,19 +359,19 @@ impl Session {
     }
 
     /// The place up to which the engine's output is in the rings.
-    pub const fn taken(&self) -> Taken {
-        self.taken
+    pub const fn journal_position(&self) -> JournalPosition {
+        self.journal_position
     }
 
     /// The engine's output up to this place is in the rings.
-    pub const fn set_taken(&mut self, taken: Taken) {
-        self.taken = taken;
+    pub const fn set_journal_position(&mut self, journal_position: JournalPosition) {
+        self.journal_position = journal_position;
     }
 
     /// The engine's output continues after this offset, with another frame. What the process has printed in between is
     /// missing: clients get an event.
     pub fn reattached(&mut self, offset: u64, now: Instant) {
-        self.taken = Taken { offset, frame: None };
+        self.journal_position = JournalPosition { offset, frame: None };
         self.mark_signal_unconfirmed(now);
         self.repeat_size();
         for attachment in self.attachments.values_mut() {
