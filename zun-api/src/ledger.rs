@@ -49,7 +49,7 @@ pub(crate) async fn maintain(app: Arc<App>, tasks: Tasks) {
 }
 
 async fn maintain_once(app: &App, purge: bool) -> Result<(), DbError> {
-    let look = |conn: &mut Conn| {
+    let state = |conn: &mut Conn| {
         let at = now(conn)?;
         Ok((
             operation::is_any_due(conn, at)?,
@@ -57,7 +57,7 @@ async fn maintain_once(app: &App, purge: bool) -> Result<(), DbError> {
             host::beating(conn)?,
         ))
     };
-    let (is_any_due, stalled, beating) = app.db.read(look).await?;
+    let (is_any_due, stalled, beating) = app.db.read(state).await?;
     app.hosts_beating.store(u32::try_from(beating).unwrap_or(u32::MAX), Ordering::Relaxed);
     app.metrics.removals_stalled.set(stalled);
     // Only what is due needs the writer.

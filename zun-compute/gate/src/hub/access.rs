@@ -24,7 +24,7 @@ impl Hub {
 
     /// The right of the client of a session to copy files.
     pub fn file_right(&self, key: KeyHash, resume: &Resume) -> Option<FileRight> {
-        self.find(resume)?.look(|session| session.file_right(key, resume))
+        self.find(resume)?.read(|session| session.file_right(key, resume))
     }
 
     /// All clients' sessions.
@@ -32,7 +32,7 @@ impl Hub {
         let now = Instant::now();
         let mut all = Vec::new();
         for live in self.all() {
-            let (process, holders) = live.look(|session| (session.process(), session.holders()));
+            let (process, holders) = live.read(|session| (session.process(), session.holders()));
             all.extend(
                 holders
                     .into_iter()
@@ -50,7 +50,7 @@ impl Hub {
         let execs = all.iter().filter_map(|live| {
             let Target::Exec(exec) = live.target() else { return None };
             let (since, tty) =
-                live.look(|session| Some((session.unattended_since()?, session.process().tty)))?;
+                live.read(|session| Some((session.unattended_since()?, session.process().tty)))?;
             let holder = Holder {
                 id: exec.as_str().chars().take(SHORT_ID).collect(),
                 grant: String::new(),

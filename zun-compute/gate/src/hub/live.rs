@@ -67,9 +67,9 @@ impl Live {
         self.lock().saved.run().clone()
     }
 
-    /// Returns what the function finds in the session, which is locked meanwhile.
-    pub fn look<T>(&self, at: impl FnOnce(&mut Session) -> T) -> T {
-        at(&mut self.lock().session)
+    /// Passes the session to the function, and returns its result. The session is locked until then.
+    pub fn read<T>(&self, read: impl FnOnce(&mut Session) -> T) -> T {
+        read(&mut self.lock().session)
     }
 
     /// Changes the session, records it, and wakes all who wait for a change.

@@ -215,7 +215,7 @@ impl Hub {
     pub fn knows(&self, target: &Target, key: KeyHash, resume: &Resume) -> bool {
         self.find(resume)
             .filter(|live| live.target() == target)
-            .is_some_and(|live| live.look(|session| session.knows(key, resume)))
+            .is_some_and(|live| live.read(|session| session.knows(key, resume)))
     }
 
     /// Connects a client to a target: to the session that it resumes, to the present one, or to a new one. Starts nothing
@@ -289,7 +289,7 @@ impl Hub {
         let mut newest = sessions.live.iter().rev();
         let (number, live) = newest.find(|(_, live)| live.target() == target)?;
         let joinable = match target {
-            Target::Container(_) => !live.look(|session| session.is_over()),
+            Target::Container(_) => !live.read(|session| session.is_over()),
             Target::Exec(_) => true,
         };
         joinable.then(|| (*number, Arc::clone(live)))

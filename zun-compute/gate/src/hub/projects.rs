@@ -74,7 +74,7 @@ impl<'a> ProjectPlace<'a> {
             .live
             .values()
             .filter(|live| live.run().project.as_ref() == Some(project))
-            .map(|live| live.look(|session| session.attachments()))
+            .map(|live| live.read(|session| session.attachments()))
             .collect();
         let (count, attachments) = (own.len(), own.iter().sum::<usize>());
         let found = sessions.project(hub, project);

@@ -37,7 +37,7 @@ pub(super) async fn read(
     output: &mut Output,
     tty: bool,
 ) -> io::Result<()> {
-    let mut reader = JournalReader::new(live.look(|session| session.journal_position()), tty);
+    let mut reader = JournalReader::new(live.read(|session| session.journal_position()), tty);
     loop {
         reader.fill_rings(live, output)?;
         live.until(|session, now| {
@@ -92,7 +92,7 @@ impl JournalReader {
             Ok::<_, io::Error>(offset)
         })?;
         output.free(in_rings);
-        if live.look(|session| session.screen_lags()) {
+        if live.read(|session| session.screen_lags()) {
             live.screen_lags.notify_one();
         }
         Ok(())
@@ -130,9 +130,9 @@ pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, s
 pub(super) async fn follow_screen(live: &Live, pace: &Pace) {
     loop {
         live.screen_lags.notified().await;
-        while live.look(|session| session.screen_lags()) {
+        while live.read(|session| session.screen_lags()) {
             pace.next_step().await;
-            live.look(Session::follow_screen);
+            live.read(Session::follow_screen);
         }
     }
 }

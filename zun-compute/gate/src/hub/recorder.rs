@@ -183,7 +183,7 @@ impl Recorder {
 
     /// The rest of the output of a session that has ended cannot be recorded.
     fn give_up(&mut self, live: &Live) {
-        let words = live.look(|session| session.ending_words());
+        let words = live.read(|session| session.ending_words());
         let Some(writer) = self.writer.take() else { return };
         finish(writer, &format!("{words}; its last output is missing"));
     }
@@ -191,11 +191,11 @@ impl Recorder {
     /// The gate stops. If it does not keep the session for the next process, the recording ends.
     pub(super) fn stop(recorder: Option<Self>, live: &Live) {
         let Some(mut writer) = recorder.and_then(|recorder| recorder.writer) else { return };
-        while let Some(batch) = live.look(|session| session.unrecorded_output()) {
+        while let Some(batch) = live.read(|session| session.unrecorded_output()) {
             if writer.write(&batch).is_err() {
                 break;
             }
-            live.look(|session| session.recorded_output(&batch));
+            live.read(|session| session.recorded_output(&batch));
         }
         if !live.is_kept() {
             finish(writer, "the console gate was stopped");

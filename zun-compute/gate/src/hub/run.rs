@@ -47,7 +47,7 @@ pub(super) async fn run(
     streams: Streams,
     awaited: Awaited,
 ) {
-    if !live.look(|session| session.is_over()) {
+    if !live.read(|session| session.is_over()) {
         let ending = serve(live, (engine, pace), streams, awaited).await;
         live.change(|session, _| session.end(ending));
     }
@@ -109,7 +109,7 @@ async fn start(
     streams: &Streams,
     awaited: &mut Awaited,
 ) -> Result<(), Box<Ending>> {
-    let (target, tty) = (live.target(), live.look(|session| session.process().tty));
+    let (target, tty) = (live.target(), live.read(|session| session.process().tty));
     let mut early = Vec::new();
     streams.output.read(0, &mut early);
     let pid = match engine.start_of_exec(target, &streams.stream, (&early, tty)).await {
@@ -140,7 +140,7 @@ async fn serve_stream(
 ) -> StreamEnd {
     let Streams { stream, output: journal, input } = streams;
     let (stream, Awaited { output_ended, exit, again }) = (&*stream, awaited);
-    let (Run { stdin_ends, .. }, tty) = (live.run(), live.look(|session| session.process().tty));
+    let (Run { stdin_ends, .. }, tty) = (live.run(), live.read(|session| session.process().tty));
     // On a terminal, one client's end of stdin is not that of the others.
     let stdin_ends = stdin_ends && !tty;
     let served = async {
@@ -328,7 +328,7 @@ pub(super) fn stop(live: &Live) {
 }
 
 fn log_departures(live: &Live) {
-    while let Some(departure) = live.look(crate::session::Session::next_departure) {
+    while let Some(departure) = live.read(crate::session::Session::next_departure) {
         log_departure(live, &departure);
     }
 }

@@ -100,7 +100,7 @@ impl RawLink {
     /// Passes what is typed to the session until the client is gone.
     async fn receive(&self, mut stream: SplitStream<Socket>, mut accepted: watch::Receiver<u64>) {
         let Connected { live, id } = &self.connected;
-        let writes = live.look(|session| session.holder(*id)).is_some_and(|holder| holder.writes);
+        let writes = live.read(|session| session.holder(*id)).is_some_and(|holder| holder.writes);
         let mut sent = 0;
         while let Some(Ok(message)) = stream.next().await {
             let typed = match message {

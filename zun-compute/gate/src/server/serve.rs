@@ -292,7 +292,7 @@ impl Server {
         else {
             return None;
         };
-        let Holder { grant, writes, .. } = live.look(|session| session.holder(*id))?;
+        let Holder { grant, writes, .. } = live.read(|session| session.holder(*id))?;
         Some(Attached::new(Arc::clone(notifier), grant, container.clone(), !writes))
     }
 }

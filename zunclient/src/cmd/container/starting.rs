@@ -78,11 +78,11 @@ pub(super) async fn console_once_created(
 ) -> Result<ConsoleEndpoint, Failure> {
     let id = container.uuid.to_string();
     let attach = async || api.attach(&id, ask).await;
-    let (mut is_created, look) = (false, Notify::new());
+    let (mut is_created, recheck) = (false, Notify::new());
     let created = async {
         tokio::select! {
             () = sleep(QUICK_CREATION) => {}
-            () = look.notified() => {}
+            () = recheck.notified() => {}
         }
         created(api, container.clone(), progress).await
     };
@@ -102,7 +102,7 @@ pub(super) async fn console_once_created(
         Err(error)
             if !is_created && (matches!(error.status(), Some(404 | 409)) || is_away(&error)) =>
         {
-            look.notify_one();
+            recheck.notify_one();
             created.await?;
             Ok(attach().await?)
         }
