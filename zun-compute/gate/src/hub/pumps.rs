@@ -138,11 +138,11 @@ pub(super) async fn follow_screen(live: &Live, pace: &Pace) {
 }
 
 /// Sends a process whose clients are all lost the signal that they asked for. Never returns.
-pub(super) async fn act_on_desertion(live: &Live, engine: &dyn Engine) {
+pub(super) async fn act_on_disconnect(live: &Live, engine: &dyn Engine) {
     let [mut pause, longest] = SIGNAL_RETRY;
     loop {
         let name = live
-            .until(|session, now| match session.signal_of_desertion(now) {
+            .until(|session, now| match session.disconnect_signal(now) {
                 Ok(name) => Found::This(name),
                 Err(due) => Found::Nothing(due),
             })
@@ -150,12 +150,12 @@ pub(super) async fn act_on_desertion(live: &Live, engine: &dyn Engine) {
         let sent = tokio::select! {
             biased;
             // The engine is asked before the signal is sent. Meanwhile a client may come back, or the process exit.
-            () = no_longer_deserted(live) => continue,
+            () = signal_not_due(live) => continue,
             sent = engine.signal(live.target(), name) => sent,
         };
         match sent {
             Ok(()) => {
-                live.change(|session, _| session.sent_desertion());
+                live.change(|session, _| session.disconnect_signal_sent());
                 info!(target = %live.target(), signal = name, "all clients are lost: the process got a signal");
             }
             Err(error) => {
@@ -171,8 +171,8 @@ pub(super) async fn act_on_desertion(live: &Live, engine: &dyn Engine) {
     }
 }
 
-async fn no_longer_deserted(live: &Live) {
-    live.until(|session, now| match session.signal_of_desertion(now) {
+async fn signal_not_due(live: &Live) {
+    live.until(|session, now| match session.disconnect_signal(now) {
         Ok(_) => Found::Nothing(None),
         Err(_) => Found::This(()),
     })

@@ -68,7 +68,7 @@ async fn serve(
     tokio::select! {
         ending = serve_streams(live, engine, streams, awaited) => ending,
         () = keep_attachments(live) => Ending::new(EndingReason::Detached, ""),
-        () = pumps::act_on_desertion(live, engine) => Ending::new(EndingReason::Detached, ""),
+        () = pumps::act_on_disconnect(live, engine) => Ending::new(EndingReason::Detached, ""),
         () = pumps::follow_screen(live, pace) => Ending::new(EndingReason::Detached, ""),
     }
 }

@@ -11,10 +11,10 @@
 mod access;
 mod attachment;
 mod controls;
-mod desertion;
 mod ending;
 mod input;
 mod join;
+mod on_disconnect;
 mod output;
 mod record;
 mod recorder;
@@ -43,8 +43,8 @@ use crate::ring::{Memory, Ring};
 use crate::stats::Stats;
 use attachment::Attachment;
 use controls::Controls;
-use desertion::Desertion;
 use input::InputQueue;
+use on_disconnect::DisconnectState;
 use recorder::Recorder;
 use screen::Follower;
 use viewers::{Questions, SizeOwner};
@@ -162,7 +162,7 @@ pub struct Session {
     /// About when the last attachment has left, or the session began.
     last_left: Instant,
     /// What happens if all clients are lost.
-    desertion: Desertion,
+    on_disconnect: DisconnectState,
 }
 
 impl Session {
@@ -195,7 +195,7 @@ impl Session {
             last_id: 0,
             departures: VecDeque::new(),
             last_left: Instant::now(),
-            desertion: Desertion::default(),
+            on_disconnect: DisconnectState::default(),
         }
     }
 
@@ -281,7 +281,7 @@ impl Session {
     /// Forgets attachments whose clients have not come back in time, and passes on input that was held for too long.
     /// Returns whether there was such input, or the last client is lost or one is back.
     pub fn expire(&mut self, now: Instant) -> bool {
-        let released = self.release_input(now) | self.follow_desertion(now);
+        let released = self.release_input(now) | self.follow_disconnects(now);
         self.expire_recording(now);
         let expired: Vec<_> = self
             .attachments

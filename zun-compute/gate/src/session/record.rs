@@ -23,8 +23,8 @@ use zun_common::pty::{Ending, SessionEvent, Size};
 
 use super::attachment::{Attachment, Cursor, ScreenState, Signals, Stdin};
 use super::controls::{Controls, ControlsRecord};
-use super::desertion::{Desertion, DesertionRecord};
 use super::input::InputQueue;
+use super::on_disconnect::{DisconnectRecord, DisconnectState};
 use super::screen::Follower;
 use super::token::KeyHash;
 use super::viewers::{Questions, SizeOwner, queue};
@@ -96,8 +96,8 @@ pub struct SessionRecord {
     /// Whether the gate has held the stream since the start of the process.
     #[serde(default)]
     has_screen: bool,
-    #[serde(default)]
-    desertion: DesertionRecord,
+    #[serde(default, rename = "desertion")]
+    on_disconnect: DisconnectRecord,
 }
 
 /// The state of an attachment.
@@ -248,7 +248,7 @@ impl Session {
             last_id: self.last_id,
             size: self.size_record(),
             has_screen: self.follower.as_ref().is_some_and(Follower::is_complete),
-            desertion: self.desertion.record(),
+            on_disconnect: self.on_disconnect.record(),
         }
     }
 
@@ -294,7 +294,7 @@ impl Session {
             last_id,
             size,
             has_screen,
-            desertion,
+            on_disconnect,
         } = record;
         let Progress {
             journal_position, stdout, stderr, running, spooled, end, input_closed, ..
@@ -336,7 +336,7 @@ impl Session {
             limits,
             departures: VecDeque::new(),
             last_left: now,
-            desertion: Desertion::restored(desertion, now),
+            on_disconnect: DisconnectState::restored(on_disconnect, now),
         };
         if exited {
             session.exited();

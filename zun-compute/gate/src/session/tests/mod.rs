@@ -1,8 +1,8 @@
 //! Tests of sessions with clients that this file plays.
 
 mod cuts;
-mod desertion;
 mod ends;
+mod on_disconnect;
 mod recordings;
 mod restarts;
 mod rights;

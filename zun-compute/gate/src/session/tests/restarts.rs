@@ -78,13 +78,13 @@ fn a_lost_exec_is_hung_up_also_by_the_next_gate() {
         }
         let mut session = again(session, 0, now);
         session.expire(now);
-        let due = session.signal_of_desertion(now).expect_err("not yet").expect("due");
+        let due = session.disconnect_signal(now).expect_err("not yet").expect("due");
         let second = Duration::from_secs(1);
         assert!(due + second > now + grace && due < now + grace + second, "{:?}", due - now);
-        assert_eq!(session.signal_of_desertion(due), Ok("SIGHUP"));
-        session.sent_desertion();
+        assert_eq!(session.disconnect_signal(due), Ok("SIGHUP"));
+        session.disconnect_signal_sent();
         let session = again(session, 0, due);
-        assert_eq!(session.signal_of_desertion(due), Err(None));
+        assert_eq!(session.disconnect_signal(due), Err(None));
     }
 }
 

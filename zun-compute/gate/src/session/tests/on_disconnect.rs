@@ -18,7 +18,7 @@ fn asks() -> ClientHello {
 /// What the gate does at this time.
 fn signal(session: &mut Session, now: Instant) -> Option<&'static str> {
     session.expire(now);
-    session.signal_of_desertion(now).ok()
+    session.disconnect_signal(now).ok()
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn an_exec_that_all_clients_have_lost_gets_one_signal_after_the_grace() {
     let lost = begun + GRACE;
     session.disconnect(guest.id, Left::Detached, lost);
     assert_eq!(signal(&mut session, lost), None);
-    assert_eq!(session.signal_of_desertion(lost), Err(Some(lost + GRACE)));
+    assert_eq!(session.disconnect_signal(lost), Err(Some(lost + GRACE)));
     session.disconnect(viewer.id, Left::Detached, lost);
     let again = client.again(&mut session, client.resume(0, 0), lost + GRACE / 2);
     assert_eq!(signal(&mut session, lost + GRACE), None, "one is back");
@@ -43,7 +43,7 @@ fn an_exec_that_all_clients_have_lost_gets_one_signal_after_the_grace() {
     assert_eq!(signal(&mut session, lost + GRACE), None);
     assert_eq!(signal(&mut session, lost + GRACE * 2), Some("SIGHUP"));
     assert_eq!(signal(&mut session, lost + GRACE * 2), Some("SIGHUP"), "not confirmed");
-    session.sent_desertion();
+    session.disconnect_signal_sent();
     assert_eq!(signal(&mut session, lost + GRACE * 2), None);
 }
 

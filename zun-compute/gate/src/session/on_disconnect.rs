@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            the last link is lost           the grace has passed
-//!  clients ───────────────────────> deserted ───────────────────> signal, once
+//!  clients ───────────────────────> no client ──────────────────> signal, once
 //!     ^                                │
 //!     └──────── one comes back ────────┘
 //! ```
@@ -18,7 +18,7 @@ use super::Session;
 
 /// What the clients asked for, and how far that is.
 #[derive(Debug, Default)]
-pub(super) struct Desertion {
+pub(super) struct DisconnectState {
     policy: Option<OnDisconnect>,
     /// Whether the last client that could type has detached.
     detached: bool,
@@ -31,21 +31,21 @@ pub(super) struct Desertion {
 /// What of it must outlive the gate.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct DesertionRecord {
+pub(super) struct DisconnectRecord {
     policy: Option<OnDisconnect>,
     detached: bool,
     since: Option<SystemTime>,
     sent: bool,
 }
 
-impl Desertion {
-    pub(super) fn record(&self) -> DesertionRecord {
+impl DisconnectState {
+    pub(super) fn record(&self) -> DisconnectRecord {
         let Self { policy, detached, since, sent } = *self;
-        DesertionRecord { policy, detached, since: since.map(|(_, since)| since), sent }
+        DisconnectRecord { policy, detached, since: since.map(|(_, since)| since), sent }
     }
 
-    pub(super) fn restored(record: DesertionRecord, now: Instant) -> Self {
-        let DesertionRecord { policy, detached, since, sent } = record;
+    pub(super) fn restored(record: DisconnectRecord, now: Instant) -> Self {
+        let DisconnectRecord { policy, detached, since, sent } = record;
         let since = since.map(|since| {
             // If the clock was set back, the grace begins again.
             let passed = since.elapsed().unwrap_or(Duration::ZERO);
@@ -65,49 +65,49 @@ impl Session {
     /// say in it.
     pub(super) const fn set_on_disconnect(&mut self, policy: Option<OnDisconnect>) {
         if let (SessionKind::Exec, Some(policy)) = (self.process.kind, policy) {
-            self.desertion.policy = Some(policy);
+            self.on_disconnect.policy = Some(policy);
         }
     }
 
     /// Whether the exec gets a signal if all its clients are lost.
     pub(super) const fn acts_on_disconnect(&self) -> bool {
-        self.desertion.policy.is_some()
+        self.on_disconnect.policy.is_some()
     }
 
     /// A client that may type has connected, or has detached.
     pub(super) const fn set_detached(&mut self, detached: bool) {
-        if self.desertion.detached != detached {
-            self.desertion.detached = detached;
+        if self.on_disconnect.detached != detached {
+            self.on_disconnect.detached = detached;
             self.unrecorded = true;
         }
     }
 
     /// Notices that the last client that may type is lost, or that one is back. Returns whether that is new.
-    pub(super) fn follow_desertion(&mut self, now: Instant) -> bool {
-        let is_deserted = self.is_deserted();
-        if is_deserted == self.desertion.since.is_some() {
+    pub(super) fn follow_disconnects(&mut self, now: Instant) -> bool {
+        let are_all_lost = self.are_all_lost();
+        if are_all_lost == self.on_disconnect.since.is_some() {
             return false;
         }
         let wall_clock = SystemTime::now();
         let wall_clock = wall_clock.checked_sub(now.elapsed()).unwrap_or(wall_clock);
-        self.desertion.since = is_deserted.then_some((now, wall_clock));
+        self.on_disconnect.since = are_all_lost.then_some((now, wall_clock));
         self.unrecorded = true;
         true
     }
 
-    fn is_deserted(&self) -> bool {
+    fn are_all_lost(&self) -> bool {
         let mut all = self.attachments.values();
-        self.desertion.policy.is_some()
-            && !self.desertion.detached
+        self.on_disconnect.policy.is_some()
+            && !self.on_disconnect.detached
             && !all.any(|one| one.may_write && one.connection.is_some())
     }
 
     /// The signal that the process must get now because its clients are lost, or when there may be one. It is due until
-    /// [`Session::sent_desertion`] confirms it.
-    pub fn signal_of_desertion(&self, now: Instant) -> Result<&'static str, Option<Instant>> {
-        let (policy, due) = (self.desertion.policy, self.desertion.due());
+    /// [`Session::disconnect_signal_sent`] confirms it.
+    pub fn disconnect_signal(&self, now: Instant) -> Result<&'static str, Option<Instant>> {
+        let (policy, due) = (self.on_disconnect.policy, self.on_disconnect.due());
         // After the exit, the process's ID may be that of another one.
-        let may_be_sent = self.process.running && !self.exited && self.is_deserted();
+        let may_be_sent = self.process.running && !self.exited && self.are_all_lost();
         match (policy, due) {
             (Some(policy), Some(due)) if due <= now && may_be_sent => Ok(policy.signal.name()),
             (Some(_) | None, due) => Err(due.filter(|due| *due > now)),
@@ -115,7 +115,7 @@ impl Session {
     }
 
     /// The process has got its signal.
-    pub const fn sent_desertion(&mut self) {
-        self.desertion.sent = true;
+    pub const fn disconnect_signal_sent(&mut self) {
+        self.on_disconnect.sent = true;
     }
 }
