@@ -22,10 +22,10 @@ use crate::rights::Rights;
 use crate::server::{ListenError, Listener};
 use crate::settings::{NoHostName, Settings};
 
-/// How long the gate waits at shutdown until clients have closed their connections.
-const GOODBYE: Duration = Duration::from_secs(3);
-/// The same if they can come back to the next gate at once.
-const SHORT_GOODBYE: Duration = Duration::from_millis(100);
+/// How long the gate waits at shutdown for clients to close their connections.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+/// The same if the next process continues the sessions: clients can reconnect at once.
+const KEPT_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often recordings that are too old are removed.
 const OLD_RECORDINGS: Duration = Duration::from_mins(10);
 /// How long the engine may take to answer a health check.
@@ -147,14 +147,15 @@ impl Gate {
         self.listener.address()
     }
 
-    /// Accepts no more clients, and closes the connections of those that are there.
+    /// Accepts no more clients, and closes all connections.
     pub async fn stop(self) {
         let (accepting, sessions) = self.tasks;
         accepting.cancel();
         self.hub.restart();
-        let goodbye = if self.hub.is_kept() { SHORT_GOODBYE } else { GOODBYE };
-        accepting.finish(goodbye).await;
-        sessions.finish(GOODBYE).await;
+        let close_timeout =
+            if self.hub.is_kept() { KEPT_SHUTDOWN_TIMEOUT } else { SHUTDOWN_TIMEOUT };
+        accepting.finish(close_timeout).await;
+        sessions.finish(SHUTDOWN_TIMEOUT).await;
     }
 
     /// Feeds the watchdog while sessions can be reached. Never returns.

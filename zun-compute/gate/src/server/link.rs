@@ -20,16 +20,16 @@ use super::attached::Attached;
 use crate::hub::{Connected, ToDo};
 use crate::session::Left;
 
-/// How long a client may take to answer a close.
-const GOODBYE: Duration = Duration::from_secs(5);
-/// How long a close may take to be sent.
-pub(super) const SEND_CLOSE: Duration = Duration::from_secs(2);
-/// The same for a client that may have no more access.
-const SHORT_GOODBYE: Duration = Duration::from_millis(400);
-/// How long such a client may be connected in all, even if output for it is pending.
-const GONE: Duration = Duration::from_millis(900);
-/// How long what is just being sent may take when the connection is to be closed.
-const CUT: Duration = Duration::from_millis(500);
+/// How long a client may take to answer the close frame of the gate.
+const CLOSE_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the gate's answer to a client's close frame may take to be sent.
+pub(super) const CLOSE_ECHO_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a client whose access was revoked may take to answer the close frame.
+const REVOKED_CLOSE_ANSWER_TIMEOUT: Duration = Duration::from_millis(400);
+/// How long after the revocation such a client may stay connected, even if output for it is pending.
+const REVOKED_TIMEOUT: Duration = Duration::from_millis(900);
+/// How long the last messages may take to be sent once the connection must be closed.
+const LAST_SEND_TIMEOUT: Duration = Duration::from_millis(500);
 /// The buffers of a websocket, in bytes.
 const BUFFER: usize = 16 << 10;
 
@@ -39,7 +39,7 @@ pub(super) const NOT_RECORDED: &str = "the session must be recorded, and its hos
 /// The websocket.
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// A connection to a session, which ends with this.
+/// A connection to a session. Dropping it disconnects the client.
 pub(super) struct Link {
     connected: Connected,
     left: Left,
@@ -51,7 +51,7 @@ impl Link {
         Self { connected, left: Left::Lost, _attached: attached }
     }
 
-    /// Serves the connection until one of the sides ends it.
+    /// Serves the connection until either side closes it.
     pub(super) async fn serve(mut self, socket: Socket) {
         let relayed = unless_revoked(&self.connected, self.relay(socket)).await;
         self.left = relayed.unwrap_or(Left::Lost);
@@ -65,7 +65,7 @@ impl Link {
             sent = self.send(sink) => match sent {
                 // The client answers the close, and may still be sending.
                 Ok((_sink, code)) => {
-                    timeout(goodbye(code), receiving).await.unwrap_or(Left::Lost)
+                    timeout(close_answer_timeout(code), receiving).await.unwrap_or(Left::Lost)
                 }
                 Err(_lost) => Left::Lost,
             },
@@ -88,7 +88,7 @@ impl Link {
                 Message::Text(_) => true,
                 Message::Close(frame) => {
                     // This sends the answer.
-                    drop(timeout(SEND_CLOSE, stream.next()).await);
+                    drop(timeout(CLOSE_ECHO_TIMEOUT, stream.next()).await);
                     return left(frame.as_ref());
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => false,
@@ -100,7 +100,7 @@ impl Link {
         Left::Lost
     }
 
-    /// Sends what the session has for the client, and at last a close.
+    /// Sends the client what the session has for it, and finally a close frame.
     async fn send(
         &self,
         mut sink: SplitSink<Socket, Message>,
@@ -136,14 +136,14 @@ async fn send_all(
     sink.flush().await.map_err(io::Error::other)
 }
 
-/// Sends something, unless the connection is to be closed and the client does not take it.
+/// Sends something. Fails if the connection must be closed and the client does not receive in time.
 pub(super) async fn unless_closed(
     Connected { live, id }: &Connected,
     sending: impl Future<Output = io::Result<()>>,
 ) -> io::Result<()> {
     let cut = async {
         live.closing(*id).await;
-        tokio::time::sleep(CUT).await;
+        tokio::time::sleep(LAST_SEND_TIMEOUT).await;
     };
     tokio::select! {
         sent = sending => sent,
@@ -151,14 +151,14 @@ pub(super) async fn unless_closed(
     }
 }
 
-/// Serves a connection until that is done, or `None` if its client had to be gone before.
+/// Serves a connection to its end. Returns `None` if the client's access was revoked and it did not disconnect in time.
 pub(super) async fn unless_revoked<T>(
     Connected { live, id }: &Connected,
     serving: impl Future<Output = T>,
 ) -> Option<T> {
     let gone = async {
         live.revoked(*id).await;
-        tokio::time::sleep(GONE).await;
+        tokio::time::sleep(REVOKED_TIMEOUT).await;
     };
     tokio::select! {
         served = serving => Some(served),
@@ -166,17 +166,17 @@ pub(super) async fn unless_revoked<T>(
     }
 }
 
-/// Sends a close to a client that may not take it.
+/// Sends a close frame to a client that may not receive it.
 pub(super) async fn send_close(
     sink: &mut SplitSink<Socket, Message>,
     message: Message,
 ) -> io::Result<()> {
-    timeout(CUT, sink.send(message)).await?.map_err(io::Error::other)
+    timeout(LAST_SEND_TIMEOUT, sink.send(message)).await?.map_err(io::Error::other)
 }
 
-/// How long a client may take to answer a close with this code.
-pub(super) const fn goodbye(code: u16) -> Duration {
-    if code == close::REVOKED { SHORT_GOODBYE } else { GOODBYE }
+/// How long a client may take to answer a close frame with this code.
+pub(super) const fn close_answer_timeout(code: u16) -> Duration {
+    if code == close::REVOKED { REVOKED_CLOSE_ANSWER_TIMEOUT } else { CLOSE_ANSWER_TIMEOUT }
 }
 
 /// A client that closes its side does not come back, unless it says that something went wrong.
@@ -188,7 +188,7 @@ fn left(frame: Option<&CloseFrame>) -> Left {
     }
 }
 
-/// What a client learns that may not know the code.
+/// The reason in a close frame, for clients that do not know the code.
 const fn reason(code: u16) -> &'static str {
     match code {
         close::NOT_RECORDED => NOT_RECORDED,

@@ -20,7 +20,9 @@ use zun_common::pty::{
 };
 
 use super::attached::Attached;
-use super::link::{SEND_CLOSE, Socket, goodbye, send_close, unless_closed, unless_revoked};
+use super::link::{
+    CLOSE_ECHO_TIMEOUT, Socket, close_answer_timeout, send_close, unless_closed, unless_revoked,
+};
 use crate::hub::{Connected, ToDo};
 use crate::session::Left;
 use crate::utf8::Utf8Stream;
@@ -45,13 +47,13 @@ pub(super) fn hello() -> ClientHello {
         writes: true,
         replay: Replay::Screen,
         window: STDIN_WINDOW,
-        // Such a client cannot come back, and nobody else may know of the exec.
+        // Such a client cannot resume, and no other client may know of the exec.
         on_disconnect: Some(OnDisconnect { signal: DisconnectSignal::Hup, grace: GRACE }),
         ..ClientHello::default()
     }
 }
 
-/// A connection to a session, which ends with this.
+/// A connection to a session. Dropping it disconnects the client.
 pub(super) struct RawLink {
     connected: Connected,
     /// Whether the client has asked for `binary`. It then gets no bytes of a terminal that are not UTF-8.
@@ -77,7 +79,7 @@ impl RawLink {
         Self { connected, is_text, _attached: attached }
     }
 
-    /// Serves the connection until one of the sides ends it.
+    /// Serves the connection until either side closes it.
     pub(super) async fn serve(self, socket: Socket) {
         unless_revoked(&self.connected, self.relay(socket)).await;
     }
@@ -91,7 +93,7 @@ impl RawLink {
             sent = self.send(sink, &accepted) => {
                 if let Ok((_sink, code)) = sent {
                     // The client answers the close.
-                    drop(timeout(goodbye(code), receiving).await);
+                    drop(timeout(close_answer_timeout(code), receiving).await);
                 }
             }
         }
@@ -108,7 +110,7 @@ impl RawLink {
                 Message::Text(text) => text.into(),
                 Message::Close(_) => {
                     // This sends the answer.
-                    drop(timeout(SEND_CLOSE, stream.next()).await);
+                    drop(timeout(CLOSE_ECHO_TIMEOUT, stream.next()).await);
                     return;
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
@@ -136,7 +138,7 @@ impl RawLink {
         Ok(())
     }
 
-    /// Sends output, and at last a close.
+    /// Sends output, and finally a close frame.
     async fn send(
         &self,
         mut sink: SplitSink<Socket, Message>,
