@@ -146,7 +146,7 @@ mod tests {
         }
 
         #[test]
-        fn another_demultiplexer_goes_on_at_any_byte(
+        fn another_demultiplexer_continues_at_any_byte(
             sent in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)), 0..12),
             piece in 1_usize..30,
         ) {

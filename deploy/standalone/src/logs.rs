@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_that_is_too_large_is_moved_while_its_writer_goes_on() {
+    fn a_log_that_is_too_large_is_moved_while_its_writer_continues() {
         let directory = tempfile::tempdir().expect("a directory");
         let log = directory.path().join("x.log");
         let former = directory.path().join("x.log.1");

@@ -175,7 +175,7 @@ async fn after_a_killed_run_the_next_one_completes_and_undo_restores_the_origina
     let _no_signal = SIGNALS.read().await;
     let container = host.container();
     let (pid, files) = (host.pid(&container), host.files());
-    let mut goes_on = true;
+    let mut completes = true;
     for at in [UnitAction::Reload, UnitAction::Restart] {
         for fault in [Fault::KilledBefore, Fault::KilledAfter] {
             let (machine, faulty) = Faulty::on(&host, at, fault);
@@ -183,7 +183,7 @@ async fn after_a_killed_run_the_next_one_completes_and_undo_restores_the_origina
                 outcome = host.set_up_on(&machine) => panic!("{outcome:?}"),
                 () = faulty.killed.notified() => {}
             }
-            if goes_on {
+            if completes {
                 let done = host.set_up_on(&host.machine).await.expect("the next run");
                 assert!(matches!(&done, Outcome::Done(summary) if summary.restarted), "{done:?}");
                 let nothing = host.set_up_on(&host.machine).await.expect("once more");
@@ -192,7 +192,7 @@ async fn after_a_killed_run_the_next_one_completes_and_undo_restores_the_origina
             undo(&host.machine).await.expect("undone");
             assert_eq!(host.files(), files, "{at:?}: all files must be restored byte for byte");
             assert_eq!(host.pid(&container), pid, "{at:?}: the container must keep running");
-            goes_on = !goes_on;
+            completes = !completes;
         }
     }
     host.stop().await;

@@ -69,7 +69,7 @@ fn a_snapshot_of_a_recorded_program_equals_its_screen_at_each_moment() {
 }
 
 #[test]
-fn a_recorded_program_goes_on_in_a_snapshot_as_in_the_original() {
+fn a_recorded_program_continues_in_a_snapshot_as_in_the_original() {
     for (name, output, size) in RECORDED {
         for cut in [output.len() / 3, output.len() / 2, output.len() - 100] {
             let mut copy = played(&shown(size, &output[..cut]));
@@ -204,7 +204,7 @@ fn skimmed_output_keeps_the_modes_and_the_screen_that_is_selected() {
 
 proptest! {
     #[test]
-    fn a_snapshot_equals_the_screen_and_goes_on_like_it(
+    fn a_snapshot_equals_the_screen_and_continues_like_it(
         before in output(), after in output(), length in 1_usize..50, other in sizes(),
     ) {
         let mut original = Screen::new(SMALL);

@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn a_scanner_that_gets_the_continuation_goes_on_like_the_first_one(
+    fn a_scanner_that_gets_the_continuation_continues_like_the_first_one(
         before in streams(), after in streams(),
     ) {
         let (_, mut first) = pieces([before.as_slice()]);

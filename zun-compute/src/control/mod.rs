@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_databases_clock_goes_on_between_heartbeats() {
+    async fn the_databases_clock_continues_between_heartbeats() {
         let control = Control::new(5);
         assert_eq!(control.now(), None);
         let now = Utc::now();

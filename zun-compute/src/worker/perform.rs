@@ -69,11 +69,11 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
         }
         // A creation ends when the epoch is lost, and the next agent goes on with it. Other changes have failed,
         // whoever has the epoch now.
-        let goes_on = matches!(
+        let is_continued = matches!(
             work.operation.change,
             Change::Create { .. } | Change::Rebuild { .. } | Change::PullImage { .. }
         );
-        if goes_on && work.host.control.epoch() != Some(work.epoch) {
+        if is_continued && work.host.control.epoch() != Some(work.epoch) {
             return None;
         }
         if work.superseded.is_cancelled() && !removes {

@@ -76,7 +76,7 @@ async fn a_stopped_container_is_replaced_and_not_started_even_if_its_row_says_ru
 }
 
 #[tokio::test]
-async fn a_container_whose_new_image_cannot_be_pulled_goes_on_as_it_was() {
+async fn a_container_whose_new_image_cannot_be_pulled_continues_as_it_was() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;
@@ -232,7 +232,7 @@ async fn a_job_that_ends_during_the_pull_is_not_run_again_by_a_rebuild_that_is_r
 }
 
 #[tokio::test]
-async fn a_job_that_has_ended_before_its_rebuild_goes_on_is_replaced_and_not_started() {
+async fn a_job_that_has_ended_before_its_rebuild_continues_is_replaced_and_not_started() {
     let world = World::new().await;
     let first = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;
@@ -397,7 +397,7 @@ async fn a_rebuild_by_an_agent_that_dies_in_the_middle_is_finished_by_the_next_o
 }
 
 #[tokio::test]
-async fn a_container_that_a_dead_agent_has_removed_is_not_lost_until_the_rebuild_goes_on() {
+async fn a_container_that_a_dead_agent_has_removed_is_not_lost_until_the_rebuild_continues() {
     let world = World::new().await;
     let first = world.agent().await;
     let container = world.running(&["/bin/sh"]).await;

@@ -32,7 +32,7 @@ impl Host {
     }
 }
 
-async fn the_rest_of_the_host_goes_on(fault: InspectionFault) {
+async fn the_rest_of_the_host_continues(fault: InspectionFault) {
     let Host { world, healthy, unknown, lost } = Host::new().await;
     let broken = world.engine.break_inspection(unknown, fault);
     let _agent = world.agent().await;
@@ -50,13 +50,13 @@ async fn the_rest_of_the_host_goes_on(fault: InspectionFault) {
 }
 
 #[tokio::test]
-async fn a_container_that_hangs_is_retried_and_the_rest_of_the_host_goes_on() {
-    the_rest_of_the_host_goes_on(InspectionFault::Stalled).await;
+async fn a_container_that_hangs_is_retried_and_the_rest_of_the_host_continues() {
+    the_rest_of_the_host_continues(InspectionFault::Stalled).await;
 }
 
 #[tokio::test]
-async fn a_container_that_cannot_be_read_is_retried_and_the_rest_of_the_host_goes_on() {
-    the_rest_of_the_host_goes_on(InspectionFault::Failed).await;
+async fn a_container_that_cannot_be_read_is_retried_and_the_rest_of_the_host_continues() {
+    the_rest_of_the_host_continues(InspectionFault::Failed).await;
 }
 
 #[tokio::test]

@@ -127,7 +127,7 @@ async fn second_link(request: EngineRequest) {
 }
 
 #[tokio::test]
-async fn a_session_goes_on_over_a_second_connection_after_the_first_was_reset() {
+async fn a_session_continues_over_a_second_connection_after_the_first_was_reset() {
     let links = Arc::new(AtomicUsize::new(0));
     let engine = Engine::start(&["127.0.0.1"], move |request| {
         serve(links.fetch_add(1, Ordering::Relaxed), request)

@@ -335,7 +335,7 @@ fn web(stopped: bool) -> Value {
 }
 
 #[tokio::test]
-async fn a_stop_with_a_signal_sends_it_and_kills_only_what_goes_on() {
+async fn a_stop_with_a_signal_sends_it_and_kills_only_what_continues() {
     for (obeys, requests) in [
         (true, &["GET /v1/containers/web", "POST /v1/containers/ID/kill?signal=SIGINT"][..]),
         (

@@ -21,7 +21,7 @@ use crate::settings::{QuotaSettings, SchedulerSettings};
 
 on_both! {
     walking_the_pages_of_a_list_gives_exactly_the_sorted_list
-    a_list_goes_on_after_a_container_that_was_deleted_between_two_pages
+    a_list_continues_after_a_container_that_was_deleted_between_two_pages
     a_row_that_cannot_be_read_is_one_container_in_error
     a_filter_that_no_row_can_match_gives_an_empty_list
     a_list_shows_each_change_of_a_row_that_it_has_shown_before
@@ -252,7 +252,7 @@ pub(super) const ORDINARY: Sample = Sample {
     updated: 1,
 };
 
-fn a_list_goes_on_after_a_container_that_was_deleted_between_two_pages(fixture: &Fixture) {
+fn a_list_continues_after_a_container_that_was_deleted_between_two_pages(fixture: &Fixture) {
     let mut conn = fixture.connect();
     migrate(&mut conn).expect("the newest schema");
     let rows: Vec<_> = (0..4).map(|place| store(&mut conn, place, &ORDINARY)).collect();

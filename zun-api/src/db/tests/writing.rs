@@ -139,7 +139,7 @@ async fn work_that_waits_together_shares_a_commit() {
 }
 
 #[tokio::test]
-async fn a_panic_fails_its_work_and_the_writer_goes_on() {
+async fn a_panic_fails_its_work_and_the_writer_continues() {
     let fixture = Fixture::sqlite();
     let db = Db::open(&fixture.settings).await.expect("a database");
     let panicked = db

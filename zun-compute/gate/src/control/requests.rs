@@ -108,7 +108,7 @@ impl Control {
         let size = self.hub.recordings().delete(id).map_err(|error| {
             let status = match error {
                 NotDeleted::NotFound(_) => StatusCode::GONE,
-                NotDeleted::GoesOn(_) => StatusCode::CONFLICT,
+                NotDeleted::InProgress(_) => StatusCode::CONFLICT,
                 NotDeleted::Files(..) => StatusCode::INTERNAL_SERVER_ERROR,
             };
             (status, chain(&error))

@@ -425,7 +425,8 @@ fn an_exit_while_the_gate_is_away_is_told_and_the_last_output_is_not_lost() {
 }
 
 #[test]
-fn a_session_goes_on_with_a_notice_when_the_engine_has_restarted_and_so_does_it_in_another_gate() {
+fn a_session_continues_with_a_notice_when_the_engine_has_restarted_and_so_does_it_in_another_gate()
+{
     let mut world = World::new(true);
     world.process_prints(1000);
     world.settle();

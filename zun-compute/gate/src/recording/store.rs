@@ -56,7 +56,7 @@ pub enum NotDeleted {
     NotFound(RecordingId),
     /// Its session goes on.
     #[error("recording {0} is still in progress: delete it after it has ended")]
-    GoesOn(RecordingId),
+    InProgress(RecordingId),
     /// Its file cannot be removed.
     #[error("cannot remove the files of recording {0}")]
     Files(RecordingId, #[source] io::Error),
@@ -98,7 +98,7 @@ struct Kept {
 }
 
 impl Kept {
-    const fn goes_on(&self) -> bool {
+    const fn is_in_progress(&self) -> bool {
         self.info.ended.is_none()
     }
 
@@ -151,7 +151,7 @@ impl State {
 
     /// The oldest finished recording of this project.
     fn oldest_finished_of(&self, project: &ProjectId) -> Option<(u64, RecordingId)> {
-        let mut finished = self.kept.iter().filter(|(_, kept)| !kept.goes_on());
+        let mut finished = self.kept.iter().filter(|(_, kept)| !kept.is_in_progress());
         finished.find(|(_, kept)| kept.info.project == *project).map(|(key, _)| *key)
     }
 
@@ -162,7 +162,7 @@ impl State {
         for kept in self.kept.values() {
             let (count, has_finished) = counts.entry(&kept.info.project).or_default();
             *count += 1;
-            *has_finished |= !kept.goes_on();
+            *has_finished |= !kept.is_in_progress();
         }
         let candidates = counts.into_iter().filter(|(_, (_, has_finished))| *has_finished);
         let (most, _) =
@@ -173,7 +173,7 @@ impl State {
     /// The oldest finished recording of the project that uses most of those that have any, so that no project can push out
     /// the recordings of others.
     fn oldest_finished(&self) -> Option<(u64, RecordingId)> {
-        let finished = self.kept.values().filter(|kept| !kept.goes_on());
+        let finished = self.kept.values().filter(|kept| !kept.is_in_progress());
         let projects: HashSet<_> = finished.map(|kept| &kept.info.project).collect();
         let largest = projects.into_iter().max_by_key(|project| self.used_by(project))?;
         self.oldest_finished_of(largest)
@@ -238,7 +238,7 @@ impl Recordings {
     pub fn resume(self: &Arc<Self>, id: RecordingId) -> Result<Writer, NoRecording> {
         let info = {
             let mut state = self.state();
-            let found = state.find(id).filter(|kept| kept.goes_on() && !kept.is_written);
+            let found = state.find(id).filter(|kept| kept.is_in_progress() && !kept.is_written);
             let found = found.ok_or(NoRecording::Ended(id))?;
             found.is_written = true;
             found.info.clone()
@@ -258,7 +258,7 @@ impl Recordings {
     pub fn end_others(&self) {
         let lost: Vec<_> = {
             let state = self.state();
-            let all = state.kept.values().filter(|kept| kept.goes_on() && !kept.is_written);
+            let all = state.kept.values().filter(|kept| kept.is_in_progress() && !kept.is_written);
             all.map(|kept| (kept.info.clone(), kept.size)).collect()
         };
         for (info, size) in lost {
@@ -356,8 +356,8 @@ impl Recordings {
     pub fn delete(&self, id: RecordingId) -> Result<u64, NotDeleted> {
         let mut state = self.state();
         let found = state.find(id).ok_or(NotDeleted::NotFound(id))?;
-        if found.goes_on() {
-            return Err(NotDeleted::GoesOn(id));
+        if found.is_in_progress() {
+            return Err(NotDeleted::InProgress(id));
         }
         let (key, size) = (found.key(), found.size);
         self.remove_files(id).map_err(|cause| NotDeleted::Files(id, cause))?;

@@ -66,7 +66,7 @@ fn output(path: &Path) -> String {
 }
 
 #[test]
-fn a_recording_goes_on_in_another_process_without_a_byte_twice_and_only_its_owner_can_read_it() {
+fn a_recording_continues_in_another_process_without_a_byte_twice_and_only_its_owner_can_read_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let info = info(now());
     let size = Some(Size { width: 100, height: 30 });
@@ -101,7 +101,7 @@ fn a_recording_goes_on_in_another_process_without_a_byte_twice_and_only_its_owne
 }
 
 #[test]
-fn the_oldest_finished_recordings_make_room_and_those_that_go_on_do_not() {
+fn the_oldest_finished_recordings_make_room_and_those_in_progress_do_not() {
     let directory = tempfile::tempdir().expect("a directory");
     let recordings = open(directory.path(), MEBIBYTE);
     let large = vec![b'x'; 300_000];
@@ -165,13 +165,13 @@ fn a_project_with_many_recordings_pushes_out_its_own_only() {
 }
 
 #[test]
-fn recordings_are_removed_when_they_are_old_or_deleted_but_not_while_they_go_on() {
+fn recordings_are_removed_when_they_are_old_or_deleted_but_not_in_progress() {
     let directory = tempfile::tempdir().expect("a directory");
     let recordings = open(directory.path(), MEBIBYTE);
     let writer = recordings.begin(info(1), None).expect("a recording");
     let id = writer.info().id;
     recordings.remove_old();
-    assert!(matches!(recordings.delete(id), Err(NotDeleted::GoesOn(_))));
+    assert!(matches!(recordings.delete(id), Err(NotDeleted::InProgress(_))));
     writer.finish("done").expect("finished");
     assert_eq!(recordings.used().0, 1, "its age counts from its end");
     let path = file(directory.path(), id, "json");

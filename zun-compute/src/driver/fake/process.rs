@@ -54,7 +54,7 @@ impl Running {
         wait: impl Future<Output = ()> + Send,
     ) -> Result<(), i64> {
         let Self { control, paused, .. } = self;
-        let go_on = async {
+        let released = async {
             wait.await;
             if paused.wait_for(|paused| !*paused).await.is_err() {
                 std::future::pending::<()>().await;
@@ -63,7 +63,7 @@ impl Running {
         tokio::select! {
             biased;
             code = end(control, trap) => Err(code),
-            () = go_on => Ok(()),
+            () = released => Ok(()),
         }
     }
 }

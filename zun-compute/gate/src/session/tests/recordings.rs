@@ -72,7 +72,7 @@ fn a_session_that_must_be_recorded_holds_input_and_ends_if_it_cannot_be() {
 }
 
 #[test]
-fn a_session_that_is_recorded_as_far_as_possible_goes_on_without_and_what_is_missing_is_known() {
+fn a_session_that_is_recorded_as_far_as_possible_continues_without_and_what_is_missing_is_known() {
     let (mut session, now) = (recorded(RecordPolicy::BestEffort), Instant::now());
     let mut client = join(&mut session, hello(), now);
     session.recording_failed(now);

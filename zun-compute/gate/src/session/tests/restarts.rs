@@ -17,7 +17,7 @@ fn again(session: Session, passed: u64, now: Instant) -> Session {
 }
 
 #[test]
-fn streams_and_attachments_go_on_where_they_were() {
+fn streams_and_attachments_continue_where_they_were() {
     let (mut session, now) = (session(false), Instant::now());
     let client = join(&mut session, hello(), now);
     client.types(&mut session, b"typed", now);

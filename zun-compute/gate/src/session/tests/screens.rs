@@ -51,7 +51,7 @@ fn who_joins_before_the_first_output_gets_the_output_alone() {
 }
 
 #[test]
-fn a_question_is_not_asked_again_and_a_half_printed_sequence_goes_on() {
+fn a_question_is_not_asked_again_and_a_half_printed_sequence_continues() {
     let (mut session, now) = (begun(), Instant::now());
     prints(&mut session, b"\x1b[c\x1b[6n\x1b]11;?\x07text\x1b[3", now);
     let (mut client, _, drawn) = watches(&mut session, now);

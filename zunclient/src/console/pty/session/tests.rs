@@ -294,7 +294,7 @@ proptest! {
 }
 
 #[test]
-fn input_waits_once_the_window_is_full_and_goes_on_after_an_acknowledgement() {
+fn input_waits_once_the_window_is_full_and_continues_after_an_acknowledgement() {
     let mut world = World::new();
     let window = usize::try_from(zun_common::pty::STDIN_WINDOW).unwrap();
     let mut typed = Bytes::from(vec![b'x'; window + 10]);
