@@ -30,9 +30,9 @@ fn broken(limits: Limits, without: Rule) -> &'static str {
 
 fn broken_after(first: &[Step], limits: Limits, without: Rule) -> &'static str {
     let Searched { states, broken } = search(first, limits, Some(without));
-    let (run, promise) = broken.unwrap_or_else(|| panic!("{states} states, none is wrong"));
-    println!("without {without:?}: {promise}: {run:?}");
-    promise
+    let (run, invariant) = broken.unwrap_or_else(|| panic!("{states} states, none is wrong"));
+    println!("without {without:?}: {invariant}: {run:?}");
+    invariant
 }
 
 fn holds(first: &[Step], limits: Limits) -> usize {
@@ -43,12 +43,12 @@ fn holds(first: &[Step], limits: Limits) -> usize {
 }
 
 #[test]
-fn the_rules_keep_every_promise_whatever_crashes_is_lost_or_comes_twice() {
+fn the_rules_keep_every_invariant_whatever_crashes_is_lost_or_comes_twice() {
     assert!(holds(&[], CRASHES) > 10_000);
 }
 
 #[test]
-fn the_rules_keep_every_promise_after_a_restore() {
+fn the_rules_keep_every_invariant_after_a_restore() {
     assert!(holds(&[], RESTORES) > 10_000);
     assert!(holds(&RESTORED, AFTER_RESTORE) > 10);
     if profile::is_long() {
@@ -84,8 +84,8 @@ fn if_only_sequences_are_compared_a_restored_database_that_gave_one_again_undoes
 
 #[test]
 fn if_only_the_last_operation_is_compared_one_that_arrives_after_a_restore_undoes_a_delete() {
-    let promise = broken_after(&RESTORED, AFTER_RESTORE, Rule::Compared);
-    assert_eq!(promise, "what is deleted stays deleted");
+    let invariant = broken_after(&RESTORED, AFTER_RESTORE, Rule::Compared);
+    assert_eq!(invariant, "what is deleted stays deleted");
 }
 
 #[test]

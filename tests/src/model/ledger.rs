@@ -1,10 +1,10 @@
-//! The steps of the model, and its promises. zun-api has no state but the database and messages on their way, so any
+//! The steps of the model, and its invariants. zun-api has no state but the database and messages on their way, so any
 //! number of zun-api are one here.
 
 use super::Limits;
 use super::state::{Agent, Database, File, Id, Kind, Message, Operation, Outcome, Row, State};
 
-/// A rule of the ledger. Without it, some run breaks a promise.
+/// A rule of the ledger. Without it, some run violates an invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// An agent refuses operations of other epochs, and zun-api reports of other epochs.

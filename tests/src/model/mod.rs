@@ -2,7 +2,7 @@
 //! runs of the real code; this examines all short runs of its rules.
 
 mod ledger;
-mod promise;
+mod invariants;
 mod state;
 
 use std::collections::HashSet;
@@ -29,7 +29,7 @@ pub struct Limits {
 pub struct Searched {
     /// The number of different states.
     pub states: usize,
-    /// The shortest run that breaks a promise, and which promise.
+    /// The shortest run that violates an invariant, and which one.
     pub broken: Option<(Vec<Step>, &'static str)>,
 }
 
@@ -48,13 +48,13 @@ pub fn search(first: &[Step], limits: Limits, without: Option<Rule>) -> Searched
     let mut index = 0;
     while let Some((state, ..)) = found.get(index) {
         let state = state.clone();
-        let restarted = promise::restarted(&state, without);
+        let restarted = invariants::restarted(&state, without);
         if rested.insert(restarted.clone())
-            && let Some(promise) = promise::broken(&restarted, without)
+            && let Some(invariant) = invariants::broken(&restarted, without)
         {
             return Searched {
                 states: found.len(),
-                broken: Some((run_to(&found, index), promise)),
+                broken: Some((run_to(&found, index), invariant)),
             };
         }
         for step in ledger::steps(&state, limits) {

@@ -1,9 +1,9 @@
-//! What the model promises, and how everything comes to rest.
+//! The invariants of the model, and how it becomes quiescent.
 
 use super::ledger::{Rule, Step, perform};
 use super::state::{Message, Row, State};
 
-/// Returns the promise that is broken, at once or after everything has come to rest. The state is one after a restart.
+/// Returns the invariant that is violated, at once or after everything has come to rest. The state is one after a restart.
 pub(super) fn broken(restarted: &State, without: Option<Rule>) -> Option<&'static str> {
     let rest = at_rest(restarted, without);
     if rest.kills > 1 {
