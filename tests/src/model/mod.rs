@@ -1,8 +1,8 @@
 //! An exhaustive model of the ledger: one container on one host, with every order of a few steps. The simulation samples long
 //! runs of the real code; this examines all short runs of its rules.
 
-mod ledger;
 mod invariants;
+mod ledger;
 mod state;
 
 use std::collections::HashSet;

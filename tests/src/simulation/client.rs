@@ -142,15 +142,15 @@ impl Client {
     /// Sends a request once.
     pub async fn send(&self, request: &Request, key: Option<String>) -> Answer {
         let executor = self.cluster.executor();
-        let (controller, patience, loses) = {
+        let (controller, timeout_after, loses) = {
             let mut random = executor.random();
-            let patience = if random.percent(15) { 10..2_000 } else { 20_000..60_000 };
+            let timeout_after = if random.percent(15) { 10..2_000 } else { 20_000..60_000 };
             let controller = random.choose(self.cluster.controllers()).expect("one exists");
-            (controller, random.millis(patience), random.percent(5))
+            (controller, random.millis(timeout_after), random.percent(5))
         };
         let called = executor.now();
         let mut reply =
-            self.cluster.request(controller, (request.clone(), key.clone()), patience).await;
+            self.cluster.request(controller, (request.clone(), key.clone()), timeout_after).await;
         if loses && reply != Reply::Unreachable {
             reply = Reply::Lost;
         }

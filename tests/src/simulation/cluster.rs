@@ -304,12 +304,12 @@ impl Cluster {
         }
     }
 
-    /// Sends a request. `patience` is how long the client waits.
+    /// Sends a request. `timeout_after` is how long the client waits.
     pub async fn request(
         &self,
         controller: &Controller,
         (request, key): (Request, Option<String>),
-        patience: Duration,
+        timeout_after: Duration,
     ) -> Reply {
         let running = lock(&controller.running).clone();
         let Some((process, service)) = running else { return Reply::Unreachable };
@@ -332,7 +332,7 @@ impl Cluster {
             };
             drop(answer.send(response));
         });
-        match timeout(patience, answered).await {
+        match timeout(timeout_after, answered).await {
             Ok(Ok(response)) => Reply::Response(response),
             Ok(Err(_)) | Err(_) => Reply::Lost,
         }

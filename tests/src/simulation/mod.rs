@@ -36,10 +36,10 @@ use judge::Watch;
 const STORM: Duration = Duration::from_mins(1);
 
 /// Within this time after the storm the cluster must be right.
-const PATIENCE: Duration = Duration::from_secs(700);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(700);
 
-/// How often the cluster is looked at.
-const LOOK: Duration = Duration::from_millis(2_500);
+/// The time between two checks of the cluster.
+const CHECK_INTERVAL: Duration = Duration::from_millis(2_500);
 
 /// For so long the cluster must stay right.
 const STAYS: Duration = Duration::from_secs(45);
@@ -135,7 +135,7 @@ async fn weather(cluster: &Cluster, notes: &Arc<Mutex<Notes>>) -> Vec<String> {
         if problems.is_empty() {
             problems = watch.problems(&cluster.snapshot(), &judge::real(cluster).await);
         }
-        if tokio::time::timeout(LOOK, &mut ended).await.is_ok() {
+        if tokio::time::timeout(CHECK_INTERVAL, &mut ended).await.is_ok() {
             return problems;
         }
     }
@@ -144,7 +144,7 @@ async fn weather(cluster: &Cluster, notes: &Arc<Mutex<Notes>>) -> Vec<String> {
 /// Waits until everything is right and stays so. Returns since when it is, and what is wrong in the end.
 async fn settle(cluster: &Cluster) -> (Duration, Vec<String>) {
     let executor = cluster.executor();
-    let end = executor.now() + PATIENCE;
+    let end = executor.now() + RECOVERY_TIMEOUT;
     let mut right_since = None;
     loop {
         let now = executor.now();
@@ -160,7 +160,7 @@ async fn settle(cluster: &Cluster) -> (Duration, Vec<String>) {
         } else {
             right_since = None;
         }
-        sleep(LOOK).await;
+        sleep(CHECK_INTERVAL).await;
     }
 }
 

@@ -25,7 +25,7 @@ use crate::witness::Witness;
 use crate::workload::{Board, work};
 
 /// How long the system may take to become right after the last fault.
-const PATIENCE: Duration = Duration::from_mins(5);
+const RECOVERY_TIMEOUT: Duration = Duration::from_mins(5);
 /// If the same things are wrong for so long, they stay wrong.
 const SETTLED: Duration = Duration::from_secs(75);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ pub async fn chaos(settings: Settings) {
     let expected = Expected::from(&history(&client), &forgotten);
     let mut last = None;
     let mut since = Instant::now();
-    while healed.elapsed() < PATIENCE && since.elapsed() < SETTLED {
+    while healed.elapsed() < RECOVERY_TIMEOUT && since.elapsed() < SETTLED {
         injector.watch(POLL_INTERVAL).await;
         let now = problems(&client, &engines, &expected).await;
         if now.as_ref().is_some_and(BTreeSet::is_empty) {

@@ -43,35 +43,35 @@ impl Outage {
 }
 
 /// Accepts work, sends each attempt to the test, and holds the first one until the test releases it.
-struct Held {
+struct BlockedHandler {
     router: Router,
     attempts: mpsc::UnboundedReceiver<String>,
     release: Arc<Notify>,
 }
 
-fn holding() -> Held {
+fn first_call_blocks() -> BlockedHandler {
     let (sender, attempts) = mpsc::unbounded_channel();
     let release = Arc::new(Notify::new());
     let gate = Arc::clone(&release);
-    let is_held = Arc::new(AtomicBool::new(true));
+    let blocks = Arc::new(AtomicBool::new(true));
     let router = counting().on(move |Work(what), _: Incoming| {
         let (sender, gate) = (sender.clone(), Arc::clone(&gate));
-        let is_held = is_held.swap(false, Ordering::Relaxed);
+        let blocks = blocks.swap(false, Ordering::Relaxed);
         async move {
             sender.send(what).expect("the test listens");
-            if is_held {
+            if blocks {
                 gate.notified().await;
             }
             Ok(Done {})
         }
     });
-    Held { router, attempts, release }
+    BlockedHandler { router, attempts, release }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_whose_reply_is_lost_fails_at_once_and_the_next_one_works() {
     let outage = Outage::of(Rabbit::shared().await).await;
-    let Held { router, mut attempts, release } = holding();
+    let BlockedHandler { router, mut attempts, release } = first_call_blocks();
     serve(&outage.direct, &host("compute1"), router, &outage.tasks).await;
     let (bus, begun) = (outage.proxied.clone(), Instant::now());
     let cut = async {
@@ -92,7 +92,7 @@ async fn a_call_whose_reply_is_lost_fails_at_once_and_the_next_one_works() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_is_redelivered_after_the_connection_to_the_broker_is_lost() {
     let outage = Outage::of(Rabbit::shared().await).await;
-    let Held { router, mut attempts, release } = holding();
+    let BlockedHandler { router, mut attempts, release } = first_call_blocks();
     serve(&outage.proxied, &host("compute1"), router, &outage.tasks).await;
     let (called, work, asked) = (host("compute1"), Work("a".to_owned()), context());
     let cut = async {
@@ -114,7 +114,7 @@ async fn work_is_redelivered_after_the_connection_to_the_broker_is_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_sent_during_an_outage_arrive_after_it() {
     let outage = Outage::of(Rabbit::shared().await).await;
-    let Held { router, mut attempts, release } = holding();
+    let BlockedHandler { router, mut attempts, release } = first_call_blocks();
     release.notify_one();
     serve(&outage.direct, &host("compute1"), router, &outage.tasks).await;
     outage.proxy.refuse();
@@ -176,7 +176,7 @@ async fn an_unreachable_broker_is_not_reported_as_silent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_works_again_after_the_broker_was_killed() {
     let outage = Outage::of(Rabbit::exclusive().await).await;
-    let Held { router, mut attempts, release } = holding();
+    let BlockedHandler { router, mut attempts, release } = first_call_blocks();
     serve(&outage.direct, &host("compute1"), router, &outage.tasks).await;
     let (bus, called, asked) = (outage.direct.clone(), host("compute1"), context());
     let work = Work("a".to_owned());

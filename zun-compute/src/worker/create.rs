@@ -16,7 +16,7 @@ use crate::driver::{ContainerInfo, DriverError};
 use crate::host::within;
 
 /// How long a start is waited for that Docker has not answered, while Docker answers other calls.
-const START_PATIENCE: Duration = Duration::from_mins(3);
+const START_TIMEOUT: Duration = Duration::from_mins(3);
 const STARTING: &str = "start the container";
 
 /// Creates the container and starts it if requested. A container that has run is not started again: an earlier agent
@@ -81,7 +81,7 @@ async fn start_once(work: &Work<'_>) -> Result<(), DriverError> {
     let (unanswered, operation) = (&work.host.unanswered, work.operation.id);
     if let Some(waited) = unanswered.waited(operation) {
         work.may_have_started.store(true, Ordering::Relaxed);
-        if waited < START_PATIENCE {
+        if waited < START_TIMEOUT {
             let seconds = (work.host.engine_timeout() + waited).as_secs();
             return Err(DriverError::TimedOut { doing: STARTING, seconds });
         }

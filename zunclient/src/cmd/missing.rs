@@ -10,7 +10,7 @@ use crate::api::{ApiError, ListQuery};
 use crate::out::nearest;
 
 /// How long zun searches for similar names.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ const END: &str = " could not be found.";
 pub(super) async fn with_similar_name(context: &Context, failure: Failure) -> Failure {
     let Some(message) = &failure.message else { return failure };
     let Some((kind, before, name, after)) = parts(message) else { return failure };
-    let listing = tokio::time::timeout(PATIENCE, names(context, kind));
+    let listing = tokio::time::timeout(TIMEOUT, names(context, kind));
     let Ok(Ok(names)) = listing.await else { return failure };
     let Some(near) = nearest(name, names.iter().map(String::as_str)) else { return failure };
     let message = format!("{before}{name}{END} Did you mean `{near}`?{after}");

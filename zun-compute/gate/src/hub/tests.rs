@@ -27,7 +27,7 @@ use crate::recording::RecordingSettings;
 use crate::ring::Memory;
 use crate::session::{Left, Process, SpillLimits};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn target() -> Target {
     Target::Container("ab".repeat(32).parse().expect("an id"))
@@ -168,7 +168,7 @@ impl World {
 
     /// What is recorded, once it is as long as what is expected.
     fn recorded(&self, expected: &str) -> String {
-        let (mut recorded, until) = (String::new(), Instant::now() + PATIENCE);
+        let (mut recorded, until) = (String::new(), Instant::now() + TIMEOUT);
         while Instant::now() < until {
             let files = std::fs::read_dir(self.directory.path().join("recordings"));
             let paths = files.expect("files").map(|entry| entry.expect("an entry").path());
@@ -192,7 +192,7 @@ impl World {
 
     fn run<T>(&self, work: impl AsyncFnOnce(&Arc<Hub>) -> T) -> T {
         let gate = self.gate.as_ref().expect("it runs");
-        gate.runtime.block_on(async { timeout(PATIENCE, work(&gate.hub)).await.expect("in time") })
+        gate.runtime.block_on(async { timeout(TIMEOUT, work(&gate.hub)).await.expect("in time") })
     }
 
     /// Lets the gate's tasks take a number of steps.
@@ -343,7 +343,7 @@ impl World {
 
     fn settle(&mut self) {
         // The recording has a thread of its own, which the machine may keep waiting.
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while Instant::now() < until {
             if self.read.len() == self.typed.len() && self.received.len() == self.printed.len() {
                 return;

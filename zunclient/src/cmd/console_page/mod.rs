@@ -20,7 +20,7 @@ use crate::tty::signals::Signals;
 /// How long the link opens the console.
 const LIFE: Duration = Duration::from_mins(1);
 /// How long zun waits for the browser: less than `LIFE`, because a ticket that has expired looks like a used one.
-const PATIENCE: Duration = Duration::from_secs(55);
+const BROWSER_TIMEOUT: Duration = Duration::from_secs(55);
 /// How long zun waits before it also prints the link.
 const HINT: Duration = Duration::from_secs(5);
 
@@ -117,7 +117,7 @@ impl Opening<'_> {
         sleep(HINT).await;
         out::notice("waiting for the browser; if it shows no console, open the link yourself");
         print(self.context, &self.ticket)?;
-        sleep(PATIENCE.saturating_sub(HINT)).await;
+        sleep(BROWSER_TIMEOUT.saturating_sub(HINT)).await;
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Opening<'_> {
         match link {
             Link::Used => Ok(Exit::OK),
             Link::Unused => {
-                let seconds = PATIENCE.as_secs();
+                let seconds = BROWSER_TIMEOUT.as_secs();
                 Err(Failure::new(format!("nobody opened the console within {seconds} s; {again}")))
             }
             Link::Unknown => {

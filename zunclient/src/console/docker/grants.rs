@@ -14,13 +14,13 @@ const MARGIN: TimeDelta = TimeDelta::seconds(3);
 /// The newest grant of one session. Clones share it.
 #[derive(Clone)]
 pub struct Grants {
-    held: Arc<Mutex<Held>>,
+    current: Arc<Mutex<CurrentGrant>>,
     renewal: Option<Arc<dyn Renewal>>,
     link: LinkTimeouts,
     proxies: Proxies,
 }
 
-struct Held {
+struct CurrentGrant {
     dialer: Dialer,
     expires_at: DateTime<Utc>,
 }
@@ -30,9 +30,9 @@ impl Grants {
     pub fn new(dial: &Dial) -> Result<Self, ConsoleError> {
         let Dial { endpoint, key, renewal, link, proxies, .. } = dial;
         let dialer = Dialer::new(&endpoint.tls, key)?.with_options(*link, proxies.clone());
-        let held = Held { dialer, expires_at: endpoint.expires_at };
+        let current = CurrentGrant { dialer, expires_at: endpoint.expires_at };
         Ok(Self {
-            held: Arc::new(Mutex::new(held)),
+            current: Arc::new(Mutex::new(current)),
             renewal: renewal.clone(),
             link: *link,
             proxies: proxies.clone(),
@@ -41,11 +41,11 @@ impl Grants {
 
     /// Returns a dialer with a valid grant, and renews the grant if needed.
     pub async fn dialer(&self) -> Result<Dialer, ConsoleError> {
-        let mut held = self.held.lock().await;
-        if Utc::now() + MARGIN >= held.expires_at {
-            *held = self.renewed().await?;
+        let mut current = self.current.lock().await;
+        if Utc::now() + MARGIN >= current.expires_at {
+            *current = self.renewed().await?;
         }
-        Ok(held.dialer.clone())
+        Ok(current.dialer.clone())
     }
 
     /// Whether there is a source of new grants.
@@ -55,16 +55,16 @@ impl Grants {
 
     /// Renews the grant although it has not expired: the host's clock may differ, or the host may have a new CA.
     pub async fn another(&self) -> Result<Dialer, ConsoleError> {
-        let mut held = self.held.lock().await;
-        *held = self.renewed().await?;
-        Ok(held.dialer.clone())
+        let mut current = self.current.lock().await;
+        *current = self.renewed().await?;
+        Ok(current.dialer.clone())
     }
 
-    async fn renewed(&self) -> Result<Held, ConsoleError> {
+    async fn renewed(&self) -> Result<CurrentGrant, ConsoleError> {
         let renewal = self.renewal.as_ref().ok_or(ConsoleError::Expired)?;
         let Renewed { tls, key, expires_at } =
             renewal.renew().await.map_err(ConsoleError::NotRenewed)?;
         let dialer = Dialer::new(&tls, &key)?.with_options(self.link, self.proxies.clone());
-        Ok(Held { dialer, expires_at })
+        Ok(CurrentGrant { dialer, expires_at })
     }
 }

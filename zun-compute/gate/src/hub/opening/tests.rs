@@ -18,7 +18,7 @@ use crate::ring::Memory;
 use crate::session::{KeyHash, Limits, Process, SpillLimits};
 use crate::stats::Stats;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const STEPS: [OpeningStep; 3] = [OpeningStep::Inspect, OpeningStep::Open, OpeningStep::Start];
 
 fn target() -> Target {
@@ -94,7 +94,7 @@ impl World {
 
     fn run<T>(&self, work: impl AsyncFnOnce(&Arc<Hub>) -> T) -> T {
         let (runtime, hub) = self.gate.as_ref().expect("it runs");
-        runtime.block_on(async { timeout(PATIENCE, work(hub)).await.expect("in time") })
+        runtime.block_on(async { timeout(TIMEOUT, work(hub)).await.expect("in time") })
     }
 
     /// A client begins to connect, and goes away. Until the exec is started, it does not know of its session.
