@@ -25,17 +25,17 @@ pub(super) struct Kept {
     record: Record,
 }
 
-/// All rights, as they are written. Times are those of the wall clock.
+/// The serialized form of all rights. Times are those of the wall clock.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Written {
-    tickets: Vec<WrittenTicket>,
+struct RightsRecord {
+    tickets: Vec<TicketRecord>,
     /// Revoked grants, and until when they are remembered.
     revoked: Vec<(String, SystemTime)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct WrittenTicket {
+struct TicketRecord {
     hash: KeyHash,
     target: Target,
     may_write: bool,
@@ -80,7 +80,7 @@ impl Rights {
     pub(super) fn keep(&self, state: &State) {
         let mut kept = lock(&self.kept);
         let Some(Kept { store, record }) = &mut *kept else { return };
-        let written = serde_json::to_vec(&Written::of(state)).map_err(io::Error::from);
+        let written = serde_json::to_vec(&RightsRecord::of(state)).map_err(io::Error::from);
         if let Err(error) = written.and_then(|written| record.set_state(written)) {
             // What is out of date would let a ticket be used again.
             warn!(%error, "cannot keep tickets and revocations: they end with this process");
@@ -96,22 +96,22 @@ fn lock(kept: &Mutex<Option<Kept>>) -> std::sync::MutexGuard<'_, Option<Kept>> {
 
 fn create(store: &DescriptorStore) -> io::Result<Record> {
     let mut record = Record::create_with(LARGE)?;
-    record.set_state(serde_json::to_vec(&Written::default())?)?;
+    record.set_state(serde_json::to_vec(&RightsRecord::default())?)?;
     store.keep(RIGHTS, &[record.descriptor()]);
     Ok(record)
 }
 
 fn restored(file: File) -> io::Result<(Record, State)> {
     let record = Record::restored_with(file, LARGE)?;
-    let written: Written = serde_json::from_slice(record.state())?;
+    let written: RightsRecord = serde_json::from_slice(record.state())?;
     Ok((record, written.state(Instant::now(), SystemTime::now())))
 }
 
-impl Written {
+impl RightsRecord {
     fn of(state: &State) -> Self {
         let (now, clock) = (Instant::now(), SystemTime::now());
         let at = |instant: Instant| clock + instant.saturating_duration_since(now);
-        let tickets = state.tickets.iter().map(|(hash, right)| WrittenTicket {
+        let tickets = state.tickets.iter().map(|(hash, right)| TicketRecord {
             hash: KeyHash::from_bytes(*hash),
             target: right.target.clone(),
             may_write: right.may_write,
@@ -132,7 +132,7 @@ impl Written {
             until.duration_since(clock).unwrap_or(Duration::ZERO).min(most)
         };
         let tickets = self.tickets.into_iter().filter_map(|ticket| {
-            let WrittenTicket { hash, target, may_write, project, grant, files, expires, uses } =
+            let TicketRecord { hash, target, may_write, project, grant, files, expires, uses } =
                 ticket;
             let expires = now + left(expires, LONGEST_LIFE);
             let right = Right { target, may_write, project, grant, files, expires, uses };
@@ -208,7 +208,7 @@ mod tests {
         let (rights, now) = (Rights::default(), Instant::now());
         rights.issue(request(), now).expect("a ticket");
         rights.revoke("g1", now).expect("revoked");
-        let written = Written::of(&rights.state(now));
+        let written = RightsRecord::of(&rights.state(now));
         let clock = SystemTime::now() - Duration::from_hours(1000);
         let state = written.state(now, clock);
         assert!(state.tickets.values().all(|right| right.expires <= now + LONGEST_LIFE));

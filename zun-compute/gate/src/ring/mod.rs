@@ -150,7 +150,7 @@ impl Ring {
     /// Keeps no more room for bytes that are about to arrive.
     pub const fn nothing_follows(&mut self) {
         if let Some(spill) = &mut self.spill {
-            spill.promise(0);
+            spill.keep_reserved(0);
         }
     }
 
@@ -178,9 +178,9 @@ impl Ring {
         let spilled = kept.saturating_add(more).saturating_sub(self.capacity);
         let least = needed.saturating_sub(self.capacity);
         let is_spilled = self.spill.as_mut().is_some_and(|spill| {
-            let promised = [spilled, least].into_iter().find(|bytes| spill.reserve(*bytes));
-            spill.promise(promised.unwrap_or_default());
-            promised.is_some()
+            let granted = [spilled, least].into_iter().find(|bytes| spill.reserve(*bytes));
+            spill.keep_reserved(granted.unwrap_or_default());
+            granted.is_some()
         });
         is_spilled || (behind == 0 && self.overdraw(more))
     }

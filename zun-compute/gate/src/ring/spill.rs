@@ -24,7 +24,7 @@ pub struct Spill {
     /// How much of the space was taken.
     taken: usize,
     /// How much of it is for bytes that are about to arrive, with those that are here.
-    promised: usize,
+    minimum: usize,
     /// The offset after the last byte that was stored.
     end: u64,
     /// Everything before this offset has given its space back.
@@ -40,7 +40,7 @@ impl Spill {
 
     /// Uses a file for at most `limit` bytes, as long as there is space.
     pub const fn new(file: File, limit: usize, space: Memory) -> Self {
-        Self { file, limit, space, taken: 0, promised: 0, end: 0, freed: 0 }
+        Self { file, limit, space, taken: 0, minimum: 0, end: 0, freed: 0 }
     }
 
     pub(super) const fn file(&self) -> &File {
@@ -68,9 +68,9 @@ impl Spill {
         granted
     }
 
-    /// This much of what was taken stays, until the next promise.
-    pub(super) const fn promise(&mut self, bytes: usize) {
-        self.promised = bytes;
+    /// This much of what was taken stays, until the next keep_reserved.
+    pub(super) const fn keep_reserved(&mut self, bytes: usize) {
+        self.minimum = bytes;
     }
 
     /// Copies bytes from the ring's file. Returns whether that succeeded.
@@ -100,7 +100,7 @@ impl Spill {
             self.freed = to;
         }
         let used = usize::try_from(end.saturating_sub(to)).unwrap_or(usize::MAX);
-        let needed = used.max(self.promised);
+        let needed = used.max(self.minimum);
         // A little more than needed, so that it is not taken again at once.
         let keep = if needed == 0 { 0 } else { needed.saturating_add(STEP) };
         if self.taken > keep {

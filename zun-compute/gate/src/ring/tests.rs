@@ -175,7 +175,7 @@ fn what_a_slow_reader_needs_is_moved_to_disk_and_the_rest_is_dropped() {
     assert_eq!(
         space.left(),
         64 << 20,
-        "what was promised to a reader that has left takes no space"
+        "what was reserved for a reader that has left takes no space"
     );
     drop(ring);
     assert_eq!(space.left(), 64 << 20);
