@@ -349,14 +349,14 @@ async fn a_status_line_is_shown_while_the_link_is_away_and_removed_when_it_is_ba
     let mut test = test(Options::default());
     let session = test.session();
     let play = async {
-        let away = Event::Away { host: "h:1".to_owned() };
-        for event in [out("$ "), away] {
+        let reconnecting = Event::Reconnecting { host: "h:1".to_owned() };
+        for event in [out("$ "), reconnecting] {
             test.prints.send(event).await.expect("somebody reads");
         }
         assert_eq!(shown(&mut test).await, "$ ");
         let line = shown(&mut test).await;
         assert!(line.contains("zun: connection to h:1 lost, reconnecting (0 s)"), "{line:?}");
-        test.prints.send(Event::Back).await.expect("somebody reads");
+        test.prints.send(Event::Reconnected).await.expect("somebody reads");
         assert_eq!(shown(&mut test).await, "\x1b7\x1bE\x1b[2K\x1b8");
         test.prints.send(Event::Exit(0)).await.expect("somebody reads");
     };
@@ -369,8 +369,8 @@ async fn the_user_asks_for_the_escapes_and_leaves_while_the_link_is_away() {
     let mut test = test(Options { stalled_input: true, ..Options::default() });
     let session = test.session();
     let play = async {
-        let away = Event::Away { host: "h:1".to_owned() };
-        test.prints.send(away).await.expect("somebody reads");
+        let reconnecting = Event::Reconnecting { host: "h:1".to_owned() };
+        test.prints.send(reconnecting).await.expect("somebody reads");
         test.types(b"x\r~?").await;
         let help = shown(&mut test).await;
         assert!(help.contains("~.  disconnect"), "{help:?}");

@@ -204,15 +204,17 @@ async fn c47_a_process_that_does_not_read_is_not_a_vanished_peer() {
         while let Some(event) = events.next().await {
             match event {
                 Event::Stdout(bytes) => seen.push_str(&String::from_utf8_lossy(&bytes)),
-                event
-                @ (Event::Lost(_) | Event::Closed(_) | Event::Gap(_) | Event::Away { .. }) => {
+                event @ (Event::Lost(_)
+                | Event::Closed(_)
+                | Event::Gap(_)
+                | Event::Reconnecting { .. }) => {
                     panic!("{event:?}")
                 }
                 Event::Stderr(_)
                 | Event::Snapshot(_)
                 | Event::Notice(_)
                 | Event::TerminalSize { .. }
-                | Event::Back
+                | Event::Reconnected
                 | Event::Exit(_)
                 | Event::NotStarted { .. } => {}
             }

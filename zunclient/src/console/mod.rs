@@ -60,12 +60,12 @@ pub enum Event {
         is_own: bool,
     },
     /// The link is lost, and the console tries to get it back. Nothing is lost if it succeeds.
-    Away {
+    Reconnecting {
         /// The host's address.
         host: String,
     },
     /// The link is back.
-    Back,
+    Reconnected,
 }
 
 /// Why the host ended a session.

@@ -66,11 +66,11 @@ impl OutputPump<'_> {
                     let drawing = letterbox.map(|it| it.terminal_sized(size.into(), is_own));
                     self.show(drawing.unwrap_or(Drawing::Output)).await
                 }
-                Some(Event::Away { host }) => {
-                    self.link_status.away(host, Instant::now());
+                Some(Event::Reconnecting { host }) => {
+                    self.link_status.reconnecting(host, Instant::now());
                     Ok(())
                 }
-                Some(Event::Back) => self.back().await,
+                Some(Event::Reconnected) => self.reconnected().await,
                 Some(Event::Exit(code)) => {
                     return lost
                         .map_or(Ended::Exited(code), |why| Ended::ExitedLinkLost(code, why));
@@ -150,9 +150,9 @@ impl OutputPump<'_> {
         self.screen.write(Output::Stdout, bytes).await
     }
 
-    async fn back(&mut self) -> Result<(), Closed> {
+    async fn reconnected(&mut self) -> Result<(), Closed> {
         let size = *self.sizes.borrow();
-        let (removed, redraws) = self.link_status.back(size, Instant::now());
+        let (removed, redraws) = self.link_status.reconnected(size, Instant::now());
         if redraws {
             self.redraw_wanted.notify_one();
         }

@@ -33,7 +33,7 @@ const LINE_BELOW: &str = "\x1bE";
 #[derive(Debug)]
 pub struct LinkStatus {
     display: Display,
-    away: Option<Away>,
+    reconnection: Option<Reconnection>,
 }
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ enum Display {
 }
 
 #[derive(Debug)]
-struct Away {
+struct Reconnection {
     host: String,
     since: Instant,
     next: Option<Instant>,
@@ -72,12 +72,12 @@ impl LinkStatus {
     pub fn in_line(escape: Option<u8>) -> Self {
         let leave = escape
             .map(|escape| format!("press Enter, then {}., to disconnect", char::from(escape)));
-        Self { display: Display::Line { output: Box::default(), leave }, away: None }
+        Self { display: Display::Line { output: Box::default(), leave }, reconnection: None }
     }
 
     /// For everything else. `raw` if a terminal is in raw mode.
     pub const fn by_messages(raw: bool) -> Self {
-        Self { display: Display::Messages { raw }, away: None }
+        Self { display: Display::Messages { raw }, reconnection: None }
     }
 
     /// Follows what is printed on the terminal.
@@ -105,30 +105,30 @@ impl LinkStatus {
     }
 
     /// The link is lost.
-    pub fn away(&mut self, host: String, now: Instant) {
+    pub fn reconnecting(&mut self, host: String, now: Instant) {
         let next = Some(now + UNNOTICED);
-        self.away.get_or_insert(Away { host, since: now, next, shown: None });
+        self.reconnection.get_or_insert(Reconnection { host, since: now, next, shown: None });
     }
 
     /// Returns when [`LinkStatus::tick`] is due.
     pub fn next_tick(&self) -> Option<Instant> {
-        self.away.as_ref()?.next
+        self.reconnection.as_ref()?.next
     }
 
     /// Returns what to write to the terminal now.
     pub fn tick(&mut self, size: Option<TerminalSize>, now: Instant) -> Vec<u8> {
-        let Self { display, away: Some(away) } = self else { return Vec::new() };
+        let Self { display, reconnection: Some(state) } = self else { return Vec::new() };
         match display {
             Display::Messages { raw } => {
-                away.next = None;
-                away.shown = Some(Place::Message);
-                message(&format!("connection to {} lost, reconnecting", away.host), *raw);
+                state.next = None;
+                state.shown = Some(Place::Message);
+                message(&format!("connection to {} lost, reconnecting", state.host), *raw);
                 Vec::new()
             }
             Display::Line { output, leave } => {
-                away.next = Some(now + TICK);
+                state.next = Some(now + TICK);
                 if output.is_whole() {
-                    away.line(output, leave.as_ref(), (size, now))
+                    state.line(output, leave.as_ref(), (size, now))
                 } else {
                     Vec::new()
                 }
@@ -139,7 +139,7 @@ impl LinkStatus {
     /// The link is back, or the session ends. Returns what removes the line from the terminal, and whether the process
     /// should redraw its screen.
     pub fn over(&mut self, size: Option<TerminalSize>) -> (Vec<u8>, bool) {
-        let Some(Away { shown: Some(place), .. }) = self.away.take() else {
+        let Some(Reconnection { shown: Some(place), .. }) = self.reconnection.take() else {
             return (Vec::new(), false);
         };
         let removed = match place {
@@ -152,12 +152,12 @@ impl LinkStatus {
     }
 
     /// The link is back: like [`LinkStatus::over`], and says so if it said that the link was lost.
-    pub fn back(&mut self, size: Option<TerminalSize>, now: Instant) -> (Vec<u8>, bool) {
-        if let (Display::Messages { raw }, Some(away)) = (&self.display, &self.away)
-            && away.shown.is_some()
+    pub fn reconnected(&mut self, size: Option<TerminalSize>, now: Instant) -> (Vec<u8>, bool) {
+        if let (Display::Messages { raw }, Some(state)) = (&self.display, &self.reconnection)
+            && state.shown.is_some()
         {
-            let seconds = away.seconds(now);
-            message(&format!("connected to {} again after {seconds} s", away.host), *raw);
+            let seconds = state.seconds(now);
+            message(&format!("connected to {} again after {seconds} s", state.host), *raw);
         }
         self.over(size)
     }
@@ -179,7 +179,7 @@ impl LinkStatus {
     }
 }
 
-impl Away {
+impl Reconnection {
     fn seconds(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.since).as_secs()
     }
@@ -246,9 +246,9 @@ mod tests {
         let now = Instant::now();
         let mut status = LinkStatus::in_line(Some(b'~'));
         assert_eq!(status.next_tick(), None);
-        status.away("h:1".to_owned(), now);
+        status.reconnecting("h:1".to_owned(), now);
         assert_eq!(status.next_tick(), Some(now + UNNOTICED));
-        assert_eq!(status.back(SIZE, now), (Vec::new(), false));
+        assert_eq!(status.reconnected(SIZE, now), (Vec::new(), false));
         assert_eq!(status.next_tick(), None);
     }
 
@@ -256,7 +256,7 @@ mod tests {
     fn the_line_below_the_cursor_is_drawn_each_second_and_removed() {
         let start = Instant::now();
         let mut status = LinkStatus::in_line(Some(b'~'));
-        status.away("h:1".to_owned(), start);
+        status.reconnecting("h:1".to_owned(), start);
         let first = text(&status.tick(SIZE, start + UNNOTICED));
         assert_eq!(first, "^D^[A^7^E^[2K^[7mzun: connection to h:1 lost, reconnecti^[m^8");
         assert_eq!(status.next_tick(), Some(start + UNNOTICED + TICK));
@@ -264,7 +264,7 @@ mod tests {
         let second = text(&status.tick(wide, start + UNNOTICED + 12 * TICK));
         let words = "zun: connection to h:1 lost, reconnecting (12 s) … press Enter, then ~., to disconnect";
         assert_eq!(second, format!("^7^E^[2K^[7m{words}^[m^8"));
-        let (removed, redraws) = status.back(SIZE, start);
+        let (removed, redraws) = status.reconnected(SIZE, start);
         assert_eq!((text(&removed).as_str(), redraws), ("^7^E^[2K^8", false));
     }
 
@@ -273,7 +273,7 @@ mod tests {
         let start = Instant::now();
         let mut status = LinkStatus::in_line(None);
         status.printed(b"\x1b[?1049h");
-        status.away("h:1".to_owned(), start);
+        status.reconnecting("h:1".to_owned(), start);
         assert!(text(&status.tick(SIZE, start)).starts_with("^7^[24;1H^[2K^[7mzun: "));
         let (removed, redraws) = status.over(SIZE);
         assert_eq!((text(&removed).as_str(), redraws), ("^7^[24;1H^[2K^8", true));
@@ -284,7 +284,7 @@ mod tests {
         let start = Instant::now();
         let mut status = LinkStatus::in_line(None);
         status.printed(b"\x1b[3");
-        status.away("h:1".to_owned(), start);
+        status.reconnecting("h:1".to_owned(), start);
         assert!(status.tick(SIZE, start).is_empty());
         assert_eq!(status.over(SIZE), (Vec::new(), false));
     }

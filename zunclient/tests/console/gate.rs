@@ -137,8 +137,8 @@ async fn a_session_continues_over_a_second_connection_after_the_first_was_reset(
     console.input.write(Bytes::from_static(b"lost on the way")).await.expect("kept");
     assert_eq!(next(&mut console).await, Some(out("before ")));
     let host = format!("127.0.0.1:{}", engine.port);
-    assert_eq!(next(&mut console).await, Some(Event::Away { host }));
-    assert_eq!(next(&mut console).await, Some(Event::Back));
+    assert_eq!(next(&mut console).await, Some(Event::Reconnecting { host }));
+    assert_eq!(next(&mut console).await, Some(Event::Reconnected));
     assert_eq!(next(&mut console).await, Some(out("after")));
     assert_eq!(next(&mut console).await, Some(Event::Exit(3)));
 }

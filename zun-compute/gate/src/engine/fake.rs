@@ -209,7 +209,7 @@ impl Engine for FakeEngine {
         Ok(failed.map_or(Start::Running { pid: None }, Start::Failed))
     }
 
-    async fn exit_again(
+    async fn exit_after_restart(
         &self,
         target: &Target,
         _run: &Run,

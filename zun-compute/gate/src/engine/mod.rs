@@ -219,7 +219,7 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Waits for the exit of a run whose stream a former gate has opened, or finds out how it has ended. Waits while the
     /// engine is away. `output_ended` is notified when the output has ended.
-    async fn exit_again(
+    async fn exit_after_restart(
         &self,
         target: &Target,
         run: &Run,
@@ -243,11 +243,11 @@ pub trait Engine: Send + Sync + 'static {
 }
 
 /// Waits for the exit of a run whose stream a former gate has opened.
-pub fn exit_again(
+pub fn exit_after_restart(
     engine: &Arc<dyn Engine>,
     (target, run): (Target, Run),
     output_ended: &Arc<Notify>,
 ) -> BoxFuture<'static, Result<Exit, EngineError>> {
     let (engine, output_ended) = (Arc::clone(engine), Arc::clone(output_ended));
-    Box::pin(async move { engine.exit_again(&target, &run, &output_ended).await })
+    Box::pin(async move { engine.exit_after_restart(&target, &run, &output_ended).await })
 }

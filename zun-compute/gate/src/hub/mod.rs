@@ -26,7 +26,7 @@ use zun_common::shutdown::Tasks;
 pub use live::{Live, ToDo};
 pub use projects::HubLimits;
 
-use crate::engine::{Engine, EngineError, Target, exit_again};
+use crate::engine::{Engine, EngineError, Target, exit_after_restart};
 use crate::kept::{DescriptorStore, Inherited, session_name};
 use crate::recording::{NoRecording, Recordings};
 use crate::rights::Rights;
@@ -162,7 +162,7 @@ impl Hub {
                     }));
                     info!(%target, "continued a session after the restart of the gate");
                     let output_ended = Arc::<Notify>::default();
-                    let exit = exit_again(&self.engine, (target, run), &output_ended);
+                    let exit = exit_after_restart(&self.engine, (target, run), &output_ended);
                     let awaited = Awaited { output_ended, exit, again: true };
                     self.serve(number, live, (streams, recorder), awaited);
                 }

@@ -11,7 +11,7 @@ use super::run::{Awaited, exited_with, lost};
 use crate::engine::{Engine, EngineError, Opened};
 
 /// How long the engine may be away.
-const AWAY: Duration = Duration::from_mins(5);
+const ENGINE_TIMEOUT: Duration = Duration::from_mins(5);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -28,8 +28,10 @@ pub(super) async fn attach(
                 return Ok((stream, Awaited { output_ended, exit, again: true }));
             }
             Err(Failed::Over(ending)) => return Err(*ending),
-            Err(Failed::Away) if begun.elapsed() < AWAY => sleep(PAUSE).await,
-            Err(Failed::Away) => {
+            Err(Failed::EngineUnavailable) if begun.elapsed() < ENGINE_TIMEOUT => {
+                sleep(PAUSE).await
+            }
+            Err(Failed::EngineUnavailable) => {
                 let why = "the engine ended the stream and did not come back";
                 return Err(Ending::new(EndingReason::EngineLost, why));
             }
@@ -38,14 +40,14 @@ pub(super) async fn attach(
 }
 
 enum Failed {
-    Away,
+    EngineUnavailable,
     Over(Box<Ending>),
 }
 
 impl Failed {
     fn of(live: &Live, error: &EngineError) -> Self {
         match error {
-            EngineError::Failed { .. } | EngineError::Unreachable { .. } => Self::Away,
+            EngineError::Failed { .. } | EngineError::Unreachable { .. } => Self::EngineUnavailable,
             EngineError::NotFound(_) | EngineError::Restarted(_) | EngineError::Conflict { .. } => {
                 Self::Over(Box::new(lost(live.target(), error)))
             }
@@ -62,7 +64,7 @@ async fn attempt(live: &Live, engine: &dyn Engine) -> Result<Opened, Failed> {
     }
     if run.running && !inspected.process.running {
         // The engine does not wait for an exit that has happened.
-        let exit = engine.exit_again(target, &run, &tokio::sync::Notify::new()).await;
+        let exit = engine.exit_after_restart(target, &run, &tokio::sync::Notify::new()).await;
         return Err(Failed::Over(Box::new(exited_with(exit.map_err(failed)?))));
     }
     engine.open(target, &inspected, None).await.map_err(failed)

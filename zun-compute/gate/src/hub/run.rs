@@ -89,7 +89,7 @@ async fn serve_streams(
     loop {
         match serve_stream(live, engine, &mut streams, awaited).await {
             StreamEnd::Over(ending) => return ending,
-            StreamEnd::EngineAway => {}
+            StreamEnd::EngineUnavailable => {}
         }
         let (stream, exit) = match reattach::attach(live, engine).await {
             Ok(attached) => attached,
@@ -129,7 +129,7 @@ async fn start(
 enum StreamEnd {
     Over(Ending),
     /// The engine ended, and the process did not.
-    EngineAway,
+    EngineUnavailable,
 }
 
 async fn serve_stream(
@@ -182,7 +182,7 @@ fn stream_end(live: &Live, exited: Result<Exit, EngineError>) -> StreamEnd {
         Err(EngineError::Failed { .. } | EngineError::Unreachable { .. })
             if matches!(live.target(), Target::Container(_)) =>
         {
-            StreamEnd::EngineAway
+            StreamEnd::EngineUnavailable
         }
         Err(error) => StreamEnd::Over(lost(live.target(), &error)),
     }

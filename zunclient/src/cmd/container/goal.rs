@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use zun_common::api::v1::container::Container;
 use zun_common::status::{Goal, GoalState, Status};
 
-use super::starting::{is_away, is_news, why};
+use super::starting::{is_news, is_unreachable, why};
 use crate::api::{Absence, ApiError, Client};
 use crate::cmd::Failure;
 
@@ -79,7 +79,7 @@ pub(super) async fn reach(
             Err(error) if error.is_not_found() => {
                 Container { status: Status::Deleted, task_state: None, ..was.clone() }
             }
-            Err(error) if is_away(&error) && absence.lasts().await => continue,
+            Err(error) if is_unreachable(&error) && absence.lasts().await => continue,
             Err(error) => return Err(error.into()),
         };
         absence = Absence::default();

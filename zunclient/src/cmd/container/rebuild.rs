@@ -6,7 +6,7 @@ use zun_common::api::v1::container::Container;
 use zun_common::status::{Status, TaskState};
 
 use super::goal::POLL_TIMEOUT;
-use super::starting::is_away;
+use super::starting::is_unreachable;
 use crate::api::{Absence, Client};
 use crate::cmd::for_each::for_each;
 use crate::cmd::pull_progress::PullProgress;
@@ -78,7 +78,7 @@ impl Rebuild {
                     absence = Absence::default();
                     container
                 }
-                Err(error) if is_away(&error) && absence.lasts().await => container,
+                Err(error) if is_unreachable(&error) && absence.lasts().await => container,
                 Err(error) => return Err(error.into()),
             };
         }

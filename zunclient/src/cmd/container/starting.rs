@@ -100,7 +100,8 @@ pub(super) async fn console_once_created(
         // The creation has failed (and with --rm the container is gone), it takes longer than the service waits, or the
         // service is restarting.
         Err(error)
-            if !is_created && (matches!(error.status(), Some(404 | 409)) || is_away(&error)) =>
+            if !is_created
+                && (matches!(error.status(), Some(404 | 409)) || is_unreachable(&error)) =>
         {
             recheck.notify_one();
             created.await?;
@@ -128,7 +129,7 @@ pub(super) async fn created(
                 absence = Absence::default();
                 container
             }
-            Err(error) if is_away(&error) && absence.lasts().await => container,
+            Err(error) if is_unreachable(&error) && absence.lasts().await => container,
             Err(error) => return Err(error.into()),
         };
     }
@@ -148,7 +149,7 @@ pub(super) fn refused(error: ApiError) -> Failure {
 }
 
 /// Returns `true` if the service is unavailable, so the result of the request is not known.
-pub(in crate::cmd) fn is_away(error: &ApiError) -> bool {
+pub(in crate::cmd) fn is_unreachable(error: &ApiError) -> bool {
     match error {
         ApiError::Unreachable { .. }
         | ApiError::NoAnswer { .. }

@@ -12,7 +12,7 @@ use zun_common::api::v1::event::{Event, EventsEndReason};
 use zun_common::grant::LogTime;
 
 use self::filter::Filter;
-use super::container::starting::is_away;
+use super::container::starting::is_unreachable;
 use super::{Context, Failure, time};
 use crate::api::{ApiError, EventQuery, EventStream, Streamed};
 use crate::exit::Exit;
@@ -132,7 +132,7 @@ async fn again(
         sleep(pause).await;
         match context.api.events(query, after).await {
             Ok(stream) => return Ok(stream),
-            Err(error) if is_away(&error) || is_busy(&error) => {}
+            Err(error) if is_unreachable(&error) || is_busy(&error) => {}
             Err(error) => return Err(error.into()),
         }
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -110,8 +110,8 @@ impl OutputThenExit {
                     | Event::Notice(_)
                     | Event::Snapshot(_)
                     | Event::TerminalSize { .. }
-                    | Event::Away { .. }
-                    | Event::Back,
+                    | Event::Reconnecting { .. }
+                    | Event::Reconnected,
                 ),
             ) => {}
         }

@@ -68,8 +68,8 @@ fn may_be_reason(event: &Event) -> bool {
         | Event::Notice(_)
         | Event::Snapshot(_)
         | Event::TerminalSize { .. }
-        | Event::Away { .. }
-        | Event::Back => false,
+        | Event::Reconnecting { .. }
+        | Event::Reconnected => false,
     }
 }
 

@@ -95,7 +95,7 @@ impl<H: Host> Driver<H> {
                 LinkEnd::Instead(stream) => ("it does not answer".to_owned(), Some(stream)),
             };
             drop(link);
-            self.away();
+            self.reconnecting();
             if opened_at.elapsed() >= GOOD_LINK {
                 backoff = Backoff::default();
             }
@@ -229,7 +229,7 @@ impl<H: Host> Driver<H> {
             match self.health() {
                 Health::Good => return,
                 Health::Late => {}
-                Health::Lost => self.away(),
+                Health::Lost => self.reconnecting(),
             }
             sleep(WATCH).await;
         }
@@ -239,8 +239,8 @@ impl<H: Host> Driver<H> {
         self.shared.session().health(Instant::now())
     }
 
-    fn away(&self) {
-        self.shared.session().link_is_away(&self.host.address().authority(), Instant::now());
+    fn reconnecting(&self) {
+        self.shared.session().link_lost(&self.host.address().authority(), Instant::now());
         self.shared.changed();
     }
 

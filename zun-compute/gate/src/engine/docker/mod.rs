@@ -1,10 +1,10 @@
 //! Docker over its unix socket.
 
-mod again;
 mod answers;
 mod archive;
 mod exec_signal;
 mod exit;
+mod exit_after_restart;
 mod failed_start;
 mod http;
 
@@ -170,7 +170,7 @@ impl Engine for Docker {
         self.failed_start(target, stream, (early, tty)).await
     }
 
-    async fn exit_again(
+    async fn exit_after_restart(
         &self,
         target: &Target,
         run: &Run,

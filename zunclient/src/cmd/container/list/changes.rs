@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use super::super::starting::is_away;
+use super::super::starting::is_unreachable;
 use crate::api::{Client, EventQuery, EventStream, Streamed};
 
 /// The pauses between attempts to connect.
@@ -67,7 +67,7 @@ pub(super) async fn follow(api: &Client, all_projects: bool, changes: &Changes) 
                     pause = FIRST_PAUSE;
                 }
             }
-            Err(error) if is_away(&error) || matches!(error.status(), Some(429 | 503)) => {}
+            Err(error) if is_unreachable(&error) || matches!(error.status(), Some(429 | 503)) => {}
             Err(error) => {
                 changes.set(Source::None(zun_common::chain(&error)));
                 return std::future::pending().await;

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use zun_common::api::v1::container::Container;
 use zun_common::status::Status;
 
-use super::super::starting::is_away;
+use super::super::starting::is_unreachable;
 use super::List;
 use super::changes::{Changes, Source, follow};
 use super::filter::Filters;
@@ -88,7 +88,7 @@ impl Watch<'_> {
     ) -> Result<(), Failure> {
         let containers = match fetched {
             Ok(containers) => containers,
-            Err(error) if is_away(&error) && last.containers.is_some() => {
+            Err(error) if is_unreachable(&error) && last.containers.is_some() => {
                 last.stale_reason = Some(format!("{}; trying again", zun_common::chain(&error)));
                 return Ok(());
             }

@@ -62,7 +62,7 @@ pub(super) struct Session {
     pongs: VecDeque<u64>,
     size: NewestSize,
     /// When the user was notified that the link is away.
-    away_since: Option<Instant>,
+    lost_since: Option<Instant>,
     /// Whether the recording goes on, if there is one, as the user knows.
     is_recorded: Option<bool>,
     phase: Phase,
@@ -101,7 +101,7 @@ impl Session {
             inbox: Inbox::default(),
             liveness: Liveness::new(now),
             pongs: VecDeque::new(),
-            away_since: None,
+            lost_since: None,
             is_recorded: None,
             phase: Phase::Open,
             close_code: close::NORMAL,
@@ -146,28 +146,28 @@ impl Session {
         self.pongs.clear();
         self.hello = hello;
         self.liveness.renew(now);
-        self.link_is_back();
+        self.link_restored();
         Ok(())
     }
 
     /// The link is lost, or seems to be.
-    pub(super) fn link_is_away(&mut self, host: &str, now: Instant) {
-        if self.away_since.is_none() && self.phase == Phase::Open {
-            self.away_since = Some(now);
-            self.inbox.push(Event::Away { host: host.to_owned() });
+    pub(super) fn link_lost(&mut self, host: &str, now: Instant) {
+        if self.lost_since.is_none() && self.phase == Phase::Open {
+            self.lost_since = Some(now);
+            self.inbox.push(Event::Reconnecting { host: host.to_owned() });
         }
     }
 
-    fn link_is_back(&mut self) {
-        if self.away_since.take().is_some() {
-            self.inbox.push(Event::Back);
+    fn link_restored(&mut self) {
+        if self.lost_since.take().is_some() {
+            self.inbox.push(Event::Reconnected);
         }
     }
 
     /// Takes a message of the gate.
     pub(super) fn receive(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {
         self.liveness.heard(now);
-        self.link_is_back();
+        self.link_restored();
         match frame {
             Frame::Stdout(data) => self.inbox.output(Output::Stdout, data),
             Frame::Stderr(data) => self.inbox.output(Output::Stderr, data),

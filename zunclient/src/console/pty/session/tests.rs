@@ -234,7 +234,7 @@ impl World {
         match self.client.next_event(self.now) {
             Some(Event::Stdout(data)) => self.shown.0.extend_from_slice(&data),
             Some(Event::Stderr(data)) => self.shown.1.extend_from_slice(&data),
-            Some(Event::Away { .. } | Event::Back) => {}
+            Some(Event::Reconnecting { .. } | Event::Reconnected) => {}
             Some(other) => panic!("{other:?}"),
             None => return false,
         }
@@ -245,7 +245,7 @@ impl World {
         self.step(Step::Up(up));
         self.carry_down(down);
         (self.up, self.down) = (Wire::default(), Wire::default());
-        self.client.link_is_away("h", self.now);
+        self.client.link_lost("h", self.now);
         for _ in 0..failed {
             let hello = self.client.client_hello();
             drop(self.gate.hello(&hello));

@@ -37,7 +37,7 @@ async fn next(console: &mut Console) -> Option<Event> {
 async fn next_output(console: &mut Console) -> Option<Event> {
     loop {
         match next(console).await {
-            Some(Event::Away { .. } | Event::Back) => {}
+            Some(Event::Reconnecting { .. } | Event::Reconnected) => {}
             event => return event,
         }
     }
@@ -47,8 +47,8 @@ fn out(text: &'static str) -> Event {
     Event::Stdout(Bytes::from_static(text.as_bytes()))
 }
 
-fn away() -> Event {
-    Event::Away { host: "gate.example:2377".to_owned() }
+fn reconnecting() -> Event {
+    Event::Reconnecting { host: "gate.example:2377".to_owned() }
 }
 
 fn exits(code: i64) -> Ending {
@@ -99,7 +99,7 @@ async fn show_all(events: &mut dyn Events) -> Vec<u8> {
     loop {
         match events.next().await {
             Some(Event::Stdout(data)) => shown.extend_from_slice(&data),
-            Some(Event::Away { .. } | Event::Back) => {}
+            Some(Event::Reconnecting { .. } | Event::Reconnected) => {}
             Some(Event::Exit(0)) => return shown,
             other => panic!("{other:?}"),
         }
@@ -151,10 +151,10 @@ async fn a_gate_that_restarts_is_resumed_at_once_and_the_input_is_not_ended() {
     let mut console = opened(&gate).await;
     let begun = Instant::now();
     gate.change(|state| state.close = Some(close::RESTARTING));
-    assert_eq!(next(&mut console).await, Some(away()));
+    assert_eq!(next(&mut console).await, Some(reconnecting()));
     gate.change(|state| state.close = None);
     console.input.write(Bytes::from_static(b"x")).await.expect("kept");
-    assert_eq!(next(&mut console).await, Some(Event::Back));
+    assert_eq!(next(&mut console).await, Some(Event::Reconnected));
     gate.until(|state| state.stdin == b"x").await;
     assert!(begun.elapsed() < SECOND / 2, "{:?}", begun.elapsed());
     assert!(!gate.state().stdin_ended);
@@ -188,10 +188,10 @@ async fn a_silent_idle_link_is_noticed_within_ten_seconds_and_may_recover() {
     let mut console = opened(&gate).await;
     gate.change(|state| (state.silent, state.refuses) = (Some(0), true));
     let begun = Instant::now();
-    assert_eq!(next(&mut console).await, Some(away()));
+    assert_eq!(next(&mut console).await, Some(reconnecting()));
     assert!(begun.elapsed() < 10 * SECOND, "{:?}", begun.elapsed());
     gate.change(|state| state.silent = None);
-    assert_eq!(next(&mut console).await, Some(Event::Back));
+    assert_eq!(next(&mut console).await, Some(Event::Reconnected));
     assert_eq!(gate.state().hellos.len(), 1, "the link is the same");
 }
 
@@ -208,7 +208,7 @@ async fn a_link_that_does_not_come_back_in_time_ends_the_session() {
     let gate = Gate::new();
     let mut console = opened(&gate).await;
     gate.change(|state| (state.generation, state.refuses) = (1, true));
-    assert_eq!(next(&mut console).await, Some(away()));
+    assert_eq!(next(&mut console).await, Some(reconnecting()));
     let closing = match next(&mut console).await {
         Some(Event::Closed(closing)) => closing,
         other => panic!("{other:?}"),
@@ -248,7 +248,7 @@ async fn the_user_leaves_at_once_while_the_link_is_away() {
     let gate = Gate::new();
     let mut console = opened(&gate).await;
     gate.change(|state| (state.generation, state.refuses) = (1, true));
-    assert_eq!(next(&mut console).await, Some(away()));
+    assert_eq!(next(&mut console).await, Some(reconnecting()));
     tokio::time::sleep(10 * SECOND).await;
     timeout(SECOND / 10, console.input.detach()).await.expect("at once");
 }

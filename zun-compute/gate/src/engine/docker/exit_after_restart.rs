@@ -14,7 +14,7 @@ use super::answers::State;
 use super::http::Call;
 
 /// How long Docker may be away.
-const AWAY: Duration = Duration::from_mins(5);
+const ENGINE_TIMEOUT: Duration = Duration::from_mins(5);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The largest list of events, in bytes.
@@ -58,7 +58,7 @@ impl Docker {
             };
             match exit {
                 Err(EngineError::Unreachable { .. } | EngineError::Failed { .. })
-                    if begun.elapsed() < AWAY =>
+                    if begun.elapsed() < ENGINE_TIMEOUT =>
                 {
                     sleep(PAUSE).await;
                 }
