@@ -25,7 +25,7 @@ const MOST_AT_ONCE: usize = 253;
 const LONGEST: usize = 4096;
 /// The number of the first descriptor that a program gets.
 const FIRST: usize = 3;
-/// Executes a program with its own process number, which is not known before.
+/// Executes a program with its own process ID in the environment. The ID is not known before the fork.
 const EXECUTE: &str = r#"export LISTEN_PID=$$; exec "$@""#;
 
 /// The descriptors, and the socket on which the program stores them.
@@ -80,7 +80,7 @@ impl Holder {
         Ok(self.handle_one(received))
     }
 
-    /// Handles what a program has sent before its end. To be called before the next one is started.
+    /// Handles the messages that a program sent before it ended. Must be called before the next program is started.
     pub fn handle_rest(&mut self) -> io::Result<()> {
         loop {
             match receive(&self.socket) {
@@ -124,7 +124,7 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // It may be gone with its directory.
+        // It may have been removed with its directory.
         std::fs::remove_file(&self.path).unwrap_or_default();
     }
 }
@@ -134,7 +134,7 @@ fn receive(socket: &UnixDatagram) -> io::Result<(String, Vec<OwnedFd>)> {
     receive_with(socket, &mut space)
 }
 
-/// Fails if not all descriptors of the message could be received: some of a session's are of no use.
+/// Fails if a descriptor of the message is missing: a session cannot be continued with a part of its descriptors.
 fn receive_with(
     socket: &UnixDatagram,
     space: &mut [MaybeUninit<u8>],

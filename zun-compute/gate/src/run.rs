@@ -40,7 +40,7 @@ pub enum Failure {
     /// The gate cannot listen.
     #[error("cannot serve clients")]
     Listen(#[from] ListenError),
-    /// What a former process has kept cannot be used.
+    /// The descriptors of the former process cannot be used.
     #[error(transparent)]
     Inherited(#[from] InheritedError),
     /// The directory of recordings cannot be used.
@@ -66,14 +66,14 @@ pub enum Failure {
 /// What the gate gets from a former process, and keeps for the next one.
 #[derive(Debug, Default)]
 pub struct Handover {
-    /// What the next process gets.
+    /// What the next process inherits.
     pub store: Arc<DescriptorStore>,
-    /// What this process has got.
+    /// What this process inherited.
     pub inherited: Inherited,
 }
 
 impl Handover {
-    /// By way of the service manager that started this process. To be called before anything else opens a file.
+    /// Reads it from the service manager that started this process. Must be called before anything else opens a file.
     pub fn from_env() -> Result<Self, Failure> {
         let inherited = Inherited::from_env()?;
         let store = DescriptorStore::from_env().map_err(Failure::Store)?;
@@ -199,7 +199,7 @@ pub async fn run(
     ended.map_err(Failure::Signals)
 }
 
-/// Removes old recordings now and then. Never returns.
+/// Removes old recordings periodically. Never returns.
 async fn remove_old(recordings: Arc<Recordings>) {
     let mut checks = interval(OLD_RECORDINGS);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);

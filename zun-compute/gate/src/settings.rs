@@ -104,8 +104,8 @@ impl Default for TlsSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublicSettings {
-    /// The name that these clients dial. They get no other certificate for it, and are not asked for theirs. Clients with
-    /// certificates must dial another name, or an address.
+    /// The name that these clients dial. For this name, the gate presents the certificate below, and requests none from
+    /// clients. Clients with certificates must dial another name, or an address.
     pub name: HostName,
     /// The port that these clients dial, if it is not the gate's own.
     #[serde(default)]
@@ -124,14 +124,14 @@ pub struct PublicSettings {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitSettings {
-    /// The most open connections.
+    /// Maximum number of open connections.
     pub connections: NonZeroUsize,
     /// Maximum number of containers and execs to which the gate is attached.
     pub sessions: NonZeroUsize,
     /// Maximum number of clients of one container or exec, including disconnected ones that can still resume; at most 166.
     pub attachments: NonZeroUsize,
-    /// MiB of memory for the output and input of all sessions together. If it is used up, each session still gets the little
-    /// that it needs to go on.
+    /// MiB of memory for the output and input of all sessions together. If it is used up, each session still gets the
+    /// minimum that it needs to continue.
     pub memory: NonZeroU32,
     /// MiB of output of a process without a terminal that are kept on disk for each of its streams, for slow clients.
     pub spill: u32,
@@ -139,11 +139,11 @@ pub struct LimitSettings {
     pub disk: u32,
     /// Seconds for which a client that lost its connection can resume its session.
     pub resume: NonZeroU32,
-    /// MiB that a client of the web console may copy at once; 0 if none may copy files.
+    /// Maximum size in MiB of one copy by a client of the web console; 0 to forbid copies.
     pub files: u32,
-    /// The most containers and execs of one project whose streams are held; 0 for no limit.
+    /// Maximum number of containers and execs of one project to which the gate is attached; 0 for no limit.
     pub project_sessions: usize,
-    /// The most clients of one project, with those that may come back; 0 for no limit.
+    /// Maximum number of clients of one project, including disconnected ones that can still resume; 0 for no limit.
     pub project_attachments: usize,
     /// MiB of `memory` for the sessions of one project; 0 for no limit.
     pub project_memory: u32,

@@ -1,4 +1,4 @@
-//! What the gate counts since its start, in the `OpenMetrics` text format. No label has an ID.
+//! The metrics of the gate since its start, in the `OpenMetrics` text format. No label contains an ID.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use tracing::warn;
 
 /// The upper bounds of the delay of acknowledgements, in milliseconds.
 const BOUNDS: [u64; 8] = [5, 20, 50, 100, 250, 1000, 5000, 30_000];
-/// How often a limit that is reached is logged at most.
+/// The shortest time between two log lines about the same limit.
 const LOGGED: Duration = Duration::from_mins(1);
 
 /// A limit of the settings that refuses clients.
@@ -47,7 +47,7 @@ impl Limit {
         }
     }
 
-    /// What a client that is refused learns, in at most 123 bytes.
+    /// The message for a client that is refused, in at most 123 bytes.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Sessions => {
@@ -138,7 +138,7 @@ impl Stats {
         add(&self.0.delay, u64::try_from(delay.as_micros()).unwrap_or_default());
     }
 
-    /// A limit has refused a client. It is logged now and then.
+    /// A limit has refused a client. This is logged at a limited rate.
     pub(crate) fn refused(&self, limit: Limit) {
         let place = limit as usize;
         if let Some(count) = self.0.refused.get(place) {

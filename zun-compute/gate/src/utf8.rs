@@ -2,7 +2,7 @@
 
 use std::char::REPLACEMENT_CHARACTER;
 
-/// A stream of bytes that becomes text. A character that has not arrived in full is kept back.
+/// Decodes a stream of bytes. An incomplete character is kept back.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Utf8Stream {
     /// The beginning of a character: at most three bytes.
@@ -35,7 +35,7 @@ impl Utf8Stream {
         self.incomplete.len()
     }
 
-    /// The stream has ended. Returns what stands for the character that was kept back.
+    /// The stream has ended. Returns U+FFFD for an incomplete character that was kept back.
     pub(crate) fn finish(&mut self) -> String {
         let incomplete = std::mem::take(&mut self.incomplete);
         String::from_utf8_lossy(&incomplete).into_owned()

@@ -32,18 +32,18 @@ const LARGEST_METRICS: u64 = 1 << 20;
 /// The pause after a failed accept.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// What the control socket works on.
+/// What requests to the control socket read and change.
 pub struct Control {
     /// The sessions.
     pub hub: Arc<Hub>,
-    /// Tickets, and what was revoked.
+    /// Tickets, and revoked grants.
     pub rights: Arc<Rights>,
     /// The `host:port` that clients with tickets dial, if there is one.
     pub public: Option<String>,
 }
 
 impl Control {
-    /// Listens at the path. A socket that a former gate has left there is replaced.
+    /// Listens at the path. Replaces a socket that a former gate left there.
     pub fn bind(path: &Path) -> io::Result<UnixListener> {
         match std::fs::symlink_metadata(path) {
             Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,

@@ -93,7 +93,7 @@ impl Control {
     }
 
     fn revoke(&self, grant: &str) -> Answer {
-        // First, so that nobody joins between the two.
+        // Revoked first, so that no client joins before the sessions are ended.
         let remembered = self.rights.revoke(grant, Instant::now());
         let sessions = self.hub.revoke(grant);
         info!(grant.id = %grant, sessions, "revoked a grant");

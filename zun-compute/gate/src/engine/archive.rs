@@ -9,7 +9,7 @@ use zun_common::id::EngineId;
 
 use super::EngineError;
 
-/// A stream of bytes with an end.
+/// A finite stream of bytes.
 pub type Bytestream = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A request about files.
@@ -28,7 +28,7 @@ pub struct ArchiveRequest {
 /// The engine's answer.
 #[derive(Debug)]
 pub struct ArchiveAnswer {
-    /// What it says of the path, in base64, except for `ArchiveCall::Write`.
+    /// The description of the path, in base64; absent for `ArchiveCall::Write`.
     pub stat: Option<String>,
     /// The tar stream, for `ArchiveCall::Read`; otherwise empty.
     pub body: Bytestream,

@@ -1,4 +1,4 @@
-//! An engine without processes, for tests. The test plays the processes.
+//! An engine without processes, for tests. The test acts as the processes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ struct FakeProcess {
     exit: watch::Sender<Option<Exit>>,
     /// Changes when the engine restarts.
     engine: watch::Sender<()>,
-    /// The step of its opening that does not come to an end.
+    /// The step of its opening at which the engine blocks.
     held: watch::Sender<Option<OpeningStep>>,
     /// Why it cannot be started, if it is an exec.
     failed_start: Option<Exit>,
@@ -63,7 +63,7 @@ impl FakeEngine {
         self.lock().insert(target, added);
     }
 
-    /// The engine does not complete this step, or completes the one that it was held at.
+    /// Blocks the engine at this step, or unblocks it.
     pub fn hold(&self, target: &Target, step: Option<OpeningStep>) {
         if let Some(found) = self.lock().get_mut(target) {
             found.held.send_replace(step);
@@ -95,7 +95,7 @@ impl FakeEngine {
         self.lock().get_mut(target)?.stream.take()
     }
 
-    /// The sizes and signals that the process got.
+    /// The sizes and signals that the process received.
     pub fn controls(&self, target: &Target) -> Vec<Control> {
         self.lock().get(target).map(|found| found.controls.clone()).unwrap_or_default()
     }
@@ -108,7 +108,7 @@ impl FakeEngine {
         }
     }
 
-    /// The process exits. The test must also drop its stream.
+    /// Ends the process. The test must also drop its stream.
     pub fn exit(&self, target: &Target, exit: Exit) {
         if let Some(found) = self.lock().get_mut(target) {
             found.process.running = false;
@@ -116,7 +116,7 @@ impl FakeEngine {
         }
     }
 
-    /// The engine restarts, while its processes go on. The test must also drop their streams.
+    /// Restarts the engine, while its processes keep running. The test must also drop their streams.
     pub fn restart(&self, target: &Target) {
         if let Some(found) = self.lock().get_mut(target) {
             found.engine.send_replace(());

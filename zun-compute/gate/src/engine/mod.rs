@@ -24,14 +24,14 @@ pub use zun_common::gate_control::GateTarget as Target;
 
 use crate::session::Process;
 
-/// What the engine says of a target.
+/// A target as the engine describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspected {
     /// The process.
     pub process: Process,
     /// Whether it is an exec that has ended.
     pub ended: bool,
-    /// Whether the end of stdin can be passed on without losing output.
+    /// Whether stdin can be closed without losing output.
     pub stdin_ends: bool,
     /// The process's number on the host, while it runs.
     pub pid: Option<i32>,
@@ -70,9 +70,9 @@ pub struct Run {
     /// The process's number on the host.
     #[serde(default)]
     pub pid: Option<i32>,
-    /// Whether the end of stdin can be passed on without losing output.
+    /// Whether stdin can be closed without losing output.
     pub stdin_ends: bool,
-    /// Whether the engine was asked to start it, and it is not known yet whether it could.
+    /// Whether the engine was asked to start it, and the result is not known yet.
     #[serde(default)]
     pub starting: bool,
     /// The project of the container, if the agent has created it.
@@ -134,17 +134,17 @@ pub struct Opened {
     pub exit: BoxFuture<'static, Result<Exit, EngineError>>,
 }
 
-/// How the start of an exec went.
+/// The result of the start of an exec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// The engine could not start it.
     Failed(Exit),
-    /// It runs, or nothing is known of it yet.
+    /// It runs, or its state is not known yet.
     Running {
-        /// Its process's number on the host.
+        /// Its process ID on the host.
         pid: Option<i32>,
     },
-    /// It has run, and this is how it ended.
+    /// It has already ended, with this result.
     Ended(Exit),
 }
 
@@ -208,8 +208,9 @@ pub trait Engine: Send + Sync + 'static {
         size: Option<Size>,
     ) -> Result<Opened, EngineError>;
 
-    /// Waits until an exec has been started. `early` is what was read of its stream already. If it cannot be started, the
-    /// reason is in the stream as if it were output: this reads it without taking it, so that it can be asked again.
+    /// Waits until an exec has been started. `early` is what was already read from its stream. If it cannot be started,
+    /// the reason is in the stream as if it were output. This only peeks at the reason, so that a later call finds it
+    /// again.
     async fn start_of_exec(
         &self,
         target: &Target,

@@ -7,8 +7,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Waits until a process has exited. The engine may not say so as long as nobody reads the process's output. Fails if
-/// the process cannot be watched, such as one in another PID namespace.
+/// Waits until a process has exited. The engine may not report the exit until somebody has read the process's output.
+/// Fails if the process cannot be watched, such as one in another PID namespace.
 pub async fn exit_of(pid: i32) -> io::Result<()> {
     let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("not a process"))?;
     let handle: OwnedFd = match pidfd_open(pid, PidfdFlags::NONBLOCK) {

@@ -1,4 +1,4 @@
-//! What the control socket asks of all sessions.
+//! What the control socket reads and changes in all sessions.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use super::{ConnectError, Connected, Hub, Live};
 use crate::engine::Target;
 use crate::session::{FileRight, Holder, JoinRefused, KeyHash};
 
-/// How many characters of an exec's ID stand for it.
+/// How many characters of an exec's ID are shown.
 const SHORT_ID: usize = 12;
 
 impl Hub {

@@ -14,7 +14,7 @@ use super::streams::Streams;
 use crate::engine::{Run, Target};
 use crate::session::{ConnectionId, Left, Next, Session};
 
-/// A connection takes no further message after this many bytes.
+/// The most bytes of messages that are collected for a connection at once.
 const MOST_BYTES: usize = 128 << 10;
 
 /// A session with its target.
@@ -23,7 +23,7 @@ pub struct Live {
     target: Target,
     state: Mutex<State>,
     changed: Notify,
-    /// The screen has to follow the output.
+    /// Notified when the screen lags behind the output.
     pub(super) screen_lags: Notify,
 }
 
@@ -107,7 +107,8 @@ impl Live {
         changed
     }
 
-    /// The engine has another stream, which begins within the output: what was printed in between is missing.
+    /// The engine has opened another stream, which begins in the middle of the output: what was printed in between is
+    /// missing.
     pub(super) fn reattached(&self, streams: &Streams) {
         let place = self.lock().saved.place();
         // The service manager may be slow, so the session is not locked meanwhile.
@@ -124,7 +125,7 @@ impl Live {
         self.change(|session, _| session.started());
     }
 
-    /// Whether the next process of the gate continues the session.
+    /// Whether the next gate process continues the session.
     pub(super) fn is_kept(&self) -> bool {
         self.lock().saved.is_kept()
     }
@@ -184,7 +185,7 @@ impl Live {
         .await;
     }
 
-    /// Waits until the client of a connection has no more access.
+    /// Waits until the access of a connection's client is revoked.
     pub async fn revoked(&self, id: ConnectionId) {
         self.until(
             |session, _| {

@@ -115,7 +115,7 @@ pub struct Hub {
     tasks: Tasks,
     store: Arc<DescriptorStore>,
     recordings: Arc<Recordings>,
-    /// Of the steps in which screens follow the output.
+    /// Limits the rate at which screens follow the output.
     pace: Pace,
     sessions: Mutex<Sessions>,
 }
@@ -127,7 +127,7 @@ struct Sessions {
     /// How many sessions are about to be added.
     begun: usize,
     projects: Projects,
-    /// Of each target whose session is being opened, so that there is only one.
+    /// One entry for each target whose session is being opened, so that only one is opened.
     opening: HashMap<Target, Opening>,
 }
 
@@ -144,7 +144,7 @@ impl Hub {
         Arc::new(Self { engine, limits, most, tasks, store, recordings, pace, sessions })
     }
 
-    /// Continues the sessions of a former process. Returns the clients that were connected to it.
+    /// Continues the sessions of a former process. Returns the clients that were connected to that process.
     pub fn restore(self: &Arc<Self>, inherited: &mut Inherited) -> Vec<FormerClient> {
         let mut former = Vec::new();
         while let Some((number, descriptors)) = inherited.session() {
@@ -233,7 +233,7 @@ impl Hub {
         opening::connect(self, target, client, rights).await
     }
 
-    /// Whether sessions go on after a restart.
+    /// Whether sessions continue after a restart of the gate.
     pub fn is_kept(&self) -> bool {
         self.store.keeps()
     }

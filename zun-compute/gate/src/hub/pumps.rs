@@ -16,13 +16,13 @@ use crate::engine::Engine;
 use crate::kept::{Input, Output};
 use crate::session::{Chunk, Control, JournalPosition, Session};
 
-/// How long the engine may refuse a size, because the process is just starting.
+/// How long to retry a size that the engine refuses because the process is still starting.
 const SIZE_RETRIES: u32 = 40;
 /// The pause between two attempts.
 const SIZE_PAUSE: Duration = Duration::from_millis(25);
 /// How long the process sees another size, so that it notices the change and draws its screen again.
 const OTHER_SIZE: Duration = Duration::from_millis(50);
-/// How long a full session waits until it checks for memory that other sessions have given back.
+/// How often a session without free memory checks whether other sessions have freed some.
 const MEMORY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The first pause before the signal of a process without clients is tried again, and the longest one.
@@ -115,7 +115,7 @@ pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, s
             Chunk::End | Chunk::Dropped(_) => Ok(()),
         };
         if written.is_err() {
-            // If the process or the engine has ended, so does the output, and this pump with it.
+            // If the process or the engine has ended, the output also ends, which ends this pump.
             tokio::time::sleep(OUTPUT_ENDS).await;
         }
         live.advance(|session, now| match written {
@@ -126,7 +126,7 @@ pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, s
     }
 }
 
-/// Lets the screen follow the output. Never returns.
+/// Updates the screen with the output. Never returns.
 pub(super) async fn follow_screen(live: &Live, pace: &Pace) {
     loop {
         live.screen_lags.notified().await;

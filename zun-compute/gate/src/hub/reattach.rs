@@ -1,4 +1,5 @@
-//! Attaches to a container again after its engine has restarted, while the process has gone on (Docker's `live-restore`).
+//! Attaches to a container again after its engine has restarted while the process kept running (Docker's
+//! `live-restore`).
 
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use super::live::Live;
 use super::run::{Awaited, exited_with, lost};
 use crate::engine::{Engine, EngineError, Opened};
 
-/// How long the engine may be away.
+/// How long the engine may be unavailable.
 const ENGINE_TIMEOUT: Duration = Duration::from_mins(5);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Opens another stream of the same run, or says how the session ends.
+/// Opens another stream of the same run, or returns how the session ends.
 pub(super) async fn attach(
     live: &Live,
     engine: &dyn Engine,
@@ -63,7 +64,7 @@ async fn attempt(live: &Live, engine: &dyn Engine) -> Result<Opened, Failed> {
         return Err(failed(EngineError::Restarted(target.clone())));
     }
     if run.running && !inspected.process.running {
-        // The engine does not wait for an exit that has happened.
+        // The engine cannot wait for an exit in the past.
         let exit = engine.exit_after_restart(target, &run, &tokio::sync::Notify::new()).await;
         return Err(Failed::Over(Box::new(exited_with(exit.map_err(failed)?))));
     }

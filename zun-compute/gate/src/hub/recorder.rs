@@ -19,10 +19,10 @@ use crate::session::Session;
 
 /// The pause after output could not be recorded.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often the output of a session that has ended is tried to be recorded.
+/// How many attempts to record the last output of a session that has ended.
 const LAST_ATTEMPTS: u32 = 5;
 
-/// The recording of a session. Dropped without its end, the recording goes on in the next process.
+/// The recording of a session. If it is dropped before the session has ended, the next process continues the recording.
 #[derive(Debug)]
 pub(super) struct Recorder {
     recordings: Arc<Recordings>,
@@ -103,7 +103,7 @@ impl Recorder {
         &self.info
     }
 
-    /// The session does not begin.
+    /// Discards the recording of a session that could not be opened.
     pub(super) fn discard(recorder: Option<Self>) {
         if let Some(Self { recordings, info, writer: Some(_) }) = recorder {
             recordings.discard(info.id);
@@ -141,7 +141,7 @@ impl Recorder {
         }
     }
 
-    /// Output could not be recorded, for this many times. Returns whether to give up.
+    /// Handles the n-th failure in a row to record output. Returns whether to give up.
     fn has_failed(&mut self, live: &Live, times: u32, error: &dyn std::error::Error) -> bool {
         if times == 1 {
             warn!(recording.id = %self.info.id, error = %chain(error), "cannot record a session");

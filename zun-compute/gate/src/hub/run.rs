@@ -1,4 +1,4 @@
-//! The life of a session: from the opened stream to the last client that knows how it ended.
+//! The life of a session: from the opened stream until all clients know how it ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::session::Departure;
 
 /// How long output may still arrive after the engine has reported the exit.
 const LAST_OUTPUT: Duration = Duration::from_secs(10);
-/// How long the exit code may be missing after the end of the output until the engine is asked what happened.
+/// How long to wait for the exit code after the end of the output before inspecting the process.
 const EXIT_CODE: Duration = Duration::from_secs(2);
-/// How often the engine is asked.
+/// How many times the process is inspected.
 const QUESTIONS: u32 = 5;
 /// How long a stopping gate waits for the engine's answer about a signal.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -102,7 +102,7 @@ async fn serve_streams(
     }
 }
 
-/// Waits until an exec has been started. Until then, its stream may contain the reason why it cannot be.
+/// Waits until an exec has been started. Until then, its stream may contain the reason for a failed start.
 async fn start(
     live: &Live,
     engine: &dyn Engine,
@@ -174,11 +174,11 @@ async fn serve_stream(
     }
 }
 
-/// What the end of the wait for the exit means.
+/// Decides from the result of the wait how the stream ended.
 fn stream_end(live: &Live, exited: Result<Exit, EngineError>) -> StreamEnd {
     match exited {
         Ok(exit) => StreamEnd::Over(exited_with(exit)),
-        // Docker forgets the execs of a former process of its own.
+        // Docker forgets its execs when it restarts.
         Err(EngineError::Failed { .. } | EngineError::Unreachable { .. })
             if matches!(live.target(), Target::Container(_)) =>
         {
@@ -216,7 +216,7 @@ pub(super) fn lost(target: &Target, error: &EngineError) -> Ending {
     }
 }
 
-/// The stream has ended. Finds out how the process did.
+/// The stream has ended. Finds out how the process ended.
 async fn after_output(
     live: &Live,
     engine: &dyn Engine,
@@ -246,7 +246,7 @@ async fn after_output(
 async fn watch_process(live: &Live, engine: &dyn Engine, again: bool) -> Ending {
     let mut run = live.run();
     if again && run.running {
-        // Its former number may be another process's by now.
+        // Another process may have its process ID by now.
         let inspected = engine.inspect(live.target()).await.ok();
         let inspected = inspected.filter(|now| now.started_at == run.started_at);
         run.pid = inspected.as_ref().and_then(|inspected| inspected.pid);
@@ -259,7 +259,7 @@ async fn watch_process(live: &Live, engine: &dyn Engine, again: bool) -> Ending 
             Ok(started) => run = started.run(),
             Err(removed @ EngineError::NotFound(_)) => {
                 if again {
-                    // It may have run while the gate was away. The wait for its exit finds that out, and ends this.
+                    // It may have run while the gate was restarting. The wait for its exit detects that.
                     tokio::time::sleep(LAST_EXIT).await;
                 }
                 return lost(live.target(), &removed);
@@ -277,7 +277,7 @@ async fn watch_process(live: &Live, engine: &dyn Engine, again: bool) -> Ending 
     std::future::pending().await
 }
 
-/// Returns if the process has not been started, and nobody waits for it.
+/// Returns if the process has not been started, and no client waits for it.
 async fn unused(live: &Live) {
     live.until(
         |session, _| {

@@ -27,7 +27,7 @@ struct State {
     recording: Option<RecordingInfo>,
 }
 
-/// The record of a session in the descriptor store. It leaves the store with this, unless the process ends.
+/// The record of a session in the descriptor store. Dropping it removes the record, unless the process ends.
 #[derive(Debug)]
 pub(super) struct Saved {
     store: Arc<DescriptorStore>,
@@ -109,7 +109,7 @@ impl Saved {
         self.run = run;
     }
 
-    /// This is recorded from now on, if the session is.
+    /// Sets the recording that the record names; `None` if the session is not recorded.
     pub(super) fn set_recording(&mut self, recording: Option<RecordingInfo>) {
         self.recording = recording;
     }
@@ -151,7 +151,7 @@ impl Saved {
         self.check(written);
     }
 
-    /// A record that is out of date would continue the session wrongly.
+    /// The next process must not continue the session from an outdated record.
     fn check(&mut self, written: io::Result<()>) {
         if let Err(error) = written {
             warn!(target = %self.target, %error, "cannot record a session: it will end with this process");
@@ -161,7 +161,8 @@ impl Saved {
         }
     }
 
-    /// The next process does not continue the session. Returns where its descriptors must be forgotten.
+    /// Stops keeping the session for the next process. Returns the store and the name of its descriptors, which the
+    /// caller must remove.
     pub(super) fn leave(&mut self) -> Option<(Arc<DescriptorStore>, String)> {
         let place = self.place();
         self.record = None;

@@ -1,4 +1,4 @@
-//! The engine's stream of a session, with the objects through which its bytes go.
+//! The engine's stream of a session, with the pipes and files through which its bytes flow.
 
 use std::fs::File;
 use std::io;
@@ -51,7 +51,7 @@ impl Streams {
         Ok(Self { stream, output: Output::begin(early, memory)?, input })
     }
 
-    /// Finds those of a former gate among its descriptors. `taken` is how much of the output is in the rings.
+    /// Restores the streams of a former gate from its descriptors. `taken` is how much of the output is in the rings.
     pub(super) fn restored(
         inodes: &Inodes,
         descriptors: &mut Vec<OwnedFd>,

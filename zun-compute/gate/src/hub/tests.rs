@@ -59,9 +59,9 @@ struct World {
     process: UnixStream,
     read: Vec<u8>,
     printed: Vec<u8>,
-    /// Whether there is no terminal, so that output is in frames.
+    /// Whether output is multiplexed, because there is no terminal.
     framed: bool,
-    /// What the process waits to write.
+    /// What the process has not been able to write yet.
     unwritten: Vec<u8>,
     typed: Vec<u8>,
     sent: usize,
@@ -176,7 +176,7 @@ impl World {
                 paths.filter(|path| path.extension().is_some_and(|kind| kind == "cast"));
             let (Some(path), None) = (casts.next(), casts.next()) else { panic!("one recording") };
             let text = std::fs::read_to_string(path).expect("text");
-            // The last line may be just being written.
+            // The last line may be incomplete.
             let events = text.lines().skip(1).filter_map(|line| serde_json::from_str(line).ok());
             let output = events.filter(|event: &Value| event[1] == "o");
             recorded = output.filter_map(|event| event[2].as_str().map(str::to_owned)).collect();

@@ -17,7 +17,7 @@ pub struct InheritedError(String);
 pub struct Inherited(BTreeMap<String, Vec<OwnedFd>>);
 
 impl Inherited {
-    /// Takes the descriptors that were passed to this process (systemd's `LISTEN_FDS`). To be called once, before
+    /// Takes the descriptors that were passed to this process (systemd's `LISTEN_FDS`). Must be called once, before
     /// anything else opens a file.
     pub fn from_env() -> Result<Self, InheritedError> {
         let passed = sd_listen_fds::get().map_err(|error| InheritedError(error.to_string()))?;
@@ -36,7 +36,7 @@ impl Inherited {
         self.0.entry(name).or_default().push(descriptor);
     }
 
-    /// Takes the socket that listens, if there is one.
+    /// Takes the listening socket, if there is one.
     pub fn listener(&mut self) -> Option<TcpListener> {
         self.0.remove(LISTENER)?.pop().map(Into::into)
     }
@@ -59,7 +59,7 @@ impl Inherited {
     }
 }
 
-/// The name of the descriptor of the socket that listens.
+/// The name of the listening socket's descriptor.
 pub(crate) const LISTENER: &str = "listener";
 
 /// The name of the descriptor of the record of tickets and revoked grants.

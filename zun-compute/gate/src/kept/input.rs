@@ -14,8 +14,8 @@ use super::{one_pipe, punch};
 
 /// The spool gives memory back in pieces of at least this size.
 const HOLE: u64 = 64 << 10;
-/// The newest bytes of the spool in which no hole is punched: more than a pipe and a socket can hold. splice may pass the
-/// spool's own pages to the engine, and a hole would zero a part of them.
+/// No hole is punched in this many of the newest bytes of the spool: more than a pipe and a socket can hold. splice may
+/// pass the spool's own pages to the engine, and a hole would zero a part of them.
 const IN_FLIGHT: u64 = 512 << 10;
 /// The largest size of a page, in bytes.
 const PAGE: u64 = 64 << 10;
@@ -32,7 +32,7 @@ pub struct Input {
     /// How many bytes are in the pipe.
     in_pipe: usize,
     freed: u64,
-    /// Where the piece ends that is being moved. If that is cut off, the next call finishes it.
+    /// The end of the piece that is being moved. If a call is interrupted, the next one finishes the piece.
     end: Option<u64>,
 }
 
@@ -59,8 +59,8 @@ impl Input {
         self.at
     }
 
-    /// Moves the next bytes of the spool to the engine. A call that was cut off, because the engine went away, is repeated
-    /// with the same length.
+    /// Moves the next bytes of the spool to the engine. A call that was interrupted because the engine stopped is
+    /// repeated with the same length.
     pub async fn pass(&mut self, stream: &UnixStream, length: usize) -> io::Result<()> {
         let end = *self.end.get_or_insert(self.at + length as u64);
         self.flush(stream).await?;

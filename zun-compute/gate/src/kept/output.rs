@@ -50,7 +50,7 @@ impl Output {
         [self.pipe.as_fd(), self.journal.as_fd()]
     }
 
-    /// Moves what the engine has sent to the journal, once there is something. Returns whether the stream goes on.
+    /// Waits for output of the engine, and moves it to the journal. Returns `false` at the end of the stream.
     pub async fn receive(&mut self, stream: &UnixStream) -> io::Result<bool> {
         loop {
             stream.readable().await?;

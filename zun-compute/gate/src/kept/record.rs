@@ -5,7 +5,7 @@
 //!  │ progress    │ slot, length   │ slot 0     │ slot 1
 //! ```
 //! A process may be killed between any two pages of a write. The progress fits into one page, so each write of it is
-//! there or not. The state is written to the slot that is not in use, and then the slot is changed.
+//! atomic. The state is written to the slot that is not in use, and then the slot is switched.
 
 use std::fs::File;
 use std::io;
@@ -26,7 +26,7 @@ const SLOT: u64 = 2 << 20;
 /// The largest state of what is not a session, in bytes. The file has memory only for what was written.
 pub(crate) const LARGE: u64 = 16 << 20;
 
-/// The name of the file, which tells it from the session's other files.
+/// The name of the file, which distinguishes it from the session's other files.
 const NAME: &str = "zun-session";
 
 /// The file.

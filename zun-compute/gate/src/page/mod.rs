@@ -21,7 +21,7 @@ static FILES: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 pub struct WebConsole(Page);
 
 impl WebConsole {
-    /// For a page that other sites may show in a frame, if their origins are these.
+    /// Creates it. Sites with these origins may show the page in a frame.
     pub fn new(frame_ancestors: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut policy = format!("{}; frame-ancestors 'self'", POLICY.trim());
         for origin in frame_ancestors {

@@ -22,7 +22,7 @@ pub(super) const DEFAULT_SIZE: Size = Size { width: 80, height: 24 };
 /// Output to record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// How many bytes before it are not known any more.
+    /// How many bytes before it were lost.
     pub missing: u64,
     /// Of stdout, or of the terminal.
     pub stdout: Vec<u8>,

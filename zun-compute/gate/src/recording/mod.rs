@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  recordings/ID.cast   the recording, in asciicast v2
-//!  recordings/ID.json   what it is of
-//!  recordings/ID.place  while it goes on: up to where it is valid, and which output follows
+//!  recordings/ID.json   the session and container that it is of
+//!  recordings/ID.place  while it is in progress: up to where it is valid, and which output follows
 //! ```
 //! Output is appended first, and then the place is written. So a process that is killed in between leaves bytes after the
 //! place, which the next one overwrites with the same output, as the session's ring still has it.

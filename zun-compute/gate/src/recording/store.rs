@@ -18,11 +18,11 @@ use zun_common::recording::{KeptRecording, RecordingInfo};
 use super::now;
 use super::writer::{Place, Writer};
 
-/// What a recording takes besides the content of its file, in bytes.
+/// The space that a recording takes in addition to the content of its file, in bytes.
 const OVERHEAD: u64 = 8 << 10;
 /// The most recordings.
 const MOST: usize = 10_000;
-/// How a recording has ended whose session has gone without its end.
+/// The ending of a recording whose session disappeared before it ended.
 const LOST: &str = "the console gate has lost the session";
 
 /// There are no recordings, or one cannot begin or continue.
@@ -43,7 +43,7 @@ pub enum NoRecording {
     /// The gate stops, or has an internal error.
     #[error("the console gate stops, or an internal error ended the work")]
     Interrupted(#[from] tokio::task::JoinError),
-    /// There is no such recording that goes on.
+    /// There is no such recording in progress.
     #[error("recording {0} is not in progress")]
     Ended(RecordingId),
 }
@@ -54,7 +54,7 @@ pub enum NotDeleted {
     /// There is none.
     #[error("there is no recording {0}")]
     NotFound(RecordingId),
-    /// Its session goes on.
+    /// Its session has not ended.
     #[error("recording {0} is still in progress: delete it after it has ended")]
     InProgress(RecordingId),
     /// Its file cannot be removed.
@@ -170,8 +170,8 @@ impl State {
         self.oldest_finished_of(most)
     }
 
-    /// The oldest finished recording of the project that uses most of those that have any, so that no project can push out
-    /// the recordings of others.
+    /// The oldest finished recording of the project that uses the most space, among the projects that have finished
+    /// ones. So no project can push out the recordings of others.
     fn oldest_finished(&self) -> Option<(u64, RecordingId)> {
         let finished = self.kept.values().filter(|kept| !kept.is_in_progress());
         let projects: HashSet<_> = finished.map(|kept| &kept.info.project).collect();
@@ -405,7 +405,7 @@ impl Recordings {
     }
 
     fn remove_files(&self, id: RecordingId) -> io::Result<()> {
-        // The description is the last one: without it, the next process removes the others.
+        // The description is removed last: if it remains, the next process still lists the recording.
         for kind in ["place", "cast", "json"] {
             let path = self.path(id, kind).map_err(io::Error::other)?;
             match fs::remove_file(path) {

@@ -56,7 +56,7 @@ impl Place {
     }
 }
 
-/// A recording that goes on.
+/// A recording in progress.
 #[derive(Debug)]
 pub struct Writer {
     recordings: Arc<Recordings>,
@@ -139,7 +139,7 @@ impl Writer {
         let (mut encoder, time, mut text) = (self.encoder.clone(), self.time(), String::new());
         encoder.finish(time, &mut text);
         remark(time, end, &mut text);
-        // There may be no space. The end is also beside the recording.
+        // There may be no space left. The end is also in the description.
         drop(self.append(&text, self.place.next, (time, encoder)));
         self.recordings.finished(&self.info, self.place.length, end)
     }

@@ -18,14 +18,14 @@ const FEWEST_HELD: usize = 3;
 /// How long the rest of a reply may take.
 const REST: Duration = Duration::from_millis(100);
 
-/// What has become of input.
+/// The result of filtering input.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Filtered {
     /// What is passed on.
     pub bytes: Vec<u8>,
-    /// How many bytes of input that settles: those that are passed on, and those that are dropped.
+    /// How many bytes of input are settled: passed on, or dropped.
     pub settled: usize,
-    /// Whether a person has typed something, which replies and reports of the mouse or the focus are not.
+    /// Whether a person has typed something. Replies and reports of the mouse or the focus do not count.
     pub typed: bool,
 }
 
@@ -55,7 +55,7 @@ enum Verdict {
 }
 
 impl ReplyFilter {
-    /// Takes a message. Asks `passes` for each reply whether it is passed on.
+    /// Filters a message. Calls `passes` for each reply to decide whether it is passed on.
     pub fn feed(
         &mut self,
         input: &[u8],
@@ -169,7 +169,7 @@ impl ReplyFilter {
             return;
         }
         if self.passed > 0 {
-            // The beginning was passed on, and this is not the whole rest.
+            // The beginning was passed on, so the rest is too.
             self.release(filtered);
         } else if self.held.len() < FEWEST_HELD {
             filtered.bytes.extend(&self.held);

@@ -7,12 +7,12 @@ use zun_common::terminal::{Csi, Piece, Scanner, Sequence};
 /// The most questions that wait for their replies. Older ones are forgotten.
 const MOST_OPEN: usize = 64;
 
-/// What is asked, and what a reply is about.
+/// What a question asks for, and what a reply contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
     /// The terminal's attributes: primary (no marker), secondary (`>`) or tertiary (`=`).
     Attributes(Option<u8>),
-    /// Whether it is in order (DSR 5).
+    /// Whether it works (DSR 5).
     Status,
     /// Where the cursor is (DSR 6); with `?` the extended form.
     Cursor(Option<u8>),

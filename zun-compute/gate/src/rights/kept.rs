@@ -49,7 +49,7 @@ struct TicketRecord {
 }
 
 impl Rights {
-    /// The rights of a former process, or none. They are kept in the store from now on.
+    /// The rights of a former process, or none. From now on, they are kept in the store.
     pub fn kept(store: &Arc<DescriptorStore>, former: Option<OwnedFd>) -> Self {
         let rights = Self::default();
         if !store.keeps() {
@@ -82,7 +82,7 @@ impl Rights {
         let Some(Kept { store, record }) = &mut *kept else { return };
         let written = serde_json::to_vec(&RightsRecord::of(state)).map_err(io::Error::from);
         if let Err(error) = written.and_then(|written| record.set_state(written)) {
-            // What is out of date would let a ticket be used again.
+            // An outdated record would let a ticket be used again.
             warn!(%error, "cannot keep tickets and revocations: they end with this process");
             store.forget(RIGHTS);
             *kept = None;
@@ -126,7 +126,7 @@ impl RightsRecord {
         Self { tickets: tickets.collect(), revoked: revoked.collect() }
     }
 
-    /// The rights that are left at this time. A clock that was set back makes none of them last longer than a new one.
+    /// The rights that are valid at this time. If the clock was set back, none of them lasts longer than a new one.
     fn state(self, now: Instant, clock: SystemTime) -> State {
         let left = |until: SystemTime, most: Duration| {
             until.duration_since(clock).unwrap_or(Duration::ZERO).min(most)

@@ -1,5 +1,5 @@
-//! What the gate knows of rights besides certificates: tickets that it has issued, and grants that were revoked. Of a
-//! ticket it has only the hash.
+//! The rights that the gate keeps itself: tickets that it has issued, and revoked grants. It keeps only the hash of a
+//! ticket.
 
 mod kept;
 
@@ -20,7 +20,7 @@ use kept::Kept;
 
 /// The most tickets that can be used.
 const MOST_TICKETS: usize = 10_000;
-/// The most of them that are one project's, so that the others get theirs.
+/// The most tickets of one project, so that other projects get theirs.
 const MOST_OF_PROJECT: usize = 500;
 /// The most revoked grants that are remembered.
 const MOST_REVOKED: usize = 10_000;
@@ -87,9 +87,9 @@ pub enum NoTicket {
 #[error("the gate cannot remember more revoked grants: try again in a few minutes")]
 pub struct TooManyRevoked;
 
-/// The hash of a ticket, which takes the place of a client's key.
+/// The hash of a ticket. It identifies a client instead of a key.
 pub fn key_of(ticket: &Ticket) -> KeyHash {
-    // With the prefix, so that it is never the hash of a public key.
+    // The prefix is hashed too, so that the result never equals the hash of a public key.
     KeyHash::of(ticket.subprotocol().as_bytes())
 }
 
@@ -176,7 +176,7 @@ impl Rights {
         }
     }
 
-    /// From now on, the grant or ticket with this ID opens nothing. A ticket is dropped even if this fails.
+    /// Revokes the grant or ticket with this ID. A ticket is dropped even if this fails.
     pub fn revoke(&self, grant: &str, now: Instant) -> Result<(), TooManyRevoked> {
         let mut state = self.state(now);
         state.tickets.retain(|_, right| right.grant != grant);

@@ -43,7 +43,7 @@ impl Memory {
         u64::try_from(self.all.saturating_sub(left)).unwrap_or_default()
     }
 
-    /// Whether anything else has a share of the same bytes, although it may not use any at present.
+    /// Whether another part shares these bytes, even if it uses none of them now.
     pub fn is_shared(&self) -> bool {
         Arc::strong_count(&self.left) > 1
     }
@@ -65,7 +65,7 @@ impl Memory {
         taken.is_ok()
     }
 
-    /// Takes memory that is in use already, even if it is more than what is left.
+    /// Counts memory that is already in use, even if it is more than what is left.
     pub(super) fn take_used(&self, bytes: usize) {
         self.left.fetch_sub(signed(bytes), Ordering::Relaxed);
         if let Some(whole) = &self.whole {

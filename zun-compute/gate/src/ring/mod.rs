@@ -3,9 +3,9 @@
 //! ```text
 //!   0 ──── dropped ──── start ━━━ on disk ━━━ memory start ━━━━ in memory ━━━━ end
 //! ```
-//! The bytes are in an unnamed file (memfd), at their offsets, so that they outlive this process. What is dropped gives
-//! its memory back: the file has a hole there. A ring begins without memory, takes more when it is full, and drops its
-//! oldest bytes once it gets no more. With a [`Spill`], it moves those that are still needed there.
+//! The bytes are in an unnamed file (memfd), at their offsets, so that they outlive this process. The memory of dropped
+//! bytes is freed by a hole in the file. A ring begins without memory, allocates more when it is full, and drops its
+//! oldest bytes once it gets no more. With a [`Spill`], it moves the bytes that readers still need to disk.
 
 mod memory;
 mod spill;
@@ -22,7 +22,7 @@ use crate::kept::punch;
 
 /// The first allocation, in bytes. Each ring gets it, also if all memory is in use.
 const FIRST: usize = 64 << 10;
-/// Dropped bytes give their memory back in pieces of at least this size.
+/// The memory of dropped bytes is freed in pieces of at least this size.
 const HOLE: u64 = 64 << 10;
 
 /// The places of a ring.
@@ -41,7 +41,7 @@ pub struct Places {
 enum Needed {
     /// None.
     Nothing,
-    /// All of them, as long as there is space: nobody reads yet.
+    /// All of them, as long as there is space: there is no reader yet.
     Beginning,
     /// Those from this offset on: the slowest reader has the ones before.
     From(u64),
@@ -60,7 +60,7 @@ pub struct Ring {
     /// Which bytes must be kept although the memory is full.
     needed: Needed,
     spill: Option<Spill>,
-    /// Everything before this offset has given its memory back.
+    /// The memory of everything before this offset was freed.
     freed: u64,
     /// How many bytes may be kept with the memory that was taken.
     capacity: usize,
@@ -139,7 +139,7 @@ impl Ring {
         }
     }
 
-    /// Nobody reads at present: what does not fit is dropped.
+    /// There is no reader at present: what does not fit is dropped.
     pub const fn nobody_reads(&mut self) {
         if matches!(self.needed, Needed::From(_)) {
             self.needed = Needed::Nothing;
@@ -147,7 +147,7 @@ impl Ring {
         self.nothing_follows();
     }
 
-    /// Keeps no more room for bytes that are about to arrive.
+    /// Releases the space that was reserved for further bytes.
     pub const fn nothing_follows(&mut self) {
         if let Some(spill) = &mut self.spill {
             spill.keep_reserved(0);
@@ -173,7 +173,7 @@ impl Ring {
         if self.capacity < more_memory {
             self.grow(more_memory);
         }
-        // All that is kept counts, also what nobody needs any more: it is contiguous.
+        // All kept bytes count, even those that no reader needs: the range is contiguous.
         let kept = usize::try_from(self.end - self.start).unwrap_or(usize::MAX);
         let spilled = kept.saturating_add(more).saturating_sub(self.capacity);
         let least = needed.saturating_sub(self.capacity);
@@ -206,7 +206,7 @@ impl Ring {
         }
     }
 
-    /// Moves what leaves the memory to disk if it is needed. Returns the offset of the oldest byte that is kept then.
+    /// Moves needed bytes from memory to disk. Returns the offset of the oldest byte that is kept afterwards.
     fn spill_until(&mut self, to: u64) -> u64 {
         let Some(spill) = &mut self.spill else { return to };
         let size = |from: u64| usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
@@ -241,7 +241,7 @@ impl Ring {
         read_at(file, from, length, out)
     }
 
-    /// Gives the memory of dropped bytes back. To be called when it is recorded that they are dropped.
+    /// Frees the memory of dropped bytes. Must be called only after the record says that they are dropped.
     pub fn free(&mut self) {
         let dropped = self.memory_start;
         if dropped - self.freed >= HOLE && punch(&self.file, self.freed, dropped) {
@@ -252,7 +252,8 @@ impl Ring {
         }
     }
 
-    /// Takes memory for at least `needed` bytes even if there is none. Returns whether the limit allows it.
+    /// Allocates memory for at least `needed` bytes, even beyond the shared memory. Returns whether the ring's own
+    /// limit allows it.
     fn overdraw(&mut self, needed: usize) -> bool {
         let capacity = rounded(needed).min(self.limit);
         if capacity > self.capacity {
@@ -262,7 +263,7 @@ impl Ring {
         needed <= self.capacity
     }
 
-    /// Takes memory for at least `needed` bytes if limit and memory allow it.
+    /// Allocates memory for at least `needed` bytes if the ring's limit and the shared memory allow it.
     fn grow(&mut self, needed: usize) -> bool {
         let capacity = rounded(needed).min(self.limit);
         if capacity < needed || capacity <= self.capacity {

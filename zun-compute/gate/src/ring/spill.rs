@@ -10,24 +10,24 @@ use rustix::fs::{Mode, OFlags, open};
 use super::{HOLE, Memory, read_at};
 use crate::kept::punch;
 
-/// Space is taken in pieces of this size, in bytes.
+/// Space is reserved in pieces of this size, in bytes.
 const STEP: usize = 1 << 20;
 /// The most bytes that are copied at once.
 const PIECE: usize = 64 << 10;
 
-/// The unlinked file: it is gone with its last descriptor.
+/// The unlinked file: the kernel removes it when its last descriptor is closed.
 #[derive(Debug)]
 pub struct Spill {
     file: File,
     limit: usize,
     space: Memory,
-    /// How much of the space was taken.
+    /// How much of the space is reserved.
     taken: usize,
-    /// How much of it is for bytes that are about to arrive, with those that are here.
+    /// How much of it stays reserved: for the stored bytes, and for those that are about to arrive.
     minimum: usize,
     /// The offset after the last byte that was stored.
     end: u64,
-    /// Everything before this offset has given its space back.
+    /// The space of everything before this offset was freed.
     freed: u64,
 }
 
@@ -59,7 +59,7 @@ impl Spill {
         if bytes > self.limit {
             return false;
         }
-        // All at once: a part would be of no use here, and missing elsewhere.
+        // All or nothing: a part would be useless here, and missing for other rings.
         let more = bytes.saturating_sub(self.taken).div_ceil(STEP).saturating_mul(STEP);
         let granted = more == 0 || self.space.take(more);
         if granted {
@@ -68,7 +68,7 @@ impl Spill {
         granted
     }
 
-    /// This much of what was taken stays, until the next keep_reserved.
+    /// Keeps at least this much of the reserved space, even if it is unused, until the next call.
     pub(super) const fn keep_reserved(&mut self, bytes: usize) {
         self.minimum = bytes;
     }
@@ -90,7 +90,7 @@ impl Spill {
         true
     }
 
-    /// Gives the space of bytes before an offset back. Those up to `end` are needed.
+    /// Frees the space of bytes before `to`. Those up to `end` are still needed.
     pub(super) fn free(&mut self, to: u64, end: u64) {
         let (is_used, is_over) = (self.end > self.freed, to >= self.end);
         if is_used
@@ -101,7 +101,7 @@ impl Spill {
         }
         let used = usize::try_from(end.saturating_sub(to)).unwrap_or(usize::MAX);
         let needed = used.max(self.minimum);
-        // A little more than needed, so that it is not taken again at once.
+        // A little more than needed, so that it need not be reserved again at once.
         let keep = if needed == 0 { 0 } else { needed.saturating_add(STEP) };
         if self.taken > keep {
             let least = keep.div_ceil(STEP).saturating_mul(STEP);

@@ -1,4 +1,4 @@
-//! How long a connection may last before it is a websocket, and whose right it uses.
+//! How long a connection may last before it becomes a websocket, and which grant it uses.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tokio::time::sleep_until;
 
 use crate::rights::Rights;
 
-/// A later end counts only if it is later by this much, because each part of a copy moves it.
+/// The deadline is extended only by at least this much, because each chunk of a copy extends it.
 const STEP: Duration = Duration::from_secs(1);
 
 /// The time that a connection has. Clones share it.
@@ -23,13 +23,13 @@ struct Allowed {
 }
 
 impl Allowance {
-    /// From now on.
+    /// The time begins now.
     pub(super) fn of(time: Duration) -> Self {
         let until = Instant::now() + time;
         Self(Arc::new(watch::Sender::new(Allowed { until, grant: None })))
     }
 
-    /// The connection ends then.
+    /// Sets the deadline of the connection.
     pub(super) fn end_at(&self, until: Instant) {
         self.0.send_if_modified(|allowed| {
             let moves = until < allowed.until || until >= allowed.until + STEP;
@@ -40,7 +40,7 @@ impl Allowance {
         });
     }
 
-    /// The connection also ends when the grant is revoked.
+    /// Also ends the connection when the grant is revoked.
     pub(super) fn bind(&self, grant: String) {
         self.0.send_modify(|allowed| allowed.grant = Some(grant));
     }

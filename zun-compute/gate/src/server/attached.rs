@@ -28,7 +28,7 @@ impl Attached {
         attached
     }
 
-    /// A client of which a former process of the gate has notified the agent.
+    /// A client that a former gate process reported to the agent.
     pub(super) const fn of_former_gate(
         notifier: Arc<SessionNotifier>,
         grant: String,
@@ -38,7 +38,7 @@ impl Attached {
         Self { notifier, grant, container, watches }
     }
 
-    /// The agent expects each client to have a stream, and to wait for the exit.
+    /// The agent expects two events of each client: its stream, and its wait for the exit.
     fn send(&self, kinds: [SessionEventKind; 2]) {
         for kind in kinds {
             let Self { notifier, grant, container, watches } = self;

@@ -46,7 +46,7 @@ const QUEUED: usize = 4;
 const SCHEME: &str = "Zun-Session ";
 const TAR: HeaderValue = HeaderValue::from_static("application/x-tar");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-/// What the engine says of a path: the same header that it uses.
+/// The engine's description of a path, in the same header that the engine uses.
 const STAT: HeaderName = HeaderName::from_static("x-docker-container-path-stat");
 
 /// The copies that run, by their grants.
@@ -59,7 +59,7 @@ struct Copy {
     copies: Copies,
     grant: String,
     allowance: Allowance,
-    /// When it ends at the latest.
+    /// Its deadline.
     latest: Instant,
 }
 
@@ -181,8 +181,8 @@ impl Server {
             .ok_or_else(refused)
     }
 
-    /// Passes the body on. The engine may answer before it has all: the rest is read too, because the client reads no answer
-    /// while it sends.
+    /// Forwards the body. The engine may answer before it has received everything. The rest is read too, because the
+    /// client reads no answer while it sends.
     async fn upload(
         &self,
         request: impl FnOnce(Bytestream) -> ArchiveRequest,
@@ -198,7 +198,7 @@ impl Server {
         let pass = async {
             while let Some(part) = body.frame().await {
                 copy.progresses();
-                // After the engine's answer, nobody receives it.
+                // After the engine's answer, nothing receives the rest.
                 sender.send(part.map_err(io::Error::other)).await.ok();
             }
             drop(sender);
@@ -227,7 +227,7 @@ fn within(length: Option<u64>, limit: u64) -> Result<(), Refusal> {
         Some(length) if length <= limit => Ok(()),
         Some(_) => {
             let words = format!(
-                "this is too large: one upload may have {} MiB (limits.files of the console gate)",
+                "the upload is too large: the limit is {} MiB (limits.files of the console gate)",
                 limit >> 20
             );
             Err((StatusCode::PAYLOAD_TOO_LARGE, words))
@@ -243,7 +243,7 @@ fn refusal(error: &ArchiveError) -> Refusal {
             StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST)
         }
         ArchiveError::Engine(EngineError::NotFound(_)) => {
-            return (StatusCode::NOT_FOUND, "the container does not exist any more".to_owned());
+            return (StatusCode::NOT_FOUND, "the container no longer exists".to_owned());
         }
         ArchiveError::Engine(_) => StatusCode::BAD_GATEWAY,
     };
@@ -262,7 +262,8 @@ where
     response
 }
 
-/// What the engine sends, up to the limit. Beyond it, the connection breaks, so that the client does not take it for all.
+/// The engine's output, up to the limit. Beyond the limit, the connection is aborted, so that the client does not take
+/// the part for the whole.
 struct Download {
     body: Bytestream,
     left: u64,

@@ -57,7 +57,7 @@ const PROBE_AFTER: Duration = Duration::from_secs(4);
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// How many probes may stay unanswered.
 const PROBES: u32 = 3;
-/// How long sent data may stay unacknowledged. A client that is stopped acknowledges none; it comes back later.
+/// How long sent data may stay unacknowledged. A suspended client acknowledges none; it reconnects later.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Why the gate cannot listen.
@@ -139,7 +139,7 @@ impl Listener {
         })
     }
 
-    /// Notifies the agent that the clients of a killed process of the gate are gone.
+    /// Notifies the agent that the clients of a killed gate process are disconnected.
     pub fn notify_ends(&self, clients: Vec<FormerClient>) {
         for FormerClient { target, grant, writes } in clients {
             if let (Some(notifier), Target::Container(id)) = (&self.server.notifier, target) {

@@ -29,7 +29,7 @@ use crate::utf8::Utf8Stream;
 
 /// The largest message, in bytes. With its head it fits into one TLS record.
 const PIECE: usize = 8 << 10;
-/// Added to an exit code, it is the websocket's close code.
+/// The close code of the websocket is this number plus the exit code.
 const EXIT_CODES: u16 = 4000;
 
 /// Clears a terminal, before a snapshot is drawn.
@@ -38,7 +38,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 /// The subprotocol that these clients offer.
 pub(super) const BINARY: &str = "binary";
 
-/// How long an exec goes on after its client was lost, in seconds.
+/// How long an exec keeps running after its client was lost, in seconds.
 const GRACE: u32 = 30;
 
 /// What a client of this kind asks for.
@@ -61,11 +61,11 @@ pub(super) struct RawLink {
     _attached: Option<Attached>,
 }
 
-/// How far the client has got.
+/// What the client has received.
 struct Shown {
     stdout: u64,
     stderr: u64,
-    /// Set if the bytes must be made UTF-8.
+    /// Set if the bytes must be converted to UTF-8.
     text: Option<Utf8Stream>,
     ending: Option<Box<Ending>>,
 }
@@ -236,7 +236,7 @@ impl Shown {
         }
     }
 
-    /// Returns what was kept back.
+    /// Returns the bytes that were kept back.
     fn rest(&mut self) -> Bytes {
         self.text.as_mut().map(Utf8Stream::finish).unwrap_or_default().into()
     }

@@ -45,7 +45,7 @@ use crate::session::{Holder, JoinRefused};
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the request's head may take.
 pub(super) const HEAD: Duration = Duration::from_secs(10);
-/// How long the answer may take, with what the engine has to do before.
+/// How long the answer may take, including the engine's work for it.
 const ANSWER: Duration = Duration::from_secs(75);
 /// How long a client may take to download the web console.
 const DOWNLOAD: Duration = Duration::from_secs(30);
@@ -62,7 +62,7 @@ pub(super) struct Server {
     pub(super) host: HostName,
     pub(super) hub: Arc<Hub>,
     pub(super) rights: Arc<Rights>,
-    /// From where clients with tickets may come, if there are any.
+    /// The allowed origins of clients with tickets, if tickets are enabled.
     pub(super) origins: Option<Origins>,
     /// The web console, at the name for clients with tickets.
     pub(super) page: WebConsole,
@@ -85,12 +85,12 @@ impl Default for Downloads {
 
 /// What a connection holds until it has become a websocket.
 struct Pending<'a> {
-    /// Until its first request has arrived.
+    /// Set until its first request has arrived.
     handshake: Mutex<Option<OwnedSemaphorePermit>>,
-    /// Since it has asked for the web console.
+    /// Set once it has requested the web console.
     download: OnceLock<SemaphorePermit<'a>>,
     allowance: Allowance,
-    /// The upgrade of an accepted request's connection, and what follows.
+    /// The upgraded connection of an accepted request, and how it is served.
     accepted: Mutex<Option<(OnUpgrade, Next)>>,
 }
 
@@ -245,7 +245,7 @@ impl Server {
         let grant = client.grant.clone();
         let connected = self.hub.connect(target, client, &self.rights).await;
         if self.rights.is_revoked(&grant, Instant::now()) {
-            // It was revoked meanwhile.
+            // It was revoked while the session was being opened.
             self.hub.revoke(&grant);
         }
         if let Err(error) = &connected
@@ -314,7 +314,7 @@ fn status(error: &ConnectError) -> StatusCode {
         ConnectError::Engine(EngineError::Conflict { .. } | EngineError::Restarted(_)) => {
             StatusCode::CONFLICT
         }
-        // The client takes this for: an exec may have been started.
+        // This status tells the client that an exec may have been started.
         ConnectError::Engine(EngineError::Failed { .. }) | ConnectError::StreamLost(_) => {
             StatusCode::BAD_GATEWAY
         }
@@ -328,7 +328,7 @@ fn status(error: &ConnectError) -> StatusCode {
     }
 }
 
-/// An answer that is there as a whole.
+/// An answer with a complete body.
 fn whole(response: Response<Full<Bytes>>) -> Response<Bytestream> {
     response.map(|body| body.map_err(|never| match never {}).boxed_unsync())
 }

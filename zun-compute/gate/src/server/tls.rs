@@ -69,7 +69,7 @@ impl Tls {
         Ok(Self { cas, config: hardened(config), public })
     }
 
-    /// Lets a client in that has a grant, or that uses the name for clients with tickets.
+    /// Accepts a client that has a grant, or that uses the name for clients with tickets.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,

@@ -1,4 +1,4 @@
-//! What the control socket sees of a session: its attachments can be listed, closed and revoked.
+//! How the control socket accesses a session: it lists, closes and revokes attachments.
 
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ pub struct FileRight {
 }
 
 impl Session {
-    /// All that have access, the oldest first.
+    /// All clients with access, oldest first.
     pub fn holders(&self) -> Vec<Holder> {
         self.attachments.values().map(Attachment::holder).collect()
     }
@@ -55,7 +55,7 @@ impl Session {
         self.attachments.len()
     }
 
-    /// Since about when the process runs without clients, if that is so.
+    /// Approximately since when the process has had no clients, if it has none.
     pub fn unattended_since(&self) -> Option<Instant> {
         let runs = self.process.running && !self.exited && self.ending.is_none();
         (runs && self.attachments.is_empty()).then_some(self.last_left)
@@ -74,7 +74,7 @@ impl Session {
         Some(FileRight { container, grant: attachment.grant.clone(), limit: self.limits.files })
     }
 
-    /// Takes access from all that have it by this grant. Returns how many.
+    /// Revokes the access of all clients with this grant. Returns how many there were.
     pub fn revoke(&mut self, grant: &str) -> usize {
         let wanted = self.attachments.iter().filter(|(_, attachment)| attachment.grant == grant);
         let found: Vec<(AttachmentId, bool)> = wanted

@@ -49,17 +49,17 @@ pub(super) struct Attachment {
     pub(super) screen: ScreenState,
     /// Since when output waits to be sent.
     pub(super) pending_since: Option<Instant>,
-    /// The acknowledgement whose delay is measured: of which offset, and when it was sent.
+    /// The offset whose acknowledgement delay is measured, and when it was sent.
     pub(super) awaited: Option<(u64, Instant)>,
     pub(super) stdin: Stdin,
     /// Finds the replies of its terminal.
     pub(super) replies: ReplyFilter,
     /// The size of its terminal.
     pub(super) size: Option<Size>,
-    /// When it typed last, in the order of all who type. 0 if never.
+    /// When it typed last, as a number that grows with each writer that types. 0 if it never typed.
     pub(super) typed: u64,
     pub(super) signals: Signals,
-    /// Events that its client has not got.
+    /// Events that its client has not received.
     pub(super) events: VecDeque<SessionEvent>,
     /// Whether stderr has its turn.
     pub(super) stderr_next: bool,
@@ -79,7 +79,7 @@ pub(super) struct Cursor {
 /// What the client has of the terminal's screen.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ScreenState {
-    /// The client gets the screen before it gets more output.
+    /// The client gets the screen before further output.
     pub(super) is_due: bool,
     /// The offset at which it was drawn last.
     pub(super) drawn_at: Option<u64>,
@@ -99,9 +99,9 @@ pub(super) struct Stdin {
     /// The end was passed to the engine.
     pub(super) end_written: bool,
     pub(super) end_acknowledged: bool,
-    /// When acknowledgements are sent at the latest, also those of signals.
+    /// The latest time at which acknowledgements are sent, including those of signals.
     pub(super) ack_due: Option<Instant>,
-    /// Acknowledge again what was acknowledged on a lost connection.
+    /// Repeat the acknowledgements of a lost connection.
     pub(super) repeat_ack: bool,
 }
 
@@ -166,14 +166,14 @@ impl Attachment {
 }
 
 impl Stdin {
-    /// The engine has taken these bytes.
+    /// The engine has accepted these bytes.
     pub(super) fn wrote(&mut self, length: u64, now: Instant) {
         self.written += length;
         let due = if self.written - self.acknowledged >= ACK_SIZE { now } else { now + ACK_DELAY };
         self.ack_due = Some(self.ack_due.map_or(due, |former| former.min(due)));
     }
 
-    /// The engine has taken the end.
+    /// The engine has accepted the end.
     pub(super) const fn wrote_end(&mut self, now: Instant) {
         self.end_written = true;
         self.ack_due = Some(now);

@@ -1,4 +1,4 @@
-//! What is asked of the engine besides its stream: the terminal's size and signals.
+//! Calls to the engine outside of its stream: the terminal's size and signals.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,7 +9,8 @@ use zun_common::pty::{SessionEvent, Size};
 use super::viewers::queue;
 use super::{AttachmentId, Session};
 
-/// The most sizes that wait for the engine. A client makes a program draw itself again by a size and back, so two.
+/// The most sizes that wait for the engine. A client makes a program redraw itself by changing the size and changing it
+/// back, so two.
 const MOST_SIZES: usize = 2;
 /// The most signals that wait for the engine.
 const MOST_SIGNALS: usize = 64;
@@ -27,16 +28,16 @@ pub enum Control {
 
 #[derive(Debug, Default)]
 pub(super) struct Controls {
-    /// The newest sizes that the engine has not got.
+    /// The newest sizes that were not sent to the engine.
     sizes: VecDeque<Size>,
     /// The process should draw its screen again.
     redraws: bool,
     signals: VecDeque<(AttachmentId, String)>,
-    /// Whether the engine is just being asked to send the first signal.
+    /// Whether a call to send the first signal is in progress.
     sending: bool,
 }
 
-/// What of it must outlive the gate.
+/// The part that must outlive the gate.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ControlsRecord {
@@ -105,7 +106,8 @@ impl Session {
         Some(Control::Signal(name.clone()))
     }
 
-    /// Queues a size again that the process was not ready for, or that follows a redraw, unless a newer one waits.
+    /// Queues a size again if the process was not ready for it, or if it follows a redraw. Does nothing if a newer one
+    /// waits.
     pub fn retry_size(&mut self, size: Size) {
         if self.controls.sizes.is_empty() {
             self.controls.sizes.push_front(size);
@@ -123,12 +125,13 @@ impl Session {
         self.controls.sending = true;
     }
 
-    /// Whether the engine is just being asked to send a signal.
+    /// Whether a call to send a signal is in progress.
     pub const fn is_signalling(&self) -> bool {
         self.controls.sending
     }
 
-    /// A signal that was being sent when the gate or the engine ended may have arrived, or not. It is not sent again, and its client gets an event.
+    /// A signal that was being sent when the gate or the engine ended may or may not have arrived. It is not sent
+    /// again, and its client gets an event.
     pub(super) fn mark_signal_unconfirmed(&mut self, now: Instant) {
         if !self.controls.sending {
             return;

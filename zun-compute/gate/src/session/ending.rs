@@ -5,7 +5,7 @@ use zun_common::pty::Ending;
 use super::Session;
 
 impl Session {
-    /// The engine's stream has ended, and this is how the process ended. Clients get the ending after all output.
+    /// Ends the session after the engine's stream has ended. Clients get the ending after all output.
     pub fn end(&mut self, mut ending: Ending) {
         ending.zun.stdout_bytes = self.stdout.end();
         ending.zun.stderr_bytes = self.stderr.end();

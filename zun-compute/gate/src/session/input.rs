@@ -18,7 +18,7 @@ use crate::ring::{Charge, Memory, read_at};
 const PIECE: usize = 16 << 10;
 
 /// The most stdin that an attachment may send before it is acknowledged, in bytes. A client that resumes may not know
-/// of the last acknowledgements, so it is more than what clients keep to.
+/// the last acknowledgements, so the limit is higher than the window of clients.
 const MOST_UNACKNOWLEDGED: u64 = 2 * STDIN_WINDOW;
 
 /// A piece of stdin.
@@ -48,11 +48,11 @@ pub(super) struct InputQueue {
     /// How many bytes were written to the spool.
     spooled: u64,
     chunks: VecDeque<InputChunk>,
-    /// At which of the spooled bytes the ends in the queue are.
+    /// The offsets in the spool of the ends of stdin in the queue.
     ends: VecDeque<u64>,
-    /// Whether the process takes input. What it does not take is dropped, and counts as written.
+    /// Whether the process accepts input. Otherwise input is dropped, and counts as written.
     open: bool,
-    /// What is in the queue, and with it the last bytes of the spool that may still be on their way.
+    /// The memory of the queue, including the last bytes of the spool that may still be in flight.
     charge: Charge,
     /// How many bytes are in the queue.
     queued: u64,
@@ -98,7 +98,7 @@ impl InputQueue {
         self.open
     }
 
-    /// How many bytes were accepted in all, and at which of them stdin ends.
+    /// How many bytes were accepted in total, and the offset at which stdin ends.
     pub(super) fn spooled(&self) -> (u64, Option<u64>) {
         (self.spooled, self.ends.front().copied())
     }
@@ -139,7 +139,7 @@ impl InputQueue {
         Some(next)
     }
 
-    /// Each byte of the queue is also in the spool, which keeps those that were passed on last.
+    /// Each byte of the queue is also in the spool, which also keeps the last bytes that were passed on.
     fn charge(&mut self) {
         let passed = self.spooled.saturating_sub(self.queued);
         self.charge.set(2 * self.queued + passed.min(MOST_KEPT));
@@ -165,8 +165,8 @@ impl Session {
             connection.pong = Some(number);
             return;
         }
-        // What a message changes is in the progress, or marked where it changes: to record the whole session is much work,
-        // and a client can send many messages.
+        // Most messages only change the progress, which is cheap to record. Handlers that change more set `unrecorded`:
+        // recording the whole session is expensive, and a client can send many messages.
         if let Err(code) = self.handle(attachment, frame, now) {
             self.unrecorded = true;
             self.refuse(id, code);
@@ -253,8 +253,8 @@ impl Session {
         accepted
     }
 
-    /// Passes on input that looked like the beginning of a reply, whose rest has not arrived. Returns whether there was
-    /// some.
+    /// Passes on input that looked like the beginning of a reply if its rest has not arrived in time. Returns whether
+    /// there was any.
     pub(super) fn release_input(&mut self, now: Instant) -> bool {
         let mut released = false;
         let ids: Vec<_> = self.attachments.keys().copied().collect();
@@ -329,7 +329,7 @@ impl Session {
         self.input.chunks.front().filter(|_| !self.is_frozen()).cloned()
     }
 
-    /// The engine has taken the next piece of stdin.
+    /// The engine has accepted the next piece of stdin.
     pub fn wrote(&mut self, now: Instant) {
         let Some(InputChunk { from, chunk }) = self.input.pop() else { return };
         let attachment = from.and_then(|from| self.attachments.get_mut(&from));
@@ -353,7 +353,7 @@ impl Session {
         }
     }
 
-    /// The process takes no more input. What still arrives is dropped, and counts as written.
+    /// The process accepts no more input. Further input is dropped, and counts as written.
     pub fn close_input(&mut self, now: Instant) {
         self.input.open = false;
         self.drop_unwanted_input(now);

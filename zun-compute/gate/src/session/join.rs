@@ -159,7 +159,7 @@ impl Session {
         (found.token == token && found.key == key).then_some(*id)
     }
 
-    /// Continues an attachment. Its former connection does not count from now on.
+    /// Resumes an attachment. From now on, its former connection is ignored.
     pub fn resume(
         &mut self,
         key: KeyHash,

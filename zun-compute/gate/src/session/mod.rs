@@ -56,7 +56,7 @@ pub struct Limits {
     pub ring: usize,
     /// The memory that all rings share.
     pub memory: Memory,
-    /// Where output that a reader without a terminal still needs is kept if memory is full.
+    /// Where output without a terminal is kept if memory is full and a reader still needs it.
     pub spill: SpillLimits,
     /// How long an attachment waits for its client after a lost connection.
     pub resume: Duration,
@@ -64,7 +64,7 @@ pub struct Limits {
     pub attachments: usize,
     /// The most bytes of one copy of files.
     pub files: u64,
-    /// Where all sessions count.
+    /// The counters of all sessions.
     pub stats: Stats,
 }
 
@@ -79,7 +79,7 @@ pub struct SpillLimits {
     pub space: Memory,
 }
 
-/// What is known of the process when the session begins.
+/// The process when the session begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub struct Process {
@@ -108,9 +108,9 @@ struct AttachmentId(u64);
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// The user has detached: the client does not come back.
+    /// The user has detached: the client will not resume.
     Detached,
-    /// The client has ended, such as by a signal: it does not come back, but its user has not detached.
+    /// The client has ended, such as by a signal: it will not resume, but its user has not detached.
     Gone,
     /// The link was lost. The client may resume.
     Lost,
@@ -145,21 +145,21 @@ pub struct Session {
     connections: BTreeMap<ConnectionId, Connection>,
     input: InputQueue,
     controls: Controls,
-    /// How much of the engine's output is in the rings.
+    /// Up to where the engine's output is in the rings.
     journal_position: JournalPosition,
     ending: Option<Ending>,
-    /// Whether the process has exited, so that nothing may hold back its last output.
+    /// Whether the process has exited. Its last output must then not be held back.
     exited: bool,
     /// Whether nobody can join any more.
     closed: bool,
-    /// Whether the gate is about to end, so that clients must come back to another one.
+    /// Whether the gate is restarting, so that clients must reconnect to the next process.
     restarting: bool,
     last_input: Option<Instant>,
     /// Whether the record has unwritten changes, apart from the progress and the positions of clients.
     unrecorded: bool,
     last_id: u64,
     departures: VecDeque<Departure>,
-    /// About when the last attachment has left, or the session began.
+    /// The approximate time at which the last attachment left, or the session began.
     last_left: Instant,
     /// What happens if all clients are lost.
     on_disconnect: DisconnectState,
@@ -209,7 +209,7 @@ impl Session {
         self.process.running = true;
     }
 
-    /// Whether the session has neither clients nor attachments that wait for theirs.
+    /// Whether the session has no attachment, not even one that waits for its client.
     pub fn is_abandoned(&self) -> bool {
         self.attachments.is_empty() && self.connections.is_empty()
     }
@@ -219,13 +219,14 @@ impl Session {
         self.ending.is_some()
     }
 
-    /// Lets nobody join any more if the process is not running and nobody waits for it. Returns whether that is so.
+    /// Closes the session to new clients if the process is not running and no client waits for it. Returns whether it
+    /// is closed.
     pub fn close_unused(&mut self) -> bool {
         self.closed = self.closed || (self.is_abandoned() && !self.process.running);
         self.closed
     }
 
-    /// Ends a connection. Its attachment goes on if it has a newer one.
+    /// Ends a connection. Its attachment is not affected if it has a newer connection.
     pub fn disconnect(&mut self, id: ConnectionId, left: Left, now: Instant) {
         let Some(connection) = self.connections.remove(&id) else { return };
         let Some(attachment) = self.attachments.get_mut(&connection.attachment) else { return };
@@ -245,7 +246,7 @@ impl Session {
             }
             Left::Detached => {
                 self.depart(connection.attachment, reason);
-                // If another one may type, it decides what becomes of the process.
+                // If another client may type, that client decides what happens to the process.
                 if may_write && !self.attachments.values().any(|other| other.may_write) {
                     self.set_detached(true);
                 }
@@ -263,7 +264,7 @@ impl Session {
         self.connections.get(&id).is_some_and(|one| one.close == Some(close::REVOKED))
     }
 
-    /// Closes all connections, also later ones, so that their clients come back to another gate.
+    /// Closes all connections, including later ones, so that their clients reconnect to the next gate process.
     pub fn restart(&mut self) {
         self.restarting = true;
         for connection in self.connections.values_mut() {

@@ -6,8 +6,8 @@
 //!     ^                                │
 //!     └──────── one comes back ────────┘
 //! ```
-//! Only clients with the right to type count. Nothing is sent after the last of them has detached: its user wanted the
-//! process to go on.
+//! Only clients with the right to type count. Nothing is sent after the last of them has detached, because its user
+//! wanted the process to keep running.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,19 +16,19 @@ use zun_common::pty::{OnDisconnect, SessionKind};
 
 use super::Session;
 
-/// What the clients asked for, and how far that is.
+/// What the clients asked for, and whether it is due or done.
 #[derive(Debug, Default)]
 pub(super) struct DisconnectState {
     policy: Option<OnDisconnect>,
     /// Whether the last client that could type has detached.
     detached: bool,
-    /// Since when no client that may type is connected, by both clocks: only the second one outlives the gate.
+    /// Since when no client that may type is connected, by both clocks. Only the wall clock outlives the gate.
     since: Option<(Instant, SystemTime)>,
     /// Whether the signal was sent.
     sent: bool,
 }
 
-/// What of it must outlive the gate.
+/// The part that must outlive the gate.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct DisconnectRecord {
@@ -61,8 +61,8 @@ impl DisconnectState {
 }
 
 impl Session {
-    /// A client with the right to type opens the exec, and says what happens if it is lost. Those that join later have no
-    /// say in it.
+    /// Sets what happens if all clients are lost. The client that opens the exec decides; clients that join later do
+    /// not.
     pub(super) const fn set_on_disconnect(&mut self, policy: Option<OnDisconnect>) {
         if let (SessionKind::Exec, Some(policy)) = (self.process.kind, policy) {
             self.on_disconnect.policy = Some(policy);
@@ -82,7 +82,8 @@ impl Session {
         }
     }
 
-    /// Notices that the last client that may type is lost, or that one is back. Returns whether that is new.
+    /// Updates the state after the last client that may type was lost, or one came back. Returns whether the state has
+    /// changed.
     pub(super) fn follow_disconnects(&mut self, now: Instant) -> bool {
         let are_all_lost = self.are_all_lost();
         if are_all_lost == self.on_disconnect.since.is_some() {
@@ -102,11 +103,11 @@ impl Session {
             && !all.any(|one| one.may_write && one.connection.is_some())
     }
 
-    /// The signal that the process must get now because its clients are lost, or when there may be one. It is due until
-    /// [`Session::disconnect_signal_sent`] confirms it.
+    /// The signal that the process must get now because its clients are lost; otherwise, the time at which one may be
+    /// due. It is due until [`Session::disconnect_signal_sent`] confirms it.
     pub fn disconnect_signal(&self, now: Instant) -> Result<&'static str, Option<Instant>> {
         let (policy, due) = (self.on_disconnect.policy, self.on_disconnect.due());
-        // After the exit, the process's ID may be that of another one.
+        // After the exit, another process may have the same process ID.
         let may_be_sent = self.process.running && !self.exited && self.are_all_lost();
         match (policy, due) {
             (Some(policy), Some(due)) if due <= now && may_be_sent => Ok(policy.signal.name()),
@@ -114,7 +115,7 @@ impl Session {
         }
     }
 
-    /// The process has got its signal.
+    /// The signal was sent to the process.
     pub const fn disconnect_signal_sent(&mut self) {
         self.on_disconnect.sent = true;
     }

@@ -153,7 +153,7 @@ impl Session {
 }
 
 impl Session {
-    /// Draws the screen for an attachment, whose output goes on from there.
+    /// Draws the screen for an attachment, whose output continues from there.
     fn next_snapshot(&mut self, id: AttachmentId) -> Next {
         let Some((snapshot, redraws)) = self.snapshot() else { return Next::Wait(None) };
         let end = self.stdout.end();
@@ -169,7 +169,8 @@ impl Session {
 }
 
 impl Attachment {
-    /// On a terminal: if the ring has dropped output that it has not got, it gets a gap instead, and then the screen.
+    /// On a terminal: if the ring has dropped output that the client has not received, the client gets a gap, and then
+    /// the screen.
     fn next_gap(&mut self, ring: &Ring) -> Option<Bytes> {
         let (from, to) = (self.stdout.sent, ring.end());
         if from >= ring.start() || self.stdout.in_flight() >= self.window {
@@ -180,7 +181,7 @@ impl Attachment {
         Some(Frame::Gap { stream: Stream::Stdout, from, to }.encode())
     }
 
-    /// Whether the rings have dropped output that it has not got.
+    /// Whether the rings have dropped output that the client has not received.
     const fn is_behind(&self, (stdout, stderr): (&Ring, &Ring)) -> bool {
         self.stdout.sent < stdout.start() || self.stderr.sent < stderr.start()
     }
@@ -222,7 +223,7 @@ impl Attachment {
         if self.has_all(rings) {
             self.pending_since = None;
         }
-        // What was accepted goes with the output, in the same packet.
+        // The acknowledgement is sent with the output, in the same packet.
         self.stdin.ack_due = self.stdin.ack_due.map(|due| due.min(now));
         Next::Message(message)
     }

@@ -42,7 +42,7 @@ pub struct Files {
     pub stderr: File,
     /// Stdin that clients have sent.
     pub spool: File,
-    /// Without a terminal, what of stdout and stderr is on disk.
+    /// Without a terminal, the parts of stdout and stderr on disk.
     pub spilled: Option<[File; 2]>,
 }
 
@@ -58,14 +58,14 @@ impl Files {
         })
     }
 
-    /// Takes the files on disk.
+    /// Removes and returns the files on disk.
     pub(super) fn spills(&mut self, limits: &SpillLimits) -> [Option<Spill>; 2] {
         let spill = |file| Some(Spill::new(file, limits.stream, limits.space.clone()));
         self.spilled.take().map_or([None, None], |files| files.map(spill))
     }
 }
 
-/// Creates the files on disk. Without them, the process waits for slow clients sooner.
+/// Creates the files on disk. If that fails, slow clients block the process sooner.
 fn spill_files(directory: &Path) -> Option<[File; 2]> {
     let created = Spill::create(directory).and_then(|first| Ok([first, Spill::create(directory)?]));
     if let Err(error) = &created {
@@ -126,7 +126,7 @@ pub(super) struct AttachmentRecord {
     /// How many signals were accepted and sent.
     #[serde(default)]
     signals: (u64, u64),
-    /// Events that its client has not got.
+    /// Events that its client has not received.
     #[serde(default)]
     events: VecDeque<SessionEvent>,
     /// The size of its terminal.
@@ -134,7 +134,7 @@ pub(super) struct AttachmentRecord {
     size: Option<Size>,
     #[serde(default)]
     typed: u64,
-    /// Whether it gets the screen, or may not have got it.
+    /// Whether the client needs the screen, or may not have received it.
     #[serde(default)]
     draws: bool,
 }
@@ -173,7 +173,7 @@ const EACH: usize = 3;
 pub const MOST_ATTACHMENTS: usize = (MOST_NUMBERS - FIXED) / EACH;
 
 impl Progress {
-    /// As numbers, of which there are at most `MOST_NUMBERS`.
+    /// Serializes the progress as at most `MOST_NUMBERS` numbers.
     pub fn numbers(&self) -> Vec<u64> {
         let (stream, missing) = match self.journal_position.frame {
             None => (0, 0),
@@ -199,7 +199,7 @@ impl Progress {
         self.journal_position
     }
 
-    /// Reads what [`Progress::numbers`] returned. What is missing counts as zero.
+    /// Reads what [`Progress::numbers`] returned. Missing numbers count as zero.
     pub fn read(numbers: &[u64]) -> Self {
         let at = |index: usize| numbers.get(index).copied().unwrap_or_default();
         let missing = usize::try_from(at(2)).unwrap_or_default();
@@ -300,7 +300,7 @@ impl Session {
             journal_position, stdout, stderr, running, spooled, end, input_closed, ..
         } = progress;
         process.running = ending.is_none() && (process.running || running);
-        // Former versions have recorded it also on a terminal.
+        // Former versions also recorded this for terminals.
         let end = end.filter(|_| !process.tty);
         let [of_stdout, of_stderr] = files.spills(&limits.spill);
         let ring = |file, places, spill| {
@@ -352,8 +352,8 @@ impl Session {
         self.stderr.free();
     }
 
-    /// Whether [`Session::record`] has changed since the last call, so that the progress alone is not enough. What clients
-    /// have of the output may be out of date: they say it when they come back.
+    /// Whether [`Session::record`] has changed since the last call, so that the progress alone is not enough. The
+    /// offsets of clients may be outdated: clients send them when they resume.
     pub const fn take_unrecorded(&mut self) -> bool {
         std::mem::replace(&mut self.unrecorded, false)
     }
@@ -429,7 +429,7 @@ impl Attachment {
         }
     }
 
-    /// Whether it gets the screen, or may not have got it.
+    /// Whether the client needs the screen, or may not have received it.
     pub(super) fn draws(&self) -> bool {
         self.screen.is_due || self.screen.drawn_at.is_some_and(|at| at >= self.stdout.acknowledged)
     }
@@ -459,7 +459,7 @@ impl Attachment {
             typed,
             draws,
         } = record;
-        // The former gate may have sent all that was there.
+        // The former gate may have sent all output.
         let cursor = |ring: &Ring, has: u64| Cursor { sent: ring.end(), acknowledged: has };
         Self {
             name,
@@ -480,7 +480,7 @@ impl Attachment {
             stderr: cursor(stderr, has.1),
             pending_since: None,
             awaited: None,
-            // What was accepted is in the spool: it gets to the engine.
+            // Accepted input is in the spool, from which the engine gets it.
             stdin: Stdin {
                 received,
                 written: received,

@@ -13,7 +13,7 @@ use crate::recording::Batch;
 const BATCH: usize = 256 << 10;
 /// The most sizes that wait for the recording. Older ones are dropped.
 const MOST_SIZES: usize = 256;
-/// How long a session whose recording is required goes on without one.
+/// How long a session whose recording is required may continue without one.
 const GRACE: Duration = Duration::from_secs(GRACE_SECONDS);
 
 /// The recording of a session.
@@ -22,7 +22,7 @@ pub(super) struct Recorder {
     policy: RecordPolicy,
     /// The offsets in stdout and stderr of the output that follows.
     next: (u64, u64),
-    /// Sizes of the terminal, and the offsets in stdout from which on it has them.
+    /// Sizes of the terminal, and the offsets in stdout from which they apply.
     sizes: VecDeque<(u64, Size)>,
     /// Since when output cannot be recorded.
     failed: Option<Instant>,
@@ -96,8 +96,8 @@ impl Session {
         self.recorder.as_ref().is_some_and(|one| one.is_required() && one.failed.is_some())
     }
 
-    /// Up to where the output must be kept for a recording that is required. While nobody watches, a process does not wait
-    /// for a recording that fails.
+    /// The offset from which output must be kept for a required recording. Without clients, a process does not wait for
+    /// a recording that fails.
     pub(super) fn kept_for_recording(&self) -> Option<(u64, u64)> {
         let recorder = self.recorder.as_ref().filter(|recorder| recorder.is_required())?;
         let waits = recorder.failed.is_none() || !self.attachments.is_empty();
@@ -112,7 +112,7 @@ impl Session {
         }
     }
 
-    /// When the clients of a session that must be recorded, and cannot be, have to leave.
+    /// When the clients of a session that must be recorded, but cannot be, are disconnected.
     pub(super) fn recording_expiry(&self) -> Option<Instant> {
         let recorder = self.recorder.as_ref().filter(|recorder| recorder.is_required())?;
         let failed = recorder.failed.filter(|_| !self.attachments.is_empty())?;

@@ -92,10 +92,10 @@ impl Follower {
         })
     }
 
-    /// Follows the output up to an offset, unless that is more work than this. Returns whether it got there.
+    /// Follows the output up to an offset, within a limit of work. Returns whether it reached the offset.
     fn follow(&mut self, ring: &Ring, to: u64, (care, most): (Care, usize)) -> bool {
         let (mut work, mut bytes) = (0, Vec::new());
-        // It takes the first size.
+        // The screen begins with the first size.
         self.screen();
         loop {
             self.resize_screen();
@@ -135,7 +135,7 @@ impl Follower {
         }
     }
 
-    /// Follows all output, as well as that is possible within limits.
+    /// Follows all output, as far as the limits allow.
     fn catch_up(&mut self, ring: &Ring) {
         if !self.follow(ring, ring.end(), (Care::Whole, MOST_WORK)) {
             self.follow(ring, ring.end().saturating_sub(TAIL), (Care::Modes, usize::MAX));
@@ -169,7 +169,8 @@ impl Session {
         }
     }
 
-    /// This many bytes of output arrive. Keeps the lag short, so that the ring drops nothing that was not seen.
+    /// Prepares for this many bytes of output. Keeps the lag short, so that the ring drops nothing that the screen has
+    /// not followed.
     pub(super) fn limit_lag(&mut self, arriving: usize) {
         let Some(follower) = &mut self.follower else { return };
         let end = self.stdout.end() + arriving as u64;

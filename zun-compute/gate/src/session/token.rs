@@ -30,7 +30,7 @@ impl KeyHash {
         self.0
     }
 
-    /// The hash of which a map has this key.
+    /// The hash for a key of a map.
     pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -51,7 +51,7 @@ impl TryFrom<String> for KeyHash {
     }
 }
 
-/// The text is no hash.
+/// The text is not a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a hash in base64url")]
 pub struct NoHash;

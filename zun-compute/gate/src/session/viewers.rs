@@ -1,4 +1,5 @@
-//! What viewers of one process share: who has the terminal's size, who replies to its questions, and who is there.
+//! What viewers of one process share: whose size the terminal has, who replies to its questions, and which clients
+//! there are.
 
 use std::collections::VecDeque;
 
@@ -14,11 +15,11 @@ const MOST_EVENTS: usize = 64;
 /// How much earlier output is searched for the question to a reply, in bytes.
 const MOST_SEARCHED: u64 = 256 << 10;
 
-/// Who has the terminal's size.
+/// The client whose window size the terminal has.
 #[derive(Debug, Default)]
 pub(super) struct SizeOwner {
     owner: Option<AttachmentId>,
-    /// How often somebody has typed.
+    /// How many times clients have typed.
     typed: u64,
     /// The size that the engine was asked for last.
     size: Option<Size>,
@@ -69,7 +70,7 @@ impl Session {
         }
     }
 
-    /// Somebody has typed: the terminal gets that window's size.
+    /// A client has typed: the terminal gets the size of its window.
     pub(super) fn typed(&mut self, id: AttachmentId) {
         let Some(attachment) = self.attachments.get_mut(&id) else { return };
         if attachment.typed == 0 || attachment.typed != self.size_owner.typed {
@@ -124,7 +125,7 @@ impl Session {
         }
     }
 
-    /// The engine gets the terminal's size again: it may not have got it.
+    /// Sends the terminal's size to the engine again, which may not have received it.
     pub(super) fn repeat_size(&mut self) {
         if let Some(size) = self.size_owner.size.filter(|_| self.process.tty) {
             self.controls.resize(size);
@@ -150,7 +151,7 @@ impl Session {
         }
         let owner = self.size_owner.owner.filter(|owner| self.is_here(*owner));
         let is_owner = owner.is_none_or(|owner| owner == id);
-        // A terminal reports some changes without a question.
+        // Terminals report some changes unasked.
         is_owner && (question == Question::Device || self.questions.open.close(question))
     }
 
@@ -170,7 +171,7 @@ impl Session {
         let size = self.size_owner.size.map(|size| SessionEvent::SizeOwner { viewer, size });
         let recording = self.recorder.as_ref().map(Recorder::event);
         if let Some(Attachment { events, .. }) = self.attachments.get_mut(&id) {
-            // Former ones may not have arrived, and say nothing new.
+            // Drops queued ones: they are outdated.
             events.retain(|event| {
                 !matches!(
                     event,
@@ -217,7 +218,8 @@ impl Session {
     }
 }
 
-/// Queues an event for a client. What it has not got yet is not repeated, and the oldest one goes if there are too many.
+/// Queues an event for a client, unless the same event is the last in the queue. Drops the oldest one if there are too
+/// many.
 pub(super) fn queue(events: &mut VecDeque<SessionEvent>, event: SessionEvent) {
     if events.back() == Some(&event) {
         return;

@@ -91,7 +91,7 @@ impl From<ContainerAnswer> for Inspected {
         Self {
             process,
             ended: false,
-            // Otherwise Docker takes the end of stdin for a detach, and ends the output too.
+            // Otherwise Docker treats the end of stdin as a detach, and also ends the output.
             stdin_ends: config.stdin_once,
             pid: (state.running && state.pid > 0).then_some(state.pid),
             failed_start: failed.then_some((state.exit_code, state.error)),

@@ -13,7 +13,7 @@ use crate::engine::{EngineError, Inspected, Target};
 const DOING: &str = "send the exec a signal";
 
 impl Docker {
-    /// Sends a signal to the exec's process and all others of its group. An exec that has ended needs none.
+    /// Sends a signal to the process group of the exec. Does nothing if the exec has ended.
     pub(super) async fn signal_exec(&self, target: &Target, name: &str) -> Result<(), EngineError> {
         let Some(signal) = signal::number(name).and_then(Signal::from_named_raw) else {
             return Err(failed(format!("`{name}` is not a signal")));
@@ -21,7 +21,7 @@ impl Docker {
         let inspected: Inspected = self.inspect_exec(target).await?.into();
         let Some(pid) = inspected.pid.and_then(Pid::from_raw) else {
             if inspected.process.running {
-                return Err(failed("its process is just being started".to_owned()));
+                return Err(failed("its process is still starting".to_owned()));
             }
             return Ok(());
         };
@@ -33,7 +33,7 @@ impl Docker {
         if again.pid.and_then(Pid::from_raw) != Some(pid) {
             return Ok(());
         }
-        // runc makes each exec the leader of a session, and so of a process group. Other runtimes may not.
+        // runc makes each exec the leader of a session, and so of a process group. Other runtimes may not do this.
         let sent = match kill_process_group(pid, signal) {
             Err(Errno::SRCH) => pidfd_send_signal(process, signal),
             sent => sent,

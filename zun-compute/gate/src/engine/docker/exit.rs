@@ -44,7 +44,7 @@ impl Docker {
             let state = docker.inspect_container(&target).await.ok();
             let state = state.map(|answer| answer.state);
             let out_of_memory = state.as_ref().is_some_and(|state| state.oom_killed);
-            // By its restart policy: Docker has started it already, or will.
+            // Its restart policy applies: Docker has already started it again, or will.
             let restarts = state.is_some_and(|state| state.running || state.restarting);
             Ok(Exit { out_of_memory, restarts, ..Exit::with_code(code) })
         }))

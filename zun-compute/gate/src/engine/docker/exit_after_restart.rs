@@ -1,4 +1,4 @@
-//! Finds how a process exited that may have exited while the gate was restarted.
+//! Finds the exit code of a process that may have exited while the gate restarted.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use super::Docker;
 use super::answers::State;
 use super::http::Call;
 
-/// How long Docker may be away.
+/// How long Docker may be unavailable.
 const ENGINE_TIMEOUT: Duration = Duration::from_mins(5);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -72,7 +72,7 @@ impl Docker {
         target: &Target,
         output_ended: &Notify,
     ) -> Result<Exit, EngineError> {
-        // Its former number may be another process's by now.
+        // Another process may have its process ID by now.
         let exec = self.inspect_exec(target).await?;
         if let (false, Some(code)) = (exec.running, exec.exit_code) {
             return Ok(Exit::with_code(code));
@@ -100,7 +100,7 @@ impl Docker {
                 Found::NotStarted | Found::Running => {}
             }
             let exit = self.wait(target).await?;
-            // The process may have exited before Docker has waited for it.
+            // The process may have exited, but Docker may not have noticed yet.
             if let Ok(now) = self.inspect_container(target).await
                 && now.state.started_at == state.started_at
                 && now.state.running == state.running
@@ -115,7 +115,8 @@ impl Docker {
         const DOING: &str = "ask Docker for the container's last exit";
         let filters = json!({ "container": [id], "event": ["die"] }).to_string();
         let encoded = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
-        // With `until` in the past, Docker returns the events that it has kept. Without it, the stream does not end.
+        // With `until` in the past, Docker returns the events that it still has. Without `until`, the stream does not
+        // end.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
         let path = format!("/v{}/events?since=0&until={until}&filters={encoded}", self.version());

@@ -24,11 +24,11 @@ const SOON: Duration = Duration::from_millis(1);
 const START: Duration = Duration::from_secs(15);
 /// The longest reason, in bytes.
 const LONGEST_REASON: usize = 16 << 10;
-/// How long the reason may take.
+/// How long to wait for the reason.
 const REASON: Duration = Duration::from_secs(2);
 
 impl Docker {
-    /// Waits until an exec has been started. If it cannot be, reads the reason from the stream, where it stays.
+    /// Waits until an exec has started. If it cannot start, peeks the reason from the stream without consuming it.
     pub(super) async fn failed_start(
         &self,
         target: &Target,
@@ -37,7 +37,7 @@ impl Docker {
     ) -> Result<Start, EngineError> {
         let (begun, mut pause) = (Instant::now(), FIRST_POLL);
         while begun.elapsed() < START {
-            // What it prints, and its end, are signs of a start.
+            // Output, or the end of the stream, shows that it has started.
             if timeout(pause, stream.readable()).await.is_ok() {
                 sleep(SOON).await;
             }
@@ -69,13 +69,13 @@ fn failed(text: &str) -> Exit {
     Exit { failed_start: Some(reason), ..Exit::with_code(code) }
 }
 
-/// Looks at the rest of the stream. What does not arrive in time is missing.
+/// Peeks the rest of the stream. The result lacks what does not arrive in time.
 async fn reason(stream: &UnixStream, early: &[u8], tty: bool) -> String {
     let mut buffer = vec![0; LONGEST_REASON];
     let deadline = Instant::now() + REASON;
     let mut seen = 0;
     while Instant::now() < deadline && seen < buffer.len() {
-        // In this order, so that nothing arrives in between.
+        // The end is checked first, so that no output is missed.
         let ready = timeout(REASON, stream.ready(Interest::READABLE)).await;
         let is_closed = matches!(ready, Ok(Ok(ready)) if ready.is_read_closed());
         seen = recv(stream, &mut *buffer, RecvFlags::PEEK | RecvFlags::DONTWAIT)

@@ -1,4 +1,4 @@
-//! Requests to Docker's unix socket. Each has its own connection, because a stream takes its connection over.
+//! Requests to Docker's unix socket. Each has its own connection, because a hijacked connection cannot be reused.
 
 use std::io;
 use std::path::PathBuf;
@@ -77,7 +77,8 @@ impl Http {
             .map_err(|cause| call.failed(format!("the answer cannot be read: {cause}")))
     }
 
-    /// Sends a request that takes its connection over. Returns the connection, and what was read of it already.
+    /// Sends a request that hijacks its connection. Returns the connection, and the bytes that were already read from
+    /// it.
     pub(super) async fn hijack(&self, call: &Call<'_>) -> Result<(UnixStream, Bytes), EngineError> {
         let answered = async {
             let response = self.request(call, true).await?;
@@ -146,14 +147,15 @@ impl Http {
             http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let tasks = self.tasks.clone();
         self.tasks.spawn(async move {
-            // Docker may have started an exec already, so its answer is still taken. The caller waits no longer than `QUICK`.
+            // Docker may already have started an exec, so the answer is still read after the caller has given up. The
+            // caller waits at most `QUICK`.
             tokio::select! {
                 // The caller sees the error in its answer.
                 ended = connection.with_upgrades() => drop(ended),
                 () = tasks.cancelled(), if !hijacks => {}
             }
         });
-        // Docker may have got the request. Only that of a stream changes something that cannot be repeated.
+        // Docker may have received the request. Only a hijack has an effect that cannot be repeated.
         sender.send_request(request).await.map_err(|cause| {
             if hijacks { call.failed(zun_common::chain(&cause)) } else { broken(cause) }
         })
@@ -226,7 +228,7 @@ mod tests {
             let mut request = [0; 1024];
             assert!(stream.read(&mut request).await.expect("a request") > 0);
             tasks.cancel();
-            // The task of the connection runs before this one goes on.
+            // The connection's task runs before this one continues.
             tokio::task::yield_now().await;
             let answer = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
             stream.write_all(answer.as_bytes()).await.expect("written");

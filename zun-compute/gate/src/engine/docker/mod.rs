@@ -97,7 +97,7 @@ impl Docker {
     }
 
     async fn attach(&self, target: &Target) -> Result<Opened, EngineError> {
-        // The exit is waited for before anything can happen.
+        // The wait for the exit begins before the process can start.
         let exit = self.wait(target).await?;
         let tail = format!("/attach?logs=0&stream=1&stdin=1&stdout=1&stderr=1&{NO_DETACH_KEYS}");
         let call = Call::post("attach to the container", self.path(target, &tail), target);
@@ -114,7 +114,7 @@ impl Docker {
         let Process { tty, running, .. } = inspected.process;
         let mut call = Call::post("start the exec", self.path(target, "/start"), target);
         if running || inspected.ended {
-            // Docker would say so only in the stream.
+            // Docker would report this only in the stream.
             let words = "it was started already".to_owned();
             return Err(EngineError::Conflict { doing: call.doing, words });
         }

@@ -23,7 +23,7 @@ use crate::rights::Rights;
 use crate::session::{ConnectionId, Files, Join, JoinRefused, Left, Session, Token};
 use crate::stats::Limit;
 
-/// The most clients that wait for an opening, or whose opening goes on without them.
+/// The most openings, including those whose clients have disconnected.
 const MOST: usize = 512;
 
 /// Held while a target's session is being opened.
@@ -34,12 +34,12 @@ pub(super) struct Opening {
     tasks: usize,
 }
 
-/// A client's share in an opening.
+/// A client's place in the queue of an opening.
 struct Turn {
     hub: Arc<Hub>,
     target: Target,
     gate: Arc<AsyncMutex<()>>,
-    /// Where it is known whether the client's grant was revoked meanwhile.
+    /// Shows whether the client's grant was revoked while the session was being opened.
     rights: Arc<Rights>,
 }
 
@@ -70,7 +70,7 @@ impl Turn {
         if waiting >= MOST {
             return Err(Limit::Openings);
         }
-        // One more than will get in: the client of the task that holds the gate may be gone, and be back already.
+        // One more than the limit: the client of the task that holds the lock may have disconnected and reconnected.
         let of_target = sessions.opening.get(target).map_or(0, |opening| opening.tasks);
         if of_target > hub.limits.attachments {
             return Err(Limit::Attachments);
@@ -94,11 +94,11 @@ impl Turn {
         if self.is_revoked(&grant) {
             self.hub.revoke(&grant);
         }
-        // If the client is gone, its attachment waits for it as after a lost link.
+        // If the client has disconnected, its attachment waits for it to resume.
         drop(sender.send(connected.map(|connected| Handoff(Some(connected)))));
     }
 
-    /// Waits for its turn, unless the client goes away.
+    /// Waits for its turn, unless the client disconnects.
     async fn wait(
         &self,
         sender: &mut oneshot::Sender<Result<Handoff, ConnectError>>,
@@ -158,7 +158,7 @@ impl Turn {
                 return Err(error.into());
             }
         };
-        // From here on, nothing is waited for until the stream is in the store.
+        // There is no await from here on until the stream is in the store.
         let Opened { stream, early, output_ended, exit } = opened;
         let memory = limits.memory.clone();
         let mut session = Session::new(inspected.process, limits, files);
@@ -171,7 +171,7 @@ impl Turn {
         if let Some(info) = &recording {
             session.begin_recording(info.policy, (0, 0));
         }
-        // The client has a place in what is kept, so that the session waits for it also in another process.
+        // The client's attachment is part of the record, so that the next gate process also waits for it.
         let id = join.join(&mut session, target, Instant::now())?;
         let [_, _, spool] = session.files();
         let streams =
