@@ -31,6 +31,14 @@ impl ReportHash {
 #[serde(transparent)]
 pub struct Digest(u64);
 
+impl Digest {
+    /// The sum of the hashes that differ. It does not depend on what both sides have in common, so it stays the same while
+    /// other containers change and their reports arrive.
+    pub const fn difference(self, other: Self) -> u64 {
+        self.0.wrapping_sub(other.0)
+    }
+}
+
 impl FromIterator<ReportHash> for Digest {
     fn from_iter<T: IntoIterator<Item = ReportHash>>(hashes: T) -> Self {
         Self(hashes.into_iter().fold(0, |sum, hash| sum.wrapping_add(hash.0)))
@@ -53,6 +61,21 @@ mod tests {
             assert_ne!(digest(&both), digest(&[changed, both[1]]));
         }
         assert!(both.iter().all(|hash| hash.0 < 1 << BITS));
+    }
+
+    #[test]
+    fn a_difference_does_not_depend_on_what_both_have() {
+        let [lost, other] = [(); 2].map(|()| ContainerId::random());
+        let differences: Vec<u64> = [(1, "Running"), (1, "Restarting"), (2, "Running")]
+            .map(|(run, status)| {
+                let common = ReportHash::of(other, run, status);
+                let with = |status| -> Digest {
+                    [ReportHash::of(lost, 1, status), common].into_iter().collect()
+                };
+                with("Running").difference(with("Stopped"))
+            })
+            .to_vec();
+        assert!(differences.iter().all(|one| *one == differences[0] && *one != 0));
     }
 
     #[test]
