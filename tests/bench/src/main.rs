@@ -9,6 +9,7 @@ mod creates;
 mod document;
 mod figures;
 mod fill;
+mod gate;
 mod http;
 mod ledger;
 mod links;
@@ -61,6 +62,7 @@ fn measure(long: bool, results: &Path) -> Result<(), String> {
     let mut done = true;
     done &= run.measure(commands::ROWS, commands::measure);
     done &= run.measure(links::ROWS, links::measure);
+    done &= run.measure(gate::ROWS, gate::measure);
     done &= run.measure(lists::ROWS, lists::measure);
     done &= run.measure(pages::ROWS, pages::measure);
     done &= run.measure(creates::ROWS, creates::measure);

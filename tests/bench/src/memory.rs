@@ -50,7 +50,7 @@ fn pid_of(program: &str, directory: &Path) -> u32 {
 }
 
 /// Returns the memory of a process in MiB; pages that it shares count in part.
-fn proportional_set_size(pid: u32) -> f64 {
+pub fn proportional_set_size(pid: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("its memory");
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     let kibibytes = line.and_then(|it| it.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());

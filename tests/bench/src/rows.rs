@@ -124,6 +124,49 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "The console gate, compared with a direct connection to Docker",
+        rows: &[
+            row("gate-echo", "echo of a key, compared with a direct connection", Unit::Ratio)
+                .at_most(1.3),
+            row(
+                "gate-echo-added",
+                "echo of a key, beyond that of an attach on Docker's unix socket",
+                Unit::Milliseconds,
+            )
+            .at_most(0.06),
+            row("gate-echo-p99", "time of 99 % of the echoes", Unit::Milliseconds),
+            row("gate-bulk-out", "output, of the rate of a direct connection", Unit::Percent)
+                .at_least(95.0),
+            row("gate-bulk-in", "input, of the rate of a direct connection", Unit::Percent)
+                .at_least(95.0),
+            row("gate-memory", "memory of an idle session", Unit::Mebibytes).at_most(0.125),
+            row(
+                "gate-resume",
+                "99 % of the times until a lost link is replaced, with a round trip of 50 ms",
+                Unit::Milliseconds,
+            )
+            .at_most(250.0),
+            row("gate-join", "time until a late client has the screen", Unit::Milliseconds)
+                .at_most(50.0),
+            row("gate-join-size", "size of that screen, 120 columns by 40 rows", Unit::Mebibytes)
+                .at_most(0.0625),
+            row(
+                "gate-restart",
+                "from the signal that restarts the gate to the next echo",
+                Unit::Milliseconds,
+            )
+            .at_most(300.0),
+            row(
+                "gate-load",
+                "99 % of the echoes, 200 sessions printing 1 MB/s each, over one session",
+                Unit::Ratio,
+            )
+            .at_most(3.0),
+            row("gate-cuts", "bytes lost or repeated over 500 links cut at random", Unit::Count)
+                .at_most(0.0),
+        ],
+    },
+    Group {
         title: "Requests to zun-api, on SQLite",
         rows: &[
             row("api-list-100", "list of 100 containers, 8 clients", Unit::PerSecond)
