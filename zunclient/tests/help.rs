@@ -324,7 +324,12 @@ fn a_wrong_number_is_answered_with_its_unit() {
         (&["stop", "-t", "99999999999", "web"], "use a whole number of seconds, such as 10"),
         (&["run", "--stop-timeout", "", "cirros"], "use a whole number of seconds, such as 10"),
         (&["run", "--pids-limit", "many", "cirros"], "use a whole number, such as 10"),
-        (&["list", "-n", "0"], "use a number greater than 0"),
+        (&["list", "-n", "x"], "use a number"),
+        (&["run", "-c", "-5", "cirros"], "'--cpu-shares <NUMBER>'"),
+        (&["run", "--stop-timeout", "-1", "cirros"], "'--stop-timeout <SECONDS>'"),
+        (&["run", "--health-retries", "-1", "cirros"], "'--health-retries <NUMBER>'"),
+        (&["run", "--network", "a", "--network", "b", "cirros"], "give --network once"),
+        (&["run", "--ip", "10.0.0.5", "cirros"], "--ip and --network-alias need --network"),
         (
             &["run", "-m", "4.5", "cirros"],
             "'--memory <SIZE>': use 6m to 8g; a number without a unit is in MiB",

@@ -96,6 +96,14 @@ async fn an_image_of_a_container_is_only_for_its_project() {
         )
     );
     assert_eq!((list(BOB).await, list(ADMIN).await), (json!([]), json!([])));
+    // The project may leave the prefix out.
+    let run = async |token, image: &str| {
+        let asked = json!({"image": image, "memory": 6});
+        api.post(token, "/v1/containers", asked).await.expect(202).json()
+    };
+    assert_eq!(run(ANN, "web/site:v1").await["image"], image);
+    assert_eq!(run(ANN, "web/site:v2").await["image"], json!("web/site:v2"));
+    assert_eq!(run(BOB, "web/site:v1").await["image"], json!("web/site:v1"));
     let of_image = format!("/v1/images/{}", listed["uuid"].as_str().unwrap());
     api.delete(BOB, &of_image).await.expect(404);
     api.delete(ANN, &of_image).await.expect(200);

@@ -48,7 +48,7 @@ async fn a_port_of_the_host_is_given_once_and_again_after_the_confirmed_removal(
         let refused = publish(&api, BOB, json!({"90/tcp": same})).await.expect(202).json();
         assert_eq!(refused["status"], json!("Error"));
         let detail = refused["status_detail"].as_str().unwrap();
-        assert_eq!(detail, "0 of 1 hosts fit: 1 with a requested port in use.");
+        assert_eq!(detail, "0 of 1 hosts fit: 1 with port 8080/tcp in use.");
     }
     let id: zun_common::id::ContainerId = first["uuid"].as_str().unwrap().parse().unwrap();
     agent.report(id, Status::Created, |_| {}).await;
@@ -115,10 +115,7 @@ async fn free_ports_are_chosen_from_the_range_until_it_is_used_up() {
         .map(|port| port.rsplit_once(' ').unwrap().1.parse::<u16>().unwrap());
     assert_eq!(numbers.collect::<BTreeSet<_>>(), (21_000..=21_007).collect());
     let refused = publish(&api, ANN, json!({"80": {}})).await.expect(202).json();
-    assert_eq!(
-        refused["status_detail"],
-        json!("0 of 1 hosts fit: 1 with a requested port in use.")
-    );
+    assert_eq!(refused["status_detail"], json!("0 of 1 hosts fit: 1 with too few free ports."));
 }
 
 #[tokio::test]

@@ -37,8 +37,8 @@ impl App {
         calls: impl IntoIterator<Item = (HostName, C)>,
     ) -> HostAnswers<C::Reply> {
         let ask = async |(host, call): (HostName, C)| {
-            let answer = match self.require_up(&host).await {
-                Ok(()) => self.call_agent(caller, &host, &call).await,
+            let answer = match self.live_host(&host).await {
+                Ok(host) => self.call_agent(caller, &host, &call).await,
                 Err(down) => Err(down),
             };
             (host, answer)

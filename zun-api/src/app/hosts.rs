@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use zun_common::id::HostName;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
 use super::containers::several_begin_so;
 use super::{App, AppError, Caller, Permission};
 use crate::db::host::{Liveness, Record};
 use crate::db::{Conn, DbError, container, host, now};
-use crate::scheduler::{HostView, PortsFit};
+use crate::scheduler::HostView;
 
 impl App {
     /// Returns all hosts with their claimed resources, and whether the agent of each is there.
@@ -39,26 +38,6 @@ impl App {
                 let named = all.map(|(host, _)| format!("{} ({})", host.uuid, host.name));
                 Err(several_begin_so("hosts", ident, named))
             }
-        }
-    }
-
-    /// Returns an error if the host is down.
-    pub(super) async fn require_up(&self, name: &HostName) -> Result<(), AppError> {
-        let wanted = name.clone();
-        let read = move |conn: &mut Conn| Ok((host::by_name(conn, &wanted)?, now(conn)?));
-        let (known, now) = self.db.read(read).await?;
-        let trouble = match known {
-            Some(host) => {
-                let liveness = host.liveness(now);
-                // A refused rival is shown in `state_reason`; the host itself carries out everything.
-                let works = liveness == Liveness::Up && !host.is_recovering();
-                if works { None } else { state_reason(&host, liveness) }
-            }
-            None => Some("its agent has never reported".to_owned()),
-        };
-        match trouble {
-            Some(why) => Err(AppError::HostDown { host: name.clone(), why }),
-            None => Ok(()),
         }
     }
 }
@@ -154,7 +133,7 @@ pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
             neighbours: BTreeSet::new(),
             protocol: host.protocol,
             zone,
-            ports: PortsFit::Fit,
+            ports: None,
             lacks: None,
             has_image: false,
             networks: 0,

@@ -102,7 +102,7 @@ impl App {
             None if all.len() > 1 => return Err(InvalidField::missing("host", RULE).into()),
             None => all.into_iter().next().ok_or(AppError::NoHostUp)?,
         };
-        self.require_up(&host.name).await?;
+        self.live_host(&host.name).await?;
         hosts::require_protocol(&host, RESOURCES_PROTOCOL)?;
         Ok(host.name)
     }
@@ -142,6 +142,7 @@ impl App {
             view.up && view.engine_up && view.protocol >= RESOURCES_PROTOCOL
         };
         let host = views.into_iter().find(fits).ok_or(AppError::NoHostUp)?.name;
+        let host = self.live_host(&host).await?;
         let call = SearchImages { term: term.to_owned() };
         let mut images = self.call_agent(caller, &host, &call).await?.images;
         images.retain(|image| !is_exact || image.name == term);

@@ -7,6 +7,7 @@ mod error;
 pub(crate) mod events;
 mod hosts;
 pub(crate) mod images;
+mod live_host;
 mod metrics;
 mod quotas;
 mod recordings;

@@ -101,7 +101,8 @@ impl App {
     ) -> Result<(), AppError> {
         let Located { recording, .. } = self.locate_recording(caller, id).await?;
         let call = DeleteRecording { recording: id };
-        self.call_agent(caller, &recording.host, &call).await?;
+        let host = self.live_host(&recording.host).await?;
+        self.call_agent(caller, &host, &call).await?;
         tracing::info!(
             target: "audit",
             {

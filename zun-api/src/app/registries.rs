@@ -3,14 +3,14 @@
 
 use zun_common::committed;
 use zun_common::id::{ProjectId, RegistryId};
-use zun_common::image_name::{DOCKER_IO, ImageName, names_domain, registry_domain};
+use zun_common::image_name::{DOCKER_IO, ImageName, Version, names_domain, registry_domain};
 use zun_common::secret::Secret;
 
 use super::containers::several_begin_so;
 use super::{App, AppError, Caller, InvalidField};
 use crate::db::container::Scope;
 use crate::db::registry::{self, Record};
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, image};
 use crate::secrets::{Sealed, SecretKeys};
 
 /// A login as it is requested, with validated values. Absent fields are not changed.
@@ -223,6 +223,25 @@ pub(super) struct WantedImage<'a> {
     pub(super) text: &'a mut String,
     /// The requested login.
     pub(super) login: Option<&'a str>,
+}
+
+/// Like [`choose`], for the image of a container: also finds an image that the project has committed by the name that it
+/// was given, without the prefix. As in Docker, that goes before an image of the same name in a registry.
+pub(super) fn choose_for_container(
+    conn: &mut Conn,
+    (caller, project): (&Caller, &ProjectId),
+    wanted: WantedImage<'_>,
+) -> Result<Result<Option<RegistryId>, AppError>, DbError> {
+    if wanted.login.is_none()
+        && !names_domain(wanted.text)
+        && let Ok(ImageName { repository, version: Version::Tag(tag) }) = wanted.text.parse()
+    {
+        let repository = format!("{}{repository}", committed::prefix_of(project));
+        if image::is_available(conn, project, (&repository, &tag))? {
+            *wanted.text = format!("{repository}:{tag}");
+        }
+    }
+    choose(conn, (caller, project), wanted)
 }
 
 /// Chooses the login that an image is pulled with: the requested one, or else the only one that the project has to the

@@ -22,10 +22,10 @@ impl App {
         if !host.strays.iter().any(|stray| stray.container == container) {
             return Err(missing());
         }
-        self.require_up(&host.name).await?;
+        let live = self.live_host(&host.name).await?;
         let cluster = self.db.read(cluster::id).await?;
         let call = RemoveStray { cluster, container };
-        let Done {} = self.call_agent(caller, &host.name, &call).await?;
+        let Done {} = self.call_agent(caller, &live, &call).await?;
         tracing::warn!(
             target: "audit",
             { host.name = %host.name, container.id = %container, request.id = %caller.context.request },

@@ -65,7 +65,8 @@ impl App {
             return Err(found.hosts.not_found(AppError::GrantNotFound(id.to_string())));
         };
         let call = RevokeGrant { grant: id.clone() };
-        let Revoked { sessions } = self.call_agent(caller, &grant.host, &call).await?;
+        let host = self.live_host(&grant.host).await?;
+        let Revoked { sessions } = self.call_agent(caller, &host, &call).await?;
         tracing::info!(
             target: "audit",
             {

@@ -125,6 +125,19 @@ pub(crate) fn by_id(
     Ok(read(scoped(scope).filter(dsl::uuid.eq(id.to_string())), conn)?.pop())
 }
 
+/// Whether the project has an image of this name that its host has.
+pub(crate) fn is_available(
+    conn: &mut Conn,
+    project: &ProjectId,
+    (repo, tag): (&str, &str),
+) -> Result<bool, DbError> {
+    let named = dsl::images
+        .filter(dsl::project_id.eq(project.to_string()))
+        .filter(dsl::repo.eq(repo).and(dsl::tag.eq(tag)))
+        .filter(dsl::status.eq(ImageStatus::Available.as_str()));
+    Ok(select(exists(named)).get_result(conn)?)
+}
+
 /// Stores that an image is pulled. The project has one row for an image on a host, whose id stays. Fails as a
 /// duplicate if another transaction stores the first one at the same time.
 pub(crate) fn request(conn: &mut Conn, requested: Requested) -> Result<Record, DbError> {

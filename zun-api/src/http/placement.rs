@@ -1,5 +1,6 @@
 //! `/v1/placement`: where a container would be created.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use actix_web::web::Data;
@@ -34,7 +35,7 @@ fn placement(explanation: &Explanation) -> Placement {
     let Explanation { requested, host, strategy, hosts, with_image, login, sees_hosts } =
         explanation;
     let refusals = hosts.iter().filter_map(|(_, load)| load.as_ref().err());
-    let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut refused: BTreeMap<Cow<'static, str>, u64> = BTreeMap::new();
     for reason in refusals {
         *refused.entry(reason.for_tenants()).or_default() += 1;
     }
@@ -63,7 +64,7 @@ fn placement(explanation: &Explanation) -> Placement {
             .unwrap_or(u64::MAX),
         refused: refused
             .into_iter()
-            .map(|(reason, hosts)| RefusedHosts { reason: reason.to_owned(), hosts })
+            .map(|(reason, hosts)| RefusedHosts { reason: reason.into_owned(), hosts })
             .collect(),
         candidates: sees_hosts.then(|| candidates.collect()),
         image: PlannedImage {

@@ -43,8 +43,8 @@ pub(crate) struct HostView {
     pub(crate) zone: String,
     /// The runtimes of its engine.
     pub(crate) runtimes: Vec<String>,
-    /// Whether it can publish the requested ports.
-    pub(crate) ports: PortsFit,
+    /// Why it cannot publish the requested ports; `None` if it can.
+    pub(crate) ports: Option<FilterReason>,
     /// A requested resource that another host has.
     pub(crate) lacks: Option<ResourceKind>,
     /// Whether it has the image.
@@ -53,16 +53,6 @@ pub(crate) struct HostView {
     pub(crate) networks: u32,
     /// Whether it has a network with some of the addresses of the one that the container brings.
     pub(crate) has_subnet: bool,
-}
-
-/// Whether a host can publish the ports of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PortsFit {
-    Fit,
-    /// A container has one of them, or too few are free.
-    Taken,
-    /// It does not publish on the requested address.
-    NotThere,
 }
 
 /// A label: its name and its value.
@@ -163,8 +153,6 @@ fn load_with(
         (!needs.hints.labels.iter().all(|label| has(&host.labels, label)), FilterReason::Labels),
         (!needs.hints.affinity.is_subset(&host.neighbours), FilterReason::Affinity),
         (!needs.hints.anti_affinity.is_disjoint(&host.neighbours), FilterReason::AntiAffinity),
-        (host.ports == PortsFit::Taken, FilterReason::Ports),
-        (host.ports == PortsFit::NotThere, FilterReason::PortAddress),
         (host.lacks == Some(ResourceKind::Volume), FilterReason::Volume),
         (host.lacks == Some(ResourceKind::Network), FilterReason::Network),
         (host.networks > settings.networks, FilterReason::Networks),
@@ -173,6 +161,7 @@ fn load_with(
     if let Some((_, reason)) = filters.into_iter().find(|(is_excluded, _)| *is_excluded) {
         return Err(reason);
     }
+    host.ports.map_or(Ok(()), Err)?;
     let Resources { cpus, memory } = needs.resources;
     let cpus = share_cpus(cpus, host, settings).map_err(FilterReason::Cpus)?;
     let memory = share_memory(memory, host, settings).map_err(FilterReason::Memory)?;

@@ -1,9 +1,12 @@
 //! Why hosts do not fit.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use zun_common::id::HostName;
+use zun_common::ports::PublishedPort;
 
 /// So many hosts are named in a message.
 const MAX_NAMED: usize = 10;
@@ -27,14 +30,18 @@ pub(crate) enum FilterReason {
     Labels,
     Affinity,
     AntiAffinity,
-    Ports,
-    PortAddress,
     Volume,
     Network,
     /// It has as many networks as it may have.
     Networks,
     /// It has a network with some of the addresses of the requested one, which it does not have yet.
     Subnet,
+    /// A container has this port.
+    Port(PublishedPort),
+    /// Fewer ports are free than are to be published on ports of the host's choice.
+    FreePorts,
+    /// It publishes ports on this address only, which is not the requested one.
+    PortAddress(IpAddr),
     /// In thousandths.
     Cpus(Shortage),
     /// In MiB.
@@ -46,13 +53,13 @@ pub(crate) enum FilterReason {
 impl FilterReason {
     /// Describes the hosts that were refused for this reason, without amounts, which would reveal the usage of other
     /// projects.
-    pub(crate) const fn for_tenants(self) -> &'static str {
+    pub(crate) fn for_tenants(self) -> Cow<'static, str> {
         self.group().1
     }
 
     /// The place among the filters, and what hosts with this reason are.
-    const fn group(self) -> (usize, &'static str) {
-        match self {
+    fn group(self) -> (usize, Cow<'static, str>) {
+        let (place, words) = match self {
             Self::Down => (0, "down"),
             Self::Disabled => (1, "disabled"),
             Self::EngineDown => (2, "without a running Docker"),
@@ -62,47 +69,59 @@ impl FilterReason {
             Self::Labels => (6, "without the requested labels"),
             Self::Affinity => (7, "without the containers of the affinity hints"),
             Self::AntiAffinity => (8, "with containers of the anti-affinity hints"),
-            Self::Ports => (9, "with a requested port in use"),
-            Self::PortAddress => (10, "that do not publish ports on this address"),
-            Self::Volume => (11, "without the requested volume, which another host has"),
-            Self::Network => (12, "without the requested network, which another host has"),
-            Self::Networks => (13, "at the limit of networks (scheduler.networks)"),
-            Self::Subnet => (14, "with a network of overlapping addresses"),
-            Self::Cpus(_) => (15, "without enough free CPUs"),
-            Self::Memory(_) => (16, "without enough free memory"),
-            Self::Disk(_) => (17, "without enough free disk"),
-        }
+            Self::Volume => (9, "without the requested volume, which another host has"),
+            Self::Network => (10, "without the requested network, which another host has"),
+            Self::Networks => (11, "at the limit of networks (scheduler.networks)"),
+            Self::Subnet => (12, "with a network of overlapping addresses"),
+            Self::Port(PublishedPort { host_port, protocol, .. }) => {
+                return (13, format!("with port {host_port}/{protocol} in use").into());
+            }
+            Self::FreePorts => (14, "with too few free ports"),
+            Self::PortAddress(_) => (15, "that do not publish ports on this address"),
+            Self::Cpus(_) => (16, "without enough free CPUs"),
+            Self::Memory(_) => (17, "without enough free memory"),
+            Self::Disk(_) => (18, "without enough free disk"),
+        };
+        (place, words.into())
     }
 }
 
 impl fmt::Display for FilterReason {
+    /// What an administrator is told of the host, to be read after its name.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
+        let words = match *self {
             Self::Cpus(Shortage { needed, free }) => {
-                write!(out, "needs {} CPUs, {} free", decimal(needed), decimal(free))
+                return write!(out, "needs {} CPUs, {} free", decimal(needed), decimal(free));
             }
             Self::Memory(Shortage { needed, free }) => {
-                write!(out, "needs {needed} MiB of memory, {free} free")
+                return write!(out, "needs {needed} MiB of memory, {free} free");
             }
             Self::Disk(Shortage { needed, free }) => {
-                write!(out, "needs {needed} GiB of disk, {free} free")
+                return write!(out, "needs {needed} GiB of disk, {free} free");
             }
-            Self::Down
-            | Self::Disabled
-            | Self::EngineDown
-            | Self::Zone
-            | Self::TooOld
-            | Self::Runtime
-            | Self::Labels
-            | Self::Affinity
-            | Self::AntiAffinity
-            | Self::Ports
-            | Self::PortAddress
-            | Self::Volume
-            | Self::Network
-            | Self::Networks
-            | Self::Subnet => out.write_str(self.group().1),
-        }
+            Self::Port(PublishedPort { host_address, host_port, protocol, .. }) => {
+                let address = SocketAddr::new(host_address, host_port);
+                return write!(out, "port {address}/{protocol} is in use");
+            }
+            Self::PortAddress(own) => {
+                return write!(out, "publishes ports on {own} only (its [ports] address)");
+            }
+            Self::Down => "down",
+            Self::Disabled => "disabled",
+            Self::EngineDown => "Docker is not running",
+            Self::Zone => "in another availability zone",
+            Self::TooOld => "its agent is too old for the requested options",
+            Self::Runtime => "does not have the requested runtime",
+            Self::Labels => "does not have the requested labels",
+            Self::Affinity => "does not have the containers of the affinity hints",
+            Self::AntiAffinity => "has containers of the anti-affinity hints",
+            Self::FreePorts => "too few ports are free",
+            Self::Volume => "another host has the requested volume",
+            Self::Network => "another host has the requested network",
+            Self::Networks => "at the limit of networks (scheduler.networks)",
+            Self::Subnet => "has a network of overlapping addresses",
+        };
+        out.write_str(words)
     }
 }
 
@@ -136,7 +155,7 @@ impl fmt::Display for NoValidHost {
         if self.reasons.is_empty() {
             return out.write_str("No host has registered yet: start zun-compute on one.");
         }
-        let mut counts: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+        let mut counts: BTreeMap<(usize, Cow<'_, str>), usize> = BTreeMap::new();
         for (_host, reason) in &self.reasons {
             *counts.entry(reason.group()).or_default() += 1;
         }

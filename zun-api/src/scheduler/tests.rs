@@ -45,7 +45,7 @@ fn host(name: &str, total: Resources, claimed: Resources) -> HostView {
         protocol: 3,
         zone: "nova".to_owned(),
         runtimes: vec!["runc".to_owned()],
-        ports: PortsFit::Fit,
+        ports: None,
         lacks: None,
         has_image: false,
         networks: 0,

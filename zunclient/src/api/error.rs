@@ -142,6 +142,10 @@ impl ApiError {
             {
                 Some("check OS_ENDPOINT: what answers there may not be zun-api")
             }
+            Self::Refused { status: 403, message, .. } if message.contains(HOST_PATH) => Some(
+                "only administrators may mount paths of hosts: use a volume (-v data:/data), \
+                 --mount type=file,source=FILE,target=PATH for one file, or `zun cp`",
+            ),
             Self::Refused { status: 403, message, .. }
                 if message.starts_with("Policy doesn't allow") =>
             {
@@ -166,6 +170,9 @@ impl ApiError {
         self.status() == Some(404)
     }
 }
+
+/// The policy rule for mounts of a host's paths.
+const HOST_PATH: &str = "container:create:host_path";
 
 /// What to do about `Cannot execute container ID in Stopped state`, and about a name that is in use.
 fn next_step(message: &str) -> Option<String> {

@@ -54,7 +54,17 @@ fn with_help(command: Command) -> Command {
     let is_taken = command.get_arguments().any(|argument| argument.get_short() == Some('h'));
     let command = command.arg(if is_taken { help } else { help.short('h') });
     // As in Docker's command, the last one of a repeated option counts: aliases of shells give options too.
-    command.args_override_self(true).mut_subcommands(with_help)
+    command.args_override_self(true).mut_args(with_negative_numbers).mut_subcommands(with_help)
+}
+
+/// Lets an option that needs a value take a negative number, so that the error about it names the option.
+fn with_negative_numbers(argument: Arg) -> Arg {
+    let needs_value = argument.get_action().takes_values()
+        && argument.get_num_args().is_none_or(|values| values.min_values() > 0);
+    if argument.is_positional() || !needs_value {
+        return argument;
+    }
+    argument.allow_negative_numbers(true)
 }
 
 fn verbs(command: &Command) -> String {

@@ -1,12 +1,13 @@
 //! `zun image`: images on hosts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use tokio::time::sleep;
 use zun_common::api::v1::image::{FoundImage, Image as Shown, ImageStatus, PullImage};
+use zun_common::committed::is_reserved;
 use zun_common::id::HostName;
 
 use super::container::status_words::duration_words;
@@ -15,10 +16,12 @@ use super::pull_progress::PullProgress;
 use super::select::{ListSelect, Select};
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{Column, Table, Unit, short_id, size_words, with_units};
+use crate::out::{self, Column, Table, Unit, short_id, size_words, with_units};
 
 /// How often the state of a pull is read.
 const READ_EVERY: Duration = Duration::from_millis(300);
+/// How long to wait for a removal. A host that is down removes the image when it is back.
+const REMOVAL: Duration = Duration::from_secs(30);
 
 /// Pull, list and remove images on hosts
 #[derive(Debug, Args)]
@@ -125,7 +128,8 @@ struct Search {
 Example:
   zun image delete cirros:latest
 
-If containers use the image, the host keeps it, and zun image show shows why.")]
+Waits until the hosts have removed the images. An image that containers use is
+not removed.")]
 struct Delete {
     /// Names or UUIDs of the images
     #[arg(required = true, value_name = "IMAGE")]
@@ -167,7 +171,8 @@ impl Image {
                 return for_each(context, &images, async |name| {
                     let found = find(context, &name).await;
                     let image = found.map_err(|failure| unless_forced(failure, force))?;
-                    Ok(context.api.delete_image(&image.uuid.to_string()).await?)
+                    context.api.delete_image(&image.uuid.to_string()).await?;
+                    until_removed(context, &image).await
                 })
                 .await;
             }
@@ -196,6 +201,29 @@ impl Pull {
         }
         context.printer.show(&pulled, || Table::of_fields(&pulled))?;
         Ok(Exit::OK)
+    }
+}
+
+/// Waits until the host has removed an image. If the host keeps it, returns the reason.
+async fn until_removed(context: &Context, image: &Shown) -> Result<(), Failure> {
+    let deadline = Instant::now() + REMOVAL;
+    loop {
+        match context.api.image(&image.uuid.to_string()).await {
+            Ok(now) if now.status == ImageStatus::Deleting => {}
+            Ok(Shown { status, status_reason, .. }) => {
+                let why =
+                    status_reason.unwrap_or_else(|| format!("its status is {}", status.as_str()));
+                return Err(Failure::new(format!("{} was not removed: {why}", full_name(image))));
+            }
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        if Instant::now() > deadline {
+            let name = full_name(image);
+            out::notice(&format!("{name} is still being removed; check with `zun image list`"));
+            return Ok(());
+        }
+        sleep(READ_EVERY).await;
     }
 }
 
@@ -235,7 +263,14 @@ fn unless_forced(failure: Failure, force: bool) -> Failure {
 
 fn is_named(image: &Shown, name: &str) -> bool {
     let Shown { repo, tag, .. } = image;
-    name == full_name(image) || (name == repo && tag == "latest")
+    let full = full_name(image);
+    name == full || (name == repo && tag == "latest") || given_name(&full) == Some(name)
+}
+
+/// The name that an image was given by `zun commit`; its whole name begins with a prefix of the project.
+fn given_name(full: &str) -> Option<&str> {
+    let (domain, own) = full.split_once('/')?;
+    own.split_once('/').filter(|_| is_reserved(domain)).map(|(_project, name)| name)
 }
 
 /// The name of an image with its tag or digest.

@@ -111,16 +111,16 @@ impl Project {
 #[derive(Debug, Args)]
 struct LimitFlags {
     /// Number of containers; -1 is unlimited
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER")]
     containers: Option<i64>,
     /// CPUs; -1 is unlimited
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER")]
     cpu: Option<i64>,
     /// Memory in MiB; -1 is unlimited
-    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    #[arg(long, value_name = "MIB")]
     memory: Option<i64>,
     /// Disk in GiB; -1 is unlimited
-    #[arg(long, value_name = "GIB", allow_negative_numbers = true)]
+    #[arg(long, value_name = "GIB")]
     disk: Option<i64>,
 }
 

@@ -11,13 +11,15 @@ pub(super) fn docker_field(fields: &Map<String, Value>, name: &str) -> Option<Va
     let status: Status = text("status")?.parse().ok()?;
     match name {
         "id" => Some(field("uuid")),
+        "created" => Some(field("created_at")),
+        "networksettings" => Some(network_settings(fields)),
         "state" => Some(json!({
             "Status": dockers_word(status),
             "Running": matches!(status, Status::Running | Status::Paused | Status::Restarting),
             "Paused": status == Status::Paused,
             "Restarting": status == Status::Restarting,
             "Dead": status == Status::Dead,
-            "ExitCode": fields.get("exit_code").filter(|code| !code.is_null()).cloned().unwrap_or(json!(0)),
+            "ExitCode": exit_code(fields, status),
             "Error": text("status_reason").unwrap_or_default(),
             "StartedAt": field("started_at"),
             "FinishedAt": field("finished_at"),
@@ -37,6 +39,24 @@ pub(super) fn docker_field(fields: &Map<String, Value>, name: &str) -> Option<Va
         })),
         _ => None,
     }
+}
+
+/// Like Docker, 0 while it runs. The record has the code of the last run that has ended.
+fn exit_code(fields: &Map<String, Value>, status: Status) -> Value {
+    let runs = matches!(status, Status::Running | Status::Paused);
+    let code = fields.get("exit_code").filter(|code| !runs && !code.is_null());
+    code.cloned().unwrap_or(json!(0))
+}
+
+/// The first address in each network. Docker's field without a network is that of the default network.
+fn network_settings(fields: &Map<String, Value>) -> Value {
+    let networks = fields.get("addresses").and_then(Value::as_object).into_iter().flatten();
+    let first = |addresses: &Value| addresses.pointer("/0/addr").cloned().unwrap_or(json!(""));
+    let networks: Map<String, Value> = networks
+        .map(|(name, addresses)| (name.clone(), json!({ "IPAddress": first(addresses) })))
+        .collect();
+    let own = networks.get("bridge").and_then(|network| network.get("IPAddress"));
+    json!({ "IPAddress": own.cloned().unwrap_or(json!("")), "Networks": networks })
 }
 
 /// The variables as Docker lists them: `NAME=VALUE`.

@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn fields_of_docker_inspect_exist_for_containers() {
         let value = json!({
-            "uuid": "5bb9ee06", "image": "cirros", "status": "Running", "exit_code": null, "health": "healthy",
+            "uuid": "5bb9ee06", "image": "cirros", "status": "Running", "exit_code": 137, "health": "healthy",
+            "addresses": { "bridge": [{ "addr": "172.17.0.2", "version": 4 }], "own": [] },
             "labels": { "a": "b" }, "environment": { "A": "1" }, "hostname": null,
         });
         let record = Record::new(value);
@@ -241,6 +242,9 @@ mod tests {
             ("Config.Labels.a", json!("b")),
             ("Config.Env", json!(["A=1"])),
             ("Id", json!("5bb9ee06")),
+            ("NetworkSettings.IPAddress", json!("172.17.0.2")),
+            ("NetworkSettings.Networks.bridge.IPAddress", json!("172.17.0.2")),
+            ("NetworkSettings.Networks.own.IPAddress", json!("")),
             ("Labels.b", Value::Null),
             ("Hostname.a", Value::Null),
         ] {
@@ -249,7 +253,7 @@ mod tests {
         for (path, words) in [
             ("State.Runing", "there is no field `State.Runing`; did you mean .Running?"),
             ("Image.Id", "`Image` is a single value and has no field `Id`"),
-            ("NetworkSettings.IPAddress", "there is no field `NetworkSettings`"),
+            ("HostConfig.Memory", "there is no field `HostConfig`"),
         ] {
             let error = field(path).expect_err(path);
             assert!(error.starts_with(words), "{error}");

@@ -235,6 +235,8 @@ async fn a_creation_that_takes_long_or_fails_gives_the_hosts_reason() {
         (ran.code, ran.stderr.as_str()),
         (Some(125), "zun: test: no such image; check the name and the tag of the image\n")
     );
+    let last = log.lines().last().cloned();
+    assert_eq!(last.as_deref(), Some("DELETE /v1/containers/ID?force=true"), "its name is free");
 }
 
 #[tokio::test]

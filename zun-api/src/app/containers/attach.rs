@@ -47,10 +47,10 @@ impl App {
         if !offers(DOCKER_ATTACH) && console.listener.gate.is_none() {
             return Err(AppError::NoCommonProtocol(DOCKER_ATTACH));
         }
-        let gate_only = recorded_at(&record, &console.listener, (&host, &request.protocols))?;
+        let gate_only = recorded_at(&record, &console.listener, (&host.name, &request.protocols))?;
         let target = Target::Container { id: console.engine, mode };
         let console_target = ConsoleTarget {
-            grant: Grant { host, target, gate_only },
+            grant: Grant { host: host.name, target, gate_only },
             listener: listener_for(console.listener, &request.protocols, gate_only),
             tty: console.tty,
             stdin: console.stdin,

@@ -153,7 +153,8 @@ fn write(
     }
     let named = requested.registry.clone();
     let image = WantedImage { field: "image", text: &mut requested.image, login: named.as_deref() };
-    let registry = match registries::choose(conn, (caller, &identity.project), image)? {
+    let registry = match registries::choose_for_container(conn, (caller, &identity.project), image)?
+    {
         Ok(registry) => registry,
         Err(why) => return Ok(Claim::Refused(Box::new(why))),
     };

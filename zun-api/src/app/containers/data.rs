@@ -30,7 +30,7 @@ impl App {
         let located = located.map_err(|error| if_rebuilding(error, &record, action))?;
         let console_target = ConsoleTarget {
             grant: Grant {
-                host,
+                host: host.name,
                 target: Target::Data { id: located.engine, data },
                 gate_only: false,
             },

@@ -103,7 +103,7 @@ impl App {
             Deleted::OnHost(both) => {
                 let (record, accepted) = *both;
                 self.hub.publish(&record);
-                if self.require_up(&accepted.host).await.is_err() {
+                if self.live_host(&accepted.host).await.is_err() {
                     return Ok(());
                 }
                 let asked = Instant::now();

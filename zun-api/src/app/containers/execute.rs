@@ -2,7 +2,7 @@
 
 use zun_common::api::v1::console::ConsoleEndpoint;
 use zun_common::grant::{Grant, Target};
-use zun_common::id::{ExecId, HostName};
+use zun_common::id::ExecId;
 use zun_common::recording::RecordPolicy;
 use zun_common::rpc::Done;
 use zun_common::rpc::exec::{
@@ -14,6 +14,7 @@ use zun_common::units::TerminalSize;
 use super::console::{ConsoleTarget, listener_for, recorded_at};
 use super::ticket::{NewTicket, address_with};
 use super::{Ident, Placed};
+use crate::app::live_host::LiveHost;
 use crate::app::{App, AppError, Caller};
 use crate::db::container::Record;
 
@@ -81,11 +82,11 @@ impl App {
             let why = created
                 .console_trouble
                 .unwrap_or_else(|| "the console listener is not up".to_owned());
-            return Err(AppError::ConsoleUnavailable { host, why });
+            return Err(AppError::ConsoleUnavailable { host: host.name, why });
         };
         let target = Target::Exec { id: created.exec.clone() };
-        let gate_only = recorded_at(&record, &listener, (&host, &protocols))?;
-        let grant = Grant { host, target, gate_only };
+        let gate_only = recorded_at(&record, &listener, (&host.name, &protocols))?;
+        let grant = Grant { host: host.name, target, gate_only };
         let listener = listener_for(listener, &protocols, gate_only);
         let console_target = ConsoleTarget { grant, listener, tty, stdin };
         let console = self.grant(caller, &csr, &console_target)?;
@@ -97,7 +98,7 @@ impl App {
     async fn address_of(
         &self,
         caller: &Caller,
-        placed: (&Record, &HostName),
+        placed: (&Record, &LiveHost),
         exec: ExecId,
     ) -> Result<String, AppError> {
         let ticket = NewTicket::of_openstack(Some(exec));
@@ -117,8 +118,8 @@ impl App {
         let Placed { record, host } = self.require_placed(caller, ident, Action::Execute).await?;
         let call = LocateExec { container: record.id, exec: exec.clone() };
         let ExecConsole { listener, tty, stdin } = self.call_agent(caller, &host, &call).await?;
-        let gate_only = recorded_at(&record, &listener, (&host, protocols))?;
-        let grant = Grant { host, target: Target::Exec { id: exec }, gate_only };
+        let gate_only = recorded_at(&record, &listener, (&host.name, protocols))?;
+        let grant = Grant { host: host.name, target: Target::Exec { id: exec }, gate_only };
         let listener = listener_for(listener, protocols, gate_only);
         self.grant(caller, csr, &ConsoleTarget { grant, listener, tty, stdin })
     }

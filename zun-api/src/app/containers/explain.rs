@@ -59,7 +59,7 @@ fn explain(
     let project = &caller.identity.project;
     let named = requested.registry.clone();
     let image = WantedImage { field: "image", text: &mut requested.image, login: named.as_deref() };
-    let registry = match registries::choose(conn, (caller, project), image)? {
+    let registry = match registries::choose_for_container(conn, (caller, project), image)? {
         Ok(registry) => registry,
         Err(why) => return Ok(Err(why)),
     };

@@ -81,7 +81,7 @@ impl App {
         let made = image::Requested {
             project: record.project.clone(),
             user: caller.identity.user.clone(),
-            host: host.clone(),
+            host: host.name.clone(),
             repo: repository.clone(),
             tag: tag.clone(),
             platform: None,
@@ -93,7 +93,7 @@ impl App {
         let image = self.db.write_durable(move |conn| transaction(conn, store)).await?;
         self.hub.note_event(image.subject());
         tracing::info!(
-            container.id = %record.id, host.name = %host, request.id = %caller.context.request,
+            container.id = %record.id, host.name = %host.name, request.id = %caller.context.request,
             "created the image {name} from container {}", record.id
         );
         Ok(CommittedImage { id, name })

@@ -26,11 +26,10 @@ mod update;
 mod wait;
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use zun_common::bus::CallError;
-use zun_common::id::{ContainerId, HostName};
-use zun_common::rpc::{Call, Code, Problem};
+use zun_common::id::ContainerId;
+use zun_common::rpc::Code;
 use zun_common::status::{Action, Status};
 
 pub(crate) use attach::Attach;
@@ -49,6 +48,7 @@ pub(crate) use ticket::NewTicket;
 pub(crate) use update::Update;
 pub(crate) use wait::WaitFor;
 
+use super::live_host::LiveHost;
 use super::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::db::{Conn, DbError, host};
@@ -65,10 +65,25 @@ enum Lookup {
     AmbiguousId(Vec<Record>),
 }
 
+impl Lookup {
+    /// The one container that was found.
+    fn unique(self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
+        match self {
+            Self::Found(record) => {
+                caller.concerns(record.id);
+                Ok(*record)
+            }
+            Self::Missing => Err(AppError::ContainerNotFound(ident.0.chars().take(80).collect())),
+            Self::AmbiguousName => Err(AppError::AmbiguousName(ident.0.clone())),
+            Self::AmbiguousId(found) => Err(ambiguous_id(ident, &found)),
+        }
+    }
+}
+
 /// A container and its host, which is up.
 pub(super) struct Placed {
     pub(super) record: Record,
-    pub(super) host: HostName,
+    pub(super) host: LiveHost,
 }
 
 impl App {
@@ -94,15 +109,8 @@ impl App {
         find: fn(&mut Conn, &Scope, &Scope, &Ident) -> Result<Lookup, DbError>,
     ) -> Result<Record, AppError> {
         let (own, visible, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
-        match self.db.read(move |conn| find(conn, &own, &visible, &wanted)).await? {
-            Lookup::Found(record) => {
-                caller.concerns(record.id);
-                Ok(*record)
-            }
-            Lookup::Missing => Err(AppError::ContainerNotFound(ident.0.chars().take(80).collect())),
-            Lookup::AmbiguousName => Err(AppError::AmbiguousName(ident.0.clone())),
-            Lookup::AmbiguousId(found) => Err(ambiguous_id(ident, &found)),
-        }
+        let found = self.db.read(move |conn| find(conn, &own, &visible, &wanted)).await?;
+        found.unique(caller, ident)
     }
 
     /// Finds a container. Its status must allow the action, and its host must be up.
@@ -112,12 +120,15 @@ impl App {
         ident: &Ident,
         action: Action,
     ) -> Result<Placed, AppError> {
-        let record = self.find(caller, ident).await?;
-        let id = record.id;
-        if !record.status.allows(action) {
-            return Err(AppError::WrongStatus { action, id, status: record.status });
-        }
-        self.on_its_host(record, action).await
+        self.place((caller, ident), action, |record| {
+            let (id, status) = (record.id, record.status);
+            if status.allows(action) {
+                Ok(())
+            } else {
+                Err(AppError::WrongStatus { action, id, status })
+            }
+        })
+        .await
     }
 
     /// Finds a container in any status. Its host must be up.
@@ -127,56 +138,35 @@ impl App {
         ident: &Ident,
         action: Action,
     ) -> Result<Placed, AppError> {
-        let record = self.find(caller, ident).await?;
-        self.on_its_host(record, action).await
+        self.place((caller, ident), action, |_| Ok(())).await
     }
 
-    async fn on_its_host(&self, record: Record, action: Action) -> Result<Placed, AppError> {
+    /// Finds a container and its host in one visit to the database.
+    async fn place(
+        &self,
+        (caller, ident): (&Caller, &Ident),
+        action: Action,
+        check: impl FnOnce(&Record) -> Result<(), AppError>,
+    ) -> Result<Placed, AppError> {
+        let (own, visible, wanted) = (caller.own_scope(), caller.visible_scope(), ident.clone());
+        let read = move |conn: &mut Conn| {
+            let found = find_record(conn, &own, &visible, &wanted)?;
+            let host = match &found {
+                Lookup::Found(record) => record.host.as_ref(),
+                Lookup::Missing | Lookup::AmbiguousName | Lookup::AmbiguousId(_) => None,
+            };
+            let host = host.map(|host| host::by_name_now(conn, host)).transpose()?.flatten();
+            Ok((found, host))
+        };
+        let (found, known) = self.db.read(read).await?;
+        let record = found.unique(caller, ident)?;
+        check(&record)?;
         let id = record.id;
-        let host = record.host.clone().ok_or(AppError::NotScheduled { action, id })?;
-        self.require_up(&host).await?;
+        let name = record.host.as_ref().ok_or(AppError::NotScheduled { action, id })?;
+        let host = LiveHost::of(name, known)?;
         Ok(Placed { record, host })
     }
-
-    /// Calls the agent on a host: that of the host's epoch. Repeats the call if an agent refuses it because the epoch has
-    /// changed, or because it is a second agent of the same name. A call that may only be done once is not repeated: the bus
-    /// can deliver it to the next agent although the one before has done it.
-    pub(in crate::app) async fn call_agent<C: Call>(
-        &self,
-        caller: &Caller,
-        host: &HostName,
-        call: &C,
-    ) -> Result<C::Reply, AppError> {
-        let mut attempts = 0;
-        loop {
-            let wanted = host.clone();
-            let epoch = self.db.read(move |conn| host::epoch(conn, &wanted)).await?;
-            let answer = match epoch {
-                Some(epoch) => self.bus.call_in_epoch((host, epoch), call, &caller.context).await,
-                None => self.bus.call(host, call, &caller.context).await,
-            };
-            attempts += 1;
-            let Err(CallError::Refused { problem, method, route }) = answer else {
-                return answer.map_err(|cause| AppError::Agent { host: host.clone(), cause });
-            };
-            let is_stale = problem.code == Code::StaleEpoch;
-            if is_stale && !C::ONCE && attempts < EPOCH_ATTEMPTS {
-                tokio::time::sleep(EPOCH_PAUSE).await;
-                continue;
-            }
-            let words = "The agent of the host was replaced; the request may have been done.";
-            let problem =
-                if is_stale && C::ONCE { Problem::new(Code::Uncertain, words) } else { problem };
-            let cause = CallError::Refused { method, route, problem };
-            return Err(AppError::Agent { host: host.clone(), cause });
-        }
-    }
 }
-
-/// Maximum number of calls while a host's agent is replaced.
-const EPOCH_ATTEMPTS: u32 = 5;
-/// The pause between two of them.
-const EPOCH_PAUSE: Duration = Duration::from_millis(100);
 
 /// Replaces an agent's "no such container" about a container that is being rebuilt, which the host has under another name
 /// for a moment.

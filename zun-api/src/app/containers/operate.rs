@@ -65,7 +65,7 @@ impl App {
                 change: change.clone(),
                 limit,
             };
-            operation::accept(conn, &host, new).map(Some)
+            operation::accept(conn, &host.name, new).map(Some)
         };
         let accepted =
             self.db.write_durable(move |conn| transaction_with_retry(conn, accept)).await?;

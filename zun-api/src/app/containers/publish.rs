@@ -11,7 +11,7 @@ use zun_common::ports::{PortRequest, PublishedPort, may_publish};
 use crate::db::host::Record;
 use crate::db::port::{self, Claim};
 use crate::db::{Conn, DbError, host};
-use crate::scheduler::{HostView, PortsFit};
+use crate::scheduler::{FilterReason, HostView};
 
 /// Marks the hosts that cannot publish these ports.
 pub(super) fn judge(
@@ -31,19 +31,18 @@ pub(super) fn judge(
     for view in views {
         let address = own.get(view.name.as_str()).copied().unwrap_or(LOOPBACK);
         let used = counts.get(view.name.as_str()).copied().unwrap_or(0);
-        let conflicts = |wanted: &PortRequest| {
-            let Some(fixed) = wanted.host_port.map(|number| published(wanted, address, number))
-            else {
-                return false;
-            };
-            taken.iter().any(|claim| claim.host == view.name.as_str() && claim.conflicts(&fixed))
+        let mut fixed = wanted
+            .iter()
+            .filter_map(|port| port.host_port.map(|number| published(port, address, number)));
+        let is_taken = |port: &PublishedPort| {
+            taken.iter().any(|claim| claim.host == view.name.as_str() && claim.conflicts(port))
         };
         view.ports = if wanted.iter().any(|port| !is_offered(port, address)) {
-            PortsFit::NotThere
-        } else if wanted.iter().any(conflicts) || free - used < unnamed {
-            PortsFit::Taken
+            Some(FilterReason::PortAddress(address))
+        } else if let Some(port) = fixed.find(is_taken) {
+            Some(FilterReason::Port(port))
         } else {
-            PortsFit::Fit
+            (free - used < unnamed).then_some(FilterReason::FreePorts)
         };
     }
     Ok(())

@@ -56,7 +56,7 @@ impl App {
         let Placed { record, host } = self.require_ready(caller, ident, Action::Rebuild).await?;
         let (id, asking) = (record.id, caller.clone());
         let work = move |conn: &mut Conn| {
-            transaction(conn, |conn| accept(conn, (&asking, key.as_ref()), (id, &host, image)))
+            transaction(conn, |conn| accept(conn, (&asking, key.as_ref()), (id, &host.name, image)))
         };
         let accepted = self.db.write_durable(work).await??;
         tracing::debug!(
@@ -88,10 +88,11 @@ fn accept(
     let mut spec = record.spec.clone();
     if let Some(mut image) = image {
         let wanted = WantedImage { field: "image", text: &mut image, login: None };
-        spec.registry = match registries::choose(conn, (caller, &record.project), wanted)? {
-            Ok(registry) => registry,
-            Err(why) => return Ok(Err(why)),
-        };
+        spec.registry =
+            match registries::choose_for_container(conn, (caller, &record.project), wanted)? {
+                Ok(registry) => registry,
+                Err(why) => return Ok(Err(why)),
+            };
         spec.image = image;
     }
     let spec = Box::new(spec.for_host(record.project.clone()));

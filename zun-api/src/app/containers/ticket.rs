@@ -6,12 +6,13 @@ use chrono::Utc;
 use uuid::Uuid;
 use zun_common::api::v1::console::ConsoleTicket;
 use zun_common::grant::Mode;
-use zun_common::id::{ExecId, HostName};
+use zun_common::id::ExecId;
 use zun_common::pty::{TICKET_PATH, Ticket};
 use zun_common::rpc::console::{ConsoleTicket as Issued, IssueTicket};
 use zun_common::status::Action;
 
 use super::{Ident, Placed};
+use crate::app::live_host::LiveHost;
 use crate::app::{App, AppError, Caller, Permission};
 use crate::db::container::Record;
 
@@ -73,7 +74,7 @@ impl App {
     pub(super) async fn issue_ticket(
         &self,
         caller: &Caller,
-        (record, host): (&Record, &HostName),
+        (record, host): (&Record, &LiveHost),
         request: NewTicket,
     ) -> Result<ConsoleTicket, AppError> {
         let NewTicket { exec, mode, seconds, uses, files } = request;
@@ -95,7 +96,7 @@ impl App {
         tracing::info!(
             target: "audit",
             {
-                grant.id = %id, container.id = %record.id, host.name = %host, mode = mode.as_str(), seconds, uses, files,
+                grant.id = %id, container.id = %record.id, host.name = %host.name, mode = mode.as_str(), seconds, uses, files,
                 user.id = %caller.identity.user, project.id = %caller.identity.project,
                 request.id = %caller.context.request
             },

@@ -136,7 +136,7 @@ impl App {
             return Err(AppError::WrongStatus { action, id, status: record.status });
         }
         let host = record.host.clone().ok_or(AppError::NotScheduled { action, id })?;
-        self.require_up(&host).await?;
+        self.live_host(&host).await?;
         Ok(host)
     }
 }

@@ -14,5 +14,5 @@ pub(crate) use change::{
 };
 pub(crate) use claim::{ClaimSettings, Growth, change_claim, claim, release};
 pub(crate) use images::{set_images, with_image};
-pub(crate) use query::{alive_epochs, all, beating, by_name, epoch};
+pub(crate) use query::{alive_epochs, all, beating, by_name, by_name_now};
 pub(crate) use row::{Liveness, Record};

@@ -55,13 +55,6 @@ pub(crate) fn beating(conn: &mut Conn) -> Result<i64, DbError> {
     Ok(beating.count().get_result(conn)?)
 }
 
-/// The epoch of a host's agent; `None` if there is no such host, or if no agent has registered for it.
-pub(crate) fn epoch(conn: &mut Conn, name: &HostName) -> Result<Option<Epoch>, DbError> {
-    let row = dsl::hosts.filter(dsl::name.eq(name.as_str())).select(dsl::epoch);
-    let epoch: Option<i64> = row.first(conn).optional()?;
-    Ok(epoch.filter(|epoch| *epoch > 0).map(Epoch))
-}
-
 /// One host, also a removed one, and the database's time; one query on PostgreSQL.
 pub(crate) fn by_name_now(
     conn: &mut Conn,

@@ -10,12 +10,13 @@ use crate::exit::Exit;
 #[command(after_help = "\
 Examples:
   zun commit test web:v1
-  zun run $(zun commit test web)
+  zun run web:v1
 
 Notes:
   - Prints the full name of the image. zun adds a prefix for your project,
     because projects share the images of a host. Only your project can use this
-    image.
+    image. The name without the prefix works too, and goes before an image of
+    that name in a registry.
   - Only the container's host has the image. Containers on other hosts cannot
     use it.
   - The container is paused while the image is created.")]

@@ -138,7 +138,7 @@ struct ProcessFlags {
 #[command(next_help_heading = "Resources")]
 struct ResourceFlags {
     /// Number of CPUs, 0.1 to 16, such as 0.5 (default 1, unless the operator changed it)
-    #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus, allow_negative_numbers = true)]
+    #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus)]
     cpu: Option<f64>,
     /// Memory limit, 6m to 8g, in MiB or with unit k, m, g or t (default 512m, unless the operator changed it)
     #[arg(short, long, value_name = "SIZE", value_parser = memory, allow_hyphen_values = true)]

@@ -14,6 +14,7 @@ use super::limits::{gibibytes, seconds, shm, swap, ulimit};
 use super::mounts::{Mounts, mounts};
 use super::publish::{expose, exposed_ports};
 use crate::cmd::Failure;
+use crate::exit::Exit;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Process")]
@@ -39,7 +40,7 @@ pub(super) struct LimitFlags {
     #[arg(short = 'c', long, value_name = "NUMBER")]
     cpu_shares: Option<u32>,
     /// Maximum number of processes; -1 is unlimited
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER")]
     pids_limit: Option<i64>,
     /// Limit of each process, such as nofile=1024:2048 (repeatable)
     #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit)]
@@ -71,12 +72,12 @@ pub(super) struct MountFlags {
 pub(super) struct NetworkFlags {
     /// Network of the project, or none (default the host's default network)
     #[arg(long, visible_alias = "net", value_name = "NETWORK")]
-    network: Option<String>,
+    network: Vec<String>,
     /// Additional name of the container in the network (repeatable)
-    #[arg(long, value_name = "NAME", requires = "network")]
+    #[arg(long, value_name = "NAME")]
     network_alias: Vec<String>,
     /// IPv4 address in the network, which must have been created with --subnet
-    #[arg(long, value_name = "ADDRESS", requires = "network")]
+    #[arg(long, value_name = "ADDRESS")]
     ip: Option<IpAddr>,
     /// Publish a port on the host, such as 8080:80 or 80 (repeatable)
     #[arg(short, long, value_name = "[IP:][HOST:]PORT[/udp]")]
@@ -93,7 +94,7 @@ pub(super) struct NetworkFlags {
     /// Domain name inside the container
     #[arg(long, value_name = "NAME")]
     domainname: Option<String>,
-    /// Name and address to add to /etc/hosts (repeatable)
+    /// Name and address to add to /etc/hosts, also NAME=ADDRESS (repeatable)
     #[arg(long, value_name = "NAME:ADDRESS")]
     add_host: Vec<String>,
     /// DNS server (repeatable)
@@ -237,7 +238,7 @@ impl EngineFlags {
             sysctls: pairs("--sysctl", &rights.sysctl)?,
             stop_timeout: init.stop_timeout,
             domainname: given(network.domainname.as_ref()),
-            extra_hosts: network.add_host.clone(),
+            extra_hosts: network.add_host.iter().map(|text| extra_host(text)).collect(),
             dns: network.dns.clone(),
             dns_search: network.dns_search.clone(),
             dns_options: network.dns_option.clone(),
@@ -285,14 +286,20 @@ impl EngineFlags {
     /// The network, if one is requested. `default` and `bridge` are the host's own.
     pub(super) fn nets(&self) -> Result<Vec<NetField>, Failure> {
         let NetworkFlags { network, network_alias, ip, .. } = &self.network;
-        let Some(network) = given(network.as_ref()) else { return Ok(Vec::new()) };
-        if !matches!(network.as_str(), "default" | "bridge") {
+        if network.len() > 1 {
+            let words = "a container has one network: give --network once";
+            return Err(Failure::with_exit(words, Exit::ZUN_FAILED));
+        }
+        let requested = given(network.first());
+        if let Some(network) =
+            requested.filter(|name| !matches!(name.as_str(), "default" | "bridge"))
+        {
             let address = ip.map(|address| address.to_string());
             return Ok(vec![NetField { network, address, aliases: network_alias.clone() }]);
         }
         if ip.is_some() || !network_alias.is_empty() {
-            let words = "--ip and --network-alias need a network of the project: create one with `zun network create`";
-            return Err(Failure::new(words));
+            let words = "--ip and --network-alias need --network with a network of the project; create one with `zun network create`";
+            return Err(Failure::with_exit(words, Exit::ZUN_FAILED));
         }
         Ok(Vec::new())
     }
@@ -360,9 +367,33 @@ fn device(text: &str) -> Result<Device, Failure> {
     })
 }
 
+/// `NAME:ADDRESS`, which Docker also takes as `NAME=ADDRESS`, and with brackets around the address.
+fn extra_host(text: &str) -> String {
+    match text.split_once([':', '=']) {
+        Some((name, address)) => {
+            let inner = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            format!("{name}:{}", inner.unwrap_or(address))
+        }
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extra_host_has_dockers_forms() {
+        for (given, sent) in [
+            ("db:10.0.0.5", "db:10.0.0.5"),
+            ("db=10.0.0.5", "db:10.0.0.5"),
+            ("db:::1", "db:::1"),
+            ("db=[::1]", "db:::1"),
+            ("db", "db"),
+        ] {
+            assert_eq!(extra_host(given), sent);
+        }
+    }
 
     #[test]
     fn a_device_has_up_to_three_parts() {

@@ -41,6 +41,9 @@ pub(super) fn mounts(
     Ok(all)
 }
 
+/// What to do instead of mounting a directory.
+const INSTEAD: &str = "Use a volume (-v data:/data), --mount type=file,source=FILE,target=PATH for one file, or `zun cp`";
+
 /// Reads `[NAME:|PATH:]DIR[:ro|rw]`. A source with a slash at its beginning is a path of the host.
 fn volume(text: &str) -> Result<MountField, Failure> {
     let wrong = || {
@@ -58,6 +61,12 @@ fn volume(text: &str) -> Result<MountField, Failure> {
     };
     if !target.starts_with('/') || source.is_some_and(str::is_empty) {
         return Err(wrong());
+    }
+    let is_path = |source: &str| source.contains('/') || source.starts_with(['.', '~']);
+    if let Some(path) = source.filter(|source| is_path(source) && !source.starts_with('/')) {
+        return Err(Failure::new(format!(
+            "cannot use --volume `{text}`: `{path}` is a path of this machine, and hosts do not have its files. {INSTEAD}"
+        )));
     }
     let kind = if source.is_some_and(|source| source.starts_with('/')) { "host" } else { "volume" };
     Ok(MountField {
@@ -143,6 +152,10 @@ mod tests {
         assert_eq!(one("/srv/x:/data"), named("host", Some("/srv/x"), false));
         for bad in ["", "data", "data:data", ":/data", "a:/b:/c", "a:/b:rw:x"] {
             assert!(volume(bad).is_err(), "{bad}");
+        }
+        for path in ["./a:/t", "../a:/t", "~/a:/t", "a/b:/t", ".:/t"] {
+            let message = volume(path).expect_err(path).message.unwrap_or_default();
+            assert!(message.contains("is a path of this machine"), "{message}");
         }
     }
 

@@ -18,7 +18,7 @@ Examples:
   zun restart --time 1 test   Kill it after one second if it does not stop")]
 pub(in crate::cmd) struct Restart {
     /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400, which -1 means too)
-    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", value_parser = grace, allow_negative_numbers = true)]
+    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", value_parser = grace)]
     time: Option<u32>,
     /// Signal to send instead of the container's stop signal, such as SIGINT
     #[arg(short, long, value_name = "SIGNAL")]

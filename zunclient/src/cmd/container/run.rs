@@ -71,17 +71,19 @@ impl Run {
                 self.leave(context, (container, progress), &mut signals).await
             }
             Ok(container) => self.hold(context, (&container, progress), &mut signals).await,
-            Err(failure) => Err(NeverStarted(failure)),
+            Err(failure) => Err(NeverStarted::before_start(failure)),
         };
         match (outcome, made.get()) {
             (Ok(outcome), _) => outcome,
-            (Err(NeverStarted(failure)), made) => {
+            (Err(NeverStarted { failure, was_requested }), made) => {
                 let cancelled = failure.message.is_none();
                 let failure = self.explained(failure);
-                let is_misplaced =
-                    made.is_some() && self.container_flags.misplaced_option().is_some();
-                let discards = self.container_flags.rm || cancelled || is_misplaced;
-                if let Some(container) = made.filter(|_| discards) {
+                let Some(container) = made else { return Err(failure) };
+                let discards = self.container_flags.rm
+                    || cancelled
+                    || self.container_flags.misplaced_option().is_some()
+                    || !was_requested && starting::has_failed(&context.api, container).await;
+                if discards {
                     starting::discard(&context.api, container, &mut signals).await;
                 }
                 Err(failure)
@@ -109,12 +111,13 @@ impl Run {
             mode: grant::Mode::ReadWrite,
             signal_routing: self.console_flags.signal_routing(container.tty),
         };
-        let opened =
-            unless_ended(signals, session.dial_new(progress)).await.map_err(NeverStarted)?;
+        let opened = unless_ended(signals, session.dial_new(progress))
+            .await
+            .map_err(NeverStarted::before_start)?;
         match session.hold(opened, OnOpen::Start, signals).await {
             Ok(exit) => Ok(Ok(exit)),
             // The command could not be run: with --rm nothing is left of it.
-            Err(Unfinished::NeverBegan(failure)) => Err(NeverStarted(failure)),
+            Err(Unfinished::NeverBegan(failure)) => Err(NeverStarted::after_start(failure)),
             Err(Unfinished::Later(failure)) => Ok(Err(failure)),
         }
     }
@@ -126,17 +129,34 @@ impl Run {
         signals: &mut Signals,
     ) -> Result<Result<Exit, Failure>, NeverStarted> {
         let id = container.uuid.to_string();
+        let creation = Box::pin(created(&context.api, container, progress));
+        let container =
+            unless_ended(signals, creation).await.map_err(NeverStarted::before_start)?;
         let start = async {
-            let container = Box::pin(created(&context.api, container, progress)).await?;
             context.api.start(&id).await.map_err(starting::refused)?;
             let begun = reach(&context.api, &container, Goal::Started, Duration::MAX);
             Box::pin(begun).await.map_err(|failure| failure.context(&container.name))
         };
-        unless_ended(signals, start).await.map_err(NeverStarted)?;
+        unless_ended(signals, start).await.map_err(NeverStarted::after_start)?;
         let shown = context.printer.value(&json!({ "uuid": id }), || id.clone());
         Ok(shown.map(|()| Exit::OK).map_err(Failure::from))
     }
 }
 
-/// The command never started. zun removes the container after `--rm` or a signal, and keeps it otherwise.
-struct NeverStarted(Failure);
+/// The command never started. zun removes the container after `--rm`, after a signal, and if its host could not create it,
+/// and keeps it otherwise, as Docker does.
+struct NeverStarted {
+    failure: Failure,
+    /// Whether the start may have been requested.
+    was_requested: bool,
+}
+
+impl NeverStarted {
+    const fn before_start(failure: Failure) -> Self {
+        Self { failure, was_requested: false }
+    }
+
+    const fn after_start(failure: Failure) -> Self {
+        Self { failure, was_requested: true }
+    }
+}

@@ -216,6 +216,12 @@ pub(super) async fn discard(api: &Client, container: &Container, signals: &mut S
     }
 }
 
+/// Whether the creation of a container that nobody has started has failed.
+pub(super) async fn has_failed(api: &Client, container: &Container) -> bool {
+    let shown = api.show(&container.uuid.to_string()).await;
+    shown.is_ok_and(|now| Goal::Created.state_in(now.status) == GoalState::Unreachable)
+}
+
 async fn remove(api: &Client, id: &str) {
     const RUNS: [Status; 3] = [Status::Running, Status::Paused, Status::Restarting];
     match api.show(id).await {

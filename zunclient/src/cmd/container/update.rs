@@ -26,7 +26,7 @@ pub(in crate::cmd) struct Update {
 #[group(required = true, multiple = true)]
 struct Limits {
     /// CPUs, such as 0.5 (0.1 to 16)
-    #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus, allow_negative_numbers = true)]
+    #[arg(long, visible_alias = "cpus", value_name = "NUMBER", value_parser = cpus)]
     cpu: Option<f64>,
     /// Memory limit in MiB, or with unit k, m, g or t (6m to 8g)
     #[arg(short, long, value_name = "SIZE", value_parser = memory, allow_hyphen_values = true)]

@@ -42,7 +42,7 @@ pub(in crate::cmd) struct List {
     #[arg(short, long)]
     all: bool,
     /// Show only the newest N containers
-    #[arg(short = 'n', long, visible_alias = "last", value_name = "N", value_parser = limit, allow_negative_numbers = true)]
+    #[arg(short = 'n', long, visible_alias = "last", value_name = "N", value_parser = limit)]
     limit: Option<Limit>,
     /// Show only the newest container
     #[arg(short, long, conflicts_with = "limit")]
@@ -116,11 +116,11 @@ struct Limit(Option<usize>);
 
 /// Parses a limit. -1 is Docker's form for all.
 fn limit(text: &str) -> Result<Limit, String> {
-    if text == "-1" {
+    // As in Docker, 0 and negative numbers mean all.
+    if text.parse::<i64>().is_ok_and(|number| number <= 0) {
         return Ok(Limit(None));
     }
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.map(|number| Limit(Some(number))).ok_or_else(|| "use a number greater than 0".to_owned())
+    text.parse().map(|number| Limit(Some(number))).map_err(|_invalid| "use a number".to_owned())
 }
 
 /// What a list is ordered by, in the API's words.

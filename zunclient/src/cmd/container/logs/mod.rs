@@ -79,6 +79,8 @@ enum Lines {
 fn lines(text: &str) -> Result<Lines, String> {
     match text {
         "all" => Ok(Lines::All),
+        // As in Docker, a negative number means all.
+        text if text.parse::<i64>().is_ok_and(|number| number < 0) => Ok(Lines::All),
         text => text
             .parse()
             .map(Lines::Last)
