@@ -1,8 +1,9 @@
-//! First starts of containers that Docker was asked for and has not answered. Docker may still carry them out, also after
-//! the agent has ended, so the same operation sends no second start: a short process would run twice.
+//! First starts of containers that were sent to Docker, and that Docker has not answered. Docker may still carry them
+//! out, even after the agent has ended. So the same operation sends no second start, because a short process would run
+//! twice.
 //!
-//! Each start is a file in the state directory, where the next agent finds it. Docker forgets its requests when it ends, so
-//! all are forgotten when Docker is gone or the machine was started again.
+//! Each start is a file in the state directory, where the next agent finds it. Docker forgets its requests when it
+//! stops, so all files are removed when Docker has stopped or the machine has rebooted.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
@@ -16,10 +17,10 @@ use tokio::time::Instant;
 use zun_common::environment;
 use zun_common::id::OperationId;
 
-/// Where the kernel tells one start of the machine from the next.
+/// The kernel's ID of the current boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// The starts that are not answered.
+/// The unanswered starts.
 #[derive(Debug)]
 pub(crate) struct UnansweredStarts {
     directory: PathBuf,
@@ -29,7 +30,7 @@ pub(crate) struct UnansweredStarts {
 }
 
 impl UnansweredStarts {
-    /// Finds those that former agents have sent since the machine was started.
+    /// Finds those that former agents have sent since the machine booted.
     pub(crate) fn open(state_directory: &Path) -> io::Result<Self> {
         let directory = state_directory.join("starts");
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
@@ -48,7 +49,7 @@ impl UnansweredStarts {
         Ok(Self { directory, boot, starts: Mutex::new(starts) })
     }
 
-    /// A start is about to be sent.
+    /// Records a start that is about to be sent.
     pub(crate) async fn begin(&self, operation: OperationId) -> io::Result<()> {
         let (path, boot) = (self.path(operation), self.boot.clone());
         let write = move || fs::write(path, boot);
@@ -57,21 +58,21 @@ impl UnansweredStarts {
         Ok(())
     }
 
-    /// A start was answered, or its operation has ended.
+    /// Removes a start that was answered, or whose operation has ended.
     pub(crate) fn end(&self, operation: OperationId) {
         if self.starts().remove(&operation).is_some() {
             self.remove(operation);
         }
     }
 
-    /// How long this agent has waited for a start of this operation that is not answered; `None` if there is none.
+    /// How long this agent has waited for an unanswered start of this operation; `None` if there is none.
     pub(crate) fn waited(&self, operation: OperationId) -> Option<Duration> {
         let mut starts = self.starts();
         let since = starts.get_mut(&operation)?.get_or_insert_with(Instant::now);
         Some(since.elapsed())
     }
 
-    /// Docker has ended, and carries out none of them.
+    /// Removes all, because Docker has stopped and will not carry them out.
     pub(crate) fn engine_ended(&self) {
         let all: Vec<_> = self.starts().drain().map(|(operation, _)| operation).collect();
         for operation in all {

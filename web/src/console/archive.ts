@@ -7,21 +7,21 @@ const STAT = 'x-docker-container-path-stat';
 /** Bits of Go's `os.FileMode`. */
 const DIRECTORY = 2 ** 31;
 const LINK = 2 ** 27;
-/** How many links are followed. */
+/** The maximum number of links that are followed. */
 const MOST_LINKS = 10;
 /** Parts of a download are put together from this size on, so that the browser may move them to its disk. */
 const PART = 4 << 20;
 
-/** The secrets that give access. */
+/** The secrets that authorize copies. */
 export interface Credentials {
   ticket: string;
   session: string;
   token: string;
 }
 
-/** What is at a path. */
+/** The entry at a path. */
 export interface Stat {
-  /** Where links lead in the end. */
+  /** The target, after all links are resolved. */
   path: string;
   isDirectory: boolean;
   /** In bytes, of a file. */
@@ -45,7 +45,7 @@ export class Archive {
       const answer = await this.#fetch('HEAD', at, signal);
       if (answer.status === 404) return undefined;
       if (!answer.ok) {
-        // The answer to HEAD has no words.
+        // The answer to HEAD has no error message.
         const again = await this.#fetch('GET', at, signal);
         throw new CopyError(await words(again));
       }
@@ -90,7 +90,7 @@ export class Archive {
   }
 }
 
-/** Collects what arrives without holding all of it in the memory of the page. */
+/** Collects a download without holding all of it in the memory of the page. */
 export class Collector {
   #parts: Blob[] = [];
   #recent: Uint8Array<ArrayBuffer>[] = [];
@@ -125,7 +125,7 @@ function sentence(status: number, text: string): string {
 }
 
 function has(mode: number, bit: number): boolean {
-  // The operators for bits know only 32 of them, with a sign.
+  // Bitwise operators work on signed 32-bit numbers.
   return Math.floor(mode / bit) % 2 === 1;
 }
 

@@ -1,4 +1,4 @@
-// Copy and paste. Programs may write to the clipboard (OSC 52), and the user learns of it. They never read it.
+// Copy and paste. Programs may write to the clipboard (OSC 52), and the page notifies the user. They can never read it.
 
 import { byId } from '../shared/dom.ts';
 import type { TerminalView } from './terminal.ts';
@@ -25,7 +25,7 @@ async function write(text: string, toast: Toast, done: string): Promise<void> {
     await navigator.clipboard.writeText(text);
     toast.show(done);
   } catch {
-    // Some browsers want a click for it.
+    // Some browsers require a click for it.
     toast.show('The browser did not allow copying.', { label: 'Copy', act: () => void write(text, toast, done) });
   }
 }

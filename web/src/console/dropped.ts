@@ -5,10 +5,10 @@ import type { Entry } from './tar.ts';
 /** The most files and directories of one upload. */
 const MOST = 10_000;
 
-/** More is dropped than one upload may have. */
+/** The user dropped more entries than one upload may contain. */
 export class TooMany extends Error {
   constructor() {
-    super(`One upload may have ${MOST} files and directories: pack them into an archive first.`);
+    super(`The limit for one upload is ${MOST} files and directories: pack them into an archive first.`);
   }
 }
 
@@ -17,7 +17,7 @@ export function hasFiles(transfer: DataTransfer | null): boolean {
   return transfer?.types.includes('Files') === true;
 }
 
-/** Reads what was dropped. To be called while the event is handled. */
+/** Reads what was dropped. Must be called while the event is handled. */
 export function dropped(transfer: DataTransfer): Promise<Entry[]> {
   const items = Array.from(transfer.items).filter(({ kind }) => kind === 'file');
   const roots = items.map((item) => item.webkitGetAsEntry()).filter((root) => root !== null);

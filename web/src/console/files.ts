@@ -8,12 +8,12 @@ import { FirstFile, pack, type Entry } from './tar.ts';
 import type { TerminalView } from './terminal.ts';
 import type { Toast } from './toast.ts';
 
-/** Where uploads go if nothing else is known. Nearly all images have it. */
+/** The default directory for uploads. Nearly all images have it. */
 const DEFAULT_DIRECTORY = '/tmp';
 
 /** What the session allows. */
 export interface FileAccess extends Credentials {
-  /** How many bytes a copy may have; `undefined` if none may be made. */
+  /** The maximum size of a copy in bytes; `undefined` if copies are not allowed. */
   limit: number | undefined;
 }
 
@@ -97,7 +97,7 @@ export class Files {
     const what = named(entries);
     const limit = this.#access()?.limit ?? 0;
     if (size > limit) {
-      this.#toast.show(`${what} has ${bytes(size)}, and one upload may have ${bytes(limit)}.`);
+      this.#toast.show(`${what} has ${bytes(size)}, and the limit for one upload is ${bytes(limit)}.`);
       return;
     }
     byId('upload-title').textContent = `Upload ${what}`;
@@ -137,7 +137,7 @@ export class Files {
           else file.push(part);
         }
       };
-      // The gate breaks off what is too large.
+      // The gate aborts a download that is too large.
       await read().catch((error: unknown) => {
         if (error instanceof CopyError || row.signal.aborted) throw error;
         throw received > limit - (1 << 20) ? tooLarge() : new CopyError('The connection was lost.');
@@ -192,7 +192,7 @@ class Row {
     return this.#abort.signal;
   }
 
-  /** So many bytes are copied. `all` is `undefined` while nobody knows. */
+  /** Shows how many bytes were copied. `all` is `undefined` if the total is not known. */
   progress(copied: number, all: number | undefined): void {
     if (all !== undefined) {
       this.#bar.max = Math.max(all, 1);

@@ -1,4 +1,4 @@
-// The page: connects the session, the terminal and what surrounds it.
+// The page: connects the session, the terminal and the controls around it.
 
 import '@xterm/xterm/css/xterm.css';
 import '../shared/base.css';
@@ -26,10 +26,10 @@ import { Toast } from './toast.ts';
 /** How many bytes the gate may send before they were shown. */
 const WINDOW = 256 << 10;
 
-/** How long a command that this page has started waits for it, in seconds, such as while a laptop is closed. */
+/** How long a command that this page has started keeps running after the page was lost, in seconds, such as while a laptop is closed. */
 const GRACE = 15 * 60;
 
-/** How long what a gate sends first may be earlier output, in milliseconds. */
+/** How long after the start output may be a replay of earlier output, in milliseconds. */
 const REPLAY = 500;
 
 /** How many characters may be typed before there is a session. */
@@ -54,9 +54,9 @@ class Page {
   #session: Session | undefined;
   /** This viewer's number. */
   #ownNumber: number | undefined;
-  /** What was typed before there was a session. */
+  /** Input that was typed before there was a session. */
   #typedAhead = '';
-  /** Questions of the terminal are not answered before this time, because they may be old. */
+  /** Queries of a program are not answered before this time, because they may be old. */
   #replayUntil = 0;
 
   constructor(opening: Opening) {
@@ -104,9 +104,9 @@ class Page {
         writes: true,
         replay: 'screen',
         window: WINDOW,
-        // Nobody could end a shell whose tab was closed.
+        // Nobody could end the shell of a closed tab.
         on_disconnect: { signal: 'hup', grace: GRACE },
-        // After a reload nothing is on the screen, so everything that the gate still has is asked for.
+        // After a reload the screen is empty, so the page requests everything that the gate still has.
         ...(resume && { resume: { ...resume, stdout: 0, stderr: 0 } }),
       },
       screen: this.#screen(),
@@ -276,16 +276,17 @@ class Page {
     window.addEventListener('beforeunload', (event) => {
       if (this.#session !== undefined && !this.#driver.isOver) event.preventDefault();
     });
-    // A reload continues the session. A process without a terminal would wait for this page instead, so it is left.
+    // A reload continues the session. A process without a terminal would wait for the closed page, so the page leaves
+    // its session.
     window.addEventListener('pagehide', () => {
       if (!this.#driver.isOver) this.#driver.leave(this.#session?.hello.tty === true);
     });
-    // A page that comes out of the browser's cache has no link.
+    // A page that is restored from the browser's cache has no link.
     window.addEventListener('pageshow', (event) => event.persisted && location.reload());
     window.addEventListener('hashchange', () => location.reload());
     const { visualViewport } = window;
     visualViewport?.addEventListener('resize', () => {
-      // The keyboard of a phone covers the page. A page that is zoomed into stays as it is.
+      // The keyboard of a phone covers the page, so the page is resized. A zoomed page is not.
       if (visualViewport.scale > 1) return;
       document.documentElement.style.setProperty('--height', `${visualViewport.height}px`);
     });

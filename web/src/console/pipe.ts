@@ -1,4 +1,4 @@
-// Input for a process without a terminal: nothing on its side echoes or edits, so the page does, line by line.
+// Input for a process without a terminal. Nothing else echoes the input or edits lines, so the page does.
 
 /** What a key does to a process without a terminal. */
 export interface PipeActions {

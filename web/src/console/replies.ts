@@ -1,9 +1,9 @@
-// Programs ask the terminal for its type, its cursor, its colours. An answer to a question that is not live, or that
-// another viewer answers too, would arrive at the shell as if it were typed. Such questions are swallowed here.
+// Programs query the terminal for its type, its cursor and its colours. If the query was replayed, or another viewer
+// also replies, the reply would reach the shell like typed input. Such queries are dropped here.
 
 import type { Terminal } from '@xterm/xterm';
 
-/** Installs handlers that swallow questions while `isMuted`. */
+/** Installs handlers that drop queries while `isMuted`. */
 export function muteReplies(terminal: Terminal, isMuted: () => boolean): void {
   const { parser } = terminal;
   for (const final of ['c', 'n']) {

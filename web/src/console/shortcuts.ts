@@ -1,4 +1,4 @@
-// Keys that the page takes, and does not send to the process.
+// Keys that the page handles, and does not send to the process.
 
 import { byId } from '../shared/dom.ts';
 

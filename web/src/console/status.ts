@@ -4,7 +4,7 @@ import type { Closing } from '../pty/ending.ts';
 import type { Size } from '../pty/frame.ts';
 import { byId, showText } from '../shared/dom.ts';
 
-/** The page does not report a link that comes back within this time, in milliseconds. */
+/** The page does not report a link that is restored within this time, in milliseconds. */
 const QUIET = 500;
 
 type Dot = 'connecting' | 'live' | 'away' | 'good' | 'neutral' | 'bad';
@@ -34,7 +34,7 @@ export class Status {
   }
 
   /**
-   * The link is away: lost, or not there yet. `retryAt` is the time of the next attempt, `undefined` during one.
+   * The link is lost, or not open yet. `retryAt` is the time of the next attempt, `undefined` during one.
    */
   away(retryAt: number | undefined, wasOpen: boolean): void {
     this.#quiet ??= window.setTimeout(() => {
@@ -72,13 +72,13 @@ export class Status {
     byId('recording').hidden = !isRecorded;
   }
 
-  /** How many viewers there are, with this one. */
+  /** How many viewers there are, including this one. */
   viewers(count: number): void {
     byId('viewers').hidden = count < 2;
     showText('viewers-count', String(count));
   }
 
-  /** Another viewer owns the terminal's size; `undefined`: nobody else does. */
+  /** Shows the size that another viewer has set; `undefined` if no other viewer has. */
   sized(size: Size | undefined, mayTake: boolean): void {
     byId('sized').hidden = size === undefined;
     byId<HTMLButtonElement>('take-control').disabled = !mayTake;

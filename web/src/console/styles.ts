@@ -1,8 +1,8 @@
-// The page's policy forbids style elements and style attributes, because they could come from an attacker. xterm.js writes
-// both. Here they go through the object model, which the policy allows. The style elements stay empty: the policy has the
-// hash of nothing.
+// The page's policy forbids style elements and style attributes, because they could come from an attacker. xterm.js
+// writes both. Here they go through the object model, which the policy allows. The style elements stay empty: the
+// policy contains the hash of an empty text.
 
-/** Applies from now on. To be called before a terminal is created. */
+/** Takes effect at once. Must be called before a terminal is created. */
 export function adoptStyles(): void {
   const createElement = document.createElement.bind(document);
   document.createElement = (tag: string, options?: ElementCreationOptions) => {

@@ -1,9 +1,10 @@
-// Tells a page that shows this one in a frame how the session is doing. Only pages that the gate's policy permits can do so.
+// Reports the session's state to a page that shows this one in a frame. Only pages that the gate's policy permits can
+// show it.
 
 export type SessionState = 'ready' | 'live' | 'ended';
 
-/** Tells the page around this one, if there is one. */
+/** Notifies the page around this one, if there is one. */
 export function tellSurrounding(state: SessionState): void {
-  // It is no secret, and the policy has checked who listens.
+  // The state is not secret, and the policy limits which pages receive it.
   if (window.parent !== window) window.parent.postMessage({ zun: 'console', state }, '*');
 }

@@ -16,7 +16,7 @@ const SCROLLBACK = 10_000;
 const FONTS =
   'ui-monospace, "SF Mono", "Cascadia Mono", "Segoe UI Mono", "DejaVu Sans Mono", "Liberation Mono", Menlo, Consolas, monospace';
 
-/** Sizes outside of this are mistakes, such as of a window that is being closed. */
+/** Sizes outside of these limits are bogus, such as that of a window that is being closed. */
 const LARGEST: Size = { Width: 1000, Height: 500 };
 
 export class TerminalView {
@@ -25,7 +25,7 @@ export class TerminalView {
   #fit = new FitAddon();
   #stage: HTMLElement;
   #fontSize: number;
-  /** The size of another viewer, who owns the terminal's. */
+  /** The size of another viewer, whose size the terminal has. */
   #foreign: Size | undefined;
   #webgl: WebglAddon | undefined;
 
@@ -59,7 +59,7 @@ export class TerminalView {
     this.fit();
   }
 
-  /** Draws with the graphics card. Without one, the browser's own elements are faster. */
+  /** Draws with WebGL. Without a graphics card, DOM elements are faster. */
   #useWebgl(): void {
     if (!hasGraphicsCard()) return;
     try {
@@ -130,7 +130,7 @@ export class TerminalView {
     });
   }
 
-  /** Shows a sentence of the page between the output. */
+  /** Shows a notice of the page within the output. */
   note(text: string): void {
     this.terminal.write(`\r\n\x1b[0;2m[${text}]\x1b[0m\r\n`);
   }
@@ -141,7 +141,7 @@ function atMostLargest({ Width, Height }: Size): Size {
   return { Width: Math.min(Width, LARGEST.Width), Height: Math.min(Height, LARGEST.Height) };
 }
 
-/** Whether WebGL is there and is not emulated. */
+/** Whether WebGL is available and not emulated. */
 function hasGraphicsCard(): boolean {
   const context = document.createElement('canvas').getContext('webgl2', { failIfMajorPerformanceCaveat: true });
   if (context === null) return false;

@@ -1,4 +1,4 @@
-// A short notice that goes away by itself.
+// A short notice that disappears by itself.
 
 import { byId } from '../shared/dom.ts';
 

@@ -20,7 +20,7 @@ export class ApiError extends Error {
   }
 }
 
-/** How callers authenticate, as the service says in its answer to a request without a valid token. */
+/** How callers authenticate, according to the service's answer to a request without a valid token. */
 export type Strategy = 'token' | 'keystone';
 
 export class Api {
@@ -39,14 +39,14 @@ export class Api {
     this.#token = token;
   }
 
-  /** Goes on with another token. */
+  /** Continues with another token. */
   renew(token: string | undefined): void {
     this.#token = token;
     this.#isExpired = false;
     for (const proceed of this.#waiting.splice(0)) proceed();
   }
 
-  /** Waits as long as the service does not accept the token. */
+  /** Waits until there is a token that the service accepts. */
   async renewed(): Promise<void> {
     if (this.#isExpired) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
@@ -76,7 +76,7 @@ export class Api {
     return { text: await answer.text(), isCut: answer.headers.get('X-Zun-Logs-Cut') === 'true' };
   }
 
-  /** Sends a request with the token. A refusal is an answer too, but a read whose token has expired is sent again. */
+  /** Sends a request with the token. A refusal counts as an answer, but a read whose token has expired is sent again. */
   async send(method: string, path: string, request: RequestInit = {}): Promise<Response> {
     for (;;) {
       await this.renewed();
@@ -152,7 +152,7 @@ export async function refusal(answer: Response): Promise<ApiError> {
   return new ApiError(answer.status, body?.errors?.[0]?.detail ?? `The service answered with status ${answer.status}.`, retryAfter);
 }
 
-/** The words of any error. */
+/** The message of any error. */
 export function words(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -14,7 +14,7 @@ import type { Container, Ticket } from './types.ts';
 /** Consoles that may be open at the same time. */
 const MOST = 8;
 
-/** A page that can be shown says so within this time, in milliseconds. */
+/** A page that can be shown reports this within this time, in milliseconds. */
 const READY_WITHIN = 6000;
 
 interface Console {
@@ -26,10 +26,10 @@ interface Console {
   exec?: string;
 }
 
-/** What the frame's page says about its session. */
+/** The session's state, as the frame's page reports it. */
 type State = 'opening' | 'ready' | 'live' | 'ended' | 'hidden';
 
-/** The words for a state. The usual one is not said. */
+/** The labels of the states. The normal state has none. */
 const STATES: Record<State, string> = { opening: 'opening', ready: 'connecting', live: 'connected', ended: 'ended', hidden: 'not shown' };
 
 /** Asks for a ticket to a container's console or to an exec. */
@@ -48,7 +48,7 @@ async function openShell(desk: Desk, container: Container, typed: string): Promi
   try {
     return { label, exec, url: titled(await ticket(desk, container, exec), title) };
   } catch (failure) {
-    // Whoever may not share consoles can still use this one, without copying files.
+    // Without the right to share consoles, the user can still use this one, but cannot copy files.
     const url = pageOf(address, title);
     if (url === undefined) throw failure;
     return { label, exec, url };
@@ -70,7 +70,7 @@ export function Consoles({ owner, container }: { owner: string | undefined; cont
   const last = useRef(0);
   useEffect(() => setError(undefined), [owner]);
   useEffect(() => {
-    // What is left of a container that is gone is there until the user has left it.
+    // The consoles of a removed container stay open until the user leaves them.
     const isLeft = (one: Console) => one.container !== owner && !desk.store.containers.has(one.container) && (states[one.key] === 'ended' || states[one.key] === 'hidden');
     if (open.some(isLeft)) setOpen(open.filter((one) => !isLeft(one)));
   });

@@ -35,7 +35,7 @@ export function ContainerPage({ id, tab }: { id: string; tab: string }) {
   useTitle(container?.name ?? 'Container');
   const isMissing = container === undefined;
   useEffect(() => {
-    // It may be of another project, which the list does not show.
+    // It may belong to another project, which the list does not show.
     if (isMissing) store.look(id).catch((failure: unknown) => setError(words(failure)));
   }, [isMissing]);
   useEffect(() => () => store.leave(), []);

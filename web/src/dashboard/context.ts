@@ -1,4 +1,4 @@
-// What all views need of the page around them.
+// The parts of the page that all views need.
 
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';

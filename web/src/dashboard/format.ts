@@ -64,7 +64,7 @@ export function port({ port: inner, protocol, host_address: address, host_port: 
   return `${host}:${outer} → ${inner}/${protocol}`;
 }
 
-/** An image without what is the same for all: the registry of Docker and the tag `latest`. */
+/** An image name without its defaults: Docker's registry and the tag `latest`. */
 export function image(name: string): string {
   return name.replace(/^docker\.io\/(library\/)?/, '').replace(/:latest$/, '');
 }

@@ -1,4 +1,4 @@
-// What was done with a container, and what came of it.
+// The operations on a container, and their outcomes.
 
 import { useEffect, useState } from 'preact/hooks';
 import { words } from './api.ts';
@@ -20,7 +20,7 @@ export function History({ container }: { container: Container }) {
   const now = useNow(5000);
   const [past, setPast] = useState<Past>();
   const [error, setError] = useState<string>();
-  // What changes the container also changes its past.
+  // Each change of the container also changes its history.
   const version = `${container.uuid} ${container.updated_at ?? ''} ${container.status} ${container.task_state ?? ''}`;
   const read = async () => {
     try {

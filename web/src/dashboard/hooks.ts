@@ -1,16 +1,16 @@
-// What components have in common.
+// Hooks that several components share.
 
 import { useEffect, useReducer, useState } from 'preact/hooks';
 import type { Store } from './store.ts';
 
-/** Draws again whenever the store has changed. */
+/** Renders the component again whenever the store has changed. */
 export function useStore(store: Store): Store {
   const [, draw] = useReducer((count: number) => count + 1, 0);
   useEffect(() => store.subscribe(() => draw(undefined)), [store]);
   return store;
 }
 
-/** The time, which goes on in steps of this many milliseconds. */
+/** The time, updated every this many milliseconds. */
 export function useNow(step: number): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {

@@ -1,4 +1,4 @@
-// The hosts with what is left on them, for administrators.
+// The hosts with their free resources, for administrators.
 
 import { useEffect, useState } from 'preact/hooks';
 import { words } from './api.ts';
@@ -106,7 +106,7 @@ function of(used: number, total: number): string {
   return `${one.slice(-3) === other.slice(-3) ? one.slice(0, -4) : one} of ${other}`;
 }
 
-/** How much is claimed. More than all is claimed if the settings allow overcommitment. */
+/** How much is claimed. This can exceed the total if the settings allow overcommitment. */
 function Meter({ name, used, total, text }: { name: string; used: number; total: number; text: string }) {
   const part = total > 0 ? used / total : 0;
   return (

@@ -1,4 +1,4 @@
-// What a reload of this tab needs: the token. Nothing is kept beyond the tab.
+// Keeps the token, so that a reload of this tab stays signed in. Nothing is kept after the tab is closed.
 
 import type { Session } from './sign_in.tsx';
 
@@ -17,7 +17,7 @@ export function forget(): void {
   try {
     sessionStorage.removeItem(KEY);
   } catch {
-    // There is none.
+    // There is no session storage.
   }
 }
 

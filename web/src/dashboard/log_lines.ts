@@ -1,11 +1,11 @@
-// Lines of a container's output. The service is asked again and again for what is new. It knows the time of a line to a
-// nanosecond and accepts whole seconds, so the lines of the last second come again.
+// Lines of a container's output. The page polls for new lines. The service returns the time of a line to the nanosecond
+// but accepts only whole seconds, so each answer repeats the lines of the last second.
 
 /** Lines that are kept. */
 export const MOST_LINES = 10_000;
 
 export interface LogLine {
-  /** Counts up. */
+  /** A number that increases. */
   number: number;
   /** Such as `2026-11-30T02:27:27.123456789Z`; empty if the line has none. */
   time: string;
@@ -26,25 +26,25 @@ const OVERLAP = 1;
 
 export class LogLines {
   lines: LogLine[] = [];
-  /** How many lines are not kept any more. */
+  /** How many lines were dropped. */
   dropped = 0;
   #next = 1;
   #newest = '';
-  /** How often each line of the time that is asked for again is there. */
+  /** How many times each line occurs in the period that is requested again. */
   #known = new Map<string, number>();
 
-  /** The second from which to ask on, in seconds since 1970; `undefined` before the first line. */
+  /** The start of the next request, in seconds since 1970; `undefined` before the first line. */
   get since(): number | undefined {
     return this.#newest === '' ? undefined : Math.floor(Date.parse(this.#newest) / 1000) - OVERLAP;
   }
 
-  /** Takes an answer with times, whose beginning the service may have left out. Returns whether there are new lines. */
+  /** Adds the lines of an answer with times. The service may have left out its beginning. Returns whether there are new lines. */
   take(answer: string, isCut = false): boolean {
     const before = this.#next;
     const counts = new Map<string, number>();
     // The first of the remaining lines is incomplete.
     const lines = (isCut ? answer.slice(answer.indexOf('\n') + 1) : answer).split('\n');
-    // Without a line that is known, there may be others before.
+    // If no line is known, lines before these may be missing.
     if (isCut && !this.#known.has(lines[0] ?? '')) this.lines.push({ number: this.#next++, time: '', text: '', isGap: true });
     for (const line of lines) {
       if (line === '') continue;

@@ -11,12 +11,12 @@ import { GAP, LogLines, type LogLine, matches } from './log_lines.ts';
 import { allows } from './rules.ts';
 import type { Container } from './types.ts';
 
-/** How often the service is asked for new lines, in milliseconds. */
+/** The interval between requests for new lines, in milliseconds. */
 const INTERVAL = 1000;
 /** Containers with these statuses print nothing: their output is read once. */
 const SILENT: ReadonlySet<string> = new Set(['Created', 'Stopped', 'Error', 'Dead', 'Paused']);
 
-/** After failures it is asked less and less often, down to this. */
+/** The longest interval after repeated failures. */
 const LONGEST_INTERVAL = 30_000;
 
 /** Lines that are read at first. */
@@ -37,7 +37,7 @@ function useLines(container: Container): { log: LogLines; version: number; isLoa
   const [error, setError] = useState<string>();
   const status = useRef(container);
   status.current = container;
-  // The service has no stream of output, but events say when a container starts and ends.
+  // The service does not stream output, but its events show when a container starts and ends.
   const mayPrint = container.task_state !== null || !SILENT.has(container.status);
   useEffect(() => {
     let timer: number | undefined;
@@ -60,7 +60,7 @@ function useLines(container: Container): { log: LogLines; version: number; isLoa
       } catch (failure) {
         if (isOver) return;
         setError(words(failure));
-        // Whoever may not read the output may not do so later.
+        // A user without the right to read the output does not get it later, so there is no need to ask again.
         if (failure instanceof ApiError && failure.status === 403) return;
         interval = Math.min(interval * 2, LONGEST_INTERVAL);
       }

@@ -64,7 +64,7 @@ function Page() {
       return <SignIn strategy={state.strategy} done={done} />;
     }
     case 'in': {
-      // Another user must not find the consoles of the one before.
+      // The next user must not see the consoles of the previous one.
       const renew = (session: Session) => {
         keep(session);
         setState({ step: 'in', session, visit: session.user === state.session.user ? state.visit : state.visit + 1 });

@@ -49,7 +49,7 @@ export function task(container: Container): string | undefined {
 
 export type Tone = 'good' | 'warn' | 'bad' | 'busy' | 'idle';
 
-/** How a container is doing, as a colour. */
+/** The colour for a container's status. */
 export function tone(container: Container): Tone {
   if (task(container) !== undefined) return 'busy';
   switch (container.status) {

@@ -19,7 +19,7 @@ export interface Sample {
   read?: number;
   written?: number;
   processes: number;
-  /** The counters of which the rates are differences. */
+  /** The counters from which the rates are computed. */
   counters: readonly [number, number, number, number];
 }
 

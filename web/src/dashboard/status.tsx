@@ -1,4 +1,4 @@
-// How a container is doing.
+// The status of a container.
 
 import { since } from './format.ts';
 import { task, tone } from './rules.ts';

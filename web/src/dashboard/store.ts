@@ -8,10 +8,10 @@ import type { Container, ContainerList, Event } from './types.ts';
 /** The pages of a list that are read at most, of 1000 containers each. */
 const MOST_PAGES = 5;
 
-/** How often everything is read again, in case that an event got lost, in milliseconds. */
+/** The interval between full refreshes in milliseconds, in case an event was lost. */
 const REFRESH = 30_000;
 
-/** How often containers with an operation in progress are read again: its steps are no events. */
+/** The interval between refreshes of containers with an operation in progress: its steps cause no events. */
 const TASKS = 1000;
 
 /** How many of them are read one by one. For the others the list is read, at most this often. */
@@ -22,7 +22,7 @@ const TASKS_IN_LIST = 10_000;
 const FIRST_PAUSE = 200;
 const LONGEST_PAUSE = 5000;
 
-/** A longer pause that the service asks for is followed up to here. */
+/** The longest pause that the service can request. */
 const LONGEST_WAIT = 60_000;
 
 /** A stream that lasted less counts as a failed attempt. */
@@ -54,7 +54,7 @@ export class Store {
   #asleepSince = 0;
   /** The containers that have changed, or are gone, since the list was asked for. They are newer than it. */
   #newer = new Set<string>();
-  /** What the user looks at, a UUID or a name, if the list does not have it, such as if it is of another project. */
+  /** The container that the user is viewing, a UUID or a name, if the list does not contain it, such as one of another project. */
   #sought: string | undefined;
   #foreign: Container | undefined;
   #timers: number[] = [];
@@ -76,7 +76,7 @@ export class Store {
     this.#listeners.clear();
   }
 
-  /** Streams are few, so a tab that nobody sees has none. */
+  /** The number of streams is limited, so a hidden tab has none. */
   #wakeOrSleep = (): void => {
     if (document.visibilityState === 'hidden') this.#sleep();
     else if (this.#stop.signal.aborted) this.#wake();
@@ -84,7 +84,7 @@ export class Store {
 
   #wake(): void {
     this.#stop = new AbortController();
-    // After a long time, the list is less than the events.
+    // After a long time, reading the list is cheaper than replaying the events.
     if (Date.now() - this.#asleepSince > REFRESH) this.#lastId = '';
     void this.refresh();
     void this.#follow(this.#stop);
@@ -118,7 +118,7 @@ export class Store {
 
   set allProjects(all: boolean) {
     this.#allProjects = all;
-    // What was noted is of the other list, and so are the positions of its events.
+    // Noted changes and event positions belong to the former list.
     this.#wanted.clear();
     this.#lastId = '';
     this.#sleep();
@@ -235,7 +235,7 @@ export class Store {
 
   #pollTasks(): void {
     const busy = [...this.containers.values(), ...(this.#foreign === undefined ? [] : [this.#foreign])].filter((container) => task(container) !== undefined);
-    // What the user looks at comes first.
+    // The container that the user is viewing comes first.
     busy.sort((one, other) => Number(this.#isSought(other)) - Number(this.#isSought(one)));
     for (const { uuid } of busy.slice(0, MOST_TASKS)) this.reread(uuid);
     if (busy.length > MOST_TASKS && Date.now() - this.#refreshedAt >= TASKS_IN_LIST) void this.refresh();
@@ -257,7 +257,7 @@ export class Store {
         if (error instanceof ApiError) wait = Math.min(error.retryAfter, LONGEST_WAIT);
       }
       if (stop.signal.aborted) return;
-      // Whether the service is there at all is said at once.
+      // An unreachable service is reported at once.
       this.#setLink('away');
       if (openedAt !== undefined && Date.now() - openedAt >= STABLE) pause = FIRST_PAUSE;
       await new Promise((resolve) => setTimeout(resolve, Math.max(wait, pause * (0.5 + Math.random() / 2))));

@@ -1,4 +1,4 @@
-// What the API answers, as far as the page shows it. See docs/api.md.
+// The parts of the API's answers that the page uses. See docs/api.md.
 
 export type Status =
   | 'Creating'

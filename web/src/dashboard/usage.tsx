@@ -1,4 +1,4 @@
-// What a container uses, as small plots.
+// The resource usage of a container, as small plots.
 
 import { useEffect, useState } from 'preact/hooks';
 import { useDesk } from './context.ts';
@@ -7,7 +7,7 @@ import { allows } from './rules.ts';
 import { append, points, type Sample, scale } from './samples.ts';
 import type { Container, Stats } from './types.ts';
 
-/** How often the service is asked, in milliseconds. */
+/** The interval between requests, in milliseconds. */
 const INTERVAL = 2000;
 
 const WIDTH = 240;
@@ -24,7 +24,7 @@ function useSamples({ uuid, status }: Container): Sample[] {
     let isOver = false;
     const read = async () => {
       if (document.visibilityState === 'visible') {
-        // Whoever may only read gets none. That is no fault of this view.
+        // Users with read-only access get none. This is not an error of this view.
         const stats = await store.api.get<Stats>(`/v1/containers/${uuid}/stats`).catch(() => undefined);
         if (isOver) return;
         if (stats !== undefined) setSamples((before) => append(before, stats, Date.now()));

@@ -1,4 +1,4 @@
-// Sentences of the service, in which names are between backticks.
+// Renders messages of the service, in which names are between backticks.
 
 /** Shows what is between backticks as code. */
 export function WithCode({ text }: { text: string }) {

@@ -13,26 +13,26 @@ const LONGEST_PAUSE = 5000;
 /** How long an attempt may take in all. */
 const ATTEMPT = 10_000;
 
-/** A link that lasted this long was good: the next one is opened without a pause. */
+/** After a link that lasted this long, the next one is opened without a pause. */
 const GOOD_LINK = 10_000;
 
-/** A late answer may be waiting in the browser, behind other work or after a sleep: it gets this many milliseconds. */
+/** Extra milliseconds for a late answer, which may be queued in the browser behind other work or after a sleep. */
 const GRACE = 100;
 
 /** How long the first link may take, in seconds. A ticket is not valid for longer. */
 const FIRST_LINK = 60;
 
-/** How often the gate may refuse a resume although it answers other requests. */
+/** How many times the gate may refuse a resume although it answers other requests. */
 const REFUSALS = 3;
 
-/** The code with which a page that may come back closes its link: the gate keeps the session. */
+/** The close code of a page that may come back: the gate keeps the session. */
 const MAY_COME_BACK = 4001;
 
 /** What the user learns about the link. */
 export interface LinkView {
-  /** The link is there, for the first time or again. */
+  /** The link is open, for the first time or again. */
   connected(session: Session): void;
-  /** The link is away. `retryAt` is the time of the next attempt, `undefined` during an attempt. */
+  /** The link is not open. `retryAt` is the time of the next attempt, `undefined` during an attempt. */
   away(retryAt: number | undefined): void;
   /** The session is over. */
   ended(closing: Closing): void;
@@ -42,7 +42,7 @@ export interface DriverOptions {
   /** The websocket's address. */
   url: string;
   ticket: string;
-  /** What to ask for: also the session to continue, after a reload. */
+  /** The client's hello. After a reload, it names the session to continue. */
   wants: ClientHello;
   screen: Screen;
   view: LinkView;
@@ -85,7 +85,7 @@ export class Driver {
     this.#dial();
   }
 
-  /** Tries at once, if the link is away: the network is back, or the user asks for it. */
+  /** Retries now if the link is lost, because the network is back or the user asks for it. */
   retry(): void {
     if (this.#isOver || this.#retryTimer === undefined) return;
     this.#pause = 0;
@@ -98,7 +98,7 @@ export class Driver {
     this.#pump();
   }
 
-  /** The page goes away. With `mayComeBack` the gate keeps the session, so that a reload continues it. */
+  /** The page is being closed. With `mayComeBack` the gate keeps the session, so that a reload continues it. */
   leave(mayComeBack: boolean): void {
     this.#isOver = true;
     this.#clearTimers();
@@ -124,7 +124,7 @@ export class Driver {
     this.#attemptTimer = window.setTimeout(current(() => this.#abandon()), ATTEMPT);
   }
 
-  /** Gives the link up: it does not answer. */
+  /** Abandons the link, because the gate does not answer. */
   #abandon(): void {
     const socket = this.#socket;
     this.#socket = undefined;
@@ -180,7 +180,7 @@ export class Driver {
     else void this.#refused();
   }
 
-  /** The websocket did not open. That is final if the gate answers otherwise. */
+  /** The websocket did not open. This is final if the gate answers other requests. */
   async #refused(): Promise<void> {
     window.clearTimeout(this.#attemptTimer);
     const isReachable = await this.#options.isReachable();
@@ -207,7 +207,7 @@ export class Driver {
       this.#end(tooLong(limit));
       return;
     }
-    // Clients of a gate that restarts do not come back at the same moment.
+    // Spreads the clients of a gate that restarts, so that they do not reconnect all at once.
     const pause = this.#pause * (0.5 + Math.random() / 2);
     this.#pause = Math.min(Math.max(this.#pause * 2, FIRST_PAUSE), LONGEST_PAUSE);
     this.#retryTimer = window.setTimeout(() => this.#dial(), pause);
@@ -247,7 +247,7 @@ export class Driver {
   }
 }
 
-/** The time in milliseconds. It goes on while the machine is asleep, as the gate's does. */
+/** The time in milliseconds. Like the gate's clock, it includes the time that the machine was asleep. */
 function now(): number {
   return Date.now();
 }

@@ -76,7 +76,7 @@ function exited(code: number | undefined, outOfMemory: boolean): Closing {
   return bad(`The process exited with code ${code}${signal}`, OVER);
 }
 
-/** Judges a code with which the gate closes the websocket. `undefined` if the client resumes. */
+/** Describes a close code of the gate. `undefined` if the client resumes. */
 export function closingOfCode(code: number, reason: string): Closing | undefined {
   switch (code) {
     case CLOSE.revoked:
@@ -96,12 +96,12 @@ export function closingOfCode(code: number, reason: string): Closing | undefined
   }
 }
 
-/** The session that the client wants to resume is not there. */
+/** The session that the client wants to resume does not exist. */
 export function lostSession(): Closing {
   return bad('The host no longer has this session', LEAVES_RUNNING);
 }
 
-/** The link did not come back in time. */
+/** The link was not restored in time. */
 export function tooLong(seconds: number): Closing {
   const limit = seconds >= 120 && seconds % 60 === 0 ? `${seconds / 60} minutes` : `${seconds} seconds`;
   return bad('The connection was lost', `The host could not be reached for ${limit}. ${LEAVES_RUNNING}`);
@@ -109,7 +109,7 @@ export function tooLong(seconds: number): Closing {
 
 /** The ticket was not accepted. */
 export function refusedTicket(): Closing {
-  return bad('This link does not work any more', 'It has expired, or it was used before. Ask for a new one.');
+  return bad('This link no longer works', 'It has expired, or it was used before. Ask for a new one.');
 }
 
 /** There is no ticket in the address. */
@@ -117,7 +117,7 @@ export function noTicket(): Closing {
   return neutral('This page needs a link', 'Run `zun share CONTAINER` to get one.');
 }
 
-/** The gate broke the protocol. */
+/** The gate violated the protocol. */
 export function misunderstood(what: string): Closing {
   return bad('Protocol error between this page and the host', `Reload the page. The cause: ${sentence(what)}`);
 }
@@ -134,7 +134,7 @@ function neutral(title: string, detail: string): Closing {
   return { tone: 'neutral', title, detail };
 }
 
-/** Makes a sentence of a message, which begins in lower case and has no full stop. */
+/** Turns a message, which begins in lower case and has no full stop, into a sentence. */
 function sentence(message: string): string {
   const text = message.charAt(0).toUpperCase() + message.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;

@@ -43,7 +43,7 @@ export type Frame =
   | { type: 'gap'; stream: Stream; from: number; to: number }
   | { type: 'snapshot'; offset: number; size: Size; draw: Uint8Array };
 
-/** The message breaks the protocol. */
+/** The message violates the protocol. */
 export class InvalidFrame extends Error {}
 
 const STREAMS = new Map<number, Stream>([

@@ -1,4 +1,4 @@
-// How far the outputs have come: received, shown, acknowledged.
+// The progress of the output streams: received, shown, acknowledged.
 
 import type { Frame, Output } from './frame.ts';
 import type { ServerHello } from './hello.ts';
@@ -51,7 +51,7 @@ export class Inbox {
     return this.#flows[output].received;
   }
 
-  /** Takes output. Returns what was not received on a former link. */
+  /** Adds output. Returns the part that was not received on a former link. */
   output(output: Output, data: Uint8Array): Uint8Array {
     const flow = this.#flows[output];
     const known = Math.max(0, flow.received - flow.link);

@@ -8,7 +8,7 @@ const IDLE = 7000;
 /** The shortest time between two pings after input. */
 const PAUSE = 400;
 
-/** How long the gate may be silent after a ping until the link counts as lost. Slow links get longer. */
+/** How long the gate may be silent after a ping until the link counts as lost. Slow links get more time. */
 const LOST = 1500;
 
 export class Liveness {
@@ -33,7 +33,7 @@ export class Liveness {
     this.#askedAt = now;
   }
 
-  /** Something has arrived. Everything counts, because an answer may be queued behind output. */
+  /** A message has arrived. Every message counts, because an answer may be queued behind output. */
   heard(now: number): void {
     this.#heardAt = now;
     this.#waitsSince = undefined;

@@ -1,5 +1,5 @@
-// A session as the client sees it: what to send, what was received, and how to go on after a lost link. It does no I/O,
-// and gets the time in milliseconds from its caller. It is the twin of zunclient/src/console/pty/session.
+// A session as the client sees it: what to send, what was received, and how to resume after a lost link. It does no
+// I/O, and gets the time in milliseconds from its caller. It is the twin of zunclient/src/console/pty/session.
 
 import { closingOf, lostSession, type Closing } from './ending.ts';
 import type { Frame, Output, Size, Stream } from './frame.ts';
@@ -9,15 +9,15 @@ import { Liveness } from './liveness.ts';
 import { Outbox } from './outbox.ts';
 import { Violation } from './violation.ts';
 
-/** How many answers to the gate's pings may wait. A gate that sends more pings does not read the answers. */
+/** How many answers to the gate's pings may be queued. A gate that sends more pings does not read the answers. */
 const MOST_PONGS = 16;
 
-/** What is shown. The page calls `shown` once it is on the screen. */
+/** What to show. The page calls `shown` once it is on the screen. */
 export interface Screen {
   output(output: Output, data: Uint8Array, shown: () => void): void;
-  /** Clears the terminal, and draws what was seen at another place. */
+  /** Clears the terminal, and draws a snapshot of the screen. */
   snapshot(size: Size, draw: Uint8Array, shown: () => void): void;
-  /** So many bytes of output are missing here. */
+  /** This many bytes of output are missing here. */
   gap(bytes: number): void;
   event(event: unknown): void;
 }
@@ -52,7 +52,7 @@ export class Session {
     return this.#hello;
   }
 
-  /** How the session ended; `undefined` while it goes on. */
+  /** How the session ended; `undefined` until then. */
   get closing(): Closing | undefined {
     return this.#closing;
   }
@@ -69,7 +69,7 @@ export class Session {
     return { ...this.#wants, ...(this.#size && { size: this.#size }), resume };
   }
 
-  /** Continues on a new link, whose hellos are these. */
+  /** Continues on a new link with these hellos. */
   connected(client: ClientHello, hello: ServerHello): void {
     if (!hello.resumed || hello.session !== this.#hello.session) {
       this.end(lostSession());
@@ -84,7 +84,7 @@ export class Session {
     this.#liveness.renew(this.#clock());
   }
 
-  /** Takes a message of the gate. Throws if it breaks the protocol. */
+  /** Handles a message of the gate. Throws if it violates the protocol. */
   receive(frame: Frame): void {
     this.#liveness.heard(this.#clock());
     switch (frame.type) {
@@ -165,7 +165,7 @@ export class Session {
     return { tone: 'bad', title: 'The session ended', detail: `${missing} bytes of output did not arrive.` };
   }
 
-  /** Ends the session. The first reason counts. */
+  /** Ends the session. Later reasons are ignored. */
   end(closing: Closing): void {
     this.#closing ??= closing;
   }
@@ -216,7 +216,7 @@ export class Session {
     return this.#inbox.nextAck(now) ?? this.#liveness.nextPing(now);
   }
 
-  /** Returns when there may be another message although nothing else has happened. */
+  /** Returns the time at which a message may become due without another event. */
   wakesAt(): number | undefined {
     return earliest(this.#inbox.ackAt(), this.#liveness.pingAt());
   }

@@ -1,2 +1,2 @@
-/** The gate broke the protocol. Resuming would not help. */
+/** The gate violated the protocol. Resuming would not help. */
 export class Violation extends Error {}

@@ -112,7 +112,7 @@ test('a reload continues the session', async () => {
   assert.deepEqual(gate.hellos.at(0)?.on_disconnect, { signal: 'hup', grace: 900 });
 });
 
-test('leaving asks while the session goes on, and not after it', async () => {
+test('leaving asks for confirmation during the session, and not after it', async () => {
   const page = await open();
   await page.keyboard.type('x');
   await shows(page, 'x');
@@ -147,7 +147,7 @@ test('each close of the gate has its words, and a used link too', async () => {
   gate.refuses = true;
   opened = await watched(browser, gate.origin);
   await opened.page.goto(gate.link());
-  await opened.page.getByText('This link does not work any more').waitFor();
+  await opened.page.getByText('This link no longer works').waitFor();
 });
 
 test('a resume that the gate refuses ends the session', async () => {
@@ -361,7 +361,7 @@ test('an upload shows its progress, and can be cancelled, and what the host refu
   await page.keyboard.press('Enter');
   await page.getByText('Container rootfs is marked read-only.').waitFor();
   await drop(page, [file('larger', 101 << 20)]);
-  await page.getByText('larger has 101 MiB, and one upload may have 100 MiB.').waitFor();
+  await page.getByText('larger has 101 MiB, and the limit for one upload is 100 MiB.').waitFor();
   await page.keyboard.type('x');
   await eventually('the terminal has the focus', () => gate.typed.endsWith('x'));
   await opened?.context.close();

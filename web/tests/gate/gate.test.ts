@@ -173,7 +173,7 @@ test('a shell: what is typed runs, a cut loses nothing, a reload continues, and 
   await close(web);
 });
 
-test('a restart of the gate is hardly seen: the session goes on with all its rights', async () => {
+test('a restart of the gate is hardly noticed: the session continues with all its rights', async () => {
   const web = await openLive(shell());
   const { page } = web;
   await type(page, 'kept=ye""s');
@@ -197,7 +197,7 @@ test('a ticket opens one session, and no page of another site opens any', async 
   const first = await open(secret);
   await first.page.locator('#dot[data-state=live]').waitFor();
   const second = await open(secret);
-  await second.page.getByText('This link does not work any more').waitFor();
+  await second.page.getByText('This link no longer works').waitFor();
   await close(second);
   await close(first);
 

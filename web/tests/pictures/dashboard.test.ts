@@ -27,7 +27,7 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-/** Makes the page's pauses between measurements short, and its clock go on as if they were long. */
+/** Shortens the page's pauses between measurements, and advances its clock as if they were long. */
 function hasten(): void {
   const { setTimeout: wait } = window;
   const { now } = Date;

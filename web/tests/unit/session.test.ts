@@ -189,7 +189,7 @@ test('nothing is lost or repeated wherever the link breaks', () => {
   }
 });
 
-test('input waits once the window is full, and goes on after an acknowledgement', () => {
+test('input waits once the window is full, and continues after an acknowledgement', () => {
   const world = new World();
   world.type('x'.repeat((256 << 10) + 10));
   const sent = () => {

@@ -15,7 +15,7 @@ use super::{existing, image, published};
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::within;
 
-/// How long a start is waited for that Docker has not answered, while Docker answers other calls.
+/// How long to wait for a start that Docker has not answered, while Docker answers other calls.
 const START_TIMEOUT: Duration = Duration::from_mins(3);
 const STARTING: &str = "start the container";
 
@@ -54,8 +54,8 @@ pub(super) async fn create_in_engine(
     within(host.engine_timeout(), "create the container", creating).await.map(drop)
 }
 
-/// Does what is left after the engine has created the container: puts its files into it, and starts it if requested,
-/// unless it has run. `seen` is `None` if it was just created.
+/// Completes the creation after the engine has created the container: copies its files into it, and starts it if
+/// requested, unless it has already run. `seen` is `None` if it was just created.
 pub(super) async fn complete(
     work: &Work<'_>,
     (spec, start): (&ContainerSpec, bool),
@@ -68,7 +68,7 @@ pub(super) async fn complete(
     let files = files(&spec.mounts);
     if never_ran && !files.is_empty() {
         let putting = host.driver.put_files(container, &files);
-        within(host.engine_timeout(), "put files into the container", putting).await?;
+        within(host.engine_timeout(), "copy files into the container", putting).await?;
     }
     if start && never_ran {
         start_once(work).await?;
@@ -76,7 +76,7 @@ pub(super) async fn complete(
     Ok(())
 }
 
-/// Starts the container. If Docker has not answered an earlier start of this operation, that is waited for instead.
+/// Starts the container. If Docker has not answered an earlier start of this operation, waits for that one instead.
 async fn start_once(work: &Work<'_>) -> Result<(), DriverError> {
     let (unanswered, operation) = (&work.host.unanswered, work.operation.id);
     if let Some(waited) = unanswered.waited(operation) {
@@ -108,7 +108,7 @@ fn files(mounts: &[Mount]) -> Vec<(&str, &[u8])> {
     files.collect()
 }
 
-/// Checks the addresses against this host's own setting, not only zun-api's knowledge of it.
+/// Checks the addresses against this host's own setting, because zun-api's copy of it may be outdated.
 pub(super) fn check_ports(own: IpAddr, ports: &[PublishedPort]) -> Result<(), DriverError> {
     let Some(port) = ports.iter().find(|port| !may_publish(own, port.host_address)) else {
         return Ok(());
@@ -120,7 +120,7 @@ pub(super) fn check_ports(own: IpAddr, ports: &[PublishedPort]) -> Result<(), Dr
     Err(DriverError::Invalid { words })
 }
 
-/// Pulls the image if necessary. That may take minutes, in which the agent may lose its epoch.
+/// Pulls the image if necessary. This may take minutes, and the agent may lose its epoch meanwhile.
 pub(super) async fn provide_image(
     work: &Work<'_>,
     spec: &ContainerSpec,

@@ -83,7 +83,8 @@ pub(super) async fn start(work: &Work<'_>) -> Result<(), DriverError> {
         .map(done)
 }
 
-/// Notes that the container may have been started all the same: now, or by an earlier agent in a Docker that has ended since.
+/// Notes that the container may have been started in spite of an error: now, or by an earlier agent before Docker
+/// restarted.
 fn note_start(work: &Work<'_>, error: &DriverError) {
     let has_no_answer = matches!(error, DriverError::Down { .. } | DriverError::TimedOut { .. });
     let is_left_over = work.operation.again && matches!(error, DriverError::Engine { .. });
@@ -92,12 +93,12 @@ fn note_start(work: &Work<'_>, error: &DriverError) {
     }
 }
 
-/// Removes the container in any state. `how` decides whether it is stopped or killed first. A container that is gone is
-/// removed.
+/// Removes the container in any state. `how` decides whether it is stopped or killed first. A missing container counts
+/// as removed.
 pub(super) async fn remove(work: &Work<'_>, how: Removal) -> Result<(), DriverError> {
     work.begin(TaskState::Deleting);
     remove_current(work, how).await?;
-    // A rebuild that was never finished may have left one.
+    // An unfinished rebuild may have left its old container.
     rebuild::remove_old(work).await
 }
 
@@ -153,7 +154,7 @@ pub(super) const fn is_running(seen: &ContainerInfo) -> bool {
     matches!(seen.status, Status::Running | Status::Restarting)
 }
 
-/// Whether another run has started than the last one that zun-api knew when it accepted the operation. Times are only
+/// Whether a newer run has started than the one that zun-api knew when it accepted the operation. Times are only
 /// compared for equality, because clocks step.
 fn has_started(seen: &ContainerInfo, last_start: Option<DateTime<Utc>>) -> bool {
     let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());

@@ -35,9 +35,9 @@ pub(super) struct ImageRequirement<'a> {
     pub(super) project: Option<&'a ProjectId>,
 }
 
-/// Pulls the image if the policy says so, and returns whether it did, which may take minutes. Its container, or the
-/// image itself if it is pulled explicitly, shows the progress. Refuses an image that another project has committed, by
-/// its name and by what the engine finds under this name: projects share the images of a host.
+/// Pulls the image if the pull policy requires it, which may take minutes. Returns whether it did. Reports the progress
+/// of the container, or of the image if it is pulled explicitly. Refuses an image that another project has committed,
+/// by its name and by the image that the engine has under this name: projects share the images of a host.
 pub(super) async fn provide(
     work: &Work<'_>,
     needed: ImageRequirement<'_>,
@@ -134,7 +134,7 @@ async fn provide_any(
     pulled
 }
 
-/// Shows the progress for as long as the pull lasts.
+/// Reports the progress until the pull ends.
 async fn follow(work: &Work<'_>, mut progress: watch::Receiver<ImagePull>) {
     while progress.changed().await.is_ok() {
         let pull = progress.borrow_and_update().clone();
@@ -156,7 +156,7 @@ fn begin(work: &Work<'_>) {
     }
 }
 
-/// Carries out an explicit pull of an image, and reports what the host has then.
+/// Carries out an explicit pull of an image, and reports the image that the host has afterwards.
 pub(super) async fn pull(work: &Work<'_>, needed: ImageRequirement<'_>) -> Result<(), DriverError> {
     provide(work, needed).await?;
     let inspecting = work.host.driver.image_inspect(needed.image);
@@ -165,7 +165,7 @@ pub(super) async fn pull(work: &Work<'_>, needed: ImageRequirement<'_>) -> Resul
     Ok(())
 }
 
-/// Removes an image. A missing one is removed already.
+/// Removes an image. A missing one counts as removed.
 pub(super) async fn remove(work: &Work<'_>, image: &str) -> Result<(), DriverError> {
     work.mark_begun();
     let removing = work.host.driver.image_remove(image);

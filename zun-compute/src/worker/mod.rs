@@ -119,8 +119,8 @@ impl Workers {
         self.queues().complete(complete_to, Instant::now());
     }
 
-    /// Reports the outcome of an operation that has ended, and what Docker has of its container: the restored database has
-    /// the state before.
+    /// Reports the outcome of an operation that has ended, and the state of its container in Docker: the restored
+    /// database has an older state.
     fn report_again(&self, (container, ended): (ContainerId, Ended), is_about_container: bool) {
         tracing::warn!(
             container.id = %container, operation.id = %ended.operation,
@@ -153,7 +153,7 @@ impl Workers {
         drained
     }
 
-    /// Accepts no more operations and abandons those that have not ended.
+    /// Stops accepting operations, and abandons those that have not ended.
     pub(crate) fn abandon(&self) {
         self.tasks.cancel();
         self.cut_off.cancel();
@@ -191,7 +191,8 @@ impl Workers {
         }
     }
 
-    /// Carries out an operation while the container's worker is at another one, which reports the container's state.
+    /// Carries out an operation while the container's worker carries out another one, which reports the container's
+    /// state.
     async fn run_concurrently(self, job: Job) {
         if let Some((operation, _, ended)) = self.carry_out(job, Place::Concurrent).await {
             self.host.reports.add_outcome(operation.container, ended);

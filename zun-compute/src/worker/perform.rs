@@ -67,8 +67,8 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
         if matches!(error, DriverError::Down { .. }) {
             work.host.unanswered.engine_ended();
         }
-        // A creation ends when the epoch is lost, and the next agent goes on with it. Other changes have failed,
-        // whoever has the epoch now.
+        // A creation stops when the epoch is lost, and the next agent continues it. Other changes have failed, even if
+        // another agent has the epoch now.
         let is_continued = matches!(
             work.operation.change,
             Change::Create { .. } | Change::Rebuild { .. } | Change::PullImage { .. }
@@ -99,14 +99,14 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
 fn failed(work: &Work<'_>, error: &DriverError) -> Finished {
     let mut problem = error.problem();
     if work.may_have_started.load(Ordering::Relaxed) {
-        // An engine that dies during a start can leave a process that it does not know after its restart.
+        // An engine that crashes during a start can leave a process that it does not know after its restart.
         problem.message.push_str(". The container may have been started");
     }
     let failure = failure(&work.operation.change, error, &problem.message);
     Finished { outcome: Outcome::Failed(problem), failure }
 }
 
-/// What is reported after a panic.
+/// The outcome after a panic.
 pub(super) fn panicked(operation: &Operation) -> Finished {
     let subject = operation.container;
     tracing::error!(container.id = %subject, operation.id = %operation.id, "the work on {subject} panicked");
@@ -131,7 +131,7 @@ pub(super) async fn end(
     }
     let observation = observation(host.inspect(container).await).ok();
     if observation.is_none() {
-        // It is inspected again until Docker answers.
+        // Repeats the inspection until Docker answers.
         host.reconcile_needed.notify_one();
     }
     if host.reports.finish(container, Completion { sequence, observation, failure }, ended)
@@ -218,7 +218,7 @@ async fn carry_out(work: &Work<'_>) -> Result<(), DriverError> {
         | Change::Delete { .. } => {}
     }
     if let Change::Create { spec, start: _ } = &work.operation.change {
-        // Before the inspection: that a container which is to be created does not exist leaves nothing to reconcile.
+        // Before the inspection: a container that does not exist yet leaves nothing to reconcile.
         host.reports.create_requested(container, (spec.auto_remove, work.operation.again));
     }
     match (host.inspect_and_report(container).await, &work.operation.change) {
@@ -244,8 +244,8 @@ async fn carry_out(work: &Work<'_>) -> Result<(), DriverError> {
     }
 }
 
-/// Refuses an operation that does not fit. Returns whether an earlier agent has done it, and its effect is gone
-/// already.
+/// Refuses an operation that the container's state does not allow. Returns whether an earlier agent has carried it out,
+/// and its effect is already over.
 fn refused(work: &Work<'_>, seen: &ContainerInfo) -> Result<bool, DriverError> {
     let change = &work.operation.change;
     if fits(change, seen.status) {
@@ -278,8 +278,8 @@ const fn is_repeated(change: &Change, error: &DriverError) -> bool {
     }
 }
 
-/// The failure that the container's state shows, unless a rebuild has changed nothing; `None` if the container is
-/// simply gone, because that is reported anyway.
+/// The failure to show in the container's state, unless a rebuild has changed nothing. `None` if the container no
+/// longer exists, because that is reported anyway.
 fn failure(change: &Change, error: &DriverError, reason: &str) -> Option<Failure> {
     let creates = matches!(change, Change::Create { .. });
     let starts = creates

@@ -25,8 +25,8 @@ pub(super) async fn ports(
     with_others(&spec.ports, exposed.collect(), host.publish_address)
 }
 
-/// Adds the ports that are exposed and not published yet, each on a free port of the address. Docker's own option for
-/// this would publish them on all addresses of the host.
+/// Adds the ports that are exposed and not published yet, each on a free port of the address. Docker's own option would
+/// publish them on all addresses of the host.
 fn with_others(
     chosen: &[PublishedPort],
     mut exposed: BTreeSet<ContainerPort>,

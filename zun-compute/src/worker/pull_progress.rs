@@ -7,11 +7,11 @@ use zun_common::api::v1::container::{ImagePull, PulledLayer};
 
 use crate::driver::PullProgress;
 
-/// Between two reports.
+/// The shortest time between two reports.
 const PACE: Duration = Duration::from_millis(250);
-/// No image has more layers.
+/// The most layers that are tracked; no image has more.
 const MOST_LAYERS: usize = 128;
-/// A longer word is no state.
+/// The longest text that is taken for a state.
 const LONGEST: usize = 40;
 
 /// The progress that was reported so far.
@@ -22,7 +22,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Nothing yet.
+    /// Creates it without any progress.
     pub(super) fn new() -> Self {
         Self { pull: ImagePull::default(), due: Instant::now() }
     }

@@ -22,12 +22,12 @@ use super::{create, existing};
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::{observation, within};
 
-/// How often the new container may turn out to be another one. The engine may carry out a call late that an earlier
-/// agent made.
+/// How many times to create the new container if another one has its name. The engine may carry out an earlier agent's
+/// call late.
 const MAX_ATTEMPTS: usize = 4;
 
-/// Replaces the container, or does what is left of that. `seen` is the container that the engine has now. After a
-/// refusal, the container is as before, unless the new one exists.
+/// Replaces the container, or completes an interrupted replacement. `seen` is the container that the engine has now.
+/// After a refusal, the container is as before, unless the new one exists.
 pub(super) async fn rebuild(
     work: &Work<'_>,
     (spec, was_running): (&ContainerSpec, bool),
@@ -79,8 +79,8 @@ async fn replace(
     Err(DriverError::Conflict { words })
 }
 
-/// Removes the old container after the new one is complete, or cannot be completed. If Docker refuses that, the next
-/// rebuild or the deletion of the container removes it.
+/// Removes the old container after the new one is complete, or cannot be completed. If Docker refuses the removal, the
+/// next rebuild or the deletion of the container repeats it.
 async fn finish(work: &Work<'_>, completed: Result<(), DriverError>) -> Result<(), DriverError> {
     if completed.as_ref().is_err_and(is_transient) {
         return completed;
@@ -107,7 +107,7 @@ async fn provide_image(
 ) -> Result<(), DriverError> {
     create::check_ports(work.host.publish_address, &spec.ports)?;
     match create::provide_image(work, spec).await {
-        // The old container is there, so there is no need to go on trying.
+        // The old container still exists, so there is no need to keep trying.
         Err(DriverError::TimedOut { doing, seconds }) if old.is_some() => {
             let words = format!("no answer within {seconds} s");
             Err(DriverError::Engine { doing, words })
@@ -116,8 +116,8 @@ async fn provide_image(
     }
 }
 
-/// Renames the old container, unless that is done. It is named by the engine's id: a late call must not hit the new
-/// one.
+/// Renames the old container, unless it is already renamed. The call uses the engine's ID, because a late call must not
+/// affect the new container.
 async fn rename_to_old(
     work: &Work<'_>,
     was_running: bool,
@@ -126,7 +126,7 @@ async fn rename_to_old(
     let (host, container) = (work.host, work.container());
     let renamed = observation(host.inspect_old(container).await)?;
     let Some(old) = old else {
-        // If an earlier agent has stopped it, only the row knows that it ran.
+        // If an earlier agent stopped it, only zun-api's row shows that it ran.
         let is_running = renamed.info().is_some_and(existing::is_running);
         let ran = work.replaces_running().unwrap_or(was_running || is_running);
         work.begin_to_replace(ran);
@@ -134,9 +134,9 @@ async fn rename_to_old(
     };
     work.begin_to_replace(existing::is_running(old));
     match renamed.info() {
-        // A call that an earlier agent made was late.
+        // A late call of an earlier agent created it.
         Some(renamed) if renamed.engine == old.engine => return Ok(()),
-        // An earlier rebuild has left it.
+        // An earlier rebuild left it.
         Some(_) => remove_old(work).await?,
         None => {}
     }
@@ -177,7 +177,7 @@ async fn take_back(work: &Work<'_>, was_running: bool, refusal: DriverError) -> 
         Ok(()) => refusal,
         Err(error) if is_transient(&error) => error,
         Err(error) => {
-            // The container is not as before, which its state shows as after a failed start.
+            // The container is not as before, so its state shows a failed start.
             work.begin(TaskState::Starting);
             let words = format!(
                 "{refusal}; the old container could not be started again either: {}",

@@ -1,10 +1,10 @@
-//! Whether an operation fits the engine's state of the container. Pure.
+//! Whether the state of a container in the engine allows an operation. Pure.
 
 use zun_common::rpc::operation::Change;
 use zun_common::status::{Action, Status};
 
-/// Whether an operation fits a container in this status. An operation whose effect is already there fits, and so does
-/// every removal: zun-api has decided on it when it accepted it.
+/// Whether an operation is allowed for a container in this status. An operation whose effect already exists is allowed.
+/// So is every removal, because zun-api decided on it when it accepted the request.
 pub(crate) const fn fits(change: &Change, status: Status) -> bool {
     is_allowed(change, status) || has_no_effect(change, status)
 }

@@ -1,4 +1,4 @@
-//! An operation at work, and what its steps need.
+//! An operation in progress, and what its steps need.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
@@ -12,25 +12,25 @@ use zun_common::status::TaskState;
 use crate::host::Host;
 use crate::operation_state::OperationState as State;
 
-/// An operation at work.
+/// An operation in progress.
 pub(super) struct Work<'a> {
     pub(super) host: &'a Host,
     pub(super) operation: &'a Operation,
     /// The epoch in which the agent received it.
     pub(super) epoch: Epoch,
-    /// The removal of the container was requested.
+    /// Cancelled when the removal of the container is requested.
     pub(super) superseded: &'a CancellationToken,
     pub(super) state: &'a watch::Sender<State>,
     pub(super) place: Place,
-    /// A rebuild has begun to replace the container, so it must be finished, and whether the container ran.
+    /// Set when a rebuild has begun to replace the container, and must be finished: whether the container ran.
     pub(super) replaces_running: Mutex<Option<bool>>,
-    /// The new container of a rebuild exists.
+    /// Whether the new container of a rebuild exists.
     pub(super) has_replaced: AtomicBool,
-    /// Docker was asked to start the container, and did not say whether it has.
+    /// Whether Docker was asked to start the container, and has not answered.
     pub(super) may_have_started: AtomicBool,
 }
 
-/// Where an operation is carried out.
+/// Which task carries out an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// Queued, by the container's worker.
@@ -44,12 +44,12 @@ impl Work<'_> {
         self.operation.container
     }
 
-    /// Whether it has changed the engine in part.
+    /// Whether it has carried out only a part of its changes in the engine.
     pub(super) fn is_half_done(&self) -> bool {
         self.replaces_running().is_some()
     }
 
-    /// Whether the container ran that a rebuild has begun to replace; `None` if this agent has begun none.
+    /// Whether the container ran that a rebuild has begun to replace; `None` if this agent has not begun a replacement.
     pub(super) fn replaces_running(&self) -> Option<bool> {
         *self.replaces_running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,7 +66,7 @@ impl Work<'_> {
         self.host.control.registered().await == self.epoch
     }
 
-    /// The operation fits, and the engine works on it from now on. Reports the task state.
+    /// Marks the operation as begun, and reports the task state.
     pub(super) fn begin(&self, task: TaskState) {
         if self.place == Place::Worker {
             self.host.reports.begin(self.container(), task);
@@ -74,7 +74,7 @@ impl Work<'_> {
         self.mark_begun();
     }
 
-    /// The operation fits. Nothing changes before this.
+    /// Marks the operation as begun. Nothing is changed before this.
     pub(super) fn mark_begun(&self) {
         self.state.send_if_modified(|state| {
             let is_queued = *state == State::Queued;

@@ -1,6 +1,6 @@
 //! Why a console did not open, or was lost.
 
-/// Why a connection to a host failed.
+/// Errors of a connection to a host.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
     /// The endpoint names a protocol that this client does not know.
@@ -35,7 +35,7 @@ pub enum ConsoleError {
         /// The address.
         address: String,
     },
-    /// TLS failed: the host is not the one that it should be, or it refuses us.
+    /// The TLS handshake failed: the host's certificate is wrong, or the host refuses the grant.
     #[error("cannot open a TLS connection to the host at {address}")]
     Handshake {
         /// The address.
@@ -62,7 +62,7 @@ pub enum ConsoleError {
         /// The HTTP status of the proxy's answer.
         status: u16,
     },
-    /// The answer is not HTTP, or not an answer to this request.
+    /// The answer is not HTTP, or does not fit the request.
     #[error("unexpected answer from the host at {address}: {problem}")]
     BadAnswer {
         /// The address.
@@ -76,7 +76,7 @@ pub enum ConsoleError {
     /// The grant has expired.
     #[error("the grant has expired; run the command again")]
     Expired,
-    /// The grant has expired, and there is no new one.
+    /// The grant has expired, and cannot be renewed.
     #[error("cannot renew the grant: {0}")]
     NotRenewed(String),
     /// The environment names a proxy that cannot be used.

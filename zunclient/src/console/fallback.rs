@@ -1,6 +1,6 @@
-//! The console gate if it can be reached, and Docker's own calls if not. Both take the same grant. The choice is made
-//! before the process starts, so nothing is lost with the first attempt. An exec that the gate may have started is not
-//! started again. A notice names the second way, because it lacks what only the gate can do.
+//! Connects to the console gate, or to Docker if the gate cannot be reached. Both accept the same grant. The choice is
+//! made before the process starts, so a failed first attempt loses nothing. An exec that the gate may have started is
+//! not started again. A notice tells the user about the fallback, because Docker lacks some features of the gate.
 
 use async_trait::async_trait;
 use zun_common::chain;
@@ -10,7 +10,7 @@ use super::docker_exec::DockerExec;
 use super::pty::Pty;
 use super::{Connection, Console, ConsoleError, Dial, Event, Events};
 
-/// Two ways to the same console.
+/// A console with two possible connections.
 pub(super) struct Fallback {
     gate: Result<Pty, ConsoleError>,
     engine: Box<dyn Connection>,

@@ -46,25 +46,25 @@ pub enum Event {
     Lost(String),
     /// The host ended the session for another reason than the end of its process. The last event.
     Closed(Closing),
-    /// The client does not get this many bytes of output: it was too slow.
+    /// This many bytes of output were skipped, because the client was too slow.
     Gap(u64),
-    /// What the user should know of the session.
+    /// A notice about the session for the user.
     Notice(String),
-    /// The screen of the process's terminal: what to write to a cleared terminal. It replaces what was shown.
+    /// The screen of the process's terminal, to be written to a cleared terminal. It replaces what was shown.
     Snapshot(Bytes),
-    /// The terminal has this size now: that of this client's window, or of another client's.
+    /// The new size of the terminal: that of this client's window, or of another client's.
     TerminalSize {
         /// The size.
         size: TerminalSize,
         /// Whether it is this client's.
         is_own: bool,
     },
-    /// The link is lost, and the console tries to get it back. Nothing is lost if it succeeds.
+    /// The link is lost, and the console reconnects. If it succeeds, no data is lost.
     Reconnecting {
         /// The host's address.
         host: String,
     },
-    /// The link is back.
+    /// The link is restored.
     Reconnected,
 }
 
@@ -89,11 +89,11 @@ pub trait Events: Send {
 /// The input of a console.
 #[async_trait]
 pub trait Input: Send {
-    /// Sends bytes; waits while the process does not read them.
+    /// Sends bytes. Waits while the process does not read them.
     async fn write(&mut self, typed: Bytes) -> Result<(), ConsoleError>;
     /// Closes the input. Output continues.
     async fn eof(&mut self) -> Result<(), ConsoleError>;
-    /// Disconnects; the process keeps running.
+    /// Detaches. The process keeps running.
     async fn detach(&mut self);
     /// Disconnects because zun ends, although the user has not detached.
     async fn leave(&mut self) {
@@ -122,11 +122,11 @@ pub struct Console {
     pub input: Box<dyn Input>,
     /// Calls outside of the stream.
     pub control: Box<dyn Control>,
-    /// Whether the process runs, if the console knows that.
+    /// Whether the process runs; `None` if that is not known.
     pub running: Option<bool>,
-    /// Whether the console begins with the screen of the process, so that the process need not draw it again.
+    /// Whether the console begins with a snapshot of the screen, so that the process need not redraw it.
     pub has_screen: bool,
-    /// Whether the host carries out [`Dial::on_disconnect`], also if this client can no longer ask for it.
+    /// Whether the host carries out [`Dial::on_disconnect`] without a request of this client.
     pub acts_on_disconnect: bool,
 }
 
@@ -137,7 +137,7 @@ pub trait Connection: Send {
     async fn open(self: Box<Self>) -> Result<Console, ConsoleError>;
 }
 
-/// Gets a new grant for a session that lasts longer than its first one.
+/// Renews the grant of a long session.
 #[async_trait]
 pub trait Renewal: Send + Sync {
     /// Returns a new grant for the same console, or why there is none.
@@ -193,7 +193,7 @@ const fn is_gate_only(calls: &Calls) -> bool {
 /// Returns the connection for the protocol of the endpoint.
 pub fn connection(dial: Dial) -> Result<Box<dyn Connection>, ConsoleError> {
     match dial.endpoint.protocol.as_str() {
-        // Sessions that are recorded have no other way.
+        // Recorded sessions must use the gate.
         PTY if is_gate_only(&dial.endpoint.calls) => Ok(Box::new(pty::Pty::new(&dial)?)),
         PTY => Ok(Box::new(fallback::Fallback::new(dial)?)),
         DOCKER_ATTACH => Ok(Box::new(docker_attach::DockerAttach::new(dial)?)),

@@ -1,4 +1,4 @@
-//! Sends what the user types, or what comes from a pipe.
+//! Sends typed input, or input from a pipe.
 
 use std::time::Duration;
 

@@ -32,7 +32,7 @@ const DETACH_TIMEOUT: Duration = Duration::from_millis(200);
 pub struct Terminal {
     /// The input, if it is wanted.
     pub keys: Option<Keys>,
-    /// Finds the detach keys; only if the input is a terminal.
+    /// Finds the detach keys. Only if the input is a terminal.
     pub scanner: Option<EscapeScanner>,
     /// Where output goes.
     pub screen: Screen,
@@ -42,9 +42,9 @@ pub struct Terminal {
     pub raw: Option<RawMode>,
     /// Whether to ask the process to redraw its screen.
     pub redraws: bool,
-    /// Shows the user that the link is away.
+    /// Shows the user that the link is lost.
     pub link_status: LinkStatus,
-    /// Shows a terminal that has the size of another client's window; only if the output is a terminal.
+    /// Shows a terminal that has the size of another client's window. Only if the output is a terminal.
     pub letterbox: Option<Letterbox>,
 }
 
@@ -55,10 +55,10 @@ pub trait Remote: Send + Sync {
     async fn signal(&self, name: &str) -> bool;
 }
 
-/// The receiver of the signals that zun gets.
+/// Which process receives a signal that was sent to zun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalRouting {
-    /// The process in the container: zun forwards them.
+    /// The process in the container: zun forwards the signal.
     ToProcess,
     /// Zun itself: it exits, and the process keeps running.
     ToClient,
@@ -69,7 +69,7 @@ pub enum SignalRouting {
 pub enum Ended {
     /// The process exited.
     Exited(i64),
-    /// Docker could not start the process. The exit code that stands for that, and Docker's reason.
+    /// Docker could not start the process. The exit code that a shell would use, and Docker's reason.
     NotStarted(i64, String),
     /// The console ended without an exit code, and why if that is known.
     WithoutExitCode(Option<String>),
@@ -148,7 +148,7 @@ pub async fn relay(
     let (removed, _) = link_status.over(*sizes.borrow());
     let restored = [removed, boxed, link_status.reset()].concat();
     if !restored.is_empty() {
-        // A stalled terminal stays as it is.
+        // A stalled terminal is left as it is.
         drop(timeout(DETACH_TIMEOUT, screen.write(Output::Stdout, restored.into())).await);
     }
     let ended = finish(ended, screen, signals).await;
@@ -156,7 +156,7 @@ pub async fn relay(
     (ended, bytes)
 }
 
-/// A terminal that closes ends the input and also sends SIGHUP. Whichever zun sees first, the result is the same.
+/// A closed terminal ends the input and also sends SIGHUP. The result is the same, whichever zun sees first.
 const fn left(leave: Leave) -> Ended {
     match leave {
         Leave::Detach | Leave::Escape => Ended::Detached(leave),

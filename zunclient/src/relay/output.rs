@@ -1,4 +1,4 @@
-//! Shows what the process prints, and what happens to the link meanwhile.
+//! Shows the output of the process and the state of the link.
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -116,14 +116,14 @@ impl OutputPump<'_> {
         letterbox.map_or(Drawing::Output, |letterbox| letterbox.window_sized(size.map(Into::into)))
     }
 
-    /// Something else is written over the terminal.
+    /// Other text was written over the terminal's content.
     fn overwritten(&mut self) {
         if let Some(letterbox) = &mut self.letterbox {
             letterbox.overwritten();
         }
     }
 
-    /// Shows a drawing that takes the place of output.
+    /// Shows a drawing instead of output.
     async fn show(&mut self, drawing: Drawing) -> Result<(), Closed> {
         match drawing {
             Drawing::Output => Ok(()),
@@ -143,7 +143,7 @@ impl OutputPump<'_> {
         if drawing != Drawing::Output {
             return self.show(drawing).await;
         }
-        // It is no new output, after which the process could be asked something.
+        // A snapshot is not new output, so it does not show that the process has started.
         self.bytes += u64::try_from(draw.len()).unwrap_or(u64::MAX);
         let bytes = Bytes::from([&self.link_status.clear(), draw.as_ref()].concat());
         self.link_status.printed(&bytes);
@@ -162,7 +162,7 @@ impl OutputPump<'_> {
         self.show(drawing).await
     }
 
-    /// Writes something that the process did not print.
+    /// Writes text that the process did not print.
     async fn draw(&self, bytes: Vec<u8>) -> Result<(), Closed> {
         if bytes.is_empty() {
             Ok(())

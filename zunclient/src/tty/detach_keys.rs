@@ -3,11 +3,12 @@
 
 use std::str::FromStr;
 
-/// The bytes that detach from a console when they are typed in a row. If there are none, detaching is disabled.
+/// The bytes that detach from a console when they are typed one after the other. If there are none, detaching is
+/// disabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetachKeys(Vec<u8>);
 
-/// A text that names no keys.
+/// The text is not a sequence of keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a key: use single ASCII characters or ctrl- with one of a-z @ [ \\ ] ^ _, separated by commas"
@@ -54,11 +55,11 @@ fn key(word: &str) -> Option<u8> {
     }
 }
 
-/// The character that leaves a dead link when it is typed at a line start and a dot follows.
+/// The escape character: typed at a line start and followed by a dot, it disconnects even if the link is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EscapeCharacter(pub Option<u8>);
 
-/// A text that is no escape character.
+/// The text is not an escape character.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an escape character: use one ASCII character, or `none`")]
 pub struct NotAnEscape(String);

@@ -8,7 +8,7 @@ use super::detach_keys::{DetachKeys, EscapeCharacter};
 pub enum Leave {
     /// With the detach keys.
     Detach,
-    /// With the escape character and a dot at a line start, such as on a dead link.
+    /// With the escape character and a dot at a line start, such as after the link is lost.
     Escape,
     /// By closing the terminal.
     Hangup,
@@ -21,7 +21,7 @@ pub struct Typed {
     pub send: Vec<u8>,
     /// The session ends after them. Bytes after the sequence are not sent.
     pub leave: Option<Leave>,
-    /// The user asks which sequences there are.
+    /// Whether the user asks for the list of sequences.
     pub help: bool,
 }
 
@@ -41,7 +41,7 @@ pub struct EscapeScanner {
     line: Line,
 }
 
-/// What was sent of the present line.
+/// What was already sent of the current line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
     /// Nothing.
@@ -54,11 +54,11 @@ enum Line {
 }
 
 impl Line {
-    /// Follows a byte. The answers of a terminal to the questions of a program are no part
-    /// of a line: some shells ask for the position of the cursor with each prompt.
+    /// Handles a byte. Replies of the terminal to a program's queries are not part of a line: some shells query the
+    /// position of the cursor with each prompt.
     const fn after(self, byte: u8) -> Self {
         match (self, byte) {
-            // Reports of the cursor, the terminal's kind, its state and its focus end like this.
+            // Reports of the cursor, the terminal's type, its status and its focus end like this.
             (_, b'\r' | b'\n') | (Self::Control, b'R' | b'c' | b'n' | b'I' | b'O') => Self::Start,
             (Self::Start, 0x1b) => Self::Escape,
             (Self::Escape, b'[') | (Self::Control, 0x20..=0x3f) => Self::Control,
@@ -68,7 +68,7 @@ impl Line {
 }
 
 impl EscapeScanner {
-    /// At the start of a session, which is a line start.
+    /// Creates it for the start of a session, which counts as a line start.
     pub fn new(detach: &DetachKeys, escape: EscapeCharacter) -> Self {
         Self {
             detach: detach.bytes().to_vec(),
@@ -78,7 +78,7 @@ impl EscapeScanner {
         }
     }
 
-    /// Takes typed bytes.
+    /// Scans typed bytes.
     pub fn feed(&mut self, typed: &[u8]) -> Typed {
         let mut send = Vec::with_capacity(self.held.len() + typed.len());
         let mut help = false;
@@ -104,7 +104,7 @@ impl EscapeScanner {
         Typed { send, leave: None, help }
     }
 
-    /// Describes the sequences, in lines.
+    /// Returns the help text about the sequences.
     pub fn help(&self) -> String {
         let escape = self.escape.map(char::from).unwrap_or_default();
         let detach = if self.detach.is_empty() { "" } else { ", like the detach keys" };
@@ -114,7 +114,7 @@ impl EscapeScanner {
         )
     }
 
-    /// Whether keys are held.
+    /// Whether typed keys are held back.
     pub const fn holds(&self) -> bool {
         !self.held.is_empty()
     }

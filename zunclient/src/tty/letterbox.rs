@@ -18,7 +18,7 @@ const TAIL: usize = 256 << 10;
 /// The largest drawing of the whole screen, in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// What is to be written to the user's terminal.
+/// What to write to the user's terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Drawing {
     /// The output as it is.
@@ -29,7 +29,7 @@ pub enum Drawing {
     Cleared(Vec<u8>),
 }
 
-/// What is known of the terminal and of the window.
+/// The sizes of the terminal and of the window, and what was shown.
 #[derive(Debug, Default)]
 pub struct Letterbox {
     /// The newest output since the last whole screen.
@@ -53,12 +53,12 @@ struct Boxed {
 }
 
 impl Letterbox {
-    /// For a client that may type, or only watches.
+    /// Creates it for a client that may type, or that only watches.
     pub(crate) fn new(types: bool) -> Self {
         Self { types, ..Self::default() }
     }
 
-    /// The window has this size now.
+    /// Sets the size of the window.
     pub(crate) fn window_sized(&mut self, window: Option<Size>) -> Drawing {
         self.window = window;
         if let Some(boxed) = &mut self.boxed {
@@ -67,7 +67,7 @@ impl Letterbox {
         self.decide(Drawing::Instead(Vec::new()))
     }
 
-    /// The terminal has this size now: that of this client's window, or of another one's.
+    /// Sets the size of the terminal: that of this client's window, or of another client's.
     pub(crate) fn terminal_sized(&mut self, size: Size, is_own: bool) -> Drawing {
         self.foreign = (!is_own).then_some(size);
         self.size = Some(size);
@@ -78,7 +78,7 @@ impl Letterbox {
         self.decide(Drawing::Instead(Vec::new()))
     }
 
-    /// The process has printed this.
+    /// Handles output of the process.
     pub(crate) fn printed(&mut self, output: &[u8]) -> Drawing {
         self.keep(output);
         let Some(boxed) = &mut self.boxed else { return Drawing::Output };
@@ -86,7 +86,7 @@ impl Letterbox {
         self.redraw()
     }
 
-    /// The whole screen is drawn by this.
+    /// Handles a drawing of the whole screen.
     pub(crate) fn snapshot(&mut self, draw: &[u8]) -> Drawing {
         self.tail.clear();
         self.keep(draw);
@@ -96,7 +96,7 @@ impl Letterbox {
         self.decide(Drawing::Output)
     }
 
-    /// Something else was written over it. The next drawing is a whole one.
+    /// Other text was written over it, so the next drawing is complete.
     pub(crate) fn overwritten(&mut self) {
         if let Some(boxed) = &mut self.boxed {
             boxed.drawn.clear();
@@ -160,7 +160,7 @@ impl Boxed {
     fn draw(&mut self, size: Size, window: Size, types: bool) -> String {
         let (width, height) = (usize::from(window.width), usize::from(window.height));
         let (columns, rows) = (usize::from(size.width), usize::from(size.height));
-        // The last row says why.
+        // The last row shows the reason.
         let shown_rows = rows.min(height.saturating_sub(1));
         let shown_columns = columns.min(width);
         let cursor = self.screen.cursor();
@@ -197,7 +197,7 @@ impl Boxed {
     }
 }
 
-/// Why the window is not filled, or is too small.
+/// The label that explains why the terminal is smaller or larger than the window.
 fn label(Size { width, height }: Size, types: bool, most: usize) -> String {
     let hint = if types { "; type to use yours" } else { "" };
     let words = format!(" {width}x{height}: the size of another client{hint} ");

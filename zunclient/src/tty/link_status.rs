@@ -8,13 +8,13 @@ use zun_common::units::TerminalSize;
 use super::output_state::OutputState;
 use crate::out;
 
-/// zun does not report a link that is back within this time.
+/// zun does not report a link that is restored within this time.
 const UNNOTICED: Duration = Duration::from_millis(500);
 
-/// How often the line is drawn again.
+/// How often the line is redrawn.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The columns of a terminal of which the size is not known.
+/// The columns of a terminal of unknown size.
 const COLUMNS: u16 = 80;
 
 /// Save the cursor and its attributes, and restore them.
@@ -61,14 +61,14 @@ struct Reconnection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     BelowCursor,
-    /// The last row of the alternate screen. Its former content is lost until the process draws it again.
+    /// The last row of the alternate screen. Its content is lost until the process redraws it.
     LastRow,
-    /// A message, which stays.
+    /// A message, which is not removed.
     Message,
 }
 
 impl LinkStatus {
-    /// For a terminal that shows the output. `escape` is the character that leaves.
+    /// For a terminal that shows the output. `escape` is the escape character for disconnecting.
     pub fn in_line(escape: Option<u8>) -> Self {
         let leave = escape
             .map(|escape| format!("press Enter, then {}., to disconnect", char::from(escape)));
@@ -80,7 +80,7 @@ impl LinkStatus {
         Self { display: Display::Messages { raw }, reconnection: None }
     }
 
-    /// Follows what is printed on the terminal.
+    /// Follows the output on the terminal.
     pub fn printed(&mut self, output: &[u8]) {
         if let Display::Line { output: state, .. } = &mut self.display {
             state.follow(output);
@@ -136,8 +136,8 @@ impl LinkStatus {
         }
     }
 
-    /// The link is back, or the session ends. Returns what removes the line from the terminal, and whether the process
-    /// should redraw its screen.
+    /// The link is restored, or the session ends. Returns what removes the line from the terminal, and whether the
+    /// process should redraw its screen.
     pub fn over(&mut self, size: Option<TerminalSize>) -> (Vec<u8>, bool) {
         let Some(Reconnection { shown: Some(place), .. }) = self.reconnection.take() else {
             return (Vec::new(), false);
@@ -151,7 +151,8 @@ impl LinkStatus {
         (removed.into_bytes(), place == Place::LastRow)
     }
 
-    /// The link is back: like [`LinkStatus::over`], and says so if it said that the link was lost.
+    /// The link is restored. Like [`LinkStatus::over`], but also prints a message if one about the lost link was
+    /// printed.
     pub fn reconnected(&mut self, size: Option<TerminalSize>, now: Instant) -> (Vec<u8>, bool) {
         if let (Display::Messages { raw }, Some(state)) = (&self.display, &self.reconnection)
             && state.shown.is_some()
@@ -210,7 +211,7 @@ impl Reconnection {
 }
 
 impl Place {
-    /// Returns what moves the cursor there.
+    /// Returns the sequence that moves the cursor there.
     fn go(self, size: Option<TerminalSize>) -> String {
         match self {
             Self::BelowCursor | Self::Message => LINE_BELOW.to_owned(),

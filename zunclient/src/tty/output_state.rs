@@ -27,7 +27,7 @@ impl OutputState {
         });
     }
 
-    /// Returns `true` if nothing is half printed.
+    /// Returns `true` outside of a sequence or a character.
     pub(crate) fn is_whole(&self) -> bool {
         self.scanner.is_whole()
     }

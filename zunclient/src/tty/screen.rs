@@ -92,7 +92,7 @@ fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Closed> {
                     return Err(Closed { cause: Some(cause) });
                 }
             }
-            // A terminal that was closed is no error of this machine either.
+            // A closed terminal is not an error of this machine either.
             Err(Errno::PIPE | Errno::IO) => return Err(Closed { cause: None }),
             Err(cause) => return Err(Closed { cause: Some(cause) }),
         }

@@ -33,7 +33,7 @@ impl Number {
         NAMES.iter().find(|(number, _)| *number == self.0).map_or("SIGTERM", |(_, name)| name)
     }
 
-    /// Whether a person sends it to end a program: SIGINT or SIGTERM.
+    /// Whether it is SIGINT or SIGTERM, which people send to end a program.
     pub const fn interrupts(self) -> bool {
         matches!(self.0, 2 | 15)
     }

@@ -18,8 +18,8 @@ pub fn size_of(terminal: impl AsFd) -> Option<TerminalSize> {
     known.then_some(TerminalSize { rows: size.ws_row, columns: size.ws_col })
 }
 
-/// Follows the size of a terminal until the tasks end. zun gets no SIGWINCH while it is suspended, so it reads the size
-/// again after SIGCONT.
+/// Follows the size of a terminal until the tasks end. zun receives no SIGWINCH while it is suspended, so it reads the
+/// size again after SIGCONT.
 pub fn follow(terminal: OwnedFd, tasks: &Tasks) -> std::io::Result<Sizes> {
     let mut changes = signal(SignalKind::window_change())?;
     let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;

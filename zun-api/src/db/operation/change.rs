@@ -1,4 +1,4 @@
-//! Changes of the ledger. Each runs in the transaction of its caller.
+//! Changes of the ledger, which run in the transaction of their caller.
 
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ pub(crate) fn record(
 }
 
 fn new_row(id: OperationId, new: &NewOperation<'_>) -> Result<NewRow, DbError> {
-    // Those of a creation are in the container's row.
+    // The details of a creation are in the container's row.
     let is_in_container = matches!(new.change, Change::Create { .. });
     let arguments = if is_in_container { None } else { Some(serde_json::to_string(&new.change)?) };
     Ok(NewRow {
@@ -183,7 +183,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// It had its outcome when it was accepted.
+    /// It ended when it was accepted.
     pub(crate) const fn at_once(kind: Kind, outcome: OutcomeKind) -> Self {
         Self { kind, outcome, took: Duration::ZERO }
     }
@@ -195,7 +195,7 @@ pub(super) struct Finished {
     pub(super) container: ContainerId,
     pub(super) sequence: i64,
     pub(super) kind: Kind,
-    /// What it did, if the row has it.
+    /// What it did, if the row says so.
     pub(super) change: Option<Change>,
     /// The time since it was accepted.
     took: Duration,
@@ -246,9 +246,9 @@ pub(super) fn finish(
     Finished::of(&row).map(Some)
 }
 
-/// An update has ended, and the host has these limits. The container's row may have those of a later update that was
-/// accepted meanwhile. If its outcome is not certain, these are the limits to restore if the host refuses it. Returns
-/// whether a later update decides on the limits.
+/// Handles the end of an update, after which the host has these limits. The container's row may already have the limits
+/// of a later update. Until that one has an outcome, these are the limits to restore if the host refuses it. Returns
+/// whether a later update decides the limits.
 pub(super) fn replace_limits_before_next(
     conn: &mut Conn,
     ended: &Finished,
@@ -320,7 +320,7 @@ pub(crate) fn supersede(conn: &mut Conn, container: ContainerId) -> Result<(), D
     Ok(())
 }
 
-/// Deletes the operations on something that is gone and has no history.
+/// Deletes the operations on a removed subject that keeps no history.
 pub(crate) fn forget(conn: &mut Conn, subject: ContainerId) -> Result<(), DbError> {
     let of_subject = dsl::operations.filter(dsl::container.eq(subject.to_string()));
     diesel::delete(of_subject).execute(conn)?;
@@ -337,8 +337,8 @@ pub(crate) fn lock_open(conn: &mut Conn, container: ContainerId) -> Result<bool,
     Ok(open.iter().any(|(_, kind)| !Kind::REMOVALS.contains(&kind.as_str())))
 }
 
-/// Locks operations, their containers before, and their projects after. Rows that cannot be read are not changed
-/// either.
+/// Locks the containers of these operations, then the operations, then their projects. Rows that cannot be read are not
+/// locked, and must not be changed.
 pub(super) fn lock_rows(conn: &mut Conn, rows: &[Row]) -> Result<(), DbError> {
     let containers: Vec<_> = rows.iter().filter_map(|row| row.container().ok()).collect();
     lock::containers(conn, &containers)?;
@@ -354,9 +354,9 @@ pub(crate) fn is_any_due(conn: &mut Conn, at: NaiveDateTime) -> Result<bool, DbE
     Ok(select(exists(due)).get_result(conn)?)
 }
 
-/// Ends the operations whose time limit has passed at this time, and returns what this changed. What an
-/// agent may have received is unknown, unless that agent still sends heartbeats: then it is at work on it, and will
-/// report the outcome.
+/// Ends the operations whose time limit has passed at this time, and returns what this changed. Operations that an
+/// agent may have received get the outcome unknown. If that agent still sends heartbeats, they stay open, because it
+/// will report their outcome.
 pub(crate) fn expire(conn: &mut Conn, at: NaiveDateTime) -> Result<Vec<Settled>, DbError> {
     let rows: Vec<(Row, Option<String>)> = dsl::operations
         .filter(dsl::outcome.is_null().and(dsl::not_after.le(at)))
@@ -378,7 +378,7 @@ pub(crate) fn expire(conn: &mut Conn, at: NaiveDateTime) -> Result<Vec<Settled>,
         }
         // A newer zun-api may know what it is.
         let Ok(kind) = row.kind() else { continue };
-        // The engine may have changed in part. The next agent finishes that, and reports how it ended.
+        // The change may be half done in the engine. The next agent finishes it, and reports the outcome.
         if row.epoch.is_some() && Kind::FINISHED.contains(&kind) {
             continue;
         }
@@ -387,7 +387,7 @@ pub(crate) fn expire(conn: &mut Conn, at: NaiveDateTime) -> Result<Vec<Settled>,
     Ok(settled)
 }
 
-/// Ends one operation. One whose effect depends on a row that cannot be read has none.
+/// Ends one operation. It has no effect if that depends on a row that cannot be read.
 fn expire_one(conn: &mut Conn, row: &Row) -> Result<Settled, DbError> {
     let outcome = if row.epoch.is_some() { Outcome::Unknown } else { Outcome::Expired };
     let settled = transaction(conn, |conn| settle(conn, row.id()?, &outcome));

@@ -153,7 +153,7 @@ fn take_effect(
     }
 }
 
-/// The host has rebuilt the container: the row gets the new image, and the operation its run if it has begun one.
+/// Handles the end of a rebuild: the row gets the new image, and the operation gets the run that it began, if any.
 fn rebuilt(
     conn: &mut Conn,
     (id, finished): (OperationId, &Finished),
@@ -165,7 +165,7 @@ fn rebuilt(
     container::set_image(conn, finished.container, (&spec.image, spec.registry))
 }
 
-/// The host has the limits of an update if it succeeded, and otherwise those before.
+/// Handles the end of an update: the host has its limits if it succeeded, and otherwise the former ones.
 fn updated(
     conn: &mut Conn,
     finished: &Finished,

@@ -1,4 +1,4 @@
-//! What the beginning of an epoch means for the open operations of its host.
+//! What happens to the open operations of a host when an epoch begins.
 
 use diesel::prelude::*;
 use zun_common::id::{Epoch, HostName};
@@ -11,7 +11,7 @@ use super::row::{Kind, OutcomeKind, Row};
 use crate::db::schema::operations::dsl;
 use crate::db::{Conn, DbError, now};
 
-/// An operation fails once this many agents of its host have exited while they may have been working on it.
+/// An operation fails after this many agents of its host have exited while they may have been carrying it out.
 const MAX_DEATHS: i32 = 5;
 
 /// Locks what [`end_epoch`] and [`mark_non_idempotent_unknown`] change, because the caller locks the host's row in

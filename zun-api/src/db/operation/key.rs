@@ -1,4 +1,4 @@
-//! Idempotency keys: which operation a request was accepted as.
+//! Idempotency keys: they map a request to the operation that it was accepted as.
 
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, Epoch, HostName, OperationId, ProjectId};
@@ -72,7 +72,7 @@ fn received(conn: &mut Conn, row: &Row, host: &HostName) -> Result<Option<Accept
     Ok(Some(Accepted { host: host.clone(), epoch, operation, is_held: false }))
 }
 
-/// Makes the key of a failed operation free: a later request with it is a new one.
+/// Releases the key of a failed operation: a later request with it is a new one.
 pub(crate) fn release_key(conn: &mut Conn, id: OperationId) -> Result<(), DbError> {
     diesel::update(dsl::operations)
         .filter(dsl::uuid.eq(id.to_string()))

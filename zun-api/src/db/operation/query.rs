@@ -14,7 +14,7 @@ use crate::db::container;
 use crate::db::schema::operations::dsl;
 use crate::db::{Conn, DbError};
 
-/// How long a removal waits for its next attempt after too many agents ended during it.
+/// How long a removal is postponed after too many agents exited during it.
 const GIVEN_UP_FOR: TimeDelta = TimeDelta::hours(1);
 /// Maximum number of operations in one reply to a heartbeat.
 const MAX_OPEN: i64 = 256;
@@ -32,7 +32,7 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// The answer for a recovering host: no operations.
+    /// The answer to a recovering host: no operations.
     pub(crate) const NONE: Self = Self { operations: Vec::new(), complete_to: 0 };
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn open(
                 }
                 operations.push(operation);
             }
-            // One unreadable row must not keep the host's other operations from it. It expires, or stays open.
+            // An unreadable row must not block the host's other operations. It expires, or stays open.
             Err(error) => {
                 tracing::error!(operation.id = %row.uuid, error = %chain(&error), "cannot read an operation");
             }
@@ -218,14 +218,14 @@ pub(crate) fn open_by_kind(
     Ok(open.select((dsl::kind, count_star(), min(dsl::accepted_at))).load(conn)?)
 }
 
-/// The number of open removals during which too many agents have ended.
+/// The number of open removals during which too many agents exited.
 pub(crate) fn stalled_removals(conn: &mut Conn) -> Result<i64, DbError> {
     let given_up =
         dsl::operations.filter(dsl::outcome.is_null().and(dsl::given_up_at.is_not_null()));
     Ok(given_up.count().get_result(conn)?)
 }
 
-/// Whether the removal of the container is under way.
+/// Whether a removal of the container is in progress.
 pub(crate) fn has_open_delete(conn: &mut Conn, container: ContainerId) -> Result<bool, DbError> {
     let open = dsl::operations
         .filter(dsl::container.eq(container.to_string()))
@@ -234,7 +234,7 @@ pub(crate) fn has_open_delete(conn: &mut Conn, container: ContainerId) -> Result
     Ok(select(exists(open)).get_result(conn)?)
 }
 
-/// The containers on a host with an open rebuild. The engine may have none of them just now.
+/// The containers on a host with an open rebuild. The engine may have none of them at this moment.
 pub(crate) fn rebuilding(
     conn: &mut Conn,
     host: &HostName,

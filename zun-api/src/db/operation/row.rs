@@ -100,7 +100,7 @@ impl Kind {
     /// The kinds that the next agent must finish if an earlier one may have begun them ([`Change::must_be_finished`]).
     pub(super) const FINISHED: [Self; 2] = [Self::Update, Self::Rebuild];
 
-    /// The removals that stay open until they succeed, because the API no longer shows their subject.
+    /// The removals that stay open until they succeed, because the API no longer shows what they remove.
     pub(super) const LASTING: [&'static str; 2] =
         [Self::Delete.as_str(), Self::RemoveResource.as_str()];
 
@@ -134,7 +134,7 @@ impl OutcomeKind {
     }
 }
 
-/// The row as it is read.
+/// The columns of a row, unparsed.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = operations, check_for_backend(Backend))]
 pub(super) struct Row {

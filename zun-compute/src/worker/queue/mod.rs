@@ -52,11 +52,11 @@ pub(super) enum Submitted {
     Gap,
     /// Too many operations of the container are waiting.
     Full,
-    /// It was carried out or closed before: a list that contained its number, if it was open, has arrived since.
+    /// It was carried out or closed before: a list has arrived since that would contain it if it were still open.
     Passed,
-    /// Like `Passed`, but a list has it as open again: the database was restored from an older copy, and gets its
-    /// outcome again. That is unknown if it is forgotten and the operation may only be carried out once. Only for
-    /// operations of lists.
+    /// Like `Passed`, but a list contains it as open again: the database was restored from an older copy, and gets the
+    /// outcome again. The outcome is unknown if it was forgotten and the operation may only be carried out once. Only
+    /// for operations of lists.
     Closed(Ended),
 }
 
@@ -70,7 +70,7 @@ struct Queue {
 #[derive(Debug)]
 struct Running {
     superseded: CancellationToken,
-    /// Whether it waits for the end of the container's process, as long as its client has requested.
+    /// Whether it waits for the end of the container's process, for as long as its client has requested.
     awaits_end: bool,
 }
 
@@ -96,7 +96,7 @@ impl Known {
         Self { sequence, state, acknowledged: None, is_earlier: false }
     }
 
-    /// Returns the outcome if zun-api has acknowledged it in an earlier epoch.
+    /// Returns the outcome if zun-api acknowledged it in an earlier epoch.
     fn earlier_outcome(&self) -> Option<Outcome> {
         match &*self.state.borrow() {
             State::Acknowledged(outcome) if self.is_earlier => Some(outcome.clone()),
@@ -159,8 +159,8 @@ impl Queues {
         submitted
     }
 
-    /// An operation that is refused because the queue is full is not carried out if a list contains it a moment later:
-    /// the answer asks its client to try again.
+    /// Remembers an operation that was refused because the queue is full. It is not carried out if a list contains it
+    /// later, because its client was asked to try again.
     fn remember_refusal(&mut self, id: OperationId, sequence: i64) {
         let words = "Too many operations of the container are waiting.";
         let refused = State::Acknowledged(Outcome::Failed(Problem::new(Code::Busy, words)));
@@ -168,7 +168,7 @@ impl Queues {
         self.known.insert(id, Known::new(sequence, state));
     }
 
-    /// An operation whose outcome zun-api has forgotten.
+    /// Closes an operation whose outcome zun-api has forgotten.
     fn close(&mut self, operation: &Operation, outcome: Outcome) -> Submitted {
         let (id, sequence) = (operation.id, operation.sequence);
         let (sender, state) = watch::channel(State::Ended(outcome.clone()));
@@ -225,8 +225,8 @@ impl Queues {
         Some(job)
     }
 
-    /// All open operations up to this number were submitted. Forgets operations that can no longer be listed, except by
-    /// a database that was restored.
+    /// Notes that all open operations up to this number were submitted. Forgets operations that only a restored
+    /// database could list again.
     pub(super) fn complete(&mut self, complete_to: i64, now: Instant) {
         self.complete_to = self.complete_to.max(complete_to);
         let complete_to = self.complete_to;
@@ -241,8 +241,8 @@ impl Queues {
         });
     }
 
-    /// A new epoch begins: numbers of earlier ones prove nothing. Another agent may have carried out what waits, so it
-    /// is dropped. What is still open comes again with the next list.
+    /// Begins a new epoch. Numbers of earlier epochs prove nothing, and another agent may have carried out the queued
+    /// operations, so they are dropped. The next list contains those that are still open.
     pub(super) fn restart(&mut self, epoch: Epoch) {
         self.epoch = epoch;
         self.complete_to = 0;
@@ -256,7 +256,7 @@ impl Queues {
         }
     }
 
-    /// An operation was abandoned. If it is still open, it comes again with the next list.
+    /// Forgets an abandoned operation. If it is still open, the next list contains it.
     pub(super) fn forget(&mut self, operation: OperationId) {
         self.known.remove(&operation);
     }

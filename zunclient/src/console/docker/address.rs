@@ -1,4 +1,5 @@
-//! The address of one granted call. The request target is never normalized, because the host compares it byte by byte.
+//! The address of a call that a grant allows. The request target is never normalized, because the host compares it byte
+//! by byte.
 
 use std::fmt;
 

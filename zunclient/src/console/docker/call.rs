@@ -23,8 +23,8 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_BODY: usize = 1 << 20;
 
 /// Sends the call and returns after the headers of a successful answer have arrived. Any other status is an error with
-/// the host's message. The connection runs on `tasks`. This sets no timeout for the headers; the caller does, if it
-/// needs one.
+/// the host's message. The connection runs on `tasks`. There is no timeout for the headers: a caller that needs one
+/// must set it.
 pub(super) async fn call<B>(
     stream: Stream,
     tasks: &Tasks,

@@ -1,4 +1,4 @@
-//! Calls beside the stream of a session. Each call has its own connection, so a stalled stream never delays it.
+//! Calls outside of a session's stream. Each call has its own connection, so a stalled stream never delays it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::console::ConsoleError;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection that was opened ahead stays open without a call.
+/// How long a connection that was opened in advance stays open without a call.
 const AHEAD: Duration = Duration::from_secs(5);
 
 /// Sends the control calls of one session.
@@ -37,8 +37,8 @@ impl ControlCalls {
         Self { grants, tasks, ahead: Arc::default() }
     }
 
-    /// Begins to connect for the next call to this host, which then takes one round trip. The connection closes if
-    /// there is no call within five seconds. If it fails, the next call connects itself.
+    /// Opens a connection in advance for the next call to this host, which then takes one round trip. The connection
+    /// closes if there is no call within five seconds. If it fails, the next call opens its own.
     pub fn connect_ahead(&self, address: &Address) {
         let Ok(mut ahead) = Arc::clone(&self.ahead).try_lock_owned() else { return };
         let (this, address) = (self.clone(), address.clone());

@@ -1,4 +1,4 @@
-//! TLS connections to a host with a grant. Only the CA of the endpoint can vouch for the host's certificate, which is
+//! TLS connections to a host with a grant. The host's certificate must be issued by the CA of the endpoint. It is
 //! verified before any data is sent.
 
 use std::io;
@@ -58,8 +58,7 @@ impl Dialer {
         Ok(Self { connector, link: LinkTimeouts::default(), proxies: Proxies::default() })
     }
 
-    /// Creates a dialer without a client certificate, for hosts whose certificates the system's CAs vouch for, or those
-    /// in `extra_roots` (PEM).
+    /// Creates a dialer without a client certificate. It trusts the system's CAs and those in `extra_roots` (PEM).
     pub fn without_certificate(extra_roots: &[u8]) -> Result<Self, ConsoleError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let roots: Vec<_> = CertificateDer::pem_slice_iter(extra_roots)

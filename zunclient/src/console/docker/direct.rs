@@ -78,7 +78,7 @@ impl Direct {
                 liveness.write_finished();
                 (before, probed) = (now, false);
             } else if !probed || !progress.waiting_for_data.load(Ordering::Relaxed) {
-                // While the local source is idle, one probe is enough for the data that is still in flight.
+                // While the local source is idle, one probe covers the data that is still in flight.
                 liveness.probe().await;
                 probed = true;
             }

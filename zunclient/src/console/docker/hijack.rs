@@ -137,7 +137,7 @@ fn event(Part { stream, data, .. }: Part) -> Event {
 }
 
 impl HijackInput {
-    /// Sends bytes; waits while the process does not read them, as long as its host is reachable.
+    /// Sends bytes. Waits while the process does not read them, as long as its host is reachable.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ConsoleError> {
         let Self { write, liveness } = self;
         let writing = async {

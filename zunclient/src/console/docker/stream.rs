@@ -27,7 +27,7 @@ pub struct Stream {
     keepalives: Option<u32>,
     /// A keepalive still has to be flushed.
     due: bool,
-    /// A write is blocked. It already keeps the link busy, and a flush here would replace its waker.
+    /// A write is blocked. It already keeps the link active, and a flush here would replace its waker.
     write_blocked: bool,
 }
 

@@ -56,8 +56,8 @@ fn attach_call(dial: &Dial) -> Result<AttachCall, ConsoleError> {
         (Some(websocket), _, _) if typed && dial.endpoint.tty => {
             Ok(AttachCall::Websocket(Address::parse(websocket)?))
         }
-        // Docker detects a lost client with stdin at once, and one without stdin only late. So a viewer of a
-        // terminal attaches with stdin too. Without a terminal, that would close the process's stdin at the end.
+        // Docker detects the loss of a client with stdin at once, and of one without stdin only late. So viewers of a
+        // terminal also attach with stdin. Without a terminal, that would close the process's stdin at the end.
         (_, Some(attach), _) if typed || (dial.endpoint.tty && dial.endpoint.stdin) => {
             Ok(AttachCall::Hijack(Address::parse(attach)?))
         }
@@ -75,7 +75,7 @@ impl Connection for DockerAttach {
         let calls = &dial.endpoint.calls;
         let control_calls = ControlCalls::new(grants, dial.tasks.clone());
         let wait = Address::parse(calls.wait.as_deref().ok_or(ConsoleError::NoAddress("wait"))?)?;
-        // Side by side: each has its own connection, and the process starts only after both.
+        // Concurrently: each has its own connection, and the process starts only after both.
         let ((output, input), exit) = tokio::try_join!(
             attach(&dialer, &attach_call, &dial),
             exit::wait(&control_calls, &wait, dial.until, &dial.tasks),

@@ -78,7 +78,7 @@ impl Connection for DockerExec {
         let body = serde_json::json!({ "Detach": false, "Tty": endpoint.tty }).to_string();
         let dialer = grants.dialer().await?;
         let control_calls = ControlCalls::new(grants, dial.tasks.clone());
-        // A short command ends within a round trip, and its exit code is read over another connection.
+        // A short command ends within a round trip, so the connection for its exit code is opened in advance.
         control_calls.connect_ahead(&inspect);
         let (output, input) = hijack(&dialer, &start, &body, Framing::of(endpoint.tty)).await?;
         Ok(Console {

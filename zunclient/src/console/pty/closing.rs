@@ -34,7 +34,7 @@ pub(super) fn events_of(ending: Ending) -> Option<Event> {
     }
 }
 
-/// What the close of a link means for its session.
+/// What the closing of a link means for its session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Closed {
     /// The client resumes.
@@ -43,17 +43,17 @@ pub(super) enum Closed {
     Final(Closing),
 }
 
-/// Judges a code with which the gate closes the websocket, or the status with which it refuses a resume.
+/// Classifies the close code of the gate's websocket, or the status with which it refuses a resume.
 pub(super) fn closed(code: u16, message: &str) -> Closed {
     let still_there = |why: &str| Closed::Final(Closing::may_run(why));
     match code {
         close::REVOKED => Closed::Final(revoked(message)),
-        // Without the session, the gate judges a request by its certificate, which may have expired.
+        // Without the session, the gate checks only the request's certificate, which may have expired.
         close::UNKNOWN_SESSION | 401 | 403 | 404 | 409 | 410 => Closed::Final(lost_session()),
         close::REPLACED => still_there("another connection has taken over the session"),
         close::TOO_SLOW => still_there("this client did not read the output for too long"),
         close::NOT_RECORDED => {
-            still_there("it must be recorded, and the host could not record it any more")
+            still_there("it must be recorded, and the host could no longer record it")
         }
         close::PROTOCOL_ERROR | 400 | 426 => {
             let why = if message.is_empty() { "the host refused a message" } else { message };
@@ -65,12 +65,12 @@ pub(super) fn closed(code: u16, message: &str) -> Closed {
     }
 }
 
-/// The session that the client wants to resume is not there.
+/// The session that the client wants to resume does not exist.
 pub(super) fn lost_session() -> Closing {
     Closing::may_run("the host no longer has the session")
 }
 
-/// The link did not come back in time.
+/// The link was not restored in time.
 pub(super) fn too_long(host: &str, limit: Duration, last: &str) -> Closing {
     let limit = humantime::format_duration(limit);
     Closing::may_run(&format!("there was no connection to {host} for {limit} ({last})"))

@@ -28,16 +28,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long an attempt may take in all.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A link that lasted this long was good: the next one is opened without a pause.
+/// After a link that lasted this long, the next one is opened without a pause.
 const GOOD_LINK: Duration = Duration::from_secs(10);
 
-/// How often the client checks whether the link is good again, while an answer is overdue.
+/// How often the client checks whether the link has recovered, while an answer is overdue.
 const WATCH: Duration = Duration::from_millis(100);
 
 /// How many messages are sent before the driver checks its other tasks.
 const BATCH: usize = 64;
 
-/// What drives a session.
+/// Runs a session over its links.
 pub(super) struct Driver<H: Host> {
     pub(super) shared: Arc<Shared>,
     pub(super) host: H,
@@ -188,8 +188,8 @@ impl<H: Host> Driver<H> {
         Ok(count > 0)
     }
 
-    /// Watches the link. While an answer is late, dials another one beside it, and returns that if the first one is
-    /// still silent.
+    /// Watches the link. If an answer is late, dials another one in parallel, and returns it if the first one is still
+    /// silent.
     async fn watch(&self) -> H::Stream {
         let mut backoff = Backoff::default();
         loop {
@@ -215,7 +215,7 @@ impl<H: Host> Driver<H> {
             let late_at = self.shared.session().late_at();
             match late_at {
                 None => self.shared.asked.notified().await,
-                // Nothing is received while the terminal takes no output, so the answer cannot be judged.
+                // Nothing is received while the terminal blocks, so a late answer means nothing.
                 Some(at) if at <= Instant::now() => sleep(WATCH).await,
                 Some(at) => sleep_until(at).await,
             }
@@ -321,7 +321,7 @@ impl Backoff {
     async fn pause(&mut self) {
         let Self(pause) = self;
         if !pause.is_zero() {
-            // Clients of a gate that restarts do not come back at the same moment.
+            // Spreads the clients of a gate that restarts, so that they do not reconnect all at once.
             sleep(pause.mul_f64(random_share(0.5))).await;
         }
         *pause = (*pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);

@@ -31,13 +31,13 @@ const NO_CODE: u16 = 1005;
 /// Opens connections to the host. Tests have one without TLS.
 #[async_trait]
 pub(super) trait Host: Send + Sync + 'static {
-    /// What carries the websocket.
+    /// The stream under the websocket.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// The console's address at the gate.
     fn address(&self) -> &Address;
 
-    /// The ticket, if it takes the place of a certificate.
+    /// The ticket, if there is one instead of a certificate.
     fn ticket(&self) -> Option<&Ticket> {
         None
     }
@@ -61,7 +61,7 @@ pub(super) enum Received {
     Closed(u16, String),
     /// The link is lost, and why.
     Lost(String),
-    /// A message that breaks the protocol, and how.
+    /// A message that violates the protocol, and how.
     Invalid(String),
 }
 

@@ -1,6 +1,6 @@
 //! `zun.pty.v1`: one websocket to the host's console gate, with the session's input, output, sizes, signals and ending.
-//! A session outlives its links: if one is lost, the client opens another with the same key, and both sides go on where
-//! they were. zun-api has no part in that.
+//! A session outlives its links: if one is lost, the client opens another with the same key, and both sides continue
+//! where they were. zun-api is not involved.
 //!
 //! ```text
 //!  Events  <──┐                ┌── receive <──┐
@@ -40,24 +40,24 @@ use shared::Shared;
 /// How many bytes of output the gate may send before they are shown.
 const WINDOW: u64 = 1 << 20;
 
-/// The timeouts of one attempt to connect. They are short, because there is another way to the container, and other
-/// attempts follow if there was a session before.
+/// The timeouts of one attempt to connect. They are short, because zun can connect to Docker instead, and a lost
+/// session is retried anyway.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the gate is asked again for an exec that it may have started: it holds the exec, and may be restarting.
+/// How long to ask the gate again for an exec that it may have started: it holds the exec, and may be restarting.
 const ASKING: Duration = Duration::from_secs(30);
-/// How long a gate that is being restarted is asked again for a console that starts nothing.
+/// How long to ask a restarting gate again for a console that starts nothing.
 const RESTARTING: Duration = Duration::from_secs(5);
 /// The pause between two attempts.
 const ASKING_PAUSE: Duration = Duration::from_millis(250);
 
 /// The gate's status if the container engine failed after it was asked for the console.
 const BAD_GATEWAY: u16 = 502;
-/// The gate's status if it is stopping, or full.
+/// The gate's status if it is stopping, or has reached a limit.
 const UNAVAILABLE: u16 = 503;
 
-/// The pings of the protocol keep the link busy.
+/// The pings of the protocol keep the link active.
 const NO_KEEPALIVE: Duration = Duration::from_secs(1 << 30);
 
 /// A console at the gate that is not yet connected.
@@ -98,7 +98,7 @@ pub struct TicketDial {
     pub proxies: Proxies,
 }
 
-/// What the gate says of a console that a ticket has opened.
+/// A console that a ticket has opened, and what the gate reports about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TicketedConsole {
     /// Whether the process has a terminal.
@@ -137,7 +137,7 @@ impl Pty {
         let hello = ClientHello {
             size: None,
             writes: *input && endpoint.stdin,
-            // A run that begins now is shown from its first byte.
+            // Output of a run that begins now is shown from its first byte.
             replay: match (endpoint.running, shows_screen) {
                 (false, _) => Replay::All,
                 (true, true) => Replay::Screen,
@@ -148,13 +148,13 @@ impl Pty {
             on_disconnect: *on_disconnect,
         };
         let host = Gate { dialer, address: Address::parse(address)?, ticket: None };
-        // With a grant for the gate only, there is no other call.
+        // A grant for the gate only has no call of Docker.
         let starts = address.contains("/pty/v1/execs/");
         let wants = Wants { hello, starts };
         Ok(Self { host, wants, tasks: tasks.child() })
     }
 
-    /// Opens the console of a ticket. It resumes with the same ticket, also if that has expired meanwhile.
+    /// Opens the console of a ticket. To resume, it uses the same ticket, even after that has expired.
     pub async fn open_with_ticket(
         dial: TicketDial,
         tasks: &Tasks,
@@ -204,7 +204,7 @@ async fn open_first<H: Host>(
 ) -> Result<Opened<H::Stream>, ConsoleError> {
     let stream = host.connect().await?;
     open(stream, host, hello).await.map_err(|error| {
-        // If it refuses, it has started nothing. Otherwise nobody knows what became of the request to the engine.
+        // If it refuses, it has started nothing. Otherwise the result of the request to the engine is unknown.
         if *starts && !is_refusal(&error) {
             ConsoleError::MayHaveStarted(Box::new(error))
         } else {
@@ -217,14 +217,14 @@ const fn is_refusal(error: &ConsoleError) -> bool {
     matches!(error, ConsoleError::Refused { status, .. } if !matches!(*status, BAD_GATEWAY | close::RESTARTING))
 }
 
-/// Asks again: for an exec that the gate may have started, or for any console of a gate that was just being restarted.
-/// Returns the first failure if the gate does not have the exec, or is away for too long.
+/// Asks again: for an exec that the gate may have started, or for any console of a gate that is restarting. Returns the
+/// first failure if the gate does not have the exec, or is unavailable for too long.
 async fn open_again<H: Host>(
     host: &H,
     Wants { hello, starts }: &Wants,
     first: Result<Opened<H::Stream>, ConsoleError>,
 ) -> Result<Opened<H::Stream>, ConsoleError> {
-    // What an exec has printed since its start is missing.
+    // Asks for everything that the exec has printed since its start.
     let replay = if *starts { Replay::All } else { hello.replay };
     let wants = Wants { hello: ClientHello { replay, ..hello.clone() }, starts: *starts };
     let until = Instant::now() + if *starts { ASKING } else { RESTARTING };
@@ -235,7 +235,7 @@ async fn open_again<H: Host>(
             // A new gate takes over from the former one.
             Err(ConsoleError::Refused { status: UNAVAILABLE | close::RESTARTING, .. }) => {}
             Err(ConsoleError::Refused { .. }) => break,
-            // It cannot be reached, or does not know more than before.
+            // It cannot be reached, or still does not know the result.
             Err(_unknown) => {}
         }
     }

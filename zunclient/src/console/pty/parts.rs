@@ -38,7 +38,7 @@ impl Events for PtyEvents {
                 let mut session = self.shared.session();
                 (session.next_event(Instant::now()), session.is_over())
             };
-            // The output that was shown can be acknowledged now, and there is room for more.
+            // Output that was shown can now be acknowledged, and there is room for more.
             self.shared.to_send.notify_one();
             self.shared.taken.notify_one();
             if event.is_some() || is_over {

@@ -4,7 +4,7 @@ use zun_common::pty::SessionEvent;
 use zun_common::recording::GRACE_SECONDS;
 use zun_common::signal;
 
-/// Returns what the user should know of an event, if anything.
+/// Returns the notice about an event, if the user needs one.
 pub(super) fn notice(event: &SessionEvent) -> Option<String> {
     match event {
         SessionEvent::Reattached => {

@@ -1,4 +1,5 @@
-//! What the client receives exactly once: output, and the end of the session. Both wait here until they are shown.
+//! What the client receives exactly once: output, and the end of the session. Both are queued here until they are
+//! shown.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub(super) struct Inbox {
     waiting: VecDeque<Waiting>,
     /// How many bytes of output wait.
     bytes: usize,
-    /// What was taken last. It is shown once the next event is asked for.
+    /// The last event that was taken. It counts as shown once the next one is requested.
     taken: Option<(Output, u64)>,
     /// When to acknowledge what was shown.
     ack_at: Option<Instant>,
@@ -37,7 +38,7 @@ pub(super) enum Output {
     Stderr,
 }
 
-/// How far a stream has come.
+/// The progress of a stream.
 #[derive(Debug, Default, Clone, Copy)]
 struct Flow {
     /// The offset of the next byte on this link.
@@ -83,7 +84,7 @@ impl Inbox {
         (self.stdout.received, self.stderr.received)
     }
 
-    /// Takes output. Bytes that were received on a former link are dropped.
+    /// Adds output. Drops bytes that were already received on a former link.
     pub(super) fn output(&mut self, output: Output, mut data: Bytes) {
         let flow = self.flow(output);
         let known = flow.received.saturating_sub(flow.link);
@@ -102,7 +103,7 @@ impl Inbox {
         self.waiting.push_back(Waiting { event, until });
     }
 
-    /// Continues the stream at `to`. The bytes before are missing, as far as they were not received.
+    /// Continues the stream at `to`. Bytes before it that were not received are missing.
     pub(super) fn gap(&mut self, output: Output, from: u64, to: u64) -> Result<(), Violation> {
         let flow = self.flow(output);
         if from != flow.link || to < from {

@@ -12,15 +12,15 @@ const IDLE: Duration = Duration::from_secs(7);
 /// The shortest time between two pings after input.
 const PAUSE: Duration = Duration::from_millis(400);
 
-/// How long the gate may be silent after a ping until the link is suspicious, and until it counts as lost. Slow links get
-/// longer.
+/// How long the gate may be silent after a ping until the link counts as late, and until it counts as lost. Slow links
+/// get more time.
 const LATE: Duration = Duration::from_millis(750);
 const LOST: Duration = Duration::from_millis(1500);
 
-/// What the client thinks of its link.
+/// The state of a link, as the client sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::console::pty) enum Health {
-    /// Nothing is suspicious.
+    /// There is no sign of a problem.
     Good,
     /// An answer is late.
     Late,
@@ -59,7 +59,7 @@ impl Liveness {
         (self.heard_at, self.waits_since, self.asked_at) = (now, None, now);
     }
 
-    /// Something has arrived. Everything counts, because an answer may be queued behind output.
+    /// A message has arrived. Every message counts, because an answer may be queued behind output.
     pub(super) const fn heard(&mut self, now: Instant) {
         self.heard_at = now;
         self.waits_since = None;
@@ -103,7 +103,7 @@ impl Liveness {
         Some(if self.has_input { idle.min(self.asked_at + PAUSE) } else { idle })
     }
 
-    /// Returns when silence becomes suspicious; `None` while no answer is awaited.
+    /// Returns when an answer will be late; `None` while none is awaited.
     pub(super) fn late_at(&self) -> Option<Instant> {
         Some(self.waits_since? + self.late_after())
     }
@@ -112,7 +112,7 @@ impl Liveness {
         LATE.max(self.round_trip * 3)
     }
 
-    /// Judges the silence.
+    /// Evaluates the time since the last message.
     pub(super) fn health(&self, now: Instant) -> Health {
         let Some(since) = self.waits_since else { return Health::Good };
         let silence = now.saturating_duration_since(since);

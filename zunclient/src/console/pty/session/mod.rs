@@ -1,5 +1,5 @@
-//! A session as the client sees it: what to send, what was received, and how to go on after a lost link. It does no I/O,
-//! and gets the time from its caller.
+//! A session as the client sees it: what to send, what was received, and how to resume after a lost link. It does no
+//! I/O, and gets the time from its caller.
 //!
 //! ```text
 //!            connected              link_lost
@@ -41,10 +41,10 @@ const END_OF_TRANSMISSION: &[u8] = b"\x04";
 /// How many bytes of output may wait to be shown.
 const MAXIMUM_WAITING: usize = 4 << 20;
 
-/// How many answers to the gate's pings may wait. A gate that sends more pings does not read the answers.
+/// How many answers to the gate's pings may be queued. A gate that sends more pings does not read the answers.
 const MAXIMUM_PONGS: usize = 16;
 
-/// The gate broke the protocol. Resuming would not help.
+/// The gate violated the protocol. Resuming would not help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(in crate::console::pty) struct Violation(pub(in crate::console::pty) &'static str);
@@ -61,9 +61,9 @@ pub(super) struct Session {
     liveness: Liveness,
     pongs: VecDeque<u64>,
     size: NewestSize,
-    /// When the user was notified that the link is away.
+    /// When the user was notified that the link is lost.
     lost_since: Option<Instant>,
-    /// Whether the recording goes on, if there is one, as the user knows.
+    /// The last state of the recording that the user was notified of, if there is a recording.
     is_recorded: Option<bool>,
     phase: Phase,
     close_code: u16,
@@ -130,7 +130,7 @@ impl Session {
         &self.hello
     }
 
-    /// Continues on a new link. Returns why that is impossible.
+    /// Continues on a new link. Fails if the gate's hello does not fit the session.
     pub(super) fn connected(
         &mut self,
         (client, hello): (&ClientHello, ServerHello),
@@ -150,7 +150,7 @@ impl Session {
         Ok(())
     }
 
-    /// The link is lost, or seems to be.
+    /// Handles a link that is lost, or seems to be.
     pub(super) fn link_lost(&mut self, host: &str, now: Instant) {
         if self.lost_since.is_none() && self.phase == Phase::Open {
             self.lost_since = Some(now);
@@ -164,7 +164,7 @@ impl Session {
         }
     }
 
-    /// Takes a message of the gate.
+    /// Handles a message of the gate.
     pub(super) fn receive(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {
         self.liveness.heard(now);
         self.link_restored();
@@ -198,7 +198,7 @@ impl Session {
                 if let SessionEvent::Recording { on, .. } = &event
                     && self.is_recorded.replace(*on) == Some(*on)
                 {
-                    // Each link begins with it.
+                    // Each link begins with this event.
                     return Ok(());
                 }
                 if let Some(event) = self.viewers.follow(&event) {
@@ -244,7 +244,7 @@ impl Session {
         self.phase == Phase::Over
     }
 
-    /// Takes as much input as fits, and leaves the others. Without the right to send input, it is discarded.
+    /// Takes as much input as fits, and leaves the rest. Discards it if the client may not send input.
     pub(super) fn write(&mut self, typed: &mut Bytes) {
         if self.hello.writes && self.hello.stdin {
             self.outbox.write(typed);
@@ -253,7 +253,7 @@ impl Session {
         }
     }
 
-    /// What ends the input: a key on a terminal, which cannot be half-closed, or the end of stdin. Returns the key.
+    /// Ends the input. A terminal cannot be half-closed, so this returns a key to send instead.
     pub(super) fn end_stdin(&mut self) -> Option<Bytes> {
         if self.hello.tty {
             return Some(Bytes::from_static(END_OF_TRANSMISSION));
@@ -281,7 +281,7 @@ impl Session {
         }
     }
 
-    /// The client leaves, and closes the link with this code. What was typed before is still sent.
+    /// Leaves the session, and closes the link with this code. Input typed before is still sent.
     pub(super) fn leave(&mut self, code: u16) {
         if self.phase == Phase::Open {
             self.phase = Phase::Leaving;
@@ -309,8 +309,8 @@ impl Session {
         event
     }
 
-    /// Returns `true` if too much output waits to be shown. Then nothing is received. The window prevents that, unless
-    /// links are lost again and again meanwhile.
+    /// Returns `true` if too much output waits to be shown. Then nothing is received. The window prevents this, unless
+    /// links are lost repeatedly.
     pub(super) const fn is_full(&self) -> bool {
         self.inbox.waiting_bytes() > MAXIMUM_WAITING
     }
@@ -331,7 +331,7 @@ impl Session {
         self.inbox.next_ack(now).or_else(|| self.liveness.next_ping(now))
     }
 
-    /// Returns when there may be another message although nothing else has happened.
+    /// Returns the time at which a message may become due without another event.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         [self.inbox.ack_at(), self.liveness.ping_at()].into_iter().flatten().min()
     }
@@ -341,7 +341,7 @@ impl Session {
         self.liveness.late_at()
     }
 
-    /// Judges the link by what has arrived, unless nothing is received.
+    /// Evaluates the link by what has arrived. While nothing is received, it counts as good.
     pub(super) fn health(&self, now: Instant) -> Health {
         if self.is_full() { Health::Good } else { self.liveness.health(now) }
     }

@@ -57,7 +57,7 @@ struct Signals {
 }
 
 impl Outbox {
-    /// Begins where the gate's first hello says.
+    /// Begins at the offsets of the gate's first hello.
     pub(super) fn new(hello: &ServerHello) -> Self {
         Self {
             stdin: Stdin { accepted: hello.stdin_next, ..Stdin::default() },
@@ -69,7 +69,7 @@ impl Outbox {
         }
     }
 
-    /// Takes as many bytes of stdin as the window allows, and leaves the others. Discards them after the end of stdin.
+    /// Takes as many bytes of stdin as the window allows, and leaves the rest. Discards them after the end of stdin.
     pub(super) fn write(&mut self, typed: &mut Bytes) {
         if self.end != End::Open {
             return typed.clear();

@@ -10,21 +10,21 @@ use crate::console::Event;
 /// The most clients that are remembered by their numbers.
 const MOST: usize = 256;
 
-/// What the gate has said of them.
+/// The clients that the gate has reported.
 #[derive(Debug, Default)]
 pub(super) struct Viewers {
     /// This client's number.
     own: Option<u64>,
     /// How many there are with this one.
     count: usize,
-    /// What each one that has joined since then may do, and its grant.
+    /// Mode and grant of each client that joined after this one.
     known: BTreeMap<u64, String>,
-    /// Whose size the terminal has, and which.
+    /// The owner of the terminal's size, and the size.
     owner: Option<(u64, Size)>,
 }
 
 impl Viewers {
-    /// Follows an event. Returns what the terminal side must know of it.
+    /// Handles an event. Returns what the terminal side must know about it.
     pub(super) fn follow(&mut self, event: &SessionEvent) -> Option<Event> {
         match event {
             SessionEvent::Viewers { own, viewers } => {
@@ -62,7 +62,7 @@ impl Viewers {
         None
     }
 
-    /// Describes them in lines for a terminal in raw mode. `None` if the gate has said nothing.
+    /// Describes them in lines for a terminal in raw mode. `None` if the gate has reported none.
     pub(super) fn about(&self) -> Option<String> {
         let own = self.own?;
         let mut lines = match self.count {

@@ -18,7 +18,7 @@ use super::super::link::Host;
 use crate::console::ConsoleError;
 use crate::console::docker::address::Address;
 
-/// What the gate knows, and how it behaves.
+/// The state of the gate, and its faults.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "a test sets one or two of them")]
 pub(super) struct State {
