@@ -56,7 +56,7 @@ impl Exposition {
                 "HELP" => text.clone_into(&mut family.help),
                 "UNIT" => family.unit = Some(text.to_owned()),
                 "TYPE" if family.kind.is_empty() => text.clone_into(&mut family.kind),
-                "TYPE" => self.problems.push(format!("{name} is there twice")),
+                "TYPE" => self.problems.push(format!("{name} occurs twice")),
                 _ => return None,
             }
             return Some(());

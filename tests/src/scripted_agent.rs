@@ -152,7 +152,7 @@ impl ScriptedAgent {
         Ok(())
     }
 
-    /// Has these sessions and tickets from now on.
+    /// From now on, reports these sessions and tickets.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
@@ -160,7 +160,7 @@ impl ScriptedAgent {
         self.shared.script.lock().expect("the script").sessions = sessions;
     }
 
-    /// Has these recordings from now on.
+    /// From now on, reports these recordings.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
@@ -168,7 +168,7 @@ impl ScriptedAgent {
         self.shared.script.lock().expect("the script").recordings = recordings;
     }
 
-    /// Tells from the next registration on which agent it is.
+    /// From the next registration on, reports its identity.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
@@ -176,7 +176,7 @@ impl ScriptedAgent {
         self.shared.script.lock().expect("the script").identity = Some(identity);
     }
 
-    /// Tells from the next registration or heartbeat on that the host has come this far in the cluster's ledger.
+    /// From the next registration or heartbeat on, reports this position of the host in the cluster's ledger.
     ///
     /// # Panics
     /// Panics if the agent has not registered.
@@ -187,7 +187,7 @@ impl ScriptedAgent {
             Some(LedgerPosition { cluster, epoch, sequence, operation: None, compared: None });
     }
 
-    /// Tells from the next registration or heartbeat on that this operation is the last one that the host has received.
+    /// From the next registration or heartbeat on, reports this operation as the last one that the host has received.
     ///
     /// # Panics
     /// Panics if the agent has not registered.
@@ -199,7 +199,7 @@ impl ScriptedAgent {
             Some(LedgerPosition { cluster, epoch, sequence, operation, compared: None });
     }
 
-    /// Tells from the next registration or heartbeat on what another agent tells.
+    /// From the next registration or heartbeat on, reports what another agent reports.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
@@ -298,7 +298,7 @@ impl ScriptedAgent {
         self.bus.call_controller(call, &CallContext::internal()).await
     }
 
-    /// Refuses calls of this method from now on. Operations have the methods `container.create` and so on.
+    /// From now on, refuses calls of this method. Operations have the methods `container.create` and so on.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
@@ -306,7 +306,7 @@ impl ScriptedAgent {
         self.shared.script.lock().expect("the script").refusals.insert(method, problem);
     }
 
-    /// Refuses calls of this method no longer.
+    /// Accepts calls of this method again.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
@@ -314,7 +314,7 @@ impl ScriptedAgent {
         self.shared.script.lock().expect("the script").refusals.remove(method);
     }
 
-    /// Answers no nudge from now on.
+    /// From now on, answers no nudge.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.
@@ -322,7 +322,7 @@ impl ScriptedAgent {
         self.shared.script.lock().expect("the script").ignores = true;
     }
 
-    /// Reports containers as having a terminal from now on.
+    /// From now on, reports containers as having a terminal.
     ///
     /// # Panics
     /// Panics if another thread panicked while it held the lock.

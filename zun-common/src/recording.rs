@@ -1,4 +1,4 @@
-//! Recordings of console sessions: the policy of a container, and what is known of a recording.
+//! Recordings of console sessions: the policy of a container, and the description of a recording.
 
 use std::fmt;
 use std::str::FromStr;

@@ -133,7 +133,7 @@ pub struct NamedNetwork {
     /// How the host creates it.
     #[serde(default)]
     pub options: NetworkOptions,
-    /// Additional names of the container in the network, besides its own.
+    /// Additional names of the container in the network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     /// The container's address; the engine's choice if `None`.

@@ -233,8 +233,8 @@ impl Agent {
         ));
     }
 
-    /// Serves the host's queue, except while zun-api refuses this agent: then another agent of this name is at work, which
-    /// must receive all of its calls.
+    /// Serves the host's queue, except while zun-api refuses this agent: then another agent of this name is running,
+    /// which must receive all of its calls.
     async fn serve(&self) -> Result<(), StartError> {
         let route = Route::Host(self.host.name.clone());
         let router = Arc::new(rpc::calls(&self.host, &self.workers));
@@ -277,7 +277,7 @@ impl HostQueue {
             }
             tracing::warn!(
                 host.name = %self.host.name,
-                "another agent of host {} is at work: this one answers no calls", self.host.name
+                "another agent of host {} is running: this one answers no calls", self.host.name
             );
             // What it has begun ends by itself.
             consuming.cancel();

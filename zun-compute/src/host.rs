@@ -34,7 +34,7 @@ pub(crate) struct Host {
     pub(crate) name: HostName,
     pub(crate) bus: Bus,
     pub(crate) driver: Arc<dyn ContainerDriver>,
-    /// Pulls of images that are under way.
+    /// Image pulls in progress.
     pub(crate) pulls: Pulls,
     pub(crate) reports: Arc<Reports>,
     pub(crate) control: Control,

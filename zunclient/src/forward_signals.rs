@@ -80,7 +80,7 @@ async fn forward(
 
 fn suspend(raw: Option<&RawMode>) {
     let Some(raw) = raw else { return };
-    // Errors are ignored: if the terminal cannot be set any more, there is nothing left to restore.
+    // Errors are ignored: if the terminal can no longer be set, there is nothing to restore.
     drop(raw.suspend());
     drop(stop_process());
     drop(raw.resume());

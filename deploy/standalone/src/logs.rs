@@ -37,7 +37,7 @@ fn rotate_all(logs: &[PathBuf]) {
     }
 }
 
-/// Copies a file that is too large to `FILE.1`, and empties it. What is written in between is lost.
+/// Copies a file that is too large to `FILE.1`, and truncates it. Lines written in between are lost.
 fn rotate(log: &Path, largest: u64) -> io::Result<()> {
     match std::fs::metadata(log) {
         Ok(file) if file.len() > largest => {}

@@ -71,7 +71,7 @@ pub fn measure(run: &Run) {
         let down = u32::try_from(AGENTS - fewest).expect("few");
         run.record("agents-flaps", Figure::plain(Summary::of(&[f64::from(down)], Unit::Count)));
     }
-    // As in a crash: their containers are not needed any more.
+    // As in a crash: their containers are no longer needed.
     run.runtime.block_on(async { drop(agents) });
     servers.stop(run);
 }

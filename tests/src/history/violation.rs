@@ -6,11 +6,11 @@ use std::time::Duration;
 /// The kind of a violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A deleted container was there again.
+    /// A deleted container existed again.
     Resurrected,
-    /// A container that nobody deleted was not there.
+    /// A container that nobody deleted did not exist.
     Lost,
-    /// A container was there that nobody created.
+    /// A container existed that nobody created.
     FromNowhere,
     /// One name belonged to two containers.
     NameDoubled,

@@ -3,7 +3,7 @@
 use super::ledger::{Rule, Step, perform};
 use super::state::{Message, Row, State};
 
-/// Returns the invariant that is violated, at once or after everything has come to rest. The state is one after a restart.
+/// Returns the invariant that is violated, at once or when the model is quiescent. The state is one after a restart.
 pub(super) fn broken(restarted: &State, without: Option<Rule>) -> Option<&'static str> {
     let rest = at_rest(restarted, without);
     if rest.kills > 1 {
@@ -36,7 +36,7 @@ pub(super) fn restarted(state: &State, without: Option<Rule>) -> State {
     perform(&state, Step::Start, without)
 }
 
-/// Lets everything come to rest: no message is lost, until nothing changes.
+/// Runs the model without losing messages, until nothing changes.
 fn at_rest(restarted: &State, without: Option<Rule>) -> State {
     let mut state = restarted.clone();
     loop {

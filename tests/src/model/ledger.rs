@@ -15,11 +15,11 @@ pub enum Rule {
     Tombstone,
     /// An agent that knows an operation that the database does not gets no operations.
     Recovering,
-    /// That is found out at each heartbeat, not only at the registration.
+    /// This is detected at each heartbeat, not only at the registration.
     Heartbeat,
-    /// It is found out by the operation, not only by its sequence.
+    /// It is detected by the operation, not only by its sequence.
     Identity,
-    /// It is also found out by the operation that was compared last.
+    /// It is also detected by the operation that was compared last.
     Compared,
     /// A new epoch ends what may be done only once up to the sequence that the agent knows, whoever received it.
     UnknownReceiver,
@@ -34,7 +34,7 @@ pub enum Step {
     Accept(Kind),
     /// A new agent registers.
     Start,
-    /// An agent dies.
+    /// An agent crashes.
     Crash(usize),
     /// A message arrives at an agent, or at zun-api.
     Deliver(usize),
@@ -47,11 +47,11 @@ pub enum Step {
     },
     /// An agent carries out its next operation, or begins to create.
     Perform(usize),
-    /// The engine finishes to create.
+    /// The engine completes the creation.
     Created,
     /// An agent no longer waits for the engine, and tries again later.
     TimeOut(usize),
-    /// An agent tells zun-api what the engine has.
+    /// An agent reports to zun-api what the engine has.
     Look(usize),
     /// The database is saved.
     Save,
@@ -199,7 +199,7 @@ fn deliver(state: &mut State, message: usize, without: Option<Rule>) {
                 return;
             };
             let Agent { epoch: own, last, .. } = state.agents[agent];
-            // It has passed lower ones, and one before a higher one is missing.
+            // A lower one was already passed; before a higher one, an operation is missing.
             if is_current(epoch, own) && sequence == last + 1 {
                 receive(state, agent, (sequence, id, kind));
             }
@@ -325,7 +325,7 @@ fn work(state: &mut State, agent: usize) {
     state.network.insert(Message::Report { id, epoch, outcome });
 }
 
-/// The engine has created it, once, whoever waits. An agent that waits looks again, and finds it.
+/// The engine has created it once, whether or not an agent waits. An agent that waits inspects again, and finds it.
 fn created(state: &mut State) {
     state.engine.creates = false;
     state.engine.has_it = true;

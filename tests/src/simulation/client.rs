@@ -270,7 +270,7 @@ fn answer(request: &Request, reply: &Reply) -> Answer {
             (404, "container.container-not-found") => Answer::NotFound,
             (409, "container.invalid-state-exception") => Answer::WrongStatus,
             (409, _) if matches!(request, Request::Create(_)) => Answer::NameTaken,
-            // The engine may have gone away in the middle of it.
+            // The engine may have stopped during the request.
             (503, code) if code != "container.engine-down" => Answer::Refused,
             (400..500, _) => Answer::Refused,
             _ => Answer::Unknown { created: None },

@@ -1,5 +1,5 @@
-//! The engine of a host: the in-memory engine, which takes its time, goes on when its caller is gone, and keeps a
-//! record of what it did.
+//! The engine of a host: the in-memory engine, which is slow, continues when its caller is gone, and keeps a record of
+//! what it did.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -132,7 +132,7 @@ impl Engine {
         random.millis(0..most.max(1))
     }
 
-    /// Makes a call that goes on when the caller is gone, as dockerd does.
+    /// Makes a call that continues when its caller is gone, as in dockerd.
     async fn call<T: Send + 'static>(
         &self,
         (container, what): (Option<ContainerId>, impl FnOnce(&T) -> Option<What> + Send + 'static),

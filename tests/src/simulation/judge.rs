@@ -38,7 +38,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Returns what is wrong at any time, also during a storm.
+    /// Returns the problems that must never exist, not even during a storm.
     pub fn problems(&mut self, snapshot: &Snapshot, real: &Real) -> Vec<String> {
         let mut found = claims(snapshot);
         for host in &snapshot.hosts {
@@ -123,7 +123,7 @@ fn usage(snapshot: &Snapshot) -> Vec<String> {
     found
 }
 
-/// Returns what is wrong once the cluster had time to become right.
+/// Returns the problems that must be gone once the cluster had time to recover.
 pub fn problems(cluster: &Cluster, snapshot: &Snapshot, real: &Real) -> Vec<String> {
     let mut found = claims(snapshot);
     let rows: BTreeMap<ContainerId, &ContainerRow> =
@@ -197,7 +197,7 @@ fn is_failed_start(row: &ContainerRow, info: &ContainerInfo) -> bool {
     has_words && matches!(info.status, Status::Created | Status::Stopped)
 }
 
-/// Compares what the engines did with the operations and with what the clients were told.
+/// Compares what the engines did with the operations and with the answers to the clients.
 pub fn deeds(cluster: &Cluster, snapshot: &Snapshot, execs: &[Attempt]) -> Vec<String> {
     let mut did: BTreeMap<(String, What), usize> = BTreeMap::new();
     for effect in cluster.hosts().iter().flat_map(|host| host.engine.effects()) {

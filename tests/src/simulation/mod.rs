@@ -141,7 +141,7 @@ async fn weather(cluster: &Cluster, notes: &Arc<Mutex<Notes>>) -> Vec<String> {
     }
 }
 
-/// Waits until everything is right and stays so. Returns since when it is, and what is wrong in the end.
+/// Waits until all checks pass and keep passing. Returns since when they pass, and the remaining problems.
 async fn settle(cluster: &Cluster) -> (Duration, Vec<String>) {
     let executor = cluster.executor();
     let end = executor.now() + RECOVERY_TIMEOUT;

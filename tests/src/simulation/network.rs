@@ -87,7 +87,7 @@ impl Connection {
     }
 }
 
-/// Waits until nobody expects a reply any more.
+/// Waits until no reply is expected.
 async fn never(deadline: std::time::Instant, why: RequestError) -> RequestError {
     sleep_until(Instant::from_std(deadline)).await;
     why

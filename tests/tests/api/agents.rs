@@ -67,7 +67,7 @@ async fn a_second_agent_of_a_host_is_refused_until_the_first_has_gone() {
         let refused = register(&first, &second).await.unwrap_err();
         assert_eq!(refused.code, Code::Conflict);
         assert!(refused.message.contains(words), "{refused}");
-        first.heartbeat(|_| {}).await.expect("its epoch goes on");
+        first.heartbeat(|_| {}).await.expect("its epoch continues");
         let host = shown(&api, "h1").await;
         assert_eq!(host["state"], "up");
         let reason = host["state_reason"].as_str().unwrap();

@@ -59,7 +59,7 @@ async fn no_report_brings_a_deleted_container_back_and_what_a_host_still_has_is_
     let [removal] = open(&agent).await.try_into().expect("one");
     agent.report(id, Status::Running, |_| {}).await;
     api.get(ANN, &path).await.expect(404);
-    // The report has told the success of the removal, and yet the container is there.
+    // The host has reported the removal as successful, and yet the container exists.
     let removals = || {
         let removals =
             agent.received().into_iter().filter(|call| call.method == "container.remove");

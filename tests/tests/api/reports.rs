@@ -57,7 +57,7 @@ async fn the_reason_of_the_last_end_is_kept_until_the_next_start() {
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
     let end = chrono::Utc::now();
-    // A restarted agent does not know the reason any more. Later the process runs and ends again.
+    // A restarted agent no longer knows the reason. Later the process runs and ends again.
     let later = end + chrono::TimeDelta::seconds(1);
     for (oom_killed, finished_at, attached, expected) in
         [(true, end, 1, true), (false, end, 2, true), (false, later, 3, false)]

@@ -248,7 +248,7 @@ impl Client {
         }
     }
 
-    /// Tells a host to go on after its database was restored. Returns whether it was accepted.
+    /// Lets a host recover after its database was restored. Returns whether the request was accepted.
     pub async fn recover(&self, host: &str) -> bool {
         let reply = self.send(Method::POST, &format!("/hosts/{host}/recover"), None).await;
         reply.answer() == Answer::Done
@@ -304,7 +304,7 @@ impl Reply {
             (Ok(404), "container.container-not-found") => Answer::NotFound,
             (Ok(409), "container.invalid-state-exception") => Answer::WrongStatus,
             (Ok(409), _) => Answer::NameTaken,
-            // The engine may have gone away in the middle of it.
+            // The engine may have stopped during the request.
             (Ok(503), code) if code != "container.engine-down" => Answer::Refused,
             (Err(false) | Ok(400..500), _) => Answer::Refused,
             (Err(true) | Ok(_), _) => Answer::Unknown { created: None },

@@ -1,4 +1,4 @@
-//! Injects the faults of the plan into the cluster, and watches the engines meanwhile.
+//! Injects the faults of the plan into the cluster, and checks the engines during them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::forgotten::Window;
 use crate::plan::{Fault, How, Part, Round};
 use crate::timeline::stamp;
 
-/// How often to look at the engines and at services that ended by themselves.
+/// The time between checks of the engines and of services that ended by themselves.
 const TICK: Duration = Duration::from_millis(500);
 
 /// What happened.
@@ -160,7 +160,7 @@ impl Injector<'_> {
         }
     }
 
-    /// Tells hosts that know more than the database to go on, as an administrator does.
+    /// Lets hosts recover that know more than the database, as an administrator does.
     async fn recover(&mut self) {
         if self.injected.forgotten.is_empty() {
             return;

@@ -40,7 +40,7 @@ impl Witness {
         witness
     }
 
-    /// Reads lines until the sender has closed its side. Closing ours tells it that all of them are counted.
+    /// Reads lines until the sender has closed its side. Closing our side confirms that all of them are counted.
     async fn read(&self, stream: TcpStream) {
         let mut lines = BufReader::new(stream).lines();
         while let Ok(Some(line)) = lines.next_line().await {

@@ -34,7 +34,7 @@ fn the_next_start_cleans_up_after_a_killed_instance() {
     assert_eq!(machine.docker(&["ps", "-q"]), "", "its containers are removed");
 }
 
-/// A killed console gate is started again, and its sessions go on.
+/// A killed console gate is started again, and its sessions continue.
 fn session_outlives_the_gate(machine: &Machine) {
     let mut session = machine.spawn("exec zun exec -i sleeper cat");
     let mut stdin = session.stdin.take().expect("a pipe");

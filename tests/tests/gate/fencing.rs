@@ -1,4 +1,4 @@
-//! A connection that was replaced cannot do anything any more (C75).
+//! A connection that was replaced has no effect (C75).
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};

@@ -134,7 +134,7 @@ async fn files_are_copied_in_and_out_within_the_limit_until_the_ticket_is_revoke
     let stat = STANDARD.decode(stat.expect("a header").trim()).expect("base64");
     let stat: Value = serde_json::from_slice(&stat).expect("JSON");
     assert_eq!((status, &stat["size"]), (200, &json!(10)));
-    // What is too large breaks off, so that nobody takes it for all.
+    // A download that is too large is aborted, so that nobody takes the part for the whole.
     copier.bench.docker(&[
         "exec",
         &copier.container,

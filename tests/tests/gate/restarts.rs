@@ -110,7 +110,7 @@ impl Client<'_> {
         .await
     }
 
-    /// Copies until the process has exited. Returns all output, and how long the links were away.
+    /// Copies until the process has exited. Returns all output, and how long each link was lost.
     async fn copy(
         &self,
         mut session: Session,

@@ -281,7 +281,7 @@ async fn a_gate_that_stops_asks_its_clients_to_come_back() {
 async fn c23_a_client_that_attaches_later_gets_every_byte_since_the_start() {
     let _recorder = recorder!();
     let bench = Bench::start().await;
-    // Less than the largest ring: what is beyond it is kept only while somebody still needs it.
+    // Less than the largest ring: more output would be kept only while a client still needs it.
     let id = bench.shell(
         false,
         "head -c 3000000 /dev/urandom | tee /tmp/copy; sha256sum /tmp/copy >&2; read x",

@@ -15,7 +15,7 @@ use zun_tests::zun_cli::ZunCli;
 const SIZE: (u16, u16) = (24, 100);
 const LOST: &str = "zun: connection to ";
 
-/// How long a link stays away.
+/// How long a link stays lost.
 fn outage() -> Duration {
     Duration::from_secs(if is_long() { 60 } else { 5 })
 }

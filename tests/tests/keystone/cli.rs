@@ -42,7 +42,7 @@ impl User {
         self
     }
 
-    /// Runs `zun` while other tasks go on.
+    /// Runs `zun` without blocking other tasks.
     async fn run(&self, arguments: &[&str]) -> Finished {
         let mut command = Command::new(binary("zun"));
         command.args(arguments).env_clear().env("HOME", self.home.path());

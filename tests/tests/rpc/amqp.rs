@@ -102,13 +102,13 @@ async fn notifications_reach_the_other_processes_and_continue_after_a_reconnect(
     for word in ["before", "after"] {
         hears(&first.sender, &mut second.receiver, word).await;
         hears(&first.sender, &mut third.receiver, word).await;
-        assert!(first.receiver.try_recv().is_err(), "nobody hears itself");
+        assert!(first.receiver.try_recv().is_err(), "nobody receives its own notifications");
         proxy.disconnect();
     }
     tasks.cancel();
 }
 
-/// Says a word until it is heard. What is said before the other process listens is lost.
+/// Sends a notification until it is received. Notifications before the other process listens are lost.
 async fn hears(
     sender: &mpsc::Sender<Bytes>,
     receiver: &mut mpsc::Receiver<Bytes>,
@@ -123,5 +123,5 @@ async fn hears(
             }
         }
     };
-    tokio::time::timeout(Duration::from_mins(1), heard).await.expect("it is heard");
+    tokio::time::timeout(Duration::from_mins(1), heard).await.expect("it is received");
 }

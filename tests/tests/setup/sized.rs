@@ -38,7 +38,7 @@ async fn a_container_of_the_runtime_runs_after_undo_until_it_stops() {
     assert!(host.pid("sized").starts_with("false "));
     assert!(
         host.refuses(&["start", "sized"]).contains("zun-sized"),
-        "Docker does not know it any more"
+        "Docker no longer knows it"
     );
 
     host.set_up().await.expect("set up");

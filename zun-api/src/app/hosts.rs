@@ -11,7 +11,7 @@ use crate::db::{Conn, DbError, container, host, now};
 use crate::scheduler::HostView;
 
 impl App {
-    /// Returns all hosts with their claimed resources, and whether the agent of each is there.
+    /// Returns all hosts with their claimed resources, and whether the agent of each is alive.
     pub(crate) async fn hosts(&self, caller: &Caller) -> Result<Vec<(Record, Liveness)>, AppError> {
         caller.require(Permission::SeeHosts)?;
         Ok(self.db.read(with_liveness).await?)

@@ -53,7 +53,7 @@ impl ServiceChange {
 }
 
 impl App {
-    /// Returns all agents, and whether each is there.
+    /// Returns all agents, and whether each is alive.
     pub(crate) async fn services(
         &self,
         caller: &Caller,

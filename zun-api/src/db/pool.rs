@@ -59,7 +59,7 @@ impl Pool {
         match self {
             Self::Threads(threads) => threads.run(work).await,
             Self::Inline(conn) => {
-                // As with threads, the caller may go away before the work and after it.
+                // As with threads, the caller may be cancelled before or after the work.
                 give_way().await;
                 let done = work(&mut conn.lock().unwrap_or_else(PoisonError::into_inner));
                 give_way().await;

@@ -267,7 +267,7 @@ pub(crate) fn take(
     Ok(())
 }
 
-/// A removed container uses nothing any more.
+/// A removed container no longer uses anything.
 pub(crate) fn release(conn: &mut Conn, container: ContainerId) -> Result<(), DbError> {
     let of_container = uses::resource_uses.filter(uses::container.eq(container.to_string()));
     diesel::delete(of_container).execute(conn)?;
@@ -281,7 +281,7 @@ pub(crate) enum Deletion {
     Deleted(Option<HostName>),
     /// Containers use it.
     InUse(usize),
-    /// It does not exist any more.
+    /// It no longer exists.
     Missing,
 }
 

@@ -58,7 +58,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. It ends after `close`, or when there is no clone of the writer any more.
+    /// Starts the thread. It ends after `close`, or when the last clone of the writer is dropped.
     pub(super) fn start(
         connector: Connector,
         lock: FileLock,

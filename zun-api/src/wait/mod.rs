@@ -3,7 +3,7 @@
 //! ```text
 //!  a change that this process made ── publish ──┬─> Hub ── channel per container ──> subscriptions
 //!                    │                          │
-//!                    └──> notify ──> other zun-api: read the rows that are waited for
+//!                    └──> notify ──> other zun-api: read the awaited rows
 //! ```
 //! Notifications may get lost, so these rows are also read from time to time.
 
@@ -167,7 +167,7 @@ impl Hub {
         }
     }
 
-    /// Has the rows of those read that are waited for.
+    /// Requests a read of the awaited containers' rows.
     fn read_soon(&self, containers: &[ContainerId]) {
         let channels = self.channels();
         let waited_for = containers.iter().filter(|container| channels.contains_key(container));

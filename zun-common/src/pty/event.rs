@@ -58,10 +58,10 @@ pub enum SessionEvent {
     },
     /// The session is recorded. Sent first on each connection, and when the state changes.
     Recording {
-        /// Whether the recording goes on. Otherwise output cannot be recorded at present, and input is held if the recording
-        /// is required.
+        /// Whether output is being recorded. Otherwise it cannot be recorded at present, and input is held if the
+        /// recording is required.
         on: bool,
-        /// Whether the session ends without one.
+        /// Whether the session must be recorded: it ends if that is impossible for too long.
         required: bool,
     },
     /// An event of a newer gate.

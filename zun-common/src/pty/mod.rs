@@ -1,7 +1,7 @@
 //! `zun.pty.v1`: the protocol between a client and a host's console gate.
 //!
 //! A session is one websocket with a terminal, or with the three standard streams of a process. It outlives its
-//! connections: a client that lost one opens another, and both sides go on where they were.
+//! connections: a client that lost one opens another, and both sides continue where they were.
 //!
 //! ```text
 //!  GET /pty/v1/containers/ID   or   GET /pty/v1/execs/ID

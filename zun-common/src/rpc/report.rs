@@ -47,7 +47,7 @@ pub struct ContainerReport {
     /// The runs that are new or have changed since zun-api last acknowledged a report, in order.
     #[serde(default)]
     pub runs: Vec<RunReport>,
-    /// What is true of it only while it runs.
+    /// The part of its state that exists only while it runs.
     #[serde(default)]
     pub live: LiveState,
 }
@@ -89,7 +89,7 @@ pub struct LastRun {
     pub has_ended: bool,
 }
 
-/// What is true of a container only while it runs.
+/// The part of a container's state that exists only while it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LiveState {

@@ -1,5 +1,5 @@
-//! The states that commands on containers lead to. One table says which statuses reach a state and which rule it out, so
-//! that nobody waits for a state that cannot be reached any more.
+//! The states that commands on containers lead to. One table says which statuses reach a state and which rule it out,
+//! so that nobody waits for a state that can no longer be reached.
 
 use super::Status;
 

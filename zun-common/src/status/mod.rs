@@ -78,7 +78,7 @@ named_enum!(
         Rebuilding = "Rebuilding",
         /// It is being removed.
         Deleting = "Deleting",
-        /// It was deleted. No list shows it any more, and its row is kept for some time.
+        /// It was deleted. Lists no longer show it, and its row is kept for some time.
         Deleted = "Deleted",
         /// The engine could not remove it completely.
         Dead = "Dead",

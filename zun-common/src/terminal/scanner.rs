@@ -60,7 +60,7 @@ impl Scanner {
         }
     }
 
-    /// What is unfinished: empty between two characters or sequences.
+    /// The unfinished sequence or character; empty between two of them.
     pub fn held(&self) -> &[u8] {
         &self.held
     }
@@ -97,7 +97,7 @@ impl Scanner {
         after.get(1..).unwrap_or_default()
     }
 
-    /// Takes a byte of what is unfinished. Returns what is to be looked at next.
+    /// Handles a byte of an unfinished sequence. Returns the bytes to scan next.
     fn unfinished<'b>(&mut self, bytes: &'b [u8], each: &mut impl FnMut(Piece<'_>)) -> &'b [u8] {
         match bytes.split_first() {
             Some((first, rest)) if self.take(*first, each) => rest,
@@ -139,7 +139,7 @@ impl Scanner {
         self.held.clear();
     }
 
-    /// Takes a byte outside of plain text. Returns `false` if it is to be looked at again.
+    /// Handles a byte outside of plain text. Returns `false` if the byte must be scanned again.
     fn take(&mut self, byte: u8, each: &mut impl FnMut(Piece<'_>)) -> bool {
         match (self.at, byte) {
             (At::Ground, _) => return false,
@@ -199,7 +199,7 @@ impl Scanner {
         };
     }
 
-    /// Passes on what is held, unless it was too long.
+    /// Passes on the held bytes, unless there were too many.
     fn pass_on(&mut self, each: &mut impl FnMut(Piece<'_>)) {
         let mut held = std::mem::take(&mut self.held);
         if !self.is_cut {

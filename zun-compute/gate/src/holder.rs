@@ -37,7 +37,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Listens on a socket at this path, which replaces what is there.
+    /// Listens on a socket at this path, and replaces an existing one.
     pub fn at(path: PathBuf) -> io::Result<Self> {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -88,7 +88,7 @@ struct Counts {
     delay: AtomicU64,
 }
 
-/// What is measured when the metrics are asked for.
+/// The gauges, which are read when the metrics are requested.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gauges {
     /// Containers and execs to which the gate is attached.

@@ -31,7 +31,7 @@ use pace::Pace;
 pub(crate) struct Control {
     epoch: watch::Sender<Option<Epoch>>,
     clock: Mutex<Option<Clock>>,
-    /// Whether zun-api has refused to register this agent, because another one may be at work.
+    /// Whether zun-api has refused to register this agent, because another one may be running.
     refused: watch::Sender<bool>,
     pull: Notify,
     heartbeats: AtomicI64,
@@ -90,8 +90,8 @@ impl Control {
         Err(Problem::new(Code::StaleEpoch, words))
     }
 
-    /// Like [`Control::check`], for a call that zun-api has sent. Waits for the registration if it is under way. A zun-api
-    /// that is older than the epoch in calls names none.
+    /// Like [`Control::check`], for a call that zun-api has sent. Waits for the registration if it is in progress. A
+    /// zun-api that is older than the epoch in calls names none.
     pub(crate) async fn admit(&self, epoch: Option<Epoch>) -> Result<(), Problem> {
         let Some(epoch) = epoch else { return Ok(()) };
         tokio::select! {
@@ -102,12 +102,12 @@ impl Control {
         self.check(epoch)
     }
 
-    /// zun-api refuses to register this agent because another one may be at work.
+    /// zun-api refuses to register this agent because another one may be running.
     fn refuse(&self) {
         self.refused.send_replace(true);
     }
 
-    /// Waits until zun-api has refused this agent, or until it is not refused any more.
+    /// Waits until zun-api has refused this agent, or until it no longer refuses it.
     pub(crate) async fn until_refused(&self, refused: bool) {
         let mut changes = self.refused.subscribe();
         if changes.wait_for(|now| *now == refused).await.is_err() {
@@ -136,7 +136,7 @@ impl Control {
         }
     }
 
-    /// zun-api does not accept this epoch any more: the agent must register again.
+    /// zun-api no longer accepts this epoch: the agent must register again.
     pub(crate) fn lost(&self, epoch: Epoch) {
         self.epoch.send_if_modified(|current| {
             let is_lost = *current == Some(epoch);

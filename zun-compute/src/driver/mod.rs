@@ -68,7 +68,7 @@ pub struct ContainerInfo {
     pub raw_started: Option<String>,
     /// When its process exited.
     pub finished_at: Option<DateTime<Utc>>,
-    /// What is true of it only while it runs.
+    /// The part of its state that exists only while it runs.
     pub live: LiveState,
     /// The cluster that created it, from its label. Older agents wrote none.
     pub cluster: Option<ClusterId>,

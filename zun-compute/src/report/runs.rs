@@ -46,7 +46,7 @@ pub(super) struct RunLog {
 struct Run {
     raw_started: Option<String>,
     started_at: Option<DateTime<Utc>>,
-    /// Whether the event of its start has arrived, or cannot arrive any more.
+    /// Whether the event of its start has arrived, or can no longer arrive.
     start_event: bool,
     /// Its exit by the engine's event.
     exit: Option<ProcessExit>,
@@ -168,7 +168,7 @@ impl RunLog {
         }
     }
 
-    /// The engine has no such container any more.
+    /// The engine no longer has the container.
     pub(super) fn removed(&mut self) {
         if let Some(run) = self.runs.back_mut() {
             run.end_without_inspection(EndReason::Removed);

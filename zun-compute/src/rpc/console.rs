@@ -92,7 +92,7 @@ pub(super) async fn revoke(host: &Host, call: RevokeGrant) -> Result<Revoked, Pr
 /// Finds the containers that sessions belong to.
 struct Owners<'a> {
     host: &'a Host,
-    /// The containers that are asked for, by the engine's IDs.
+    /// The requested containers, by the engine's IDs.
     wanted: HashMap<EngineId, ContainerId>,
     /// The engine's IDs of the containers of execs that were looked up.
     execs: HashMap<ExecId, Option<EngineId>>,

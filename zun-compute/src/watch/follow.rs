@@ -116,7 +116,7 @@ impl Follower<'_> {
         self.inspect_missing(&present);
     }
 
-    /// Inspects the containers that the engine had, and does not list any more.
+    /// Inspects the containers that the engine had, and no longer lists.
     fn inspect_missing(&self, present: &HashSet<ContainerId>) {
         for container in self.host.reports.known_in_engine() {
             if !present.contains(&container) {

@@ -15,7 +15,7 @@ pub(super) enum Step {
     Report(Box<ContainerInfo>),
     /// It should exist and does not: report it as lost.
     MarkLost(ContainerId),
-    /// It should not exist any more, and does not: report it as deleted.
+    /// It should no longer exist, and does not: report it as deleted.
     MarkDeleted(ContainerId),
     /// It has Zun's label, and zun-api does not know it: report it as a stray.
     Stray(ContainerId, EngineId),

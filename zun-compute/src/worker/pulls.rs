@@ -1,5 +1,5 @@
 //! Pulls in progress. Operations that need the same image with the same login at the same time share one pull. A pull
-//! is cancelled when none of them waits for it any more.
+//! is cancelled when none of them still waits for it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

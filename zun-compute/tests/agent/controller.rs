@@ -32,7 +32,7 @@ struct Received {
     /// Whether it refuses registrations, and how many it has refused.
     refuses: Option<Code>,
     refused: usize,
-    /// What the last agent told that registered.
+    /// The last registration of an agent.
     position: Option<LedgerPosition>,
     ledger: Ledger,
 }
@@ -324,7 +324,7 @@ impl Controller {
         self.refuse_all(Code::Busy);
     }
 
-    /// Begins the epoch of another agent that is at work, and refuses further registrations because of it.
+    /// Begins the epoch of another running agent, and refuses further registrations because of it.
     pub(crate) fn prefer_another(&self) {
         self.refuse_all(Code::Conflict);
     }
@@ -347,7 +347,7 @@ impl Controller {
         self.eventually(refused, || format!("{times} refused registrations")).await;
     }
 
-    /// Returns what the last agent told that registered.
+    /// Returns the last registration of an agent.
     pub(crate) fn position(&self) -> Option<LedgerPosition> {
         self.received.lock().expect("a lock").position.clone()
     }

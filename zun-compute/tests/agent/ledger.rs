@@ -88,7 +88,7 @@ async fn a_first_start_that_got_no_answer_is_not_sent_again() {
     world.call(&call).await.expect("an answer");
     let is_created = |report: &ContainerReport| report.status == Status::Created;
     world.controller.until_report(creation.container, is_created).await;
-    // It is looked at again before each attempt.
+    // It is inspected again before each attempt.
     world.until_asked(Operation::Inspect, world.count(Operation::Inspect) + 2).await;
     assert_eq!(world.count(Operation::Start), 1);
     // Docker carries it out at last.

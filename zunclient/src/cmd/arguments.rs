@@ -102,8 +102,8 @@ pub(super) fn in_plain_words(message: &str) -> String {
     WRONG.iter().fold(message.to_owned(), |message, wrong| message.replace(wrong, right))
 }
 
-/// Returns the verb of the command line and the verb below it, such as `image` and `pull`, as far as they are there.
-/// Ignores everything after an unknown verb.
+/// Returns the verb of the command line and its subverb, such as `image` and `pull`, if they are present. Ignores
+/// everything after an unknown verb.
 pub(super) fn verbs<'a>(
     command: &Command,
     arguments: &'a [OsString],

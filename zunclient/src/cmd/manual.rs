@@ -11,7 +11,7 @@ use crate::out;
 /// The verb.
 const MAN: &str = "__man";
 
-/// Returns the directory, if the man pages are asked for.
+/// Returns the directory, if the man pages are requested.
 pub(super) fn asked(arguments: &[OsString]) -> Option<&Path> {
     match arguments {
         [_program, verb, directory] if verb == MAN => Some(Path::new(directory)),

@@ -79,7 +79,7 @@ pub enum Ended {
     Closed(Closing),
     /// The user detached.
     Detached(Leave),
-    /// The output cannot be written any more.
+    /// The output can no longer be written.
     OutputClosed(Closed),
     /// A signal ended zun.
     Signal(Number),

@@ -18,7 +18,7 @@ pub enum Output {
     Stderr,
 }
 
-/// The output cannot be written any more.
+/// The output can no longer be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the output is closed")]
 pub struct Closed {

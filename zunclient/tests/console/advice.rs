@@ -59,7 +59,7 @@ async fn an_https_address_of_a_plain_service_is_answered_with_the_address_to_use
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("an answer");
         }
     });
-    // Any file with a certificate: none is looked at before the handshake fails.
+    // Any file with a certificate: it is not used before the handshake fails.
     let key = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a key");
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), key.cert.pem()).expect("written");

@@ -59,7 +59,7 @@ async fn cat(mut request: EngineRequest) {
         .stream
         .write_all(&frame(2, b"late"))
         .await
-        .expect("output goes on after the half-close");
+        .expect("output continues after the half-close");
     request.stream.shutdown().await.expect("ended");
 }
 

@@ -383,7 +383,7 @@ async fn with_statuses(statuses: &'static [(&'static str, &'static str)]) -> Ser
         let title = format!("Container {called} could not be found.");
         let error = json!({ "status": 404, "code": "", "title": title, "detail": title,
             "request_id": "req-fake", "links": [] });
-        // What is asked of a container that is there is refused with its name, so that the test sees which one it is.
+        // A request about an existing container is refused with its name, so that the test sees which one it is.
         match statuses.iter().copied().find(|(id, _)| *id == called) {
             Some(known) if ask.method == "GET" => (200, shown(known)),
             _ => (404, json!({ "errors": [error] })),

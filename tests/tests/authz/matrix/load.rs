@@ -182,7 +182,7 @@ async fn garbage_does_not_block_the_engine() {
             inside += Load::pour(opened().await, &first, piece, 8 * MIB).await;
         }
         gone += plain + inside;
-        assert!(plain + inside > 0, "the engine accepts no bytes any more");
+        assert!(plain + inside > 0, "the engine no longer accepts bytes");
         rounds += 1;
         if rounds % 10 == 1 {
             slowest = slowest.max(load.is_usable().await);

@@ -61,7 +61,7 @@ pub enum ExpressionError {
     Syntax {
         /// What is expected.
         expected: &'static str,
-        /// What is there.
+        /// The unexpected text.
         found: String,
     },
     /// It names a rule that there is not.

@@ -266,7 +266,7 @@ fn write(
         dsl::updated_at.eq(environment::now().naive_utc()),
     ))
     .execute(conn)?;
-    // A report from before the engine had it, or after it was removed, does not take the name away.
+    // A report from before the engine had it, or after it was removed, does not clear the name.
     if let (1.., Some(engine)) = (changed, engine) {
         diesel::update(dsl::containers.filter(dsl::uuid.eq(container.to_string())))
             .set(dsl::engine_id.eq(engine.as_str()))

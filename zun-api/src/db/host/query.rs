@@ -33,7 +33,7 @@ fn readable(row: Row) -> Option<Record> {
     }
 }
 
-/// The epochs of the hosts whose agents are there at this time. Reads no column that this build may not understand.
+/// The epochs of the hosts whose agents are alive at this time. Reads no column that this build may not understand.
 pub(crate) fn alive_epochs(
     conn: &mut Conn,
     at: NaiveDateTime,

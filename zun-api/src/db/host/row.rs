@@ -75,7 +75,7 @@ pub(crate) struct Record {
     pub(crate) removed_at: Option<NaiveDateTime>,
 }
 
-/// Whether a host's agent is there.
+/// Whether a host's agent is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Liveness {
     /// Its heartbeats come.
@@ -111,7 +111,7 @@ impl Record {
         zone.unwrap_or(DEFAULT_ZONE)
     }
 
-    /// Whether its agent is there now.
+    /// Whether its agent is alive now.
     pub(crate) fn liveness(&self, now: NaiveDateTime) -> Liveness {
         if self.forced_down { Liveness::Forced } else { self.heartbeats(now) }
     }
@@ -132,7 +132,7 @@ pub(super) struct Heartbeats {
 }
 
 impl Heartbeats {
-    /// Whether the host's agent is there now.
+    /// Whether the host's agent is alive now.
     pub(super) fn liveness(&self, now: NaiveDateTime) -> Liveness {
         let silent = (now - self.last_seen).num_seconds();
         if self.leaving {

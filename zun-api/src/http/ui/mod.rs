@@ -29,7 +29,7 @@ pub(super) fn register(config: &mut ServiceConfig) {
     config.service(resource([PATH, "/ui/{file:.*}"]).default_service(web::route().to(page)));
 }
 
-/// Whether the path is one of the page and its files. Browsers show what is there as it is.
+/// Whether the path is one of the page and its files. Browsers show these files as they are.
 pub(super) fn serves(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -16,7 +16,7 @@ pub struct Quota {
     pub disk: i64,
 }
 
-/// A change of limits. What is absent stays.
+/// A change of limits. Absent limits are not changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaChange {
     /// Number of containers.
@@ -61,6 +61,6 @@ pub struct QuotaUsage {
 pub enum ShownQuota {
     /// The limits.
     Limits(Quota),
-    /// With `usages=true`, also what is in use.
+    /// With `usages=true`, also the usage.
     WithUsage(QuotaUsage),
 }

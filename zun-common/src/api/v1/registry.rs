@@ -61,7 +61,7 @@ pub struct RegistryRequest {
     pub registry: RegistryFields,
 }
 
-/// What is stored of a login. An absent field is not changed.
+/// A change of a login. An absent field is not changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RegistryFields {
     /// Name.

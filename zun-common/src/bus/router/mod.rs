@@ -94,7 +94,7 @@ impl Router {
         self.serve_until(tasks.token().clone(), deliveries, tasks);
     }
 
-    /// Like [`Router::serve`], or until this token is cancelled. The calls that have begun go on.
+    /// Like [`Router::serve`], or until this token is cancelled. Calls that have begun are completed.
     pub fn serve_until(
         self: &Arc<Self>,
         stop: CancellationToken,
@@ -205,7 +205,7 @@ fn encode<T: Serialize>(reply: T) -> Handled {
         .map_err(|cause| Problem::new(Code::Internal, format!("cannot encode the reply: {cause}")))
 }
 
-/// Sends the reply, and thereby acknowledges the message.
+/// Sends the reply, which also acknowledges the message.
 fn send_reply(delivery: Delivery, to: Option<uuid::Uuid>, outcome: Handled) {
     let bytes = match encode_reply(to, outcome) {
         Ok(bytes) if bytes.len() > MAX_BODY => {

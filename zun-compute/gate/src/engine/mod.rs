@@ -218,8 +218,8 @@ pub trait Engine: Send + Sync + 'static {
         (early, tty): (&[u8], bool),
     ) -> Result<Start, EngineError>;
 
-    /// Waits for the exit of a run whose stream a former gate has opened, or finds out how it has ended. Waits while the
-    /// engine is away. `output_ended` is notified when the output has ended.
+    /// Waits for the exit of a run whose stream a former gate has opened, or finds out how it has ended. Waits while
+    /// the engine is unavailable. `output_ended` is notified when the output has ended.
     async fn exit_after_restart(
         &self,
         target: &Target,

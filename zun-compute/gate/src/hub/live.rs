@@ -35,7 +35,7 @@ struct State {
 
 /// The result of one inspection of the session.
 pub(super) enum Found<T> {
-    /// What was waited for.
+    /// The awaited value.
     This(T),
     /// Nothing yet. Inspect the session again after a change, or at this time.
     Nothing(Option<Instant>),

@@ -181,12 +181,12 @@ impl Hub {
         &*self.engine
     }
 
-    /// What is counted.
+    /// The counters.
     pub const fn stats(&self) -> &Stats {
         &self.limits.stats
     }
 
-    /// What is measured.
+    /// The current gauges.
     pub fn gauges(&self) -> Gauges {
         let all = self.attachments();
         let viewers = all.iter().filter(|attachment| attachment.connected).count();

@@ -98,7 +98,7 @@ impl Recorder {
         Self { recordings, info: RecordingInfo { id, ..info }, writer }
     }
 
-    /// What is recorded.
+    /// The description of the recording.
     pub(super) const fn info(&self) -> &RecordingInfo {
         &self.info
     }
@@ -117,7 +117,7 @@ impl Recorder {
         }
     }
 
-    /// Records a session until it has ended. It can be dropped: what is not recorded then is still in the session.
+    /// Records a session until it has ended. Safe to cancel: output that was not recorded stays in the session.
     async fn run(&mut self, live: &Live) {
         let (mut failed, mut gives_up) = (0, false);
         while !gives_up {

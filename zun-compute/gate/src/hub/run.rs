@@ -40,7 +40,7 @@ pub(super) struct Awaited {
     pub(super) again: bool,
 }
 
-/// Serves a session until nobody needs it any more.
+/// Serves a session until nobody needs it.
 pub(super) async fn run(
     live: &Live,
     (engine, pace): (&dyn Engine, &Pace),

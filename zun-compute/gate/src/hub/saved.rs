@@ -15,14 +15,14 @@ use crate::engine::{Run, Target};
 use crate::kept::{DescriptorStore, Record, session_name};
 use crate::session::{Limits, Progress, Session, SessionRecord};
 
-/// What is written of a session.
+/// The serialized state of a session.
 #[derive(Debug, Serialize, Deserialize)]
 struct State {
     target: Target,
     run: Run,
     inodes: Inodes,
     session: SessionRecord,
-    /// What is recorded, if the session is.
+    /// The recording, if the session is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     recording: Option<RecordingInfo>,
 }
@@ -46,7 +46,7 @@ pub(super) struct Restored {
     pub(super) streams: Streams,
     /// The clients that were connected: their grants, and whether they sent input.
     pub(super) clients: Vec<(String, bool)>,
-    /// What is recorded, if it is.
+    /// The recording, if the session is recorded.
     pub(super) recording: Option<RecordingInfo>,
 }
 

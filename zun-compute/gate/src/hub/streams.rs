@@ -41,7 +41,7 @@ impl Inodes {
 }
 
 impl Streams {
-    /// Begins with a stream of which `early` was read already. `spool` is the session's.
+    /// Begins with a stream from which `early` was already read. `spool` is the session's.
     pub(super) fn begin(
         stream: UnixStream,
         early: &Bytes,

@@ -93,7 +93,8 @@ impl Output {
         read_at(&self.journal, from, length, out);
     }
 
-    /// Gives the memory of bytes before an offset back. To be called when it is recorded that they are in the rings.
+    /// Frees the memory of bytes before an offset. Must be called only after the record says that they are in the
+    /// rings.
     pub fn free(&mut self, to: u64) {
         if to.saturating_sub(self.freed) >= HOLE && punch(&self.journal, self.freed, to) {
             self.freed = to;

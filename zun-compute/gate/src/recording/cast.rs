@@ -16,7 +16,7 @@ use zun_common::recording::RecordingInfo;
 
 use crate::utf8::Utf8Stream;
 
-/// The size of a terminal of which no size is known.
+/// The size of a terminal whose size is not known.
 pub(super) const DEFAULT_SIZE: Size = Size { width: 80, height: 24 };
 
 /// Output to record.

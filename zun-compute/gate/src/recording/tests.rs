@@ -82,7 +82,7 @@ fn a_recording_continues_in_another_process_without_a_byte_twice_and_only_its_ow
     cast.write_all_at(b"[9.0, \"o\", \"twice", cast.metadata().expect("a size").len())
         .expect("written");
     let recordings = open(directory.path(), MEBIBYTE);
-    let mut writer = recordings.resume(info.id).expect("it goes on");
+    let mut writer = recordings.resume(info.id).expect("it is in progress");
     assert!(recordings.resume(info.id).is_err(), "it is written already");
     assert_eq!(writer.next(), (7, 0));
     writer.write(&batch("€ two".as_bytes(), 14)).expect("written");

@@ -72,7 +72,7 @@ impl Link {
         }
     }
 
-    /// Passes messages to the session until the client is gone.
+    /// Passes messages to the session until the client disconnects.
     async fn receive(&self, mut stream: SplitStream<Socket>) -> Left {
         let Connected { live, id } = &self.connected;
         while let Some(Ok(message)) = stream.next().await {

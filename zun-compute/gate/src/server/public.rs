@@ -84,7 +84,7 @@ impl Server {
     }
 }
 
-/// A use of a ticket. It is given back on drop, also if the client goes away meanwhile: its next request gets the session.
+/// A use of a ticket. It is given back on drop, even if the client has disconnected: its next request gets the session.
 struct Used<'a> {
     rights: &'a Rights,
     key: KeyHash,

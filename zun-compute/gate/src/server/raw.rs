@@ -99,7 +99,7 @@ impl RawLink {
         }
     }
 
-    /// Passes what is typed to the session until the client is gone.
+    /// Passes input to the session until the client disconnects.
     async fn receive(&self, mut stream: SplitStream<Socket>, mut accepted: watch::Receiver<u64>) {
         let Connected { live, id } = &self.connected;
         let writes = live.read(|session| session.holder(*id)).is_some_and(|holder| holder.writes);
@@ -242,7 +242,7 @@ impl Shown {
     }
 }
 
-/// Sends bytes in messages, each of which is flushed, so that it is a TLS record of its own. None is empty.
+/// Sends bytes in non-empty messages. Each message is flushed, so that it is in its own TLS record.
 async fn send(sink: &mut SplitSink<Socket, Message>, mut bytes: Bytes) -> Result<(), io::Error> {
     while !bytes.is_empty() {
         let piece = bytes.split_to(piece_length(&bytes));

@@ -181,7 +181,7 @@ impl Stdin {
 }
 
 impl Session {
-    /// Ends stdin of a process without a terminal if nobody can write to it any more.
+    /// Ends stdin of a process without a terminal if no client can write to it any longer.
     pub(super) fn end_stdin_without_writers(&mut self) {
         let writers = self.attachments.values().any(|attachment| attachment.writes);
         if !writers && !self.process.tty {

@@ -64,7 +64,7 @@ impl InputQueue {
         Self { spool, spooled: 0, chunks, ends, open, charge, queued: 0 }
     }
 
-    /// Continues the queue of a former gate, of which the engine has got everything before `passed`.
+    /// Continues the queue of a former gate. The engine has received everything before `passed`.
     pub(super) fn restored(
         spool: (File, Memory),
         (passed, spooled): (u64, u64),
@@ -122,7 +122,7 @@ impl InputQueue {
         }
     }
 
-    /// Ends stdin. Without an attachment, because nobody can write any more.
+    /// Ends stdin. Without an attachment, because no client can write any longer.
     pub(super) fn end(&mut self, from: Option<AttachmentId>) {
         self.chunks.push_back(InputChunk { from, chunk: Chunk::End });
         self.ends.push_back(self.spooled);
@@ -150,7 +150,7 @@ impl InputQueue {
 type Broken = u16;
 
 impl Session {
-    /// Handles a message of a client. Messages of a connection that does not count any more are dropped.
+    /// Handles a message of a client. Messages of a replaced connection are dropped.
     pub fn receive(&mut self, id: ConnectionId, frame: Frame, now: Instant) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if connection.close.is_some() {

@@ -150,7 +150,7 @@ pub struct Session {
     ending: Option<Ending>,
     /// Whether the process has exited. Its last output must then not be held back.
     exited: bool,
-    /// Whether nobody can join any more.
+    /// Whether the session accepts no more clients.
     closed: bool,
     /// Whether the gate is restarting, so that clients must reconnect to the next process.
     restarting: bool,

@@ -390,7 +390,7 @@ impl Session {
     }
 }
 
-/// Continues attachments, of which the progress has the rest.
+/// Continues attachments. The rest of their state is in the progress.
 fn restored(
     records: BTreeMap<u64, AttachmentRecord>,
     progress: Vec<(u64, u64, bool)>,

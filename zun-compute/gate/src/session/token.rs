@@ -1,4 +1,4 @@
-//! The secrets of resuming: a token, of which the gate keeps the hash, and the client's key.
+//! The secrets for resuming: a token, whose hash the gate keeps, and the client's key.
 
 use std::fmt;
 

@@ -113,7 +113,7 @@ fn is_file(option: &Arg) -> bool {
     names.iter().any(|name| matches!(name.as_str(), "FILE" | "DIRECTORY" | "PATH"))
 }
 
-/// The values of an option. `typed` is what is there of the value.
+/// The values of an option. `typed` is the beginning of the value.
 fn values(option: &Arg, typed: &str, names: impl Fn(Kind) -> Vec<String>) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     match option.get_id().as_str() {
@@ -170,7 +170,7 @@ impl Place {
             })
     }
 
-    /// Whether the name of a file can stand here, of which `typed` is there.
+    /// Whether a file name can be completed here. `typed` is its beginning.
     fn takes_files(&self, typed: &str) -> bool {
         if self.is_in_a_command() {
             return true;

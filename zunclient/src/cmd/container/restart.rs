@@ -35,7 +35,7 @@ impl Restart {
             let id = was.uuid.to_string();
             let mut time = self.time;
             if let Some(signal) = self.signal.as_ref().filter(|_| was.status.allows(Action::Kill)) {
-                // What goes on afterwards is killed.
+                // A process that still runs afterwards is killed.
                 ends(&context.api, (&was, signal), self.time).await?;
                 was = context.api.show(&id).await?;
                 time = Some(0);

@@ -85,7 +85,7 @@ impl Start {
             (true, true) => OnOpen::Nothing,
         };
         session.hold(opened, begin, &mut signals).await.map_err(|unfinished| match unfinished {
-            // As in docker: only `run` tells why a command cannot be started by its exit code.
+            // As in docker, only the exit code of `run` shows why a command cannot be started.
             Unfinished::NeverBegan(failure) => {
                 Failure { exit: failure.exit.map(|_code| Exit::FAILED), ..failure }
             }

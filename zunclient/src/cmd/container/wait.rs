@@ -76,7 +76,7 @@ const POLL: u64 = 60;
 
 async fn ended(context: &Context, name: &str) -> Result<i64, Failure> {
     let mut container = name.to_owned();
-    // The first request only finds out which run to wait for: another one may begin while the service is away.
+    // The first request only finds out which run to wait for: another one may begin while the service is down.
     let mut ask = WaitRequest { timeout: Some(0), ..WaitRequest::default() };
     let mut pause = FIRST_PAUSE;
     let mut noticed = false;

@@ -97,7 +97,7 @@ impl World {
         runtime.block_on(async { timeout(TIMEOUT, work(hub)).await.expect("in time") })
     }
 
-    /// A client begins to connect, and goes away. Until the exec is started, it does not know of its session.
+    /// A client begins to connect, and disconnects. Until the exec is started, it does not know its session.
     fn leave(&self) {
         let (target, rights) = (target(), Arc::default());
         let connected = self.run(async |hub| {

@@ -57,7 +57,7 @@ fn a_session_that_must_be_recorded_holds_input_and_ends_if_it_cannot_be() {
     prints(&mut session, b"x", now);
     let batch = session.unrecorded_output().expect("output");
     session.recorded_output(&batch);
-    assert_eq!(engine_reads(&mut session, now).0, b"b", "the recording goes on");
+    assert_eq!(engine_reads(&mut session, now).0, b"b", "the recording continues");
     client.receive(&mut session, now);
     assert_eq!(states(&client), [true, false, true]);
     session.recording_failed(now);

@@ -1,4 +1,4 @@
-//! A session goes on in another gate.
+//! A session continues in another gate process.
 
 use zun_common::pty::{DisconnectSignal, OnDisconnect};
 

@@ -115,7 +115,7 @@ fn without_a_terminal_a_client_that_sends_no_input_loses_no_output() {
         assert_eq!(client.closed, None);
         client.acknowledge(&mut session, now);
     }
-    assert!(session.wants_output(), "the process goes on");
+    assert!(session.wants_output(), "the process continues");
 }
 
 #[test]

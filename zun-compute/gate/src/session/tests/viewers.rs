@@ -1,4 +1,4 @@
-//! Several clients of one terminal: whose size it has, whose replies arrive, and what the others are told.
+//! Several clients of one terminal: whose size it has, whose replies arrive, and which events the others get.
 
 use super::*;
 
@@ -209,7 +209,7 @@ fn clients_are_told_who_joins_and_leaves() {
     };
     assert_eq!((joined.mode, joined.grant.as_str()), (ViewerMode::ReadOnly, "g1"));
     assert_ne!(joined.id, own);
-    // A lost link is no news, and the client learns what is so when it comes back.
+    // A lost link is not announced, and the client gets the current state when it reconnects.
     let told = first.events.len();
     let mut again = second.again(&mut session, second.resume(0, 0), now);
     again.receive(&mut session, now);

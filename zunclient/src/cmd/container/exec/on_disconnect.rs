@@ -1,4 +1,4 @@
-//! `--on-disconnect`: what happens to a command whose client is gone.
+//! `--on-disconnect`: what happens to a command whose client was lost.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl OnDisconnect {
         }
     }
 
-    /// Whether the user says how long the client may be away. Only a console gate can wait for it.
+    /// Whether the user sets how long the client may be disconnected. Only a console gate can wait for it.
     pub(super) const fn needs_gate(self) -> bool {
         matches!(self, Self::Signal { grace: Some(_), .. })
     }

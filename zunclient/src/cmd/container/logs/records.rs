@@ -12,7 +12,7 @@ use crate::console::ConsoleError;
 use crate::console::docker::direct::next_chunk;
 use crate::tty::screen::{Closed, Output, Screen};
 
-/// The result of a write: `Err` if nobody reads the output any more.
+/// The result of a write: `Err` if the reader of the output is gone.
 pub(super) type Written = Result<(), Closed>;
 
 /// Shows records with or without their timestamps.
