@@ -26,7 +26,7 @@ pub(super) enum Pool {
 #[derive(Clone)]
 pub(super) struct Threads {
     connections: diesel::r2d2::Pool<Connector>,
-    /// As many as connections, so that work without a connection does not occupy threads of the blocking pool.
+    /// One permit for each connection, so that work without a connection does not occupy threads of the blocking pool.
     turns: Arc<Semaphore>,
     /// The service's runtime: actix's workers have one each, and each would have threads of its own.
     runtime: Handle,

@@ -158,7 +158,7 @@ impl Gate {
         sessions.finish(SHUTDOWN_TIMEOUT).await;
     }
 
-    /// Feeds the watchdog while sessions can be reached. Never returns.
+    /// Feeds the watchdog, and reports the number of sessions and whether Docker answers. Never returns.
     async fn report_health(&self, mut manager: ServiceManager) {
         let mut checks = interval(manager.period());
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);

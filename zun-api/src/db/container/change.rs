@@ -295,7 +295,7 @@ fn note_end(
 }
 
 /// Whether an earlier report of the same exit named an out-of-memory kill: an agent that has restarted since then may
-/// not know that any more.
+/// no longer know it.
 fn oom_was_reported(was: &Record, report: &ContainerReport) -> bool {
     let micros = |time: NaiveDateTime| time.and_utc().timestamp_micros();
     let end = report.finished_at.map(|time| micros(time.naive_utc()));
