@@ -107,10 +107,10 @@ Examples:
   zun host clean compute1 --yes
 
 After the database was restored from an older copy, containers that were created
-later are left alone on their hosts: zun host show lists them as strays, and
-their CPU and memory limits still count against the capacity of the host. This
-asks for confirmation and removes them, even running ones. Containers of other
-clusters, and other Docker containers, are never touched.")]
+later stay on their hosts. zun host show lists them as strays, and their CPU and
+memory limits count against the capacity of the host. This command removes them,
+even running ones, after asking for confirmation. It never removes containers of
+other clusters, or other Docker containers.")]
 struct Clean {
     /// Name of the host
     host: String,

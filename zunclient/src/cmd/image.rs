@@ -79,7 +79,7 @@ struct Pull {
     quiet: bool,
 }
 
-/// List the images that were pulled by zun image pull
+/// List the images of zun image pull and zun commit
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

@@ -17,7 +17,7 @@ Examples:
   zun restart test
   zun restart --time 1 test   Kill it after one second if it does not stop")]
 pub(in crate::cmd) struct Restart {
-    /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400, which -1 means too)
+    /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400; -1 means 86400)
     #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", value_parser = grace)]
     time: Option<u32>,
     /// Signal to send instead of the container's stop signal, such as SIGINT

@@ -25,7 +25,7 @@ Examples:
 Zun sends the stop signal of the container (SIGTERM, if neither the image nor
 --stop-signal sets another), and SIGKILL if its process does not end in time.")]
 pub(in crate::cmd) struct Stop {
-    /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400, which -1 means too)
+    /// Seconds to wait before SIGKILL (default the container's stop timeout, or 10; at most 86400; -1 means 86400)
     #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", value_parser = grace)]
     time: Option<u32>,
     /// Signal to send instead of the container's stop signal, such as SIGINT

@@ -46,7 +46,7 @@ TIME is a date, a date and time, Unix seconds, or how long ago (90s, 10m,
 1h30m). Without a time zone it is UTC. The service keeps events for 7 days by
 default.
 
-If the connection is lost, zun connects again and misses no event.")]
+If the connection is lost, zun reconnects and misses no event.")]
 pub(super) struct Events {
     /// Show only events that match, such as event=die (repeatable)
     #[arg(short, long, value_name = "KEY=VALUE")]

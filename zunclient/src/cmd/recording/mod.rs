@@ -25,8 +25,8 @@ Examples:
   zun recording list
   zun recording play 5c2d8a4e --speed 2
 
-The host of a container keeps its recordings, also after the container was
-deleted, until they are too old or their space is needed."
+The host of a container keeps its recordings, even after the container was
+deleted, until they expire or their space is needed."
 )]
 pub(super) struct Recording {
     #[command(subcommand)]

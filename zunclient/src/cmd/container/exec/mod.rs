@@ -39,8 +39,9 @@ With --format json or yaml, zun prints one result at the end, with at most
 The command keeps running if a signal ends zun, or if zun loses its terminal or
 the link. With --on-disconnect hup or kill, the host's console gate sends it
 SIGHUP or SIGKILL after no client was connected for 30 seconds, or for the TIME
-in hup:TIME. If the host has no console gate, zun asks the service for the signal
-when it ends, which fails if zun is killed. Detaching never ends the command.
+in hup:TIME. If the host has no console gate, zun asks the service to send the
+signal when zun ends, which fails if zun is killed. Detaching never ends the
+command.
 
 Exit status: the exit code of the command (128+N if signal N killed it), 0
 after detaching, 126 if the command is not executable, 127 if it was not found,
@@ -83,7 +84,7 @@ pub(in crate::cmd) struct Exec {
     privileged: bool,
     #[command(flatten)]
     console_flags: ConsoleFlags,
-    /// If zun ends or is cut off, keep the command, or send it SIGHUP or SIGKILL: keep, hup[:TIME], kill[:TIME] (default keep)
+    /// If zun ends or loses its connection, keep the command, or send it SIGHUP or SIGKILL: keep, hup[:TIME], kill[:TIME] (default keep)
     #[arg(
         long,
         value_name = "WHAT",
