@@ -49,7 +49,7 @@ impl Database {
         Ok(snapshot::save(&mut conn)?)
     }
 
-    /// Brings the copy of all rows back. No process may use the database meanwhile.
+    /// Restores the copy of all rows. No process may use the database meanwhile.
     pub fn restore(&self) -> Result<(), DbFailure> {
         let mut conn = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(snapshot::restore(&mut conn)?)

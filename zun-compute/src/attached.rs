@@ -218,7 +218,7 @@ mod tests {
             (note(SessionEventKind::WaitBegin, "types"), 1),
             (watch(SessionEventKind::Begin, "watches"), 1),
             (note(SessionEventKind::WaitBegin, "watches"), 2),
-            // A wait whose link is lost is dialled again with a renewed grant.
+            // After its link was lost, a wait is dialled again with a renewed grant.
             (note(SessionEventKind::WaitEnd, "watches"), 1),
             (note(SessionEventKind::WaitBegin, "renewed"), 2),
             (note(SessionEventKind::End, "types"), 1),

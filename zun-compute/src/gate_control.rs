@@ -1,4 +1,4 @@
-//! Asks the host's console gate at its control socket.
+//! Sends requests to the control socket of the host's console gate.
 
 use std::io;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ pub(crate) enum GateError {
 }
 
 impl GateError {
-    /// What the caller of this agent learns.
+    /// The error for the caller of this agent.
     pub(crate) fn problem(&self) -> Problem {
         let Self::Refused { status, words } = self else {
             return Problem::new(Code::NoConsole, chain(self));

@@ -59,7 +59,7 @@ pub(crate) struct Host {
     pub(crate) health: watch::Sender<AgentHealth>,
     /// Keeps other agents from driving the same engine.
     pub(crate) engine_lock: EngineLock,
-    /// Which of several agents with this host's name it is.
+    /// The identity of this agent, among agents with the same host name.
     pub(crate) identity: AgentIdentity,
     /// How far the host has come in the ledger.
     pub(crate) position: PositionFile,

@@ -1,5 +1,5 @@
-//! Which agent this is: an ID in the state directory, and the machine's boot ID. zun-api uses it to distinguish a
-//! restarted agent from another one with the same host name, or on the same engine, that does not share the state
+//! The identity of this agent: an ID in the state directory, and the machine's boot ID. zun-api uses it to distinguish
+//! a restarted agent from another one with the same host name, or on the same engine, that does not share the state
 //! directory.
 
 use std::io;
@@ -10,7 +10,7 @@ use zun_common::environment::random_uuid;
 use zun_common::rpc::operation::AgentIdentity;
 
 const FILE: &str = "agent-id";
-/// Differs after each boot, and is the same in all containers of a machine.
+/// The kernel's boot ID: it differs after each boot, and is the same in all containers of a machine.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Reads the identity, or chooses one. The engine is not known yet.

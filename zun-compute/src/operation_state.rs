@@ -7,9 +7,9 @@ use zun_common::rpc::operation::{OperationOutcome, Outcome};
 /// The state of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OperationState {
-    /// It waits for others of its container.
+    /// It waits for earlier operations of its container.
     Queued,
-    /// It fits the container's state, and the engine works on it.
+    /// It has begun: the container's state allows it.
     Begun,
     /// It has ended. zun-api may not know yet.
     Ended(Outcome),

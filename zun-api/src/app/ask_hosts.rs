@@ -1,4 +1,4 @@
-//! Asks many hosts at once, for what only they know.
+//! Sends a query to many hosts at once, for data that only the hosts have.
 
 use futures_util::stream::{self, StreamExt as _};
 use zun_common::id::HostName;
@@ -23,7 +23,7 @@ impl<R> HostAnswers<R> {
         self.unresponsive.iter().map(|(host, _)| host.clone()).collect()
     }
 
-    /// The error for something that none of the answers has: a host that did not answer may have it.
+    /// The error if no answer contains the requested object: a host that did not answer may have it.
     pub(super) fn not_found(self, error: AppError) -> AppError {
         self.unresponsive.into_iter().next().map_or(error, |(_, why)| why)
     }

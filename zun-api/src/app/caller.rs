@@ -62,7 +62,7 @@ impl Caller {
     }
 
     /// Returns an error unless the caller may use a route with these verbs and this permission. The operator's rule for
-    /// the first verb replaces the permission; the others are what the route does too.
+    /// the first verb replaces the permission. The other verbs are further effects of the route.
     pub(crate) fn require_route(
         &self,
         verbs: &[&str],

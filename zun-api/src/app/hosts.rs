@@ -57,8 +57,8 @@ fn sum(one: Resources, other: Resources) -> Resources {
     Resources { cpus: Cpus::from_millis(millis), memory: Mebibytes(memory) }
 }
 
-/// What an administrator must know about the host: why it is down or recovering, or why another agent was refused.
-/// `None` if all is well.
+/// The state reason for administrators: why the host is down or recovering, or why another agent was refused. `None` if
+/// there is none.
 pub(crate) fn state_reason(host: &Record, liveness: Liveness) -> Option<String> {
     match liveness {
         Liveness::Up if host.is_recovering() => Some(format!(
@@ -115,7 +115,7 @@ fn leave_out_known(conn: &mut Conn, host: &mut Record) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Returns the scheduler's view of each host. Another transaction can claim what it shows as free.
+/// Returns the scheduler's view of each host. Another transaction can claim the resources that it shows as free.
 pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
     let view = |(host, liveness): (Record, Liveness)| {
         let (zone, enabled) =

@@ -34,7 +34,7 @@ impl LiveHost {
             return Err(down("its agent has never reported".to_owned()));
         };
         let liveness = host.liveness(now);
-        // A refused rival is shown in `state_reason`; the host itself carries out everything.
+        // A refused agent is shown in `state_reason`, but does not limit the host.
         let works = liveness == Liveness::Up && !host.is_recovering();
         match state_reason(&host, liveness).filter(|_| !works) {
             Some(why) => Err(down(why)),
@@ -51,9 +51,9 @@ impl App {
         LiveHost::of(name, known)
     }
 
-    /// Calls the agent on a host: that of the host's epoch. Repeats the call if an agent refuses it because the epoch has
-    /// changed, or because it is a second agent of the same name. A call that may only be done once is not repeated: the bus
-    /// can deliver it to the next agent although the one before has done it.
+    /// Calls the agent on a host: that of the host's epoch. Repeats the call if an agent refuses it because the epoch
+    /// has changed, or because it is a second agent of the same name. A call that is not idempotent is not repeated:
+    /// the bus can deliver it to the next agent although the former one has carried it out.
     pub(super) async fn call_agent<C: Call>(
         &self,
         caller: &Caller,
@@ -74,7 +74,7 @@ impl App {
                 epoch = self.live_host(name).await?.epoch;
                 continue;
             }
-            let words = "The agent of the host was replaced; the request may have been done.";
+            let words = "The agent of the host was replaced; the request may have been carried out.";
             let problem =
                 if is_stale && C::ONCE { Problem::new(Code::Uncertain, words) } else { problem };
             let cause = CallError::Refused { method, route, problem };

@@ -1,7 +1,7 @@
 //! Recordings of sessions, which the hosts keep.
 //!
-//! Nothing of this is in the database: recordings outlive their containers, and only the gates know which there are. So
-//! zun-api asks all hosts, many at once. Hosts that do not answer in time are named.
+//! None of this is in the database: recordings outlive their containers, and only the gates know which recordings
+//! exist. So zun-api asks all hosts, many at once. Hosts that do not answer in time are named.
 
 use chrono::{DateTime, Utc};
 use zun_common::api::v1::console::ConsoleEndpoint;

@@ -6,8 +6,8 @@ use super::{App, AppError, Caller, Permission};
 use crate::db::host;
 
 impl App {
-    /// Ends the recovery of a host. It then carries out what the database has as open, and its operations get numbers
-    /// that its agent does not know yet. Changes nothing if the host is not recovering.
+    /// Ends the recovery of a host. It then carries out the operations that are open in the database, and new
+    /// operations get numbers that its agent does not know yet. Changes nothing if the host is not recovering.
     pub(crate) async fn recover_host(&self, caller: &Caller, name: &str) -> Result<(), AppError> {
         caller.require(Permission::RecoverHost)?;
         let missing = || AppError::HostNotFound(name.chars().take(80).collect());

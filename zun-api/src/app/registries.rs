@@ -1,5 +1,5 @@
-//! Logins of projects to image registries. Nobody gets a stored password from the API; only the agent of a host that
-//! pulls with it does (`reports/registry.rs`).
+//! Logins of projects to image registries. The API never returns a stored password. Only the agent of a host that pulls
+//! with it gets it (`reports/registry.rs`).
 
 use zun_common::committed;
 use zun_common::id::{ProjectId, RegistryId};
@@ -246,7 +246,7 @@ pub(super) fn choose_for_container(
 
 /// Chooses the login that an image is pulled with: the requested one, or else the only one that the project has to the
 /// image's registry. An image without a domain is taken from the requested registry. Refuses an image that the project
-/// may not use: this is the only way from a request to an image.
+/// may not use: every request for an image passes this check.
 pub(super) fn choose(
     conn: &mut Conn,
     (caller, project): (&Caller, &ProjectId),

@@ -202,7 +202,7 @@ fn find(
             return Ok(found);
         }
     }
-    // Less may as well be a name that does not exist, such as `db`: what is found may be deleted with its data.
+    // A shorter text may be a mistyped name, such as `db`, and the match could be deleted with its data.
     if ident.len() < SHORTEST_BEGINNING {
         return Ok(Vec::new());
     }

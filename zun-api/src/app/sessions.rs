@@ -1,7 +1,7 @@
 //! Sessions at the hosts' console gates, and the grants that opened them or may do so.
 //!
-//! Nothing of this is in the database: only the gates know which sessions there are, so zun-api asks the hosts of the
-//! caller's containers, many at once. Hosts that do not answer in time are named.
+//! None of this is in the database: only the gates know the sessions, so zun-api queries the hosts of the caller's
+//! containers, many at once. Hosts that do not answer in time are named.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -65,7 +65,7 @@ const TURN: Duration = Duration::from_secs(10);
 /// Whether committed work survives a power failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Durability {
-    /// The last commits may be lost. Nothing else is.
+    /// A power failure may lose the last commits, but nothing else.
     Relaxed,
     /// It survives.
     Synced,
@@ -124,7 +124,7 @@ impl Db {
         &self.writes
     }
 
-    /// Returns the database on a connection, whose work runs at once on the thread of the caller.
+    /// Creates a database on one connection. Its work runs immediately on the thread of the caller.
     pub(crate) fn inline(conn: Arc<Mutex<Conn>>) -> Self {
         Self { pool: Pool::Inline(conn), writer: None, writes: Histogram::new(WRITE_SECONDS) }
     }
@@ -150,7 +150,7 @@ impl Db {
         }
     }
 
-    /// Runs a write that a power failure may undo, because the host repeats its report.
+    /// Runs a write that a power failure may lose, because the host repeats its report.
     pub(crate) async fn write_relaxed<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,

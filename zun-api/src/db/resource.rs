@@ -104,7 +104,7 @@ pub(crate) fn networks_by_host(conn: &mut Conn) -> Result<BTreeMap<String, u32>,
         .load(conn)?;
     let mut counts = BTreeMap::new();
     for record in rows.into_iter().map(Row::parse) {
-        // A row that cannot be read keeps nobody from creating containers.
+        // A row that cannot be read must not prevent the creation of containers.
         let Ok(Record { host: Some(host), options, .. }) = record else { continue };
         if options.subnet.is_none() {
             *counts.entry(host.to_string()).or_default() += 1;
@@ -289,7 +289,7 @@ pub(crate) enum Deletion {
 pub(crate) fn write_tombstone(conn: &mut Conn, id: ResourceId) -> Result<Deletion, DbError> {
     let row = || dsl::resources.filter(dsl::uuid.eq(id.to_string()));
     let live = || row().filter(dsl::deleted_at.is_null());
-    // The update locks the row. What follows sees each container that has taken the resource before.
+    // The update locks the row, so the queries below see each container that uses the resource.
     let deleted = diesel::update(live()).set(dsl::deleted_at.eq(now(conn)?)).execute(conn)?;
     if deleted == 0 {
         return Ok(Deletion::Missing);

@@ -130,7 +130,7 @@ pub(crate) fn save(conn: &mut Conn) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Brings the copy of all rows back.
+/// Restores the copy of all rows.
 pub(crate) fn restore(conn: &mut Conn) -> Result<(), DbError> {
     conn.batch_execute("PRAGMA foreign_keys = OFF")?;
     for table in tables(conn)? {

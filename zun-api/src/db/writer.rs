@@ -28,10 +28,10 @@ const BATCH: usize = 64;
 type Manager = <Conn as Connection>::TransactionManager;
 type BatchResult<T> = Result<T, Arc<diesel::result::Error>>;
 
-/// Answers the caller, given what came of the commit.
+/// Answers the caller, given the result of the commit.
 type Answer = Box<dyn FnOnce(BatchResult<()>) + Send>;
 
-/// A piece of work. Without a connection it answers that it was not done.
+/// A piece of work. Without a connection, it answers with an error.
 type Work = Box<dyn FnOnce(BatchResult<&mut Conn>) -> Answer + Send>;
 
 enum Message {

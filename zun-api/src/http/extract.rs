@@ -74,7 +74,7 @@ impl<T: FromFields> FromRequest for Parsed<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            // Extractors run side by side, and nobody's input is read before they are known.
+            // Extractors run concurrently, but the input is read only after the caller is known.
             let caller = Caller::extract(&request).await?;
             let version = version(&request);
             let query = Query::<Vec<(String, String)>>::from_query(request.query_string())
@@ -188,7 +188,7 @@ async fn caller(request: &HttpRequest) -> Result<Caller, AppError> {
     Ok(caller)
 }
 
-/// Extractors run side by side, and share it.
+/// Extractors run concurrently, and share it.
 fn request_container(request: &HttpRequest) -> RequestContainer {
     let mut extensions = request.extensions_mut();
     if let Some(container) = extensions.get::<RequestContainer>() {

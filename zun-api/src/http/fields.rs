@@ -180,7 +180,7 @@ impl Fields {
     }
 }
 
-/// Checks a value. Returns whether the request has use for it: one without an effect is dropped if the field is newer or
+/// Checks a value. Returns whether the request needs it: a value without an effect is dropped if the field is newer or
 /// not supported.
 fn is_kept(
     field: &'static Field,

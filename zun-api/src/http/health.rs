@@ -40,7 +40,7 @@ pub(super) async fn healthz(app: Data<App>) -> HttpResponse {
     }
 }
 
-/// `GET /metrics` of the API. It does not exist if the metrics have a listener of their own.
+/// `GET /metrics` of the API. It does not exist if the metrics have a separate listener.
 pub(super) async fn metrics(app: Data<App>) -> ApiResult {
     if app.settings.metrics.listen.is_some() {
         return Err(AppError::RouteNotFound);

@@ -50,7 +50,7 @@ pub(super) struct RequestInfo {
     path: String,
     /// Whether it waits for a change, and so does not count against the limit of open requests.
     waits: bool,
-    /// Whether its time depends on what it waits for.
+    /// Whether its duration depends on a change that it waits for.
     is_slow: bool,
     began: Instant,
 }

@@ -93,7 +93,7 @@ pub(crate) fn serve(app: &Arc<App>, tls: Option<Tls>, tasks: &Tasks) -> io::Resu
     Ok(address)
 }
 
-/// Serves the metrics over plain HTTP on a listener of their own. Returns the address.
+/// Serves the metrics over plain HTTP on a separate listener. Returns the address.
 pub(crate) fn serve_metrics(
     app: &Arc<App>,
     listen: SocketAddr,

@@ -25,7 +25,7 @@ type Label = (&'static str, &'static str);
 
 /// The bounds of latencies of the API, in seconds.
 const LATENCIES: [f64; 10] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0];
-/// The bounds of what takes as long as an engine takes, in seconds.
+/// The bounds of durations that depend on an engine, in seconds.
 const DURATIONS: [f64; 10] = [0.05, 0.25, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
 
 /// Labels of an answered request.
@@ -196,7 +196,7 @@ impl Metrics {
         }
     }
 
-    /// Whether what is read from the database must be read again. Then the caller reads it and calls
+    /// Whether the values from the database must be read again. If so, the caller reads them and calls
     /// [`Metrics::set_state`].
     pub(crate) fn needs_state(&self) -> bool {
         self.state.is_due()

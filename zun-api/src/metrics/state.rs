@@ -37,7 +37,7 @@ pub(crate) struct Snapshot {
     pub(crate) operations: Vec<(String, i64, Option<NaiveDateTime>)>,
 }
 
-/// In which of these states a host is. The first that applies.
+/// The state of a host: the first of these that applies.
 const HOST_STATES: [&str; 5] = ["down", "recovering", "engine_down", "disabled", "up"];
 
 fn state(host: &Record, liveness: Liveness) -> &'static str {

@@ -24,7 +24,7 @@ struct Effect {
     applied: Option<Applied>,
     /// What the outcomes changed.
     settled: Vec<Settled>,
-    /// What the host must do: remove a container that should be gone, or whose run has ended with auto-remove; or restart
+    /// What the host must do: remove a container that was deleted or whose run has ended with auto-remove, or restart
     /// one that has become unhealthy.
     accepted: Option<Accepted>,
 }
@@ -54,8 +54,8 @@ pub(super) async fn reported(
             app.hub.publish(&record);
         }
     }
-    // What has changed the container is published below. An outcome alone can be an event too, and so can the end of a
-    // deleted container's run.
+    // Changes of the container are published below. An outcome alone, or the end of a deleted container's run, can be
+    // an event too.
     let is_published = matches!(applied, Some(Applied::Newer { .. } | Applied::Gone(_)));
     if !is_published && (has_settled || matches!(applied, Some(Applied::Tombstone(_)))) {
         app.hub.note_event(id);
@@ -112,7 +112,7 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     for outcome in outcomes {
         settled.push(operation::settle_reported(conn, host, outcome)?);
     }
-    // What is gone must not be created again by an operation that is still open.
+    // A removed container must not be created again by an operation that is still open.
     if has_open && let Some(Applied::Gone(record)) = &applied {
         operation::supersede(conn, record.id)?;
     }
@@ -136,7 +136,7 @@ fn store(conn: &mut Conn, call: &ReportContainer) -> Result<Option<Effect>, DbEr
     Ok(Some(Effect { applied, settled, accepted }))
 }
 
-/// Accepts the removal of a deleted container that its host still has, unless one is under way.
+/// Accepts the removal of a deleted container that its host still has, unless a removal is in progress.
 fn remove_again(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, DbError> {
     let Some(host) = &record.host else { return Ok(None) };
     if operation::has_open_delete(conn, record.id)? {
@@ -187,7 +187,7 @@ fn has_become_unhealthy(before: Option<&Record>, now: &Record) -> bool {
     now.spec.auto_heal && is_unhealthy(now) && !was_known
 }
 
-/// Accepts the restart of an unhealthy container, unless somebody else stops or restarts it just now.
+/// Accepts the restart of an unhealthy container, unless an open operation already stops or restarts it.
 fn heal(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, DbError> {
     let Some(host) = &record.host else { return Ok(None) };
     if operation::has_open_change_of_run(conn, record.id)? {

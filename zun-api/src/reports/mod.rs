@@ -35,7 +35,7 @@ use crate::db::host::{self, HeartbeatResult, Registration};
 use crate::db::operation::Open;
 use crate::db::{Conn, DbError};
 
-/// How often work on the database is attempted. The agent repeats the call after that.
+/// How many times work on the database is attempted. The agent repeats the call after that.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
@@ -156,7 +156,7 @@ fn own(host: &HostName, incoming: &Incoming) -> Result<(), Problem> {
     Err(Problem::new(Code::Forbidden, words))
 }
 
-/// What a power failure may undo.
+/// What a power failure may lose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stored {
     /// Nothing: the host does not repeat it.

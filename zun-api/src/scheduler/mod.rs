@@ -119,7 +119,8 @@ pub(crate) fn select_host(
     best.map(|(_weight, host)| host.name.clone()).ok_or(NoValidHost { reasons })
 }
 
-/// What the image is worth in load, if the host has it. If hosts may not pull it, the container starts nowhere else.
+/// The bonus, as a difference in load, for a host that has the image. If hosts may not pull the image, the container
+/// can start nowhere else.
 fn preference(needs: &Needs<'_>, host: &HostView, settings: &SchedulerSettings) -> f64 {
     match (host.has_image, needs.may_pull) {
         (false, _) => 0.0,

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use zun_common::id::HostName;
 use zun_common::ports::PublishedPort;
 
-/// So many hosts are named in a message.
+/// The maximum number of hosts that a message names.
 const MAX_NAMED: usize = 10;
 
 /// What a host lacks.

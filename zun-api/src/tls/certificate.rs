@@ -17,7 +17,7 @@ use zun_common::file_stamp::FileStamp;
 use super::{TlsError, certificates, self_check};
 use crate::private_file;
 
-/// A certificate that expires sooner is worth a warning, which is repeated.
+/// zun-api warns repeatedly about a certificate that expires sooner than this.
 const EXPIRY_WARNING: TimeDelta = TimeDelta::days(30);
 /// The time between two checks whether the certificate expires.
 const EXPIRY_CHECKS: TimeDelta = TimeDelta::days(1);
@@ -99,7 +99,7 @@ impl fmt::Debug for ReloadingCertificate {
 
 impl ResolvesServerCert for ReloadingCertificate {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // The service's own check connects regularly, so that files and expiry are also looked at without clients.
+        // The service's own check connects regularly, so files and expiry are checked even without clients.
         let current = self.current(Utc::now());
         if hello.server_name() == Some(self_check::NAME) {
             return Some(Arc::clone(&self.self_check));

@@ -1,9 +1,9 @@
 //! Certificates for the service's own health check.
 //!
-//! The health check dials the listener like a client. It must work with every certificate that the operator installs, also
-//! one that has expired or that another CA signed, and without a client certificate of the operator. So it has a CA of its
-//! own, whose key is in memory until this module has signed one certificate. The listener shows that certificate only to
-//! connections that ask for its name.
+//! The health check dials the listener like a client. It must work with every certificate that the operator installs,
+//! also one that has expired or that another CA signed, and without a client certificate of the operator. So it has its
+//! own CA, whose key is in memory until this module has signed one certificate. The listener shows that certificate
+//! only to connections that ask for its name.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 //!                    │                          │
 //!                    └──> notify ──> other zun-api: read the awaited rows
 //! ```
-//! Notifications may get lost, so these rows are also read from time to time.
+//! Notifications may get lost, so these rows are also polled.
 
 mod notifications;
 mod poll;
@@ -125,7 +125,8 @@ impl Hub {
         }
     }
 
-    /// Says, here and in the other processes, that more than the rows of containers has changed, such as their runs.
+    /// Announces, here and in the other processes, that more than the rows of containers has changed, such as their
+    /// runs.
     pub(crate) fn announce(&self, containers: Vec<ContainerId>) {
         self.recorded.send_replace(());
         self.read_again(&containers);
@@ -141,7 +142,7 @@ impl Hub {
         self.notify_others(Change::Runs(subject));
     }
 
-    /// Learns when there may be new events, as far as this process knows.
+    /// Subscribes to new events, as far as this process knows of them.
     pub(crate) fn recorded(&self) -> watch::Receiver<()> {
         self.recorded.subscribe()
     }
@@ -157,7 +158,7 @@ impl Hub {
         }
     }
 
-    /// Has each request read again what it waits for.
+    /// Makes each waiting request read its container again.
     fn read_again(&self, containers: &[ContainerId]) {
         let mut channels = self.channels();
         for container in containers {

@@ -75,7 +75,7 @@ async fn send(mut waiting: mpsc::Receiver<Change>, sender: &mpsc::Sender<Bytes>)
         batch.sort_unstable();
         batch.dedup();
         match serde_json::to_vec(&batch) {
-            // If the bus takes none, the others find out without it.
+            // If the bus does not accept it, the others find the change when they poll.
             Ok(body) => drop(sender.try_send(Bytes::from(body))),
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "cannot encode a change notification");

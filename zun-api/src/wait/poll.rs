@@ -1,5 +1,5 @@
-//! Reads the rows of containers that requests wait for: at once those that have changed elsewhere, and all of them from
-//! time to time, because notifications may get lost. There is one query at a time, however many requests wait, and none
+//! Reads the rows of containers that requests wait for: at once those that have changed elsewhere, and all of them
+//! periodically, because notifications may get lost. There is one query at a time, however many requests wait, and none
 //! if no request waits.
 
 use std::collections::HashMap;
@@ -117,7 +117,7 @@ mod tests {
         hub.subscribe(hub.permit().expect("a permit"), container)
     }
 
-    /// Polls for so long, and returns how many containers each query asked for.
+    /// Polls for this time, and returns how many containers each query asked for.
     async fn queries(hub: &Hub, time: Duration) -> Vec<usize> {
         let queries = Mutex::new(Vec::new());
         let read = |ids: Vec<ContainerId>| {

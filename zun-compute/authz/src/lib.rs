@@ -1,5 +1,5 @@
-//! Docker's authorization plugin, which the program `zun-authz` runs on each host. It decides what strangers may ask of
-//! Docker, so it is a package of its own with few dependencies.
+//! Docker's authorization plugin, which the program `zun-authz` runs on each host. It decides which requests of
+//! untrusted clients reach Docker, so it is a separate package with few dependencies.
 //!
 //! Requests over Docker's unix socket are allowed as before. A client that connects over TLS may make only the
 //! requests that the grant in its certificate permits. The plugin keeps no state and needs no network: it decides from

@@ -1,5 +1,5 @@
-//! Heartbeats: what the host has, where its consoles are, and that its agent shuts down. Each reply lists the open
-//! operations.
+//! Heartbeats: the host's inventory, the address of its consoles, and the shutdown of its agent. Each reply lists the
+//! open operations.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The agent's relation to zun-api: its registration, its epoch, the database's clock, and heartbeats.
+//! The agent's registration with zun-api, its epoch, the database's clock, and heartbeats.
 //!
 //! ```text
 //!  register ──> epoch ──> heartbeats ──> open operations ──> workers
@@ -49,7 +49,7 @@ struct Clock {
 }
 
 impl Control {
-    /// `interval` is that between heartbeats, in seconds.
+    /// `interval` is the time between heartbeats, in seconds.
     pub(crate) fn new(interval: u32) -> Self {
         Self {
             epoch: watch::Sender::new(None),

@@ -68,7 +68,7 @@ impl Facts {
     }
 }
 
-/// Drawn before an inspection: of two observations, the one whose inspection began later counts.
+/// A number that is drawn before an inspection: of two observations, the one whose inspection began later counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct ObservationSequence(pub(super) u64);
 
@@ -135,7 +135,7 @@ impl Failure {
         if self.exit_code.is_some() {
             facts.exit_code = self.exit_code;
         }
-        // A process that runs is no error, whatever could not be done.
+        // A running process is not an error, even if an operation on it failed.
         if self.fatal && !is_active(facts.status) {
             facts.status = Status::Error;
         }

@@ -72,7 +72,7 @@ impl Reports {
         self.outbox().next_sequence()
     }
 
-    /// The agent begins to work on the container.
+    /// The agent begins an operation on the container.
     pub(crate) fn begin(&self, container: ContainerId, task: TaskState) {
         self.outbox().begin(container, task, self.next());
         self.ready.notify_one();
@@ -125,7 +125,7 @@ impl Reports {
         self.outbox().create_was_requested_since(asked, container)
     }
 
-    /// Stops to report containers that zun-api does not know, which was asked at `asked`.
+    /// Stops reporting containers that zun-api did not know when it was asked at `asked`.
     pub(crate) fn disown_others(
         &self,
         asked: ObservationSequence,
@@ -134,7 +134,7 @@ impl Reports {
         self.outbox().disown_others(asked, known);
     }
 
-    /// What zun-api has acknowledged of all containers.
+    /// What zun-api has acknowledged, for all containers.
     pub(crate) fn digest(&self) -> Digest {
         self.outbox().digest()
     }
@@ -241,7 +241,7 @@ impl Reports {
         self.ready.notify_one();
     }
 
-    /// Waits until zun-api has acknowledged everything, at most so long. Returns whether it has.
+    /// Waits until zun-api has acknowledged everything, for at most this time. Returns whether it has.
     pub(crate) async fn flushed(&self, within: Duration) -> bool {
         tokio::time::timeout(within, self.all_acknowledged()).await.is_ok()
     }

@@ -35,7 +35,7 @@ pub(super) struct Outbox {
     removed: VecDeque<ContainerId>,
     /// Outcomes of operations that wait for the next message about their container.
     outcomes: BTreeMap<ContainerId, Vec<Ended>>,
-    /// The containers about which nothing is sent for a while.
+    /// The containers whose messages are paused.
     resting: BTreeSet<ContainerId>,
     /// The containers about which a message is in flight, with the outcomes in it.
     in_flight: BTreeMap<ContainerId, Vec<Ended>>,
@@ -120,8 +120,8 @@ impl Outbox {
         }
     }
 
-    /// zun-api, which was asked at `asked`, named all containers that it knows. Nothing is reported of the others any
-    /// more, except of those that it requested since then.
+    /// Handles zun-api's list of all containers that it knows, which was requested at `asked`. The others are no longer
+    /// reported, except those that zun-api has requested since then.
     pub(super) fn disown_others(
         &mut self,
         asked: ObservationSequence,
@@ -135,7 +135,7 @@ impl Outbox {
         }
     }
 
-    /// What zun-api has acknowledged of all containers.
+    /// What zun-api has acknowledged, for all containers.
     pub(super) fn digest(&self) -> Digest {
         self.containers.values().filter_map(TrackedContainer::hash).collect()
     }
@@ -270,7 +270,7 @@ impl Outbox {
         }
     }
 
-    /// The engine's events ended: it stopped, so no console session is open.
+    /// The engine's events ended. The engine has stopped, so no console session is open.
     pub(super) fn events_ended(&mut self, now: i64) {
         for tracked in self.containers.values_mut() {
             tracked.runs.events_ended();
@@ -326,13 +326,13 @@ impl Outbox {
         delay
     }
 
-    /// zun-api cannot store the message: nothing is sent about the container until [`Outbox::wake`].
+    /// zun-api cannot store the message: the container's messages are paused until [`Outbox::wake`].
     pub(super) fn rest(&mut self, container: ContainerId) {
         self.resting.insert(container);
         self.failed(container);
     }
 
-    /// What there is to report of the container is sent again.
+    /// Ends the pause of the container's messages.
     pub(super) fn wake(&mut self, container: ContainerId) {
         if self.resting.remove(&container) {
             self.enqueue(container);

@@ -8,14 +8,14 @@
 
 use zun_common::rpc::report::ContainerReport;
 
-/// The reports of one container that are not acknowledged, and the last one that is.
+/// The unacknowledged reports of one container, and the last acknowledged one.
 #[derive(Debug, Default)]
 pub(super) struct ReportQueue {
     next: Option<ContainerReport>,
     in_flight: Option<ContainerReport>,
     last: Option<ContainerReport>,
     generation: i64,
-    /// The report in flight is of an earlier epoch.
+    /// Whether the report in flight is of an earlier epoch.
     is_outdated: bool,
 }
 
@@ -25,7 +25,7 @@ impl ReportQueue {
         if self.newest().is_some_and(|newest| changes_nothing(newest, &report)) {
             return;
         }
-        // One of an earlier epoch does not count: zun-api may not accept it.
+        // A report of an earlier epoch does not count, because zun-api may not accept it.
         let in_flight = self.in_flight.as_ref().filter(|_| !self.is_outdated);
         let sent = in_flight.or(self.last.as_ref());
         if sent.is_some_and(|sent| changes_nothing(sent, &report)) {
@@ -101,7 +101,7 @@ impl ReportQueue {
     }
 }
 
-/// Whether the second report says what the first does. Runs that zun-api has acknowledged are in no later report.
+/// Whether both reports say the same. Later reports do not contain runs that zun-api has acknowledged.
 fn changes_nothing(one: &ContainerReport, other: &ContainerReport) -> bool {
     let runs = if other.runs.is_empty() { one.runs.clone() } else { other.runs.clone() };
     *one == ContainerReport { generation: one.generation, runs, ..other.clone() }

@@ -4,11 +4,11 @@
 //! zun-api once in each epoch, and counts on from there. Until then it counts nothing and its reports of the container
 //! wait, so that no two agents give different runs the same number:
 //!
-//! - If the agent dies, the next one learns what zun-api has stored. Runs that began and ended in between were never
-//!   reported, so nobody knows their numbers.
-//! - If zun-api dies, the agent keeps the runs and reports them again. A run is written by its number, so a repeated
-//!   report changes nothing.
-//! - If the engine dies, its events end. The first inspection after that shows whether another run has begun.
+//! - If the agent crashes, the next one gets what zun-api has stored. Runs that began and ended in between were never
+//! reported, so nobody knows their numbers.
+//! - If zun-api crashes, the agent keeps the runs and reports them again. A run is written by its number, so a repeated
+//! report changes nothing.
+//! - If the engine crashes, its events end. The first inspection after that shows whether another run has begun.
 //!
 //! A run begins with the engine's event, or if an inspection shows another start than the last known one. An inspection
 //! may be ahead of the event of the same start, which then counts only once. Starts are compared for equality only:

@@ -22,14 +22,14 @@ use crate::host::Host;
 
 /// Number of messages that are sent at a time, each about another container.
 const CONCURRENCY: usize = 16;
-/// How long the reports of a container rest after zun-api has failed to store one because of that container.
+/// How long the reports of a container pause after zun-api has failed to store one because of that container.
 const REST: Duration = Duration::from_secs(10);
 
 /// Why a message was not accepted.
 enum Refusal {
     /// zun-api accepts none now.
     OfAll(String),
-    /// zun-api cannot store what this one is about.
+    /// zun-api cannot store reports of this container.
     OfOne(Problem),
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn send(host: Arc<Host>, bus: Bus, tasks: Tasks) {
     }
 }
 
-/// The containers whose reports rest, in the order of the times until when.
+/// The containers whose reports are paused, ordered by the ends of their pauses.
 type Resting = VecDeque<(Instant, ContainerId)>;
 
 async fn until_rested(resting: &Resting) {
@@ -88,7 +88,7 @@ async fn until_rested(resting: &Resting) {
     }
 }
 
-/// Returns why zun-api accepts no messages, if so. The containers whose messages it cannot store rest.
+/// Returns why zun-api accepts no messages, if that is so. Pauses the containers whose messages it cannot store.
 async fn send_batch(
     host: &Host,
     bus: &Bus,
@@ -168,7 +168,7 @@ impl Reports {
         std::iter::from_fn(|| outbox.take()).take(CONCURRENCY).collect()
     }
 
-    /// Queues what there is to report of the containers that have rested.
+    /// Queues the reports of containers whose pause has ended.
     fn wake_rested(&self, resting: &mut Resting) {
         while let Some((_, container)) = resting.pop_front_if(|(until, _)| *until <= Instant::now())
         {

@@ -14,7 +14,7 @@ use super::queue::ReportQueue;
 use super::runs::RunLog;
 use crate::driver::ContainerInfo;
 
-/// What zun-api has of the reports of a container.
+/// What zun-api has stored of a container's reports.
 #[derive(Debug, Clone, Copy, Default)]
 struct Confirmed {
     /// The number of the newest run.
@@ -28,7 +28,7 @@ struct Confirmed {
 pub(crate) enum Conclusion {
     /// Nothing: it was applied, or it was too old.
     Settled,
-    /// Only zun-api knows what should be: the container is missing, or zun-api has not said which runs it had.
+    /// The agent must ask zun-api: the container is missing, or the numbers of its runs are not known.
     NeedsReconcile,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct TrackedContainer {
     auto_remove: Option<bool>,
     /// Drawn when zun-api requested the container from this agent process.
     pub(super) create_requested: Option<ObservationSequence>,
-    /// What zun-api has of its reports, as far as is known.
+    /// What zun-api has stored of its reports, as far as is known.
     confirmed: Confirmed,
     missing_in_task: bool,
     /// Whether the agent has asked zun-api about it, because its runs have no numbers.
@@ -114,8 +114,8 @@ impl TrackedContainer {
         self.confirmed.hash = (!is_going).then_some(hash);
     }
 
-    /// What zun-api has of its reports. Returns whether it has lost what it acknowledged in this epoch, which must be
-    /// reported again.
+    /// Compares what zun-api has stored of the container's reports. Returns whether zun-api has lost a report that it
+    /// acknowledged in this epoch, which must be sent again.
     pub(super) fn compare(&mut self, assigned: &AssignedContainer) -> bool {
         let is_lost = self.queue.was_acknowledged() && self.confirmed.hash != assigned.reported;
         let run = assigned.last_run.as_ref().map_or(0, |last| last.number);
@@ -153,7 +153,7 @@ impl TrackedContainer {
         }
     }
 
-    /// The operation in progress was abandoned. What it did shows in the next observation.
+    /// The operation in progress was abandoned. The next observation shows its effect.
     pub(super) fn abandoned(&mut self) {
         self.task = None;
         self.is_rebuilding = false;

@@ -27,7 +27,7 @@ pub(crate) struct MountRequest {
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SourceRequest {
-    /// A volume of the project, by name or id. A name that is new is created.
+    /// A volume of the project, by name or id. A new name creates a volume.
     Volume(String),
     Anonymous,
     File(Vec<u8>),
@@ -47,7 +47,7 @@ pub(crate) enum NetworkRequest {
     },
 }
 
-/// What a container uses, as far as it exists.
+/// The existing volumes and networks that a container uses.
 #[derive(Debug, Default)]
 pub(super) struct Attachments {
     /// The volumes, by their name or id in the request. `None` is one to create.
@@ -134,7 +134,7 @@ impl Attachments {
         Ok(())
     }
 
-    /// Takes them for a container on this host. Creates the volumes that do not exist.
+    /// Assigns them to a container on this host. Creates the volumes that do not exist.
     pub(super) fn take(
         &mut self,
         conn: &mut Conn,

@@ -32,8 +32,8 @@ const MAX_NAME_ATTEMPTS: usize = 16;
 /// Maximum number of transactions to try.
 const MAX_ATTEMPTS: usize = 16;
 
-/// How long a host may take to begin a creation. After that the container is in status `Error`, so that nobody waits
-/// forever, and no job begins days later.
+/// How long a host may take to begin a creation. After that the container gets the status `Error`, so that no client
+/// waits forever, and no job begins days later.
 const CREATE_LIMIT: TimeDelta = TimeDelta::minutes(10);
 
 enum Claim {
@@ -115,8 +115,8 @@ impl App {
 }
 
 /// Claims. Between their check and their use, another transaction can take the name, or the last capacity of the host.
-/// Then the next try finds it taken, and chooses another random name or another host. Each try is a transaction of its
-/// own, which gives up its locks.
+/// Then the next try finds it taken, and chooses another random name or another host. Each try is a separate
+/// transaction, which releases its locks at its end.
 fn try_claim(
     conn: &mut Conn,
     (caller, key): (&Caller, Option<&RequestKey>),
@@ -148,7 +148,7 @@ fn write(
 ) -> Result<Claim, DbError> {
     let identity = &caller.identity;
     if requested.hints.concern_neighbours() || requested.uses_resources() {
-        // Other creations of the project wait, so that each sees those before it.
+        // Blocks other creations of the project, so that each one sees the former ones.
         quota::lock(conn, &identity.project)?;
     }
     let named = requested.registry.clone();
@@ -228,7 +228,7 @@ pub(super) fn candidates(
 
 /// Marks the hosts that have the image.
 fn find_image(conn: &mut Conn, image: &str, views: &mut [HostView]) -> Result<(), DbError> {
-    // Its choice has refused an invalid name.
+    // Invalid names were refused when the image was chosen.
     let Ok(name) = image.parse::<ImageName>() else { return Ok(()) };
     let with_image = host::with_image(conn, &name.to_string())?;
     for view in views {
@@ -251,7 +251,7 @@ fn add_neighbour_labels(
     Ok(())
 }
 
-/// Accepts the operation. Without a host it has failed already.
+/// Accepts the operation. Without a host, it is recorded as failed.
 fn accept(
     conn: &mut Conn,
     (caller, key): (&Caller, Option<&RequestKey>),

@@ -18,7 +18,8 @@ use crate::db::container::{self, Record, Scope};
 use crate::db::operation::{self, Accepted, Ended, Kind, NewOperation, OutcomeKind, RequestKey};
 use crate::db::{Conn, DbError, lock, transaction_with_retry};
 
-/// An agent that answers later than this has waited for the end of the removal as long as it may.
+/// If an agent's answer takes longer than this, the agent has already waited for the end of the removal for as long as
+/// it may.
 const AGENT_HAS_WAITED: Duration = Duration::from_secs(5);
 /// How much longer the answer waits for a container that is stopped first. Docker gives its process 10 seconds, if its
 /// creator has not chosen another time.
@@ -74,7 +75,7 @@ impl App {
         let asked = Asked { kind: Kind::Delete, container: &ident.0, arguments: how.removal() };
         let key = caller.request_key(&asked)?;
         let attempt = self.attempt_delete(caller, ident, (how, key.clone()));
-        // The removal was accepted, whatever has become of it.
+        // The removal was accepted, even if the host has not answered.
         match self.once(key, attempt).await? {
             Once::Done(()) | Once::Repeated(_) => Ok(()),
         }
@@ -112,7 +113,7 @@ impl App {
                     self.until_removed(caller, id).await;
                 }
                 match nudged {
-                    // The removal was accepted: it stays open whatever an agent says.
+                    // The removal was accepted: it stays open even if an agent refuses it.
                     Ok(()) | Err(AppError::Refused { .. }) => Ok(()),
                     Err(error) => Err(error),
                 }

@@ -37,7 +37,8 @@ pub(crate) struct Explanation {
 }
 
 impl App {
-    /// Explains where a container would be created. What would fail at once fails here with the same error.
+    /// Explains where a container would be created. A request that a creation would refuse fails here with the same
+    /// error.
     pub(crate) async fn explain(
         &self,
         caller: &Caller,

@@ -181,10 +181,10 @@ fn if_rebuilding(error: AppError, record: &Record, action: Action) -> AppError {
     error
 }
 
-/// The most things that an error names.
+/// The most IDs that an error names.
 const CANDIDATES: usize = 5;
 
-/// The error of the beginning of several ids. Names them if there are not too many.
+/// The error if several ids begin with the text. Names them if there are not too many.
 pub(in crate::app) fn several_begin_so(
     what: &'static str,
     beginning: &str,
@@ -201,8 +201,8 @@ fn ambiguous_id(ident: &Ident, found: &[Record]) -> AppError {
     several_begin_so("containers", &ident.0, named)
 }
 
-/// Like [`find_record`]. A row that cannot be read is only found by its whole id, or by its name in the caller's project:
-/// what else begins so, or has that name, is not known.
+/// Like [`find_record`]. A row that cannot be read is only found by its whole id, or by its name in the caller's
+/// project, because other matches are not known.
 fn find_also_unreadable(
     conn: &mut Conn,
     own: &Scope,

@@ -75,7 +75,7 @@ impl NewContainer {
         !self.mounts.is_empty() || self.network.is_some()
     }
 
-    /// Whether it asks for something that agents of earlier protocols would leave out.
+    /// Whether it requests an option that agents with an older protocol would ignore.
     fn needs_resources_protocol(&self) -> bool {
         self.uses_resources() || self.options.gpus.is_some()
     }
@@ -117,7 +117,7 @@ impl NewContainer {
         }
     }
 
-    /// What a request for this container asks for.
+    /// What a request for this container contains.
     pub(super) fn asked(&self, caller: &Caller) -> Asked<'static, Value> {
         let (host, start, name) = (&self.host, self.start, self.name.clone());
         let spec = self.clone().into_spec(name.unwrap_or_default(), Chosen::default());

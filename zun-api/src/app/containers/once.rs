@@ -68,7 +68,7 @@ impl App {
         }
         match attempt.await {
             Ok(done) => Ok(Once::Done(done)),
-            // Another request with the key can have been accepted meanwhile, which is why this one was refused.
+            // This one may have been refused because another request with the key was accepted meanwhile.
             Err(error) => match self.first(&key).await? {
                 Some(first) => Ok(Once::Repeated(first)),
                 None => Err(error),
@@ -89,7 +89,7 @@ impl App {
     }
 
     /// Returns the first answer to a request on an existing container: the error, if the operation has failed. If its
-    /// host may not have begun it yet, asks the host again, which does not carry it out twice.
+    /// host may not have begun it yet, nudges the host again, which does not carry it out twice.
     pub(super) async fn answer_again(
         &self,
         context: &CallContext,

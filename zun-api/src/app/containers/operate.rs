@@ -1,4 +1,4 @@
-//! Accepts operations into the ledger and asks their hosts to carry them out.
+//! Accepts operations into the ledger, and nudges their hosts to carry them out.
 //!
 //! ```text
 //!  accept: one transaction ──> nudge ──> begun: 202 | refused: the outcome is stored, and is the response

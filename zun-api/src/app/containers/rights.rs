@@ -6,7 +6,7 @@ use zun_common::engine_options::EngineOptions;
 use super::{NetworkRequest, NewContainer, SourceRequest};
 use crate::app::Permission;
 
-/// What Docker gives every container.
+/// The capabilities that Docker gives every container.
 const DEFAULT_CAPABILITIES: [&str; 14] = [
     "AUDIT_WRITE",
     "CHOWN",
@@ -36,12 +36,12 @@ const OWN_SYSCTLS: [&str; 8] = [
 ];
 /// Log drivers that keep output on the host, or drop it.
 const LOCAL_LOG_DRIVERS: [&str; 3] = ["json-file", "local", "none"];
-/// Their options that only say how much is kept.
+/// Options of these drivers that only limit how much is kept.
 const PLAIN_LOG_OPTIONS: [&str; 7] =
     ["compress", "env", "env-regex", "labels", "max-file", "max-size", "tag"];
 /// Programs of ordinary users cannot listen on lower ports.
 const LOWEST_FREE_PORT: u16 = 1024;
-/// Limits that let a process run before others of the host.
+/// Limits with which a process can take priority over others on the host.
 const PRIORITIES: [&str; 2] = ["nice", "rtprio"];
 
 /// The permissions that the values of the request need, in the order of the policy's table. Permissions

@@ -46,14 +46,14 @@ impl App {
         Ok((record, runs))
     }
 
-    /// Waits until a run has ended, or until the time is over. Returns the run at that time.
+    /// Waits until a run has ended, or until the timeout. Returns the run at that time.
     pub(crate) async fn wait_for_run(
         &self,
         caller: &Caller,
         ident: &Ident,
         wanted: &WaitForRun,
     ) -> Result<(Record, Run), AppError> {
-        // First of all, so that the limit includes the reads below.
+        // Taken first, so that the limit includes the reads below.
         let permit = self.hub.permit()?;
         let id = self.find_or_deleted(caller, ident).await?.id;
         let mut subscription = self.hub.subscribe(permit, id);
@@ -77,7 +77,7 @@ impl App {
             };
             match event {
                 Event::Closing => return Ok((record, run)),
-                // The same state again: another request's poll.
+                // The same state again, from a poll for another request.
                 Event::Changed(newer) if is_same(&newer, &record) => {}
                 Event::Changed(_) | Event::Deleted | Event::Lagged => {
                     (record, runs) = self.read_runs(id).await?;

@@ -121,7 +121,7 @@ fn link(address: &str, ticket: &Ticket, name: &str) -> String {
     format!("https://{address}/console#ticket={}&name={name}", ticket.expose())
 }
 
-/// The address for a client of OpenStack Zun: all that it gets is a URL.
+/// The address for a client of OpenStack Zun, which gets nothing but a URL.
 pub(super) fn address_with(ticket: &ConsoleTicket) -> String {
     format!("{}?token={}", ticket.websocket_url, ticket.ticket)
 }

@@ -100,8 +100,8 @@ impl App {
         Ok(record)
     }
 
-    /// Reads the container, and claims the new limits. Does it again if another request has changed the limits meanwhile,
-    /// because then the host must set them, which it need not if they stay the same.
+    /// Reads the container, and claims the new limits. Repeats this if another request has changed the limits
+    /// meanwhile: the host must then set them, even if they were unchanged before.
     async fn claim_limits(
         &self,
         caller: &Caller,
@@ -141,7 +141,7 @@ impl App {
     }
 }
 
-/// Takes a new name back, unless another change has replaced it, or the former name is taken.
+/// Reverts a new name, unless another change has replaced it, or the former name is taken.
 fn restore_name(
     conn: &mut Conn,
     id: ContainerId,
@@ -167,7 +167,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// The limits, given those before. Only the given fields change, so that concurrent changes of other fields hold.
+    /// The new limits, computed from the former ones. Only the given fields change, so that concurrent changes of other
+    /// fields are kept.
     fn limits(&self, old: Resources) -> Resources {
         Resources { cpus: self.cpus.unwrap_or(old.cpus), memory: self.memory.unwrap_or(old.memory) }
     }

@@ -21,15 +21,15 @@ pub(crate) struct WaitFor {
 }
 
 impl App {
-    /// Waits until the container has one of the statuses, is gone, or the timeout passes. Returns its state at
-    /// that time.
+    /// Waits until the container has one of the statuses or is removed, or until the timeout. Returns its state at that
+    /// time.
     pub(crate) async fn wait_for(
         &self,
         caller: &Caller,
         ident: &Ident,
         condition: &WaitFor,
     ) -> Result<Record, AppError> {
-        // First of all, so that the limit includes the reads.
+        // Taken first, so that the limit includes the reads.
         let permit = self.hub.permit()?;
         self.wait_with(permit, caller, (ident, condition)).await
     }
@@ -80,12 +80,12 @@ impl App {
     async fn reload(&self, last: &Record) -> Result<Record, AppError> {
         let id = last.id;
         let now = self.db.read(move |conn| container::with_tombstone(conn, id)).await?;
-        // A container whose removal is under way is `Deleting`: its last run may not have ended yet.
+        // A container whose removal is in progress is `Deleting`: its last run may not have ended yet.
         Ok(now.unwrap_or_else(|| as_deleted(last.clone())))
     }
 }
 
-/// A deleted container in its last state. Its removal may still be under way on its host.
+/// A deleted container in its last state. Its removal may still be in progress on its host.
 pub(super) fn as_deleted(record: Record) -> Record {
     Record { status: Status::Deleted, task_state: None, ..record }
 }

@@ -1,5 +1,5 @@
 //! Streams of events. Each stream reads from the database whenever there may be new events, and so never skips one,
-//! however slow its client is. It needs no memory for what its client has not read.
+//! however slow its client is. It needs no memory for events that its client has not read.
 
 mod filter;
 mod follow;
@@ -22,7 +22,7 @@ use crate::db::event::{self, Position, Selection};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WantedEvents {
     pub(crate) all_projects: bool,
-    /// The last position that the client has got.
+    /// The last position that the client has received.
     pub(crate) after: Option<Position>,
     pub(crate) since: Option<NaiveDateTime>,
     pub(crate) until: Option<NaiveDateTime>,

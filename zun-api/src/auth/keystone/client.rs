@@ -24,7 +24,7 @@ const RENEWAL: TimeDelta = TimeDelta::minutes(1);
 /// Maximum size of an answer, in bytes. A token without a catalog needs a few hundred.
 const LARGEST: usize = 256 << 10;
 
-/// Why a token could not be validated. None of these says anything about the token.
+/// Why a token could not be validated. None of these errors is the token's fault.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeystoneError {
     /// Keystone cannot be reached, or does not answer in time.
@@ -93,7 +93,7 @@ impl Client {
             .map_err(|()| AuthError::KeystoneUrl(invalid))?
             .pop_if_empty()
             .extend(["auth", "tokens"]);
-        // Another provider can only be there if the program that embeds this library set it.
+        // Another provider is installed only if the program that embeds this library set it.
         drop(rustls::crypto::ring::default_provider().install_default());
         let timeout = Duration::from_secs(settings.timeout.max(1));
         let mut builder = reqwest::Client::builder()
@@ -275,7 +275,7 @@ impl From<TokenDocument> for Answer {
         let Some(project) = project else {
             return Self::Valid { owner: Owner::NoProject, expires_at };
         };
-        // Keystone's ids always fit. An id that does not belongs to nobody here.
+        // IDs of Keystone are always valid here. An invalid one cannot own anything.
         let (Ok(user), Ok(project)) = (user.id.parse(), project.id.parse()) else {
             return Self::Invalid;
         };

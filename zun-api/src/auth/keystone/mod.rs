@@ -63,8 +63,8 @@ impl Keystone {
         &self.challenge
     }
 
-    /// Exchanges a password for a token. Keystone is asked about each user once at a time, and never about the service
-    /// user: Keystone may lock out users after wrong passwords, and then zun-api could validate no token.
+    /// Exchanges a password for a token. There is one request at a time for each user, and none for the service user:
+    /// Keystone may lock out users after wrong passwords, and then zun-api could validate no token.
     pub(super) async fn sign_in(&self, credentials: &Credentials) -> Result<SignedIn, Refusal> {
         if user_name::may_match(&credentials.user, &self.service_user) {
             return Err(Refusal::WrongCredentials);

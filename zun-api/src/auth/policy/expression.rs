@@ -24,7 +24,7 @@ const COMMON: [(&str, &str); 6] = [
 /// A rule that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expression {
-    /// The caller has this role, in any case.
+    /// The caller has this role; upper and lower case are the same.
     Role(String),
     Not(Box<Self>),
     /// All of them hold; everybody if there are none.
@@ -64,7 +64,7 @@ pub enum ExpressionError {
         /// The unexpected text.
         found: String,
     },
-    /// It names a rule that there is not.
+    /// It names an unknown rule.
     #[error("there is no rule `{0}`")]
     Unknown(String),
     /// Rules or parentheses are nested too deep, or a rule refers to itself.
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
             Some(("role", role)) if !role.is_empty() => Ok(Expression::Role(role.to_owned())),
             Some(("rule", name)) => self.rule(self.text(name)?, depth),
             Some(("is_admin", "True" | "1")) => self.rule(self.text(IS_ADMIN)?, depth),
-            // zun-api looks for everything in the caller's project only, so it always holds.
+            // zun-api finds only objects of the caller's project, so this check always passes.
             Some(("project_id" | "tenant_id", "%(project_id)s" | "%(target.project_id)s")) => {
                 Ok(Expression::EVERYBODY)
             }
@@ -173,14 +173,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The words that are not read yet.
+/// The tokens that were not parsed yet.
 struct Rest<'a> {
     words: &'a [&'a str],
     depth: usize,
 }
 
 impl Rest<'_> {
-    /// Takes the next word if it is this one.
+    /// Consumes the next token if it is this one.
     fn take(&mut self, wanted: &str) -> bool {
         let found = self.words.split_first();
         match found {
@@ -212,7 +212,7 @@ fn syntax(expected: &'static str, found: Option<&&str>) -> ExpressionError {
     ExpressionError::Syntax { expected, found }
 }
 
-/// Parentheses are words of their own, but for those of `%(…)s`.
+/// Parentheses are separate tokens, except those of `%(…)s`.
 fn words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     for mut word in text.split_whitespace() {

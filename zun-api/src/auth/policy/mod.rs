@@ -98,7 +98,7 @@ permissions!(
     AddCapability = "container:create:cap_add", Nobody;
     /// A device of the host.
     UseDevice = "container:create:device", Nobody;
-    /// GPUs of the host, which nothing counts.
+    /// GPUs of the host, which zun does not count.
     UseGpu = "container:create:gpus", Nobody;
     /// A path of the host.
     MountHostPath = "container:create:host_path", Nobody;
@@ -118,7 +118,7 @@ permissions!(
     MoreSwap = "container:create:memory_swap", Nobody;
     /// Another runtime.
     ChooseRuntime = "container:create:runtime", Nobody;
-    /// Annotations, which some runtimes obey.
+    /// Annotations, which some runtimes act on.
     Annotate = "container:create:annotation", Nobody;
     /// A log driver that sends output elsewhere, or an option that uses the host's files or memory.
     ChooseLogDriver = "container:create:log_driver", Nobody;
@@ -160,7 +160,7 @@ pub enum PolicyError {
         "it must be a YAML mapping of rule names to strings, such as `\"host:get_all\": \"role:operator\"`"
     )]
     Yaml(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It has a rule that there is not.
+    /// It has an unknown rule.
     #[error("{0}")]
     Unknown(String),
     /// The settings have the rule too.

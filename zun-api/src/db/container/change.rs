@@ -142,7 +142,7 @@ pub(crate) enum Applied {
     Gone(Record),
     /// It is older than the last applied report.
     Stale,
-    /// The container was deleted, and its host still has it. Its removal is under way or must begin again.
+    /// The container was deleted, and its host still has it. Its removal is in progress, or must begin again.
     Tombstone(Record),
     /// The container is on another host.
     Foreign {
@@ -189,7 +189,7 @@ pub(crate) fn apply(
         events.push(NewEvent::of(EventAction::Create));
     }
     events.extend(write_runs(conn, (record.id, record.run), &report.runs)?);
-    // As in Docker, the beginning of the checks is no event.
+    // As in Docker, the first health check causes no event.
     let health = report.live.health.filter(|health| *health != Health::Starting);
     if let Some(health) = health.filter(|health| record.live.health != Some(*health)) {
         events.push(NewEvent::of(EventAction::HealthStatus(health)));
@@ -199,7 +199,7 @@ pub(crate) fn apply(
         write_tombstone(conn, record.id)?;
         return gone(conn, record.id);
     }
-    // The report is stored. What it calls for depends on what cannot be read.
+    // The report is stored, but its consequences depend on a column that cannot be read.
     if !is_readable {
         return Ok(Applied::Stale);
     }
@@ -275,7 +275,7 @@ fn write(
     Ok(changed)
 }
 
-/// Stores how the last run of a deleted container ended, for those who wait for its end.
+/// Stores how the last run of a deleted container ended, for requests that wait for its end.
 fn note_end(
     conn: &mut Conn,
     was: &Record,

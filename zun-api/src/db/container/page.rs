@@ -27,7 +27,7 @@ macro_rules! hidden {
     };
 }
 
-/// What a list is narrowed to; each is an exact match.
+/// The filters of a list; each is an exact match.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
     pub(crate) name: Option<String>,
@@ -104,7 +104,7 @@ impl<'a> Storable<'a> {
 
     /// Whether one of its columns has an index.
     const fn has_index(&self) -> bool {
-        // A name has an index of its own, and matches at most one container of a project.
+        // A name has its own index, and matches at most one container of a project.
         let Filter {
             name: _,
             image,

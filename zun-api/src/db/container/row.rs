@@ -77,7 +77,7 @@ impl Record {
     }
 }
 
-/// The row as it is read; what is also in `spec` stays behind.
+/// The columns that are read, without those that only duplicate `spec`.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = containers, check_for_backend(Backend))]
 pub(super) struct Row {

@@ -46,7 +46,7 @@ struct Row {
     message: Option<String>,
 }
 
-/// What a report changes. What it does not know stays as it is: a run that has ended never runs again.
+/// The columns that a report changes. Absent values are not changed: a run that has ended never runs again.
 #[derive(Debug, AsChangeset, Insertable)]
 #[diesel(table_name = runs)]
 struct Change {
@@ -130,7 +130,7 @@ enum Known {
     Ended(String),
 }
 
-/// What a report of a run says that was not known.
+/// What is new in a report of a run.
 fn events_of(run: &RunReport, was: &Known) -> Vec<NewEvent> {
     let mut events = Vec::new();
     let reason = run.end.as_ref().map(|end| end.reason);
@@ -141,7 +141,7 @@ fn events_of(run: &RunReport, was: &Known) -> Vec<NewEvent> {
         Known::Nothing | Known::Begun => None,
         Known::Ended(reason) => Some(reason.as_str()),
     };
-    // The engine may say so later than that the process was killed.
+    // The engine may report this later than the kill.
     if reason == Some(EndReason::OutOfMemory) && was_ended != Some(EndReason::OutOfMemory.as_str())
     {
         events.push(NewEvent::of(EventAction::Oom).with("run", &run.number));

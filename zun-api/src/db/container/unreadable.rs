@@ -40,8 +40,8 @@ struct Plain {
     updated_at: NaiveDateTime,
 }
 
-/// Returns a container in Error for a row that cannot be read, with what its other columns say. It must not be sent to a
-/// host or written back. `None` if the row is gone, or its identifiers cannot be read either.
+/// Returns a container in Error for a row that cannot be read, with the values of its other columns. It must not be
+/// sent to a host or written back. `None` if the row is gone, or its identifiers cannot be read either.
 pub(super) fn stand_in(
     conn: &mut Conn,
     uuid: &str,

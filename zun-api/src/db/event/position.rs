@@ -19,7 +19,7 @@ pub(crate) struct Position {
     pub(super) id: i64,
 }
 
-/// The text is none that zun-api has given.
+/// The text is not a position that zun-api has issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the id of an event")]
 pub(crate) struct InvalidPosition;
@@ -55,7 +55,7 @@ impl FromStr for Position {
 pub(super) struct Transactions {
     /// All before this one have ended.
     pub(super) running_from: i64,
-    /// None from this one on has begun.
+    /// No transaction from this one on has begun.
     next: i64,
 }
 
@@ -95,8 +95,8 @@ pub(super) fn resume(conn: &mut Conn, after: Position) -> Result<Position, DbErr
     Ok(if is_foreign || is_copied { copied } else { after })
 }
 
-/// The ids of transactions have no meaning in a PostgreSQL server to which the database was restored from another one. If
-/// there are such, all events that exist come first, in the order of their ids.
+/// The ids of transactions have no meaning in a PostgreSQL server to which the database was restored from another one.
+/// If there are such ids, all existing events come first, in the order of their ids.
 pub(in crate::db) fn forget_foreign_transactions(conn: &mut Conn) -> Result<(), DbError> {
     let Conn::Postgres(conn) = conn else { return Ok(()) };
     let Transactions { running_from: _, next } = transactions(conn)?;

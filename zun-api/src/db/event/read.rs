@@ -91,7 +91,7 @@ pub(crate) fn read(
     after: Position,
 ) -> Result<Page, DbError> {
     let at = now(conn)?;
-    // Before the rows are read: what had ended then is in them.
+    // Read before the rows, so that the rows contain all transactions that had ended then.
     let running_from = match conn {
         Conn::Sqlite(_) => None,
         Conn::Postgres(conn) => Some(transactions(conn)?.running_from),
@@ -162,7 +162,7 @@ impl Row {
             action: self.action,
             subject: self.subject,
             host: self.host,
-            // A newer zun-api writes this too. What cannot be read is left out.
+            // A newer zun-api may have written it. Unreadable events are left out.
             attributes: serde_json::from_str(&self.attributes).unwrap_or_default(),
             labels,
             at: self.at,

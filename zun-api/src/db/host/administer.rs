@@ -10,7 +10,7 @@ use crate::db::schema::containers;
 use crate::db::schema::hosts::dsl;
 use crate::db::{Conn, DbError, container, lock, now, transaction};
 
-/// What became of the removal of a host.
+/// The result of a removal of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Removed {
     /// It is in no list.

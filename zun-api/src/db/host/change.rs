@@ -15,7 +15,7 @@ use super::row::Record;
 use crate::db::schema::hosts::dsl;
 use crate::db::{Conn, DbError, cluster, lock, now, operation, transaction};
 
-/// What became of a registration.
+/// The result of a registration.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Registration {
     /// An epoch begins.
@@ -59,7 +59,7 @@ pub(crate) fn register(conn: &mut Conn, agent: &RegisterAgent) -> Result<Registr
 fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registration>, DbError> {
     let RegisterAgent { host, engine_id, protocol, position, agent: identity } = agent;
     let cluster = cluster::id(conn)?;
-    // So that two hosts with one engine do not register at the same time.
+    // Prevents two hosts with one engine from registering at the same time.
     lock::cluster(conn)?;
     let position = position.as_ref().filter(|position| position.cluster == cluster);
     let known = position.map_or(0, |position| position.sequence.min(HIGHEST));
@@ -98,7 +98,7 @@ fn begin_epoch(conn: &mut Conn, agent: &RegisterAgent) -> Result<Option<Registra
         ))
         .execute(conn)?;
     operation::end_epoch(conn, host, (record.epoch, record.leaving))?;
-    // Which agent received what is only certain in the newest copy of the database.
+    // Only the newest copy of the database knows which agent received which operation.
     operation::mark_non_idempotent_unknown(conn, host, known)?;
     let registered = Registered { epoch, cluster };
     Ok(Some(Registration::Begun { registered, is_recovering: agent_sequence.is_some() }))
@@ -143,7 +143,7 @@ pub(crate) fn forget_engine(conn: &mut Conn, host: &HostName) -> Result<bool, Db
 
 pub(super) fn has_containers(conn: &mut Conn, host: &HostName) -> Result<bool, DbError> {
     use crate::db::schema::containers::dsl as container;
-    // One that is being created may be in the engine already.
+    // A container that is being created may already exist in the engine.
     let being_created = [Status::Creating.as_str(), Status::Deleting.as_str()];
     let may_exist = container::engine_id.is_not_null().or(container::status.eq_any(being_created));
     let on_host = container::containers

@@ -26,7 +26,7 @@ pub(crate) struct ClaimSettings {
 /// Whether a larger claim needs capacity on the host, and in the quota of the project.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Growth<'a> {
-    /// What grows must fit. [`DbError::NoCapacity`] if it does not.
+    /// An increase must fit. [`DbError::NoCapacity`] if it does not.
     Checked(&'a ClaimSettings),
     /// The container has these limits already.
     Unchecked,

@@ -1,5 +1,5 @@
 //! Agents that must not register, because another one may be running: one of the same host, or one on the same engine.
-//! Epochs alone do not keep two of them from working at the same time, because an engine knows no epochs.
+//! Epochs alone do not prevent two agents from working at the same time, because an engine does not check epochs.
 
 use std::fmt;
 
@@ -113,8 +113,8 @@ pub(super) fn refusal(
     Ok(None)
 }
 
-/// Whether the host's agent is another one, and may still be running. The agents of one state directory cannot be at
-/// work at the same time, unless the directory was copied to another machine.
+/// Whether the host's agent is another one, and may still be running. The agents of one state directory cannot run at
+/// the same time, unless the directory was copied to another machine.
 fn is_rival(record: &Record, agent: &AgentIdentity, now: NaiveDateTime) -> bool {
     let Some(state) = &record.agent_state else { return false };
     if *state != agent.state.to_string() {

@@ -11,7 +11,7 @@ use crate::db::column::{json_optional, parse};
 use crate::db::schema::hosts;
 use crate::db::{Backend, DbError};
 
-/// So many heartbeats may be missed.
+/// How many heartbeats may be missed.
 const MISSED: i64 = 3;
 /// For how many seconds a refusal of an agent is shown, while the host has heartbeats.
 const REFUSAL_SHOWN: i64 = 120;
@@ -86,12 +86,12 @@ pub(crate) enum Liveness {
     ClockSetBack,
     /// It said that it goes.
     Left,
-    /// An administrator says that it is down.
+    /// An administrator has marked it as down.
     Forced,
 }
 
 impl Record {
-    /// Whether its agent has come further than the database, which is an older copy. Then the host carries out nothing
+    /// Whether its agent knows more than the database, which is then an older copy. Then the host carries out nothing
     /// until an administrator has confirmed it.
     pub(crate) const fn is_recovering(&self) -> bool {
         self.agent_sequence.is_some()

@@ -31,7 +31,7 @@ impl Amounts {
         }
     }
 
-    /// What is between two amounts of the same container.
+    /// The difference between two amounts of the same container.
     fn between(from: Resources, to: Resources) -> Self {
         let (from, to) = (Self::container(from, None), Self::container(to, None));
         Self {
@@ -80,7 +80,7 @@ pub(crate) fn reserve(
         return Ok(());
     }
     let excesses = beyond(conn, project, (wanted, defaults))?;
-    // Another transaction has released enough meanwhile. Then the caller begins again.
+    // Another transaction has released enough meanwhile, so the caller must begin again.
     if excesses.is_empty() {
         Err(DbError::NoCapacity)
     } else {
@@ -129,7 +129,7 @@ pub(crate) fn release(conn: &mut Conn, project: &str, amounts: Amounts) -> Resul
     add(conn, project, amounts.negated(), None).map(drop)
 }
 
-/// Adds to the usage. What grows must not exceed the limits, if there are any. Returns whether the row was changed.
+/// Adds to the usage. Increases must not exceed the limits, if there are any. Returns whether the row was changed.
 fn add(
     conn: &mut Conn,
     project: &str,

@@ -62,7 +62,7 @@ pub(in crate::http) enum Reply {
     Text(&'static str),
     /// A stream of JSON items with this schema, with another media type, until the request ends.
     Stream(&'static str, fn(&mut SchemaGenerator) -> Schema),
-    /// There is none: the answer is 501, and names what is missing.
+    /// There is none: the answer is 501, and names the missing service.
     NotOffered,
 }
 

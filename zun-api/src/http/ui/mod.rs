@@ -16,8 +16,8 @@ const PATH: &str = "/ui";
 /// The path at which it exchanges a password for a token of Keystone.
 const SIGN_IN: &str = "/ui/sign_in";
 
-/// What the page may load and do: nothing from other servers, except consoles, which it shows in frames. Which hosts
-/// have them is only known when a ticket is issued.
+/// What the page may load and do: nothing from other servers, except consoles, which it shows in frames. The hosts of
+/// consoles are only known when a ticket is issued.
 const POLICY: &str = include_str!("policy.txt");
 
 static FILES: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));

@@ -1,6 +1,6 @@
 //! `POST /ui/sign_in`: exchanges a password for a token of Keystone, for the dashboard.
 //!
-//! This is no proxy: zun-api reads a few short texts, and sends Keystone a request of its own, to the address in the
+//! This is not a proxy: zun-api reads a few short texts, and sends its own request to Keystone at the address in the
 //! settings. Keystone counts wrong passwords, and locks users out if it is set up so.
 
 use actix_web::http::header::CACHE_CONTROL;

@@ -193,7 +193,7 @@ fn network_name(network: NetworkMode) -> String {
     }
 }
 
-/// Returns the reason for the status. If a container ran out of memory, the engine gives no reason of its own.
+/// Returns the reason for the status. If a container ran out of memory, the engine gives no reason.
 fn reason(record: &Record) -> Option<String> {
     let ended = !matches!(record.status, Status::Running | Status::Paused);
     let killed = record.oom_killed && ended && record.exit_code != Some(0);

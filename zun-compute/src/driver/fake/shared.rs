@@ -38,7 +38,7 @@ pub(super) struct Shared {
     events: Mutex<broadcast::Sender<EngineEvent>>,
     pub(super) faults: Faults,
     pub(super) tasks: Tasks,
-    /// The runtime of the processes, which outlive an agent with a runtime of its own. `None` if the engine was made
+    /// The runtime of the processes, which outlive an agent with its own runtime. `None` if the engine was created
     /// outside of a runtime.
     pub(super) runtime: Option<Handle>,
 }

@@ -40,7 +40,7 @@ const INTERVAL_WITHOUT_NOTIFICATIONS: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) enum Item {
     Event(Box<Recorded>),
-    /// The stream is alive, and has come so far.
+    /// The stream is alive, and has reached this position.
     Alive(Position),
     /// The last item.
     End(EventsEndReason),
@@ -74,7 +74,7 @@ impl Follow {
     where
         F: Future<Output = Result<Page, DbError>>,
     {
-        // Room for the last item, also if the client reads nothing.
+        // Space for the last item, even if the client reads nothing.
         let Ok(last) = self.sender.clone().try_reserve_owned() else { return Ok(()) };
         let Err(stop) = self.follow(position, (read, is_notified)).await;
         let (reason, outcome) = match stop {
@@ -95,7 +95,7 @@ impl Follow {
         F: Future<Output = Result<Page, DbError>>,
     {
         let end = Instant::now() + LONGEST;
-        // The client learns where it is before the first event.
+        // The client gets its position before the first event.
         self.send(Item::Alive(position)).await?;
         let mut alive = Instant::now() + HEARTBEAT;
         loop {
