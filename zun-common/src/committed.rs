@@ -11,7 +11,7 @@ pub const COMMITTED_DOMAIN: &str = "zun.local";
 /// Digits of the project's hash in the name of an image.
 const PROJECT_DIGITS: usize = 16;
 
-/// How the names of the project's own images begin.
+/// The prefix of the names of the project's own images.
 pub fn prefix_of(project: &ProjectId) -> String {
     let hash = hex::encode(Sha256::digest(project.as_str()));
     let digits: String = hash.chars().take(PROJECT_DIGITS).collect();

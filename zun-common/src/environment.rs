@@ -1,5 +1,5 @@
-//! Where a program gets the time, random numbers and tasks from. They come from the machine and from tokio, unless a
-//! simulation replaces them on its thread.
+//! The source of a program's time, random numbers and tasks: the machine and tokio, unless a simulation replaces them
+//! on its thread.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -67,7 +67,7 @@ pub fn random_uuid() -> Uuid {
     }
 }
 
-/// A random share of a whole, from `least` to 1.
+/// Returns a random number from `least` to 1.
 #[cfg(feature = "service")]
 pub fn random_share(least: f64) -> f64 {
     match replaced() {

@@ -112,9 +112,10 @@ pub struct GateAttachment {
     pub writes: bool,
     /// Whether the client is connected now.
     pub connected: bool,
-    /// How long ago it was opened, in seconds; without clients, about how long ago the last one has left.
+    /// How long ago it was opened, in seconds. For an exec without clients, about how long ago the last one
+    /// disconnected.
     pub age: u64,
-    /// Bytes of stdin that the process has got from this client.
+    /// Bytes of stdin that the process has received from this client.
     pub stdin: u64,
     /// The offset in stdout up to which output was sent to the client.
     pub stdout: u64,

@@ -10,7 +10,7 @@ use crate::id::{ContainerId, ExecId, ProjectId, RecordingId};
 /// The label of a container with its policy.
 pub const LABEL: &str = "zun.record";
 
-/// Whether the sessions of a container are recorded. The later one of two is the stricter one.
+/// Whether the sessions of a container are recorded. Later variants are stricter.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

@@ -1,4 +1,4 @@
-//! What containers share on a host: volumes and networks of a project, and how a container uses them.
+//! Volumes and networks of a project on a host, and how a container uses them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Sends the agent what `zun-authz` and the console gate know of sessions.
+//! Sends the agent the session events of `zun-authz` and the console gate.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;

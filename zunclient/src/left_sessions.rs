@@ -1,4 +1,4 @@
-//! The sessions that the user left, so that `zun attach` without a name comes back to the last one. Each service has a
+//! The sessions that the user left, so that `zun attach` without a name reattaches to the last one. Each service has a
 //! file in the user's state directory, with the containers of all projects.
 
 use std::fs::DirBuilder;

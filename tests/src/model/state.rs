@@ -55,7 +55,7 @@ pub(super) struct Database {
     pub(super) is_recovering: bool,
 }
 
-/// A message on its way. It stays there for ever: it can arrive late, often, or never.
+/// A message in the network. It is never removed: it can arrive late, more than once, or never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Message {
     /// To the agent: carry out this operation.

@@ -234,7 +234,7 @@ impl Cluster {
         let name = Some(name_of_agent.clone());
         let mut settings = Settings { host: name, state_directory, ..Settings::default() };
         if *name_of_agent != host.name {
-            // It gets no containers, which would never end once it is gone.
+            // It offers no memory, so it gets no containers: they would never end after it was killed.
             settings.reserved_memory = ALL_MEMORY;
         }
         let (engine, stopped) = (Arc::new(host.engine.clone()), Arc::clone(&stop));

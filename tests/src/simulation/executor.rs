@@ -18,7 +18,7 @@ use zun_common::environment::{self, Environment, Task};
 
 use super::random::Random;
 
-/// More polls than this at one moment mean that tasks wake each other for ever.
+/// More polls than this at one moment mean that tasks wake each other in an endless loop.
 const MOST_POLLS_AT_ONCE: u64 = 200_000;
 
 /// The Unix time at which each simulation starts.
@@ -227,7 +227,7 @@ impl Executor {
             }
             *lock(&self.inner.ready.outer) = None;
             let Some(task) = self.choose() else { break };
-            assert!(self.polls() < most, "tasks wake each other for ever");
+            assert!(self.polls() < most, "tasks wake each other in an endless loop");
             self.poll(task);
         }
         *lock(&self.inner.ready.outer) = Some(context.waker().clone());

@@ -1,4 +1,4 @@
-//! Decides whether the cluster is right: compares the rows, the engines, and what the engines did.
+//! Checks the cluster: compares the rows, the engines, and what the engines did.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -41,7 +41,7 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(700);
 /// The time between two checks of the cluster.
 const CHECK_INTERVAL: Duration = Duration::from_millis(2_500);
 
-/// For so long the cluster must stay right.
+/// How long the cluster must stay right.
 const STAYS: Duration = Duration::from_secs(45);
 
 const CLIENTS: usize = 4;
@@ -88,7 +88,7 @@ async fn test(executor: Executor) -> Found {
     let snapshot = cluster.snapshot();
     problems.extend(judge::deeds(&cluster, &snapshot, &notes.execs));
     let entries = history_of(notes.entries, &snapshot);
-    // A restored database has forgotten what it had promised since.
+    // A restored database has lost what zun-api acknowledged since the copy was made.
     if cluster.restores() == 0 {
         problems.extend(history::check(&entries).iter().map(ToString::to_string));
     }

@@ -14,7 +14,7 @@ use super::random::Random;
 /// A process dies within so many polls of its tasks.
 const POLLS: u64 = 300;
 
-/// Lets one fault after the other happen to a host, for so long.
+/// Causes one fault after the other on a host, until this time has passed.
 pub async fn over_host(cluster: Cluster, number: usize, until: Duration) {
     let Some(host) = cluster.hosts().get(number) else { return };
     while cluster.executor().now() < until {
@@ -92,7 +92,7 @@ pub async fn over_host(cluster: Cluster, number: usize, until: Duration) {
     calm_host(&cluster, host);
 }
 
-/// Lets one fault after the other happen to a zun-api, for so long.
+/// Causes one fault after the other on a zun-api, until this time has passed.
 pub async fn over_controller(cluster: Cluster, number: usize, until: Duration) {
     let Some(controller) = cluster.controllers().get(number) else { return };
     while cluster.executor().now() < until {

@@ -36,7 +36,7 @@ fn c68_a_keys_echo_is_about_as_fast_as_on_the_unix_socket() {
     let host = format!("unix://{}", socket.display());
     let id = zun.field(name.as_str(), "uuid");
     let engine_name = format!("zun-{}", id.as_str().expect("an id"));
-    // The terminal does not echo, so the process has sent what comes back.
+    // The terminal does not echo, so this output is from the process.
     let script = ["sh", "-c", "stty raw -echo; echo ready; exec cat"];
     let ours = [&["exec", "-i", name.as_str()][..], &script].concat();
     let theirs = [&["-H", host.as_str(), "exec", "-i", "-t", engine_name.as_str()][..], &script];

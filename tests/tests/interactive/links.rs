@@ -61,7 +61,7 @@ async fn listener(zun: &ZunCli, name: &str) -> SocketAddr {
     address.authority().parse().expect("the engine is dialled by its address")
 }
 
-/// Checks that input comes back.
+/// Checks that the process echoes input.
 async fn echoes(console: &mut Console, word: &str) {
     console.input.write(Bytes::from(format!("echo {word}\n"))).await.expect("sent");
     let mut seen = String::new();

@@ -79,7 +79,7 @@ fn a_link_opens_a_session_without_an_account(
     let link = zun.must(&["share", "shared"]);
     let mut guest_term = guest("").term(&["attach", "--link", link.trim()], SIZE);
     guest_term.shows("/ #");
-    // The link is lost and comes back with the same ticket.
+    // The connection is lost, and the client resumes with the same ticket.
     cluster.gate().disconnect();
     guest_term.types("echo from a gu''est\r");
     for term in [&mut guest_term, &mut *writer, &mut viewer] {

@@ -29,7 +29,7 @@ export class Api {
   /** Requests that wait until the user has signed in again. */
   #waiting: (() => void)[] = [];
   /**
-   * Called once when the service does not accept the token any more. Requests that read then wait for `renew`. Without it,
+   * Called once when the service no longer accepts the token. Requests that read then wait for `renew`. Without it,
    * they fail.
    */
   onExpired: ((strategy: Strategy) => void) | undefined;

@@ -34,7 +34,7 @@ export class FakeApi {
   runs: Run[] = [];
   stats: Stats | undefined;
   isAdmin = false;
-  /** Whether the token is not accepted any more. */
+  /** Whether the token is no longer accepted. */
   isExpired = false;
   /** Whether connections are closed. */
   isDown = false;

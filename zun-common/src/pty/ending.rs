@@ -51,7 +51,7 @@ pub enum EndingReason {
     Exited,
     /// The process could not be started.
     NotStarted,
-    /// The client asked to leave. The process continues.
+    /// The client detached. The process keeps running.
     Detached,
     /// The process ended, and the container was started again.
     Restarted,

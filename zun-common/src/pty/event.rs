@@ -28,7 +28,7 @@ pub enum SessionEvent {
         /// How many clients there are now.
         viewers: usize,
     },
-    /// Another client has left, or has not come back in time after its connection was lost.
+    /// Another client has disconnected, or has not reconnected in time after its connection was lost.
     ViewerLeft {
         /// Who.
         viewer: Viewer,
@@ -38,8 +38,8 @@ pub enum SessionEvent {
     /// The terminal has the size of another client, or that client's size has changed. Sent on each connection to a
     /// terminal, too, if it has a size.
     SizeOwner {
-        /// The number of the client. [`NOBODY`] if the size is not that of a client's window: its owner has left, or the size was
-        /// set through the API.
+        /// The number of the client. [`NOBODY`] if the size is not that of a client's window: its owner has
+        /// disconnected, or the size was set through the API.
         viewer: u64,
         /// The terminal's size. Each client shows it, in a part of its window if that is larger.
         size: Size,

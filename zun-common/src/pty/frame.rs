@@ -23,7 +23,7 @@ pub enum Channel {
     Status = 3,
     /// The terminal's size, in JSON.
     Resize = 4,
-    /// What the gate says first, in JSON.
+    /// The gate's first message, in JSON.
     Hello = 16,
     /// How far a stream was received.
     Ack = 17,

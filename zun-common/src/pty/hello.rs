@@ -14,7 +14,7 @@ const CLIENT_HELLO: &str = "zun.hello.";
 /// The longest hello that a gate reads, in characters.
 const MAXIMUM_HELLO: usize = 4096;
 
-/// What a client says first. It is sent in the request, so that the gate can answer with data.
+/// The client's first message. It is part of the HTTP request, so that the gate can send data at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientHello {
     /// The size of the client's terminal.
@@ -32,8 +32,8 @@ pub struct ClientHello {
     /// The session to continue; a new one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
-    /// What happens to an exec that all clients have lost; it keeps running if absent. For a new session of a client
-    /// that may send input.
+    /// What happens to an exec whose clients have all lost their connection; it keeps running if absent. For a new
+    /// session of a client that may send input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_disconnect: Option<OnDisconnect>,
 }
@@ -42,7 +42,7 @@ const fn default_window() -> u64 {
     256 << 10
 }
 
-/// What happens to an exec if the links of all its clients are lost and none comes back. A client that detaches leaves
+/// What happens to an exec if all its clients lose their connection and none reconnects. A client that detaches leaves
 /// it running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnDisconnect {
@@ -53,8 +53,8 @@ pub struct OnDisconnect {
     pub grace: u32,
 }
 
-/// The shortest time without clients after which the gate sends a signal, in seconds: clients need it to come back after
-/// a restart of the gate.
+/// The shortest time without clients after which the gate sends a signal, in seconds: clients need it to reconnect
+/// after a restart of the gate.
 pub const SHORTEST_GRACE: u32 = 1;
 
 /// The longest time without clients after which the gate sends a signal, in seconds.

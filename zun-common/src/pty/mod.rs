@@ -79,7 +79,7 @@ pub const STDIN_WINDOW: u64 = 256 << 10;
 pub mod close {
     /// The session has ended. Channel 3 has said how.
     pub const NORMAL: u16 = 1000;
-    /// The client ends, and does not come back, but its user has not detached.
+    /// The client ends and will not reconnect, but its user has not detached.
     pub const GOING_AWAY: u16 = 1001;
     /// A message breaks the protocol. Resuming does not help.
     pub const PROTOCOL_ERROR: u16 = 1002;
@@ -89,7 +89,7 @@ pub mod close {
     pub const TRY_LATER: u16 = 1013;
     /// The client's right to the session was revoked.
     pub const REVOKED: u16 = 4403;
-    /// The session, or its resume token, is not known, or its time to be resumed has passed.
+    /// The session, or its resume token, is not known, or it was not resumed in time.
     pub const UNKNOWN_SESSION: u16 = 4404;
     /// The session must be recorded, and cannot be: try later.
     pub const NOT_RECORDED: u16 = 4410;

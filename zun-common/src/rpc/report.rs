@@ -93,7 +93,7 @@ pub struct LastRun {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LiveState {
-    /// What its health check says; `None` without a check.
+    /// Its health status; `None` without a health check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
     /// Its addresses, by the name of the network.

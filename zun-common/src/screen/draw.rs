@@ -142,7 +142,7 @@ impl<'a> Drawing<'a> {
         self.blanks.row_begun |= count > 0;
     }
 
-    /// The row ends here. Blanks at its end are left out, unless they are a row of their own that continues another.
+    /// Ends a row. Drops the blanks at its end, unless the whole row is blank and continues a longer line.
     fn end_row(&mut self) {
         let columns = usize::from(self.columns);
         let Blanks { count, row_begun } = self.blanks;

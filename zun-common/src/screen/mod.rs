@@ -1,4 +1,5 @@
-//! What a session's terminal shows: its cells, cursor and modes, from which a client that joins later draws it. Pure.
+//! A model of a session's terminal: its cells, cursor and modes. A client that joins later gets a snapshot of it. No
+//! I/O.
 //!
 //! ```text
 //!  output ── Scanner ──┬─ text, sequences ──> model (avt): both screens, cursor, margins
@@ -37,14 +38,14 @@ pub struct Screen {
     scanner: Scanner,
     modes: TerminalModes,
     size: Size,
-    /// Whether the model has had all output. Otherwise cells may be wrong until the program draws them again.
+    /// Whether the model was given all output. Otherwise cells may be wrong until the program draws them again.
     is_exact: bool,
 }
 
 /// The cells.
 struct Model {
     terminal: Terminal,
-    /// What was done since [`Screen::take_work`], in bytes of text that cost the same.
+    /// The work since [`Screen::take_work`], as the number of bytes of text that cost the same.
     work: usize,
 }
 
@@ -53,18 +54,18 @@ struct Model {
 pub enum Care {
     /// Cells and modes.
     Whole,
-    /// Only modes, and which screen is shown, because there is too much output. It costs little.
+    /// Only modes, and which screen is shown. This is cheap, for when there is too much output.
     Modes,
 }
 
-/// What draws a screen on a cleared terminal of this size.
+/// A drawing of the screen for a cleared terminal of this size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The screen's size.
     pub size: Size,
-    /// The bytes to write. They contain no question to the terminal.
+    /// The bytes to write. They contain no query that the terminal would answer.
     pub draw: Vec<u8>,
-    /// Whether the screen is shown as it is. Otherwise the program should draw it again.
+    /// Whether the drawing is exact. Otherwise the program should redraw its screen.
     pub is_exact: bool,
 }
 
@@ -83,12 +84,12 @@ impl Screen {
         Self { model, scanner, modes, size, is_exact: is_modelled(size) }
     }
 
-    /// The screen does not show what was written before.
+    /// Records that the model was not given the output so far.
     pub const fn mark_inexact(&mut self) {
         self.is_exact = false;
     }
 
-    /// The terminal has another size from now on.
+    /// Changes the terminal's size.
     pub fn resize(&mut self, size: Size) {
         self.size = size;
         if is_modelled(size) {
@@ -119,12 +120,12 @@ impl Screen {
         });
     }
 
-    /// Returns the work since the last call, in bytes of text that cost the same.
+    /// Returns the work since the last call, as the number of bytes of text that cost the same.
     pub const fn take_work(&mut self) -> usize {
         std::mem::replace(&mut self.model.work, 0)
     }
 
-    /// Returns what draws the screen, in at most `limit` bytes.
+    /// Draws the screen in at most `limit` bytes.
     pub fn snapshot(&self, limit: usize) -> Snapshot {
         let end = [self.modes.restore(), self.scanner.continuation()].concat();
         let room = limit.saturating_sub(end.len());

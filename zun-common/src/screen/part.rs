@@ -40,7 +40,7 @@ fn row(cells: &[Cell], columns: &Range<usize>) -> String {
     for (column, cell) in part {
         let is_cut = cell.width() == 2 && column + 1 == columns.end;
         let character = match cell.width() {
-            // The first half of it is outside.
+            // The left half of the wide character is outside the part.
             0 if column == columns.start => ' ',
             0 => continue,
             _ if is_cut => ' ',

@@ -1,4 +1,4 @@
-//! The states that commands on containers lead to. One table says which statuses reach a state and which rule it out,
+//! The states of containers that commands wait for. One table says which statuses reach a state and which rule it out,
 //! so that nobody waits for a state that can no longer be reached.
 
 use super::Status;

@@ -138,9 +138,9 @@ named_enum!(
 );
 
 named_enum!(
-    /// What the health check of a running container says.
+    /// The health status of a running container.
     Health {
-        /// It has not said anything yet.
+        /// No result yet.
         Starting = "starting",
         /// It succeeds.
         Healthy = "healthy",

@@ -8,7 +8,8 @@ const FOLLOWED: [u16; 19] = [
 ];
 /// Those of them that are on in a fresh terminal.
 const ON: [u16; 3] = [7, 25, 1007];
-/// Those of them that belong to the screen's content, which [`TerminalModes::restore`] leaves to who draws it.
+/// Those of them that belong to the screen's content, which [`TerminalModes::restore`] leaves to the code that draws
+/// it.
 const OF_CONTENT: [u16; 4] = [1, 6, 7, 25];
 /// Application keypad.
 const KEYPAD: u16 = 66;
@@ -40,7 +41,7 @@ pub struct TerminalModes {
     insert: bool,
     /// Margins that were set.
     margins: bool,
-    /// Another character set than ASCII.
+    /// A character set other than ASCII.
     charset: bool,
     /// Colours or other attributes.
     attributes: bool,
@@ -62,7 +63,7 @@ impl TerminalModes {
         }
     }
 
-    /// The program has printed these control characters, among others.
+    /// Follows the control characters in text: shift out and shift in select the character set.
     pub fn shifted(&mut self, text: &[u8]) {
         if let Some(shift) = text.iter().rev().find(|byte| matches!(byte, 0x0e | 0x0f)) {
             self.charset = *shift == 0x0e;

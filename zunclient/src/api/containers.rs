@@ -131,7 +131,7 @@ impl Client {
             request = request.query(&[("marker", last.uuid.to_string())]);
         }
         let mut page: ContainerList = json(self.send(request, SHORT_TIMEOUT).await?).await?;
-        // A service that repeats a page must not make the client ask for ever.
+        // Stops if the service repeats a page, instead of requesting it in an endless loop.
         let end = page.containers.last().map(|container| container.uuid);
         page.next = page.next.filter(|_| end.is_some() && end != last.map(|last| last.uuid));
         Ok(page)

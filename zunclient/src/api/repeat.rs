@@ -20,7 +20,7 @@ use super::{ApiError, Client};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What to do if the service cannot be reached, so that it has not got the request.
+/// What to do if the service is unreachable, and so did not receive the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IfUnreachable {
     /// Fail at once.
@@ -69,7 +69,7 @@ struct Failed {
 enum Meaning {
     /// The service has decided.
     Final,
-    /// The service has not got the request.
+    /// The service did not receive the request.
     Unreachable,
     /// The service may have got the request.
     Lost,
@@ -109,7 +109,7 @@ impl Client {
         let request = request.build().map_err(ApiError::Setup)?;
         let mut absence = Absence::default();
         let mut lost = None;
-        // Only a request whose body is a stream cannot be copied.
+        // A request can be copied unless its body is a stream.
         while let Some(copy) = request.try_clone() {
             let Failed { error, meaning } = match self.attempt(copy).await {
                 Ok(answer) => return Ok(answer),
@@ -124,7 +124,7 @@ impl Client {
                 Meaning::Later(pause) => pause,
             };
             if !absence.lasts_for(pause).await {
-                // The request whose answer was lost may have been done, whatever came afterwards.
+                // An earlier attempt whose answer was lost may have been carried out, whatever the later errors were.
                 return Err(lost.unwrap_or(error));
             }
             if meaning == Meaning::Lost {

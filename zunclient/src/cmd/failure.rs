@@ -49,8 +49,8 @@ impl Failure {
         Self { message, ..self }
     }
 
-    /// Returns the error of a request. If there is no such thing and `is_forced`, it is only reported: as with Docker,
-    /// the goal is reached.
+    /// Returns the error of a request. If the object does not exist and `is_forced`, the error is only printed: as with
+    /// Docker's `--force`, the command succeeds.
     pub fn unless_missing(error: ApiError, is_forced: bool) -> Self {
         let exit = (is_forced && error.is_not_found()).then_some(Exit::OK);
         Self { exit, ..Self::from(error) }

@@ -1,4 +1,4 @@
-//! The `zun` command: each verb has a file of its own.
+//! The `zun` command. Each verb has its own file.
 
 mod action;
 mod arguments;

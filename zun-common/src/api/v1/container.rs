@@ -299,7 +299,7 @@ pub struct Container {
     pub published_ports: Vec<PublishedPort>,
     /// Its own addresses while it runs, by the name of the network.
     pub addresses: BTreeMap<String, Vec<Address>>,
-    /// What its health check says while it runs; null without a check. Not in OpenStack Zun's API.
+    /// Its health status while it runs; null without a health check. Not in OpenStack Zun's API.
     #[serde(default)]
     pub health: Option<Health>,
     /// Not supported; always null.

@@ -64,7 +64,7 @@ pub enum EventAction {
     Rename,
     /// The container has other limits.
     Update,
-    /// What the container's health check says has changed.
+    /// The container's health status has changed.
     HealthStatus(Health),
     /// It was removed.
     Destroy,

@@ -97,7 +97,7 @@ pub struct Service {
     pub binary: String,
     /// `up` or `down`.
     pub state: String,
-    /// Whether new containers are kept off the host.
+    /// Whether no new containers are placed on the host.
     pub disabled: bool,
     /// Reason for disabling.
     pub disabled_reason: Option<String>,
@@ -105,7 +105,7 @@ pub struct Service {
     pub forced_down: bool,
     /// The availability zone of the host.
     pub availability_zone: String,
-    /// Why nobody can connect to consoles on the host; null if they work. Not in OpenStack Zun's API.
+    /// Why consoles on the host are unavailable; null if they are available. Not in OpenStack Zun's API.
     pub console_trouble: Option<String>,
     /// Number of heartbeats.
     pub report_count: i64,
@@ -144,7 +144,7 @@ pub struct ServiceState {
     pub host: String,
     /// Its program.
     pub binary: String,
-    /// Whether new containers are kept off the host.
+    /// Whether no new containers are placed on the host.
     pub disabled: bool,
     /// Reason for disabling.
     pub disabled_reason: Option<String>,

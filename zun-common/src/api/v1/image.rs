@@ -34,7 +34,7 @@ pub struct Image {
     pub status: ImageStatus,
     /// Why a pull or a removal failed. Not in OpenStack Zun's API.
     pub status_reason: Option<String>,
-    /// The layers of a pull that is under way. Not in OpenStack Zun's API.
+    /// The layers of a pull that is in progress. Not in OpenStack Zun's API.
     pub image_pull: Option<ImagePull>,
     /// Time of the first pull. Not in OpenStack Zun's API.
     #[serde(with = "super::time")]

@@ -40,10 +40,10 @@ pub struct Session {
     pub grant: String,
     /// Whether the client is connected now.
     pub connected: bool,
-    /// When it was opened. Without clients, about when the last one has left.
+    /// When it was opened. For an exec without clients, about when the last one disconnected.
     #[schemars(with = "String")]
     pub since: DateTime<Utc>,
-    /// Bytes of stdin that the process has got from this client.
+    /// Bytes of stdin that the process has received from this client.
     pub stdin_bytes: u64,
     /// The offset in stdout up to which output was sent to the client.
     pub stdout_bytes: u64,
@@ -84,7 +84,7 @@ pub struct AliveGrant {
     pub files: bool,
     /// How many sessions it has.
     pub sessions: usize,
-    /// For a ticket: how many more sessions it opens. Absent if it opens none.
+    /// For a ticket: how many more sessions it can open. Absent if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<u32>,
     /// For a ticket that can be used: until when.

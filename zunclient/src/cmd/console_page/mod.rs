@@ -19,7 +19,8 @@ use crate::tty::signals::Signals;
 
 /// How long the link opens the console.
 const LIFE: Duration = Duration::from_mins(1);
-/// How long zun waits for the browser: less than `LIFE`, because a ticket that has expired looks like a used one.
+/// How long zun waits for the browser: less than `LIFE`, because zun cannot distinguish an expired ticket from a used
+/// one.
 const BROWSER_TIMEOUT: Duration = Duration::from_secs(55);
 /// How long zun waits before it also prints the link.
 const HINT: Duration = Duration::from_secs(5);

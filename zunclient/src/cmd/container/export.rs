@@ -43,7 +43,7 @@ impl Export {
             Some(path) => {
                 let writing = Box::pin(to_file(context, &everything, path));
                 if let Err(failure) = unless_ended(&mut signals, writing).await {
-                    // A part of an archive is of no use.
+                    // A partial archive is useless.
                     std::fs::remove_file(path).ok();
                     return Err(failure);
                 }

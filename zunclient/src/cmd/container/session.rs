@@ -73,7 +73,7 @@ pub(super) struct ConsoleFlags {
 }
 
 impl ConsoleFlags {
-    /// What becomes of signals, with or without a terminal in the container.
+    /// Returns where zun sends the signals that it receives, with or without a terminal in the container.
     pub(super) const fn signal_routing(&self, tty: bool) -> SignalRouting {
         if tty || self.no_sig_proxy || matches!(self.sig_proxy, Some(false)) {
             SignalRouting::ToClient
@@ -92,7 +92,7 @@ pub(super) struct Session<'a> {
     pub(super) input: bool,
     /// Whether the grant allows input.
     pub(super) mode: Mode,
-    /// What becomes of signals.
+    /// Where zun sends the signals that it receives.
     pub(super) signal_routing: SignalRouting,
 }
 

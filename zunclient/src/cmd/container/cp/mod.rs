@@ -115,7 +115,7 @@ impl Cp {
     }
 }
 
-/// What becomes of a source in a container that is a symlink.
+/// What to copy if the source in a container is a symlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
     /// The symlink is copied.

@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) enum Source {
     /// Events arrive.
     Events,
-    /// The connection is lost, or not there yet.
+    /// The connection is lost or not yet established.
     #[default]
     Lost,
     /// The service sends no events, for this reason.

@@ -17,13 +17,15 @@ use crate::exit::Exit;
 use crate::out::{self, Live, Printer, clean};
 use crate::tty::signals::Signals;
 
-/// Events that come together lead to one request, and there is at most one each [`OFTEN`].
-const TOGETHER: Duration = Duration::from_millis(200);
-/// How often the list is read without events, and while an operation is in progress: its steps are no events.
-const OFTEN: Duration = Duration::from_secs(1);
-/// How often the list is read while events arrive. Not all changes are events, such as the beginning of an operation.
-const SELDOM: Duration = Duration::from_secs(10);
-/// How often a terminal shows how time passes.
+/// Events within this time lead to one request, and there is at most one request per [`INTERVAL`].
+const GATHER_TIME: Duration = Duration::from_millis(200);
+/// The interval between two reads of the list without events, and while an operation is in progress: its steps are no
+/// events.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The interval between two reads of the list while zun receives events. Some changes are no events, such as the
+/// beginning of an operation.
+const INTERVAL_WITH_EVENTS: Duration = Duration::from_secs(10);
+/// The interval at which a terminal updates the times in the list.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Shows the list until a signal ends it: redrawn in place on a terminal, else one after the other. While the service
@@ -145,11 +147,11 @@ impl Watch<'_> {
 /// Waits until the list is to be read again. If it ticks, returns `false` after a second: durations have changed.
 async fn is_due(changes: &Changes, (read, often): (Instant, bool), ticks: bool) -> bool {
     let often = often || changes.source() != Source::Events;
-    let due = read + if often { OFTEN } else { SELDOM };
+    let due = read + if often { INTERVAL } else { INTERVAL_WITH_EVENTS };
     tokio::select! {
         biased;
         () = changes.wait() => {
-            sleep_until((Instant::now() + TOGETHER).max(read + OFTEN)).await;
+            sleep_until((Instant::now() + GATHER_TIME).max(read + INTERVAL)).await;
             true
         }
         () = sleep_until(due) => true,
@@ -157,7 +159,7 @@ async fn is_due(changes: &Changes, (read, often): (Instant, bool), ticks: bool) 
     }
 }
 
-/// Whether an operation is in progress, whose steps are no events.
+/// Whether an operation is in progress. Its steps are no events.
 fn is_in_progress(container: &Container) -> bool {
     container.task_state.is_some()
         || matches!(container.status, Status::Creating | Status::Rebuilding | Status::Deleting)
@@ -176,22 +178,22 @@ mod tests {
             begun.elapsed()
         };
         let waited = async |often: bool| waited_since(Instant::now(), often).await;
-        assert_eq!(waited(false).await, OFTEN, "no stream of events yet");
+        assert_eq!(waited(false).await, INTERVAL, "no stream of events yet");
         changes.set(Source::Events);
-        assert_eq!(waited(false).await, OFTEN, "something may have changed before");
-        assert_eq!(waited(false).await, SELDOM);
-        assert_eq!(waited(true).await, OFTEN, "an operation is in progress");
+        assert_eq!(waited(false).await, INTERVAL, "something may have changed before");
+        assert_eq!(waited(false).await, INTERVAL_WITH_EVENTS);
+        assert_eq!(waited(true).await, INTERVAL, "an operation is in progress");
         changes.set(Source::Events);
         changes.set(Source::Events);
         let long_ago = Instant::now();
-        sleep(OFTEN).await;
-        assert_eq!(waited_since(long_ago, false).await, TOGETHER);
-        assert_eq!(waited(false).await, SELDOM, "two events are one read");
+        sleep(INTERVAL).await;
+        assert_eq!(waited_since(long_ago, false).await, GATHER_TIME);
+        assert_eq!(waited(false).await, INTERVAL_WITH_EVENTS, "two events are one read");
         changes.set(Source::None("refused".to_owned()));
-        assert_eq!(waited(false).await, OFTEN);
-        assert_eq!(waited(false).await, OFTEN);
+        assert_eq!(waited(false).await, INTERVAL);
+        assert_eq!(waited(false).await, INTERVAL);
         let begun = Instant::now();
-        assert!(!is_due(&changes, (begun + SELDOM, false), true).await, "a tick");
+        assert!(!is_due(&changes, (begun + INTERVAL_WITH_EVENTS, false), true).await, "a tick");
         assert_eq!(begun.elapsed(), TICK);
     }
 }
