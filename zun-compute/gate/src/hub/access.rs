@@ -8,7 +8,7 @@ use zun_common::pty::{ClientHello, Resume, Size};
 
 use super::{ConnectError, Connected, Hub, Live};
 use crate::engine::Target;
-use crate::session::{FileRight, Holder, JoinRefused, KeyHash};
+use crate::session::{ClientInfo, FileRight, JoinRefused, KeyHash};
 
 /// How many characters of an exec's ID are shown.
 const SHORT_ID: usize = 12;
@@ -32,11 +32,11 @@ impl Hub {
         let now = Instant::now();
         let mut all = Vec::new();
         for live in self.all() {
-            let (process, holders) = live.read(|session| (session.process(), session.holders()));
+            let (process, clients) = live.read(|session| (session.process(), session.clients()));
             all.extend(
-                holders
+                clients
                     .into_iter()
-                    .map(|holder| shown(holder, live.target().clone(), process.tty, now)),
+                    .map(|client| shown(client, live.target().clone(), process.tty, now)),
             );
         }
         all
@@ -51,7 +51,7 @@ impl Hub {
             let Target::Exec(exec) = live.target() else { return None };
             let (since, tty) =
                 live.read(|session| Some((session.unattended_since()?, session.process().tty)))?;
-            let holder = Holder {
+            let client = ClientInfo {
                 id: exec.as_str().chars().take(SHORT_ID).collect(),
                 grant: String::new(),
                 writes: false,
@@ -62,7 +62,7 @@ impl Hub {
                 stderr: 0,
                 files: false,
             };
-            Some(shown(holder, live.target().clone(), tty, now))
+            Some(shown(client, live.target().clone(), tty, now))
         });
         execs.collect()
     }
@@ -83,8 +83,8 @@ impl Hub {
     }
 }
 
-fn shown(holder: Holder, target: Target, tty: bool, now: Instant) -> GateAttachment {
-    let Holder { id, grant, writes, connected, since, stdin, stdout, stderr, files } = holder;
+fn shown(client: ClientInfo, target: Target, tty: bool, now: Instant) -> GateAttachment {
+    let ClientInfo { id, grant, writes, connected, since, stdin, stdout, stderr, files } = client;
     let age = now.saturating_duration_since(since).as_secs();
     GateAttachment { id, target, tty, grant, writes, connected, age, stdin, stdout, stderr, files }
 }

@@ -102,7 +102,7 @@ impl RawLink {
     /// Passes input to the session until the client disconnects.
     async fn receive(&self, mut stream: SplitStream<Socket>, mut accepted: watch::Receiver<u64>) {
         let Connected { live, id } = &self.connected;
-        let writes = live.read(|session| session.holder(*id)).is_some_and(|holder| holder.writes);
+        let writes = live.read(|session| session.client(*id)).is_some_and(|client| client.writes);
         let mut sent = 0;
         while let Some(Ok(message)) = stream.next().await {
             let typed = match message {

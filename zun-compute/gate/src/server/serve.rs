@@ -39,7 +39,7 @@ use crate::engine::{Bytestream, EngineError, Target};
 use crate::hub::{Client, ConnectError, Connected, Hub};
 use crate::page::WebConsole;
 use crate::rights::Rights;
-use crate::session::{Holder, JoinRefused};
+use crate::session::{ClientInfo, JoinRefused};
 
 /// How long TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -292,7 +292,7 @@ impl Server {
         else {
             return None;
         };
-        let Holder { grant, writes, .. } = live.read(|session| session.holder(*id))?;
+        let ClientInfo { grant, writes, .. } = live.read(|session| session.client(*id))?;
         Some(Attached::new(Arc::clone(notifier), grant, container.clone(), !writes))
     }
 }

@@ -12,7 +12,7 @@ use super::{AttachmentId, ConnectionId, Session};
 /// One client's access to the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent properties of one client")]
-pub struct Holder {
+pub struct ClientInfo {
     /// The attachment's ID.
     pub id: String,
     /// The ID of the grant that opened it.
@@ -46,8 +46,8 @@ pub struct FileRight {
 
 impl Session {
     /// All clients with access, oldest first.
-    pub fn holders(&self) -> Vec<Holder> {
-        self.attachments.values().map(Attachment::holder).collect()
+    pub fn clients(&self) -> Vec<ClientInfo> {
+        self.attachments.values().map(Attachment::client_info).collect()
     }
 
     /// How many clients have access.
@@ -62,9 +62,9 @@ impl Session {
     }
 
     /// Whose connection this is.
-    pub fn holder(&self, id: ConnectionId) -> Option<Holder> {
+    pub fn client(&self, id: ConnectionId) -> Option<ClientInfo> {
         let connection = self.connections.get(&id)?;
-        self.attachments.get(&connection.attachment).map(Attachment::holder)
+        self.attachments.get(&connection.attachment).map(Attachment::client_info)
     }
 
     /// The right of the client with this key and token to copy files.
@@ -99,8 +99,8 @@ impl Session {
 }
 
 impl Attachment {
-    fn holder(&self) -> Holder {
-        Holder {
+    fn client_info(&self) -> ClientInfo {
+        ClientInfo {
             id: self.name.clone(),
             grant: self.grant.clone(),
             writes: self.writes,

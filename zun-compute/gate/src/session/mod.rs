@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use zun_common::pty::{Ending, ServerHello, SessionKind, close};
 
-pub use access::{FileRight, Holder};
+pub use access::{ClientInfo, FileRight};
 pub use attachment::Departure;
 pub use controls::Control;
 pub use input::{Chunk, InputChunk};
