@@ -35,7 +35,7 @@ pub(super) struct Attachment {
     /// Whether the client sends input.
     pub(super) writes: bool,
     /// Whether its client was ever sent a hello, so that it may know the session.
-    pub(super) greeted: bool,
+    pub(super) hello_sent: bool,
     /// Whether its client has ever sent a message, which proves that it knows the session.
     pub(super) confirmed: bool,
     /// The connection that counts.

@@ -91,7 +91,7 @@ impl Session {
             may_write,
             files,
             writes,
-            greeted: false,
+            hello_sent: false,
             confirmed: false,
             connection: None,
             lost_at: None,
@@ -131,7 +131,7 @@ impl Session {
     fn replace_unconfirmed(&mut self, join: &Join) {
         let is_former = |found: &Attachment| {
             let is_same = found.key == join.key && found.grant == join.grant;
-            is_same && !found.greeted && !found.confirmed && found.connection.is_none()
+            is_same && !found.hello_sent && !found.confirmed && found.connection.is_none()
         };
         if self.process.kind == SessionKind::Exec {
             let former = self.attachments.iter().find(|(_, found)| is_former(found));

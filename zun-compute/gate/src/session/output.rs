@@ -90,8 +90,8 @@ impl Session {
         }
         if let Some(hello) = connection.hello.take() {
             if let Some(found) = self.attachments.get_mut(&connection.attachment) {
-                self.unrecorded |= !found.greeted;
-                found.greeted = true;
+                self.unrecorded |= !found.hello_sent;
+                found.hello_sent = true;
             }
             return Next::Message(Frame::Hello(hello).encode());
         }

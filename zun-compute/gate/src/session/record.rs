@@ -112,8 +112,8 @@ pub(super) struct AttachmentRecord {
     #[serde(default)]
     files: Option<EngineId>,
     writes: bool,
-    #[serde(default)]
-    greeted: bool,
+    #[serde(default, rename = "greeted")]
+    hello_sent: bool,
     #[serde(default, rename = "heard")]
     confirmed: bool,
     /// Whether a client is connected.
@@ -416,7 +416,7 @@ impl Attachment {
             may_write: self.may_write,
             files: self.files.clone(),
             writes: self.writes,
-            greeted: self.greeted,
+            hello_sent: self.hello_sent,
             confirmed: self.confirmed,
             connected: self.connection.is_some(),
             window: self.window,
@@ -448,7 +448,7 @@ impl Attachment {
             may_write,
             files,
             writes,
-            greeted,
+            hello_sent,
             confirmed,
             connected: _,
             window,
@@ -471,7 +471,7 @@ impl Attachment {
             may_write,
             files,
             writes,
-            greeted,
+            hello_sent,
             confirmed,
             connection: None,
             lost_at: Some(now),
