@@ -81,7 +81,7 @@ impl Session {
             .map(|(id, attachment)| (*id, attachment.writes && attachment.confirmed))
             .collect();
         for (id, _) in &found {
-            self.expel(*id, close::REVOKED, "revoked");
+            self.end_attachment(*id, close::REVOKED, "revoked");
         }
         if found.iter().any(|(_, wrote)| *wrote) {
             self.end_stdin_without_writers();

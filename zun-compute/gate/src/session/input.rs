@@ -178,7 +178,7 @@ impl Session {
         let Some(connection) = self.connections.get(&id) else { return };
         let attachment = connection.attachment;
         if self.attachments.get(&attachment).is_some_and(|found| found.connection == Some(id)) {
-            self.expel(attachment, code, "protocol error");
+            self.end_attachment(attachment, code, "protocol error");
         }
     }
 
@@ -263,7 +263,7 @@ impl Session {
             let Some(expired) = expired.filter(|expired| expired.settled > 0) else { continue };
             released = true;
             if !self.filtered(id, expired) {
-                self.expel(id, close::TRY_LATER, "no memory for its input");
+                self.end_attachment(id, close::TRY_LATER, "no memory for its input");
             }
         }
         self.drop_unwanted_input(now);

@@ -136,7 +136,7 @@ impl Session {
         if self.process.kind == SessionKind::Exec {
             let former = self.attachments.iter().find(|(_, found)| is_former(found));
             if let Some(id) = former.map(|(id, _)| *id) {
-                self.depart(id, "replaced");
+                self.remove_attachment(id, "replaced");
             }
         }
     }

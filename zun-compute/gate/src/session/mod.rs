@@ -239,13 +239,13 @@ impl Session {
         match left {
             Left::Lost => {}
             Left::Gone => {
-                self.depart(connection.attachment, reason);
+                self.remove_attachment(connection.attachment, reason);
                 if wrote {
                     self.end_stdin_without_writers();
                 }
             }
             Left::Detached => {
-                self.depart(connection.attachment, reason);
+                self.remove_attachment(connection.attachment, reason);
                 // If another client may type, that client decides what happens to the process.
                 if may_write && !self.attachments.values().any(|other| other.may_write) {
                     self.set_detached(true);
@@ -275,7 +275,7 @@ impl Session {
     /// Forgets all attachments, because the gate ends.
     pub fn forget_all(&mut self) {
         while let Some(id) = self.attachments.keys().next().copied() {
-            self.depart(id, "the console gate is shutting down");
+            self.remove_attachment(id, "the console gate is shutting down");
         }
     }
 
@@ -291,7 +291,7 @@ impl Session {
             .map(|(id, attachment)| (*id, attachment.confirmed))
             .collect();
         for (id, confirmed) in expired {
-            self.depart(id, "expired");
+            self.remove_attachment(id, "expired");
             // A client that has never sent anything may be writing to a container through Docker.
             if confirmed || self.process.kind == SessionKind::Exec {
                 self.end_stdin_without_writers();
@@ -320,7 +320,8 @@ impl Session {
         self.departures.pop_front()
     }
 
-    fn depart(&mut self, id: AttachmentId, reason: &'static str) {
+    /// Removes an attachment, and tells the other clients that it has left.
+    fn remove_attachment(&mut self, id: AttachmentId, reason: &'static str) {
         if let Some(attachment) = self.attachments.remove(&id) {
             self.unrecorded = true;
             self.last_left = attachment.lost_at.unwrap_or(attachment.since);
@@ -329,14 +330,14 @@ impl Session {
         }
     }
 
-    /// Closes an attachment's connection, and forgets the attachment.
-    fn expel(&mut self, id: AttachmentId, code: u16, reason: &'static str) {
+    /// Closes an attachment's connection, and removes the attachment.
+    fn end_attachment(&mut self, id: AttachmentId, code: u16, reason: &'static str) {
         for connection in self.connections.values_mut() {
             if connection.attachment == id {
                 connection.close.get_or_insert(code);
             }
         }
-        self.depart(id, reason);
+        self.remove_attachment(id, reason);
     }
 
     const fn next_id(&mut self) -> u64 {

@@ -126,7 +126,7 @@ impl Session {
                 return self.next_snapshot(id);
             }
         } else if attachment.is_behind(rings) {
-            self.expel(id, close::TOO_SLOW, "too slow");
+            self.end_attachment(id, close::TOO_SLOW, "too slow");
             return Next::Close(close::TOO_SLOW);
         }
         let batched = match attachment.next_output(rings, all_at_once, now) {

@@ -125,7 +125,7 @@ impl Session {
             return;
         }
         while let Some(id) = self.attachments.keys().next().copied() {
-            self.expel(id, close::NOT_RECORDED, "not recorded");
+            self.end_attachment(id, close::NOT_RECORDED, "not recorded");
         }
         self.end_stdin_without_writers();
     }
