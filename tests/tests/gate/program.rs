@@ -62,11 +62,12 @@ async fn it_tells_the_service_manager_serves_and_stops_in_time_without_a_secret_
     let mut log = BufReader::new(program.stderr.take().expect("a pipe")).lines();
     let first = log.next().expect("a line").expect("text");
     let address = first.rsplit(' ').next().expect("an address").parse().expect("an address");
-    let mut told = [0; 1024];
+    let mut message = [0; 1024];
     // It stores descriptors too.
-    let is_ready =
-        std::iter::from_fn(|| manager.recv(&mut told).ok().map(|length| told[..length].to_vec()))
-            .any(|message| message.starts_with(b"READY=1"));
+    let is_ready = std::iter::from_fn(|| {
+        manager.recv(&mut message).ok().map(|length| message[..length].to_vec())
+    })
+    .any(|message| message.starts_with(b"READY=1"));
     assert!(is_ready);
     let dialer = TlsDialer { address, name: HOST.to_owned(), ca: ca.certificate_pem().to_owned() };
     let identity = zun_tests::tls::Identity::granted(&ca, &grant, "g1", chrono::Utc::now());

@@ -100,8 +100,8 @@ async fn notifications_reach_the_other_processes_and_continue_after_a_reconnect(
         unreachable!("three processes")
     };
     for word in ["before", "after"] {
-        hears(&first.sender, &mut second.receiver, word).await;
-        hears(&first.sender, &mut third.receiver, word).await;
+        is_received(&first.sender, &mut second.receiver, word).await;
+        is_received(&first.sender, &mut third.receiver, word).await;
         assert!(first.receiver.try_recv().is_err(), "nobody receives its own notifications");
         proxy.disconnect();
     }
@@ -109,19 +109,19 @@ async fn notifications_reach_the_other_processes_and_continue_after_a_reconnect(
 }
 
 /// Sends a notification until it is received. Notifications before the other process listens are lost.
-async fn hears(
+async fn is_received(
     sender: &mpsc::Sender<Bytes>,
     receiver: &mut mpsc::Receiver<Bytes>,
     word: &'static str,
 ) {
-    let heard = async {
+    let received = async {
         loop {
             sender.send(Bytes::from_static(word.as_bytes())).await.expect("room");
-            let heard = tokio::time::timeout(Duration::from_millis(200), receiver.recv()).await;
-            if heard.is_ok_and(|heard| heard.is_some_and(|heard| heard == word)) {
+            let received = tokio::time::timeout(Duration::from_millis(200), receiver.recv()).await;
+            if received.is_ok_and(|got| got.is_some_and(|body| body == word)) {
                 return;
             }
         }
     };
-    tokio::time::timeout(Duration::from_mins(1), heard).await.expect("it is received");
+    tokio::time::timeout(Duration::from_mins(1), received).await.expect("it is received");
 }

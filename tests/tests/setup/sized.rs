@@ -36,10 +36,7 @@ async fn a_container_of_the_runtime_runs_after_undo_until_it_stops() {
     assert_eq!(host.docker(&["exec", "sized", "/bin/busybox", "echo", "usable"]), "usable");
     host.docker(&["stop", "-t", "1", "sized"]);
     assert!(host.pid("sized").starts_with("false "));
-    assert!(
-        host.refuses(&["start", "sized"]).contains("zun-sized"),
-        "Docker no longer knows it"
-    );
+    assert!(host.refuses(&["start", "sized"]).contains("zun-sized"), "Docker no longer knows it");
 
     host.set_up().await.expect("set up");
     host.docker(&["start", "sized"]);

@@ -42,14 +42,14 @@ export class Status {
       this.#dot('away', '');
     }, QUIET);
     window.clearInterval(this.#countdown);
-    const tell = () => {
+    const update = () => {
       const seconds = retryAt === undefined ? 0 : Math.ceil((retryAt - Date.now()) / 1000);
       // A countdown from 1 would change at once.
       const when = seconds > 1 ? `Trying again in ${seconds} s.` : 'Trying again…';
       showText('banner-text', wasOpen ? `Connection lost. ${when} What you type is kept.` : `No connection. ${when}`);
     };
-    tell();
-    this.#countdown = window.setInterval(tell, 1000);
+    update();
+    this.#countdown = window.setInterval(update, 1000);
   }
 
   ended(closing: Closing, wasOpen: boolean): void {

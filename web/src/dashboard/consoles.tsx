@@ -204,17 +204,17 @@ function Pane({ console: one, isShown, report }: { console: Console; isShown: bo
   };
   useEffect(() => {
     const timer = window.setTimeout(() => change('hidden'), READY_WITHIN);
-    const heard = (event: MessageEvent<unknown>) => {
+    const onMessage = (event: MessageEvent<unknown>) => {
       if (event.source !== frame.current?.contentWindow || event.origin !== new URL(one.url).origin) return;
-      const { zun, state: told } = (event.data ?? {}) as { zun?: unknown; state?: unknown };
-      if (zun !== 'console' || (told !== 'ready' && told !== 'live' && told !== 'ended')) return;
+      const { zun, state: next } = (event.data ?? {}) as { zun?: unknown; state?: unknown };
+      if (zun !== 'console' || (next !== 'ready' && next !== 'live' && next !== 'ended')) return;
       window.clearTimeout(timer);
-      change(told);
+      change(next);
     };
-    window.addEventListener('message', heard);
+    window.addEventListener('message', onMessage);
     return () => {
       window.clearTimeout(timer);
-      window.removeEventListener('message', heard);
+      window.removeEventListener('message', onMessage);
     };
   }, []);
   return (

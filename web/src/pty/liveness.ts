@@ -12,7 +12,7 @@ const PAUSE = 400;
 const LOST = 1500;
 
 export class Liveness {
-  #heardAt: number;
+  #receivedAt: number;
   /** When the oldest ping was sent after which nothing has arrived. */
   #waitsSince: number | undefined;
   #askedAt: number;
@@ -22,20 +22,20 @@ export class Liveness {
   #roundTrip = 0;
 
   constructor(now: number) {
-    this.#heardAt = now;
+    this.#receivedAt = now;
     this.#askedAt = now;
   }
 
   /** A new link replaces the former one. */
   renew(now: number): void {
-    this.#heardAt = now;
+    this.#receivedAt = now;
     this.#waitsSince = undefined;
     this.#askedAt = now;
   }
 
   /** A message has arrived. Every message counts, because an answer may be queued behind output. */
-  heard(now: number): void {
-    this.#heardAt = now;
+  received(now: number): void {
+    this.#receivedAt = now;
     this.#waitsSince = undefined;
   }
 
@@ -63,7 +63,7 @@ export class Liveness {
   /** Returns when to send the next ping; `undefined` while an answer is awaited. */
   pingAt(): number | undefined {
     if (this.#waitsSince !== undefined) return undefined;
-    const idle = this.#heardAt + IDLE;
+    const idle = this.#receivedAt + IDLE;
     return this.#hasInput ? Math.min(idle, this.#askedAt + PAUSE) : idle;
   }
 

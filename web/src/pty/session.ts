@@ -86,7 +86,7 @@ export class Session {
 
   /** Handles a message of the gate. Throws if it violates the protocol. */
   receive(frame: Frame): void {
-    this.#liveness.heard(this.#clock());
+    this.#liveness.received(this.#clock());
     switch (frame.type) {
       case 'stdout':
       case 'stderr':

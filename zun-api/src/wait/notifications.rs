@@ -96,16 +96,16 @@ mod tests {
     /// A process: its hub, and the ends of its notifications on the bus.
     fn process(tasks: &Tasks) -> (Hub, mpsc::Receiver<Bytes>, mpsc::Sender<Bytes>) {
         let hub = Hub::new(10, CancellationToken::new());
-        let ((sender, sent), (heard, receiver)) = (mpsc::channel(4), mpsc::channel(4));
+        let ((sender, sent), (incoming, receiver)) = (mpsc::channel(4), mpsc::channel(4));
         tasks.spawn(exchange(hub.clone(), Notifications { sender, receiver }, tasks.clone()));
-        (hub, sent, heard)
+        (hub, sent, incoming)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_change_here_wakes_those_who_wait_elsewhere() {
         let tasks = Tasks::new();
         let (here, mut sent, _open) = process(&tasks);
-        let (there, _sent, heard) = process(&tasks);
+        let (there, _sent, incoming) = process(&tasks);
         let [row, runs, unasked] = [(); 3].map(|()| ContainerId::random());
         let _row = there.subscribe(there.permit().unwrap(), row);
         let mut waits = there.subscribe(there.permit().unwrap(), runs);
@@ -113,7 +113,7 @@ mod tests {
         here.notify_others(Change::Row(row));
         here.notify_others(Change::Row(unasked));
         here.announce(vec![runs]);
-        heard.send(sent.recv().await.expect("one message for all")).await.unwrap();
+        incoming.send(sent.recv().await.expect("one message for all")).await.unwrap();
         assert!(matches!(waits.next().await, Event::Lagged));
         let stale: Vec<ContainerId> =
             there.until_stale().await.into_iter().map(|one| one.0).collect();
@@ -124,12 +124,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_that_cannot_be_read_is_ignored() {
         let tasks = Tasks::new();
-        let (hub, _sent, heard) = process(&tasks);
+        let (hub, _sent, incoming) = process(&tasks);
         let container = ContainerId::random();
         let mut waits = hub.subscribe(hub.permit().unwrap(), container);
         let change = serde_json::to_vec(&[Change::Runs(container)]).unwrap();
         for body in [b"{".to_vec(), br#"[{"else":1}]"#.to_vec(), change] {
-            heard.send(Bytes::from(body)).await.unwrap();
+            incoming.send(Bytes::from(body)).await.unwrap();
         }
         assert!(matches!(waits.next().await, Event::Lagged));
         tasks.cancel();

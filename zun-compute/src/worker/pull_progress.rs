@@ -74,8 +74,8 @@ mod tests {
         assert_eq!(progress.take(step("bbbbbbbbbbbb", "Downloading", Some((1, 9)))), None);
         assert_eq!(progress.take(step("aaaaaaaaaaaa", "Downloading", Some((2, 8)))), None);
         tokio::time::advance(PACE).await;
-        let told = progress.take(step("bbbbbbbbbbbb", "Downloading", Some((5, 9)))).expect("due");
-        let shown: Vec<_> = told.layers.iter().map(|layer| (layer.current, layer.total)).collect();
+        let pull = progress.take(step("bbbbbbbbbbbb", "Downloading", Some((5, 9)))).expect("due");
+        let shown: Vec<_> = pull.layers.iter().map(|layer| (layer.current, layer.total)).collect();
         assert_eq!(shown, [(2, 8), (5, 9)]);
     }
 
@@ -84,8 +84,8 @@ mod tests {
         let mut progress = Progress::new();
         for number in 0..1000 {
             tokio::time::advance(PACE).await;
-            let told = progress.take(step(&format!("{number:012x}"), &"x".repeat(9999), None));
-            assert!(told.is_none_or(|pull| pull.layers.len() <= MOST_LAYERS));
+            let pull = progress.take(step(&format!("{number:012x}"), &"x".repeat(9999), None));
+            assert!(pull.is_none_or(|pull| pull.layers.len() <= MOST_LAYERS));
         }
         assert_eq!(progress.pull.layers.len(), MOST_LAYERS);
         assert!(progress.pull.layers.iter().all(|layer| layer.state.len() <= LONGEST));

@@ -13,16 +13,16 @@ const KNOWN: &str = "  {prefix:12!} {msg:18!} [{bar:18}] {bytes}/{total_bytes}";
 /// Shows the progress of a pull.
 #[derive(Default)]
 pub(in crate::cmd) struct PullProgress {
-    told: bool,
+    is_announced: bool,
     bars: Option<Bars>,
 }
 
 impl PullProgress {
     /// Shows the current state of a pull.
     pub(in crate::cmd) fn show(&mut self, image: &str, pull: Option<&ImagePull>) {
-        if !self.told {
+        if !self.is_announced {
             out::notice(&format!("pulling {image} …"));
-            self.told = true;
+            self.is_announced = true;
         }
         let Some(pull) = pull.filter(|_| out::stderr_is_live()) else { return };
         self.bars.get_or_insert_with(Bars::new).show(pull);

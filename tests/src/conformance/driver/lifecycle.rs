@@ -70,8 +70,10 @@ pub async fn a_stop_overrides_the_restart_policy(engine: &dyn TestEngine) {
 
     spec.command = Some(super::shell("exit 1"));
     let subject = Subject::started(engine, &spec).await;
-    eventually("a restart is in progress", || async { subject.status().await == Status::Restarting })
-        .await;
+    eventually("a restart is in progress", || async {
+        subject.status().await == Status::Restarting
+    })
+    .await;
     subject.driver.stop(subject.id, None).await.unwrap();
     eventually("it stays stopped", || async { subject.status().await == Status::Stopped }).await;
 }

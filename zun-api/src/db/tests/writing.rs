@@ -66,8 +66,8 @@ fn occupy(db: &Db) -> (mpsc::Sender<()>, mpsc::Receiver<()>) {
 }
 
 async fn wait_for(begun: mpsc::Receiver<()>) {
-    let heard = spawn_blocking(move || begun.recv_timeout(Duration::from_secs(10)));
-    heard.await.expect("no panic").expect("it begins");
+    let received = spawn_blocking(move || begun.recv_timeout(Duration::from_secs(10)));
+    received.await.expect("no panic").expect("it begins");
 }
 
 async fn locally<F: Future<Output = ()>>(test: F) {

@@ -439,8 +439,8 @@ fn a_session_continues_with_a_notice_when_the_engine_has_restarted_and_so_does_i
     world.step(&Step::Type(500));
     world.settle();
     assert_eq!((world.received.len(), world.read.len()), (3000, 500));
-    let told = world.events.iter().filter(|event| **event == SessionEvent::Reattached);
-    assert_eq!(told.count(), 1, "{:?}", world.events);
+    let reattached = world.events.iter().filter(|event| **event == SessionEvent::Reattached);
+    assert_eq!(reattached.count(), 1, "{:?}", world.events);
 }
 
 #[test]

@@ -210,14 +210,14 @@ fn clients_are_told_who_joins_and_leaves() {
     assert_eq!((joined.mode, joined.grant.as_str()), (ViewerMode::ReadOnly, "g1"));
     assert_ne!(joined.id, own);
     // A lost link is not announced, and the client gets the current state when it reconnects.
-    let told = first.events.len();
+    let before = first.events.len();
     let mut again = second.again(&mut session, second.resume(0, 0), now);
     again.receive(&mut session, now);
     assert_eq!(again.events[0], SessionEvent::Viewers { own: joined.id, viewers: 2 });
     assert_eq!(again.events[1], SessionEvent::SizeOwner { viewer: own, size: SIZE });
     session.disconnect(again.id, Left::Detached, now);
     first.receive(&mut session, now);
-    assert_eq!(first.events[told..], [SessionEvent::ViewerLeft { viewer: joined, viewers: 1 }]);
+    assert_eq!(first.events[before..], [SessionEvent::ViewerLeft { viewer: joined, viewers: 1 }]);
 }
 
 #[test]

@@ -41,19 +41,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_events_are_told_and_nothing_else() {
-        let told = |event: serde_json::Value| {
+    fn known_events_have_a_notice_and_others_none() {
+        let shown = |event: serde_json::Value| {
             serde_json::from_value(event).ok().and_then(|event| notice(&event))
         };
-        assert!(told(json!({ "type": "reattached" })).is_some());
+        assert!(shown(json!({ "type": "reattached" })).is_some());
         let recorded = |on: bool, required: bool| {
-            told(json!({ "type": "recording", "on": on, "required": required }))
+            shown(json!({ "type": "recording", "on": on, "required": required }))
         };
         assert_eq!(recorded(true, true).as_deref(), Some("this session is recorded"));
         assert!(recorded(false, true).is_some_and(|words| words.contains("30 seconds")));
         assert!(recorded(false, false).is_some());
-        let signal = |name: &str| told(json!({ "type": "signal_in_doubt", "name": name }));
+        let signal = |name: &str| shown(json!({ "type": "signal_in_doubt", "name": name }));
         assert!(signal("SIGTERM").is_some_and(|words| words.contains("SIGTERM")));
-        assert_eq!((signal("\u{1b}[2J"), told(json!({ "type": "newer" }))), (None, None));
+        assert_eq!((signal("\u{1b}[2J"), shown(json!({ "type": "newer" }))), (None, None));
     }
 }

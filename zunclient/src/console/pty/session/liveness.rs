@@ -31,7 +31,7 @@ pub(in crate::console::pty) enum Health {
 /// When something last arrived on the present link, and the pings that were sent.
 #[derive(Debug)]
 pub(super) struct Liveness {
-    heard_at: Instant,
+    received_at: Instant,
     /// When the oldest ping was sent after which nothing has arrived.
     waits_since: Option<Instant>,
     asked_at: Instant,
@@ -45,7 +45,7 @@ impl Liveness {
     /// For a link that was just opened.
     pub(super) const fn new(now: Instant) -> Self {
         Self {
-            heard_at: now,
+            received_at: now,
             waits_since: None,
             asked_at: now,
             number: 0,
@@ -56,12 +56,12 @@ impl Liveness {
 
     /// A new link replaces the former one, to the same gate.
     pub(super) const fn renew(&mut self, now: Instant) {
-        (self.heard_at, self.waits_since, self.asked_at) = (now, None, now);
+        (self.received_at, self.waits_since, self.asked_at) = (now, None, now);
     }
 
     /// A message has arrived. Every message counts, because an answer may be queued behind output.
-    pub(super) const fn heard(&mut self, now: Instant) {
-        self.heard_at = now;
+    pub(super) const fn received(&mut self, now: Instant) {
+        self.received_at = now;
         self.waits_since = None;
     }
 
@@ -99,7 +99,7 @@ impl Liveness {
         if self.waits_since.is_some() {
             return None;
         }
-        let idle = self.heard_at + IDLE;
+        let idle = self.received_at + IDLE;
         Some(if self.has_input { idle.min(self.asked_at + PAUSE) } else { idle })
     }
 
@@ -141,12 +141,12 @@ mod tests {
         assert_eq!(liveness.health(start + IDLE + LATE), Health::Late);
         assert_eq!(liveness.health(start + 10 * SECOND), Health::Lost);
 
-        liveness.heard(start + 10 * SECOND);
+        liveness.received(start + 10 * SECOND);
         let typed = start + 11 * SECOND;
         liveness.sent_input();
         assert!(liveness.next_ping(typed).is_some());
         assert_eq!(liveness.health(typed), Health::Good);
-        liveness.heard(typed);
+        liveness.received(typed);
         // The next key follows at once, and the link is dead from then on.
         liveness.sent_input();
         assert_eq!(liveness.next_ping(typed), None);
@@ -161,7 +161,7 @@ mod tests {
         assert!(liveness.next_ping(start + IDLE).is_some());
         let late = start + IDLE + SECOND;
         assert_eq!(liveness.health(late), Health::Late);
-        liveness.heard(late);
+        liveness.received(late);
         assert_eq!(liveness.health(late), Health::Good);
         assert_eq!(liveness.next_ping(late), None);
     }
@@ -172,7 +172,7 @@ mod tests {
         let mut liveness = Liveness::new(start);
         assert!(liveness.next_ping(start + IDLE).is_some());
         let answer = start + IDLE + 2 * SECOND;
-        liveness.heard(answer);
+        liveness.received(answer);
         liveness.answered(1, answer);
         assert!(liveness.next_ping(answer + IDLE).is_some());
         assert_eq!(liveness.health(answer + IDLE + 5 * SECOND), Health::Good);

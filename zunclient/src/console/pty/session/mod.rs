@@ -166,7 +166,7 @@ impl Session {
 
     /// Handles a message of the gate.
     pub(super) fn receive(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {
-        self.liveness.heard(now);
+        self.liveness.received(now);
         self.link_restored();
         match frame {
             Frame::Stdout(data) => self.inbox.output(Output::Stdout, data),
@@ -304,7 +304,7 @@ impl Session {
         let was_full = self.is_full();
         let event = self.inbox.take(now);
         if was_full && !self.is_full() {
-            self.liveness.heard(now);
+            self.liveness.received(now);
         }
         event
     }

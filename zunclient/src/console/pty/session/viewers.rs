@@ -102,15 +102,15 @@ mod tests {
         viewers.follow(&SessionEvent::ViewerJoined { viewer: viewer.clone(), viewers: 2 });
         let size = Size { width: 80, height: 24 };
         for (owner, is_own) in [(4, true), (6, false)] {
-            let told = viewers.follow(&SessionEvent::SizeOwner { viewer: owner, size });
-            assert_eq!(told, Some(Event::TerminalSize { size: size.into(), is_own }));
+            let event = viewers.follow(&SessionEvent::SizeOwner { viewer: owner, size });
+            assert_eq!(event, Some(Event::TerminalSize { size: size.into(), is_own }));
         }
         let about = viewers.about().expect("something");
         assert!(about.contains("Client 6 has joined (may type, ticket-1[2J)."), "{about}");
         assert!(about.ends_with("The terminal has the size of client 6, 80x24.\r\n"), "{about}");
         viewers.follow(&SessionEvent::ViewerLeft { viewer, viewers: 1 });
-        let told = viewers.follow(&SessionEvent::SizeOwner { viewer: NOBODY, size });
-        assert_eq!(told, Some(Event::TerminalSize { size: size.into(), is_own: false }));
+        let event = viewers.follow(&SessionEvent::SizeOwner { viewer: NOBODY, size });
+        assert_eq!(event, Some(Event::TerminalSize { size: size.into(), is_own: false }));
         let about = viewers.about().expect("something");
         assert!(!about.contains("joined") && about.contains("no client's, 80x24"), "{about}");
     }
