@@ -25,8 +25,8 @@ const LINK_VARIABLE: &str = "ZUN_LINK";
 #[command(after_help = "\
 Examples:
   zun attach test                       Connect to it; ctrl-p ctrl-q detaches
-  zun attach                            Come back to the last session you left
-  zun attach --session 12-Kq3           Come back to a command of `zun exec`
+  zun attach                            Reattach to the last session you left
+  zun attach --session 12-Kq3           Reattach to a command of `zun exec`
   ZUN_LINK=https://... zun attach       Join a session that someone shared
   zun attach --no-stdin test | tee log  Save its output
 
@@ -36,7 +36,7 @@ starts.
 Exit status: the exit code of the container's command, 0 after detaching, 1 if
 zun failed, 125 if the session was lost.")]
 pub(in crate::cmd) struct Attach {
-    /// Name or UUID of the container (default the running one whose session you left last)
+    /// Name or UUID of the container (default the running one that you detached from last)
     container: Option<String>,
     /// Reattach to this session of a container or command (`zun sessions` shows IDs; a prefix is enough)
     #[arg(long, value_name = "ID", conflicts_with = "container")]
@@ -188,8 +188,8 @@ async fn find(context: &Context, id: &str) -> Result<v1::session::Session, Failu
     }
 }
 
-/// The container of the session that was left last, of those that still run. Containers that are gone, or are in a project
-/// that the caller does not see, are passed over.
+/// The running container whose session was left last. Skips containers that were deleted, or are in a project that the
+/// caller cannot see.
 async fn last_left(context: &Context) -> Result<Container, Failure> {
     let mut ended = None;
     for left in context.left_sessions.all() {

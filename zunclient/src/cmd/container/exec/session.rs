@@ -283,7 +283,7 @@ fn concluded(container: &str, ended: Ended, again: Option<&str>) -> Result<Exit,
         Ended::Detached(_) => {
             out::notice(&match again {
                 Some(id) => format!(
-                    "detached; the command is still running: `zun attach --session {id}` comes back"
+                    "detached; the command is still running: reattach with `zun attach --session {id}`"
                 ),
                 None => "detached; the command is still running, but zun cannot attach to it again"
                     .to_owned(),
