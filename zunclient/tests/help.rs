@@ -302,11 +302,11 @@ fn what_only_docker_has_is_answered_with_what_to_do_instead() {
         assert!(message.contains(advice), "{arguments:?}: {message}");
         assert!(message.lines().count() == 1 && !message.contains("did you mean"), "{message}");
     }
-    // Each verb and option that the page refuses is answered with what the page says.
+    // For each verb and option that the page lists as refused, zun prints the page's advice.
     for [docker, verdict, _zun] in docker_users() {
         let option = docker.starts_with("--");
         let verb = docker.strip_prefix("docker ").unwrap_or_default();
-        // `zun service` is something else.
+        // `zun service` is not `docker service`.
         if verdict != "refused" || VERBS.contains(&verb) {
             continue;
         }

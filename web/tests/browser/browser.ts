@@ -1,4 +1,4 @@
-// Chromium, and pages in it that may not do anything wrong.
+// Chromium, and pages whose errors are recorded.
 
 import { strict as assert } from 'node:assert';
 import { resolve } from 'node:path';
@@ -14,15 +14,15 @@ export function launch(options: string[] = [], fonts?: string): Promise<Browser>
   });
 }
 
-/** A page, with everything that it did wrong. */
+/** A page with its errors. */
 export interface Watched {
   context: BrowserContext;
   page: Page;
-  /** Errors, violations of the policy, and requests to elsewhere. */
+  /** Errors, violations of the content security policy, and requests to other origins. */
   faults: string[];
 }
 
-/** Opens a page that notes its faults. It may send requests to `origin` and to `others`, which can change. */
+/** Opens a page and records its errors. It may send requests to `origin` and to `others`, which can change. */
 export async function watched(browser: Browser, origin: string, options: BrowserContextOptions = {}, others: string[] = []): Promise<Watched> {
   const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'], ...options });
   const page = await context.newPage();
@@ -56,7 +56,7 @@ export async function drop(page: Page, files: string[]): Promise<void> {
   await session.detach();
 }
 
-/** Waits until a fact holds. */
+/** Waits until a condition is true. */
 export async function eventually(what: string, holds: () => boolean | Promise<boolean>, seconds = 15): Promise<void> {
   const end = Date.now() + seconds * 1000;
   while (!(await holds())) {

@@ -1,4 +1,4 @@
-// The dashboard in Chromium, with a service that does what a test wants.
+// The dashboard in Chromium, with a scripted service.
 
 import { strict as assert } from 'node:assert';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
@@ -17,7 +17,7 @@ const BUDGET = 250 * 1024;
 let browser: Browser;
 let api: FakeApi;
 let opened: Watched | undefined;
-/** Gates whose pages may be shown. */
+/** Gates whose pages the dashboard may show in a frame. */
 let gates: FakeGate[] = [];
 
 before(async () => {
@@ -162,7 +162,7 @@ test('what happens elsewhere appears by itself, also after a break', async () =>
   await live(page);
   await page.getByRole('link', { name: 'fresh' }).waitFor({ state: 'detached' });
 
-  // A list that is older than an event takes nothing back.
+  // A list that is older than an event does not undo the event's change.
   let answer = () => {};
   api.held = new Promise((resolve) => (answer = resolve));
   api.add('only-in-the-list');
@@ -212,7 +212,7 @@ test('a tab that nobody sees asks for nothing, and catches up when it is seen', 
   await row(page, 'db').getByText('exit code 3').waitFor();
   await live(page);
   assert.deepEqual([api.lists, api.asked.length, api.asked.at(-1)?.lastId], [lists + 1, 2, '1.1']);
-  // Containers with an operation in progress are read one by one, and the list seldom.
+  // Containers with an operation in progress are read one by one, and the list less often.
   for (let number = 1; number <= 20; number++) api.add(`busy-${number}`, { task_state: 'container_stopping' });
   const before = api.lists;
   api.cut();
@@ -359,7 +359,7 @@ test('the output follows, is searched and is saved, what is missing is marked, a
   api.cutLine = 'rest of a line';
   api.print('after the gap');
   await output.getByText('after the gap').waitFor();
-  // What has ended prints nothing more.
+  // A container that has ended prints nothing more.
   api.print('the last line');
   api.change('web', { status: 'Stopped', exit_code: 0 }, 'die');
   await output.getByText('the last line').waitFor();
@@ -516,7 +516,7 @@ test('a container that is gone says so, and its consoles are there until the use
   const [gate] = gates as [FakeGate];
   gate.ancestors = api.origin;
   api.ticketUrl = gate.link();
-  // The address can have the name, and what cannot be a name leads to the list.
+  // The address can have the container's name. An invalid name leads to the list.
   const page = await enter({}, '#/containers/%');
   for (const bad of ['..', 'a%2Fb', '%']) {
     await page.goto(`${api.origin}/ui#/containers/${bad}`);

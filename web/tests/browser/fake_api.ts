@@ -1,4 +1,5 @@
-// A service for the tests of what a real one does seldom: it serves the built page, and keeps containers as a test wants.
+// A scripted service, for behaviour that is rare in a real one: it serves the built page and has the containers of the
+// test.
 
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -38,31 +39,31 @@ export class FakeApi {
   isExpired = false;
   /** Whether connections are closed. */
   isDown = false;
-  /** The refusal of the next request that changes something. */
+  /** The error for the next request that changes something. */
   refusal: { status: number; text: string } | undefined;
   /** Each request that changed something: method, path and body. */
   readonly changes: string[] = [];
   /** The output of all containers, with times. */
   output = '';
-  /** What is left of the first line if the service leaves out the beginning of the output. */
+  /** The rest of the first line, if the service omits the beginning of the output. */
   cutLine: string | undefined;
   /** Why the output is refused. */
   outputRefusal: { status: number; text: string } | undefined;
-  /** How often the output was asked for. */
+  /** The number of requests for the output. */
   outputReads = 0;
-  /** What `console_ticket` answers. */
+  /** The answer to `console_ticket`. */
   ticketUrl: string | undefined;
-  /** The streams of events that were asked for: when, and the id of the newest event that the page has. */
+  /** The requests for a stream of events: the time, and the ID of the newest event that the page has. */
   readonly asked: { at: number; lastId: string }[] = [];
   /** How many of the next streams end at once. */
   shortStreams = 0;
-  /** The next stream is refused, with a wish to wait for so many seconds. */
+  /** The next stream is refused, with this many seconds in `Retry-After`. */
   streamPause: number | undefined;
   /** The lists that were read. */
   lists = 0;
   /** The reads of single containers. */
   reads = 0;
-  /** Lists are answered when this is done, with what there was when they were asked for. */
+  /** Lists are answered when this resolves, with the containers at the time of the request. */
   held: Promise<void> = Promise.resolve();
   #server: Server;
   #streams = new Set<ServerResponse>();

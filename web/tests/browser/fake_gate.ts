@@ -1,5 +1,5 @@
-// A gate for the tests of what a real one does seldom: it serves the built page, and says on the websocket what a test
-// wants.
+// A scripted gate, for behaviour that is rare in a real one: it serves the built page, and sends what a test tells it
+// to.
 
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -89,12 +89,12 @@ export class FakeGate {
     this.#link?.close(code);
   }
 
-  /** What the page sends on this link gets lost, and nothing is answered. */
+  /** What the page sends on this link is lost, and nothing is answered. */
   silence(): void {
     this.#silenced = this.#link;
   }
 
-  /** The link breaks without a word. */
+  /** The link breaks without a close message. */
   cut(): void {
     this.#link?.terminate();
   }

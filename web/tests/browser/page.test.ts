@@ -1,4 +1,4 @@
-// The page in Chromium, with a gate that does what a test wants.
+// The page in Chromium, with a scripted gate.
 
 import { strict as assert } from 'node:assert';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -108,7 +108,7 @@ test('a reload continues the session', async () => {
   await page.reload();
   await shows(page, 'still here');
   assert.deepEqual(gate.hellos.at(-1)?.resume, { session: 's1', token: 't1', stdout: 0, stderr: 0 });
-  // What the page has started ends if nobody comes back.
+  // An exec that the page has started gets SIGHUP if no client reconnects.
   assert.deepEqual(gate.hellos.at(0)?.on_disconnect, { signal: 'hup', grace: 900 });
 });
 

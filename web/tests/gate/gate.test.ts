@@ -1,5 +1,5 @@
-// The page in Chromium, with a real gate and real containers. tests/tests/gate/web.rs starts and restarts the gate, and says in the
-// environment where it is.
+// The page in Chromium, with a real gate and real containers. tests/tests/gate/web.rs starts and restarts the gate, and
+// passes its addresses in the environment.
 
 import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';
@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { drop, eventually, launch, screenText, watched, type Watched } from '../browser/browser.ts';
 
-/** Where everything is. */
+/** The addresses of the gate. */
 interface Bench {
   /** The gate's port on 127.0.0.1. */
   port: number;

@@ -21,7 +21,7 @@ before(async () => {
   browser = await launch([], 'tests/pictures/fonts.conf');
 });
 after(() => browser.close());
-/** What a test has begun. */
+/** What a test has started. */
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0)) await end();
@@ -42,7 +42,7 @@ function hasten(): void {
   }) as typeof setTimeout;
 }
 
-/** What the container uses at a moment. */
+/** The container's resource usage at a time. */
 function usage(step: number): Stats {
   const wave = Math.sin(step / 6) + Math.sin(step / 2.3) / 2;
   return {

@@ -23,7 +23,7 @@ before(async () => {
   browser = await launch([], 'tests/pictures/fonts.conf');
 });
 after(() => browser.close());
-/** What a test has begun. */
+/** What a test has started. */
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0)) await end();
@@ -121,7 +121,7 @@ for (const colorScheme of SCHEMES) {
       gate.isDown = true;
       gate.cut();
       await page.locator('#banner').waitFor();
-      // Its words count down.
+      // Its text is a countdown.
       await pictures.compare('away', [page.locator('#banner')]);
       gate.isDown = false;
       await page.locator('#retry').dispatchEvent('click');

@@ -6,7 +6,7 @@ import pixelmatch from 'pixelmatch';
 import type { Locator, Page } from 'playwright-core';
 import { PNG } from 'pngjs';
 
-/** Where the pictures of all states go. */
+/** The directory of the pictures of all states. */
 const OUT = '../target/web-pictures';
 const EXPECTED = 'tests/pictures/expected';
 /** How much the colour of a pixel may differ, from 0 to 1. */
@@ -35,7 +35,7 @@ export class Pictures {
     mkdirSync(OUT, { recursive: true });
   }
 
-  /** Takes a picture for people. */
+  /** Takes a picture that is not compared. */
   async take(state: string): Promise<Buffer> {
     await this.#page.mouse.move(0, 0);
     return this.#page.screenshot({ path: `${OUT}/${state}-${this.#suffix}.png`, animations: 'disabled' });

@@ -1,4 +1,4 @@
-// What is on the terminal of the pictures.
+// The content of the terminal in the pictures.
 
 const PROMPT = '\x1b[1;32mroot@web\x1b[0m:\x1b[1;34m/srv\x1b[0m# ';
 

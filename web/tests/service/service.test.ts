@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { eventually, launch, screenText, watched, type Watched } from '../browser/browser.ts';
 
-/** Where everything is, and two links to the container `shared`. */
+/** The addresses, and two links to the container `shared`. */
 interface Place {
   origin: string;
   gate: string;
@@ -77,7 +77,7 @@ test('a container is created, seen, used, stopped and deleted in the browser', {
   assert.deepEqual(faults, []);
 });
 
-// The test that runs this one has a terminal with `zun attach shared`, and answers on it.
+// The test that runs this one has a terminal with `zun attach shared`, and types its answers there.
 test('two browsers and a zun in a terminal share one session', { timeout: 120_000 }, async () => {
   const sizes = [{ width: 1280, height: 800 }, { width: 760, height: 480 }];
   const all = await Promise.all(sizes.map(async (viewport, number) => {

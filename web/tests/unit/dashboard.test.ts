@@ -1,4 +1,4 @@
-// What the dashboard decides without a browser.
+// The dashboard's logic that needs no browser.
 
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';

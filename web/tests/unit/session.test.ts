@@ -8,7 +8,7 @@ import type { ClientHello, ServerHello } from '../../src/pty/hello.ts';
 import { Session, type Screen } from '../../src/pty/session.ts';
 import { Violation } from '../../src/pty/violation.ts';
 
-/** Random numbers that a seed decides. */
+/** Random numbers from a seed. */
 function randomOf(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {

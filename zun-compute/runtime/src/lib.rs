@@ -1,4 +1,4 @@
-//! What the agent and the program `zun-runtime` share.
+//! Constants that the agent and the program `zun-runtime` share.
 
 /// The runtime that `zun-runtime` wraps.
 pub const RUNC: &str = "runc";

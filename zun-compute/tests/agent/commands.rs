@@ -155,7 +155,7 @@ async fn containers_that_need_one_image_at_the_same_time_share_its_pull() {
         };
         world.controller.until_report(creation.container, is_pulling).await;
     }
-    // One that leaves does not end the pull of the others.
+    // A create that is cancelled does not end the pull for the others.
     let [leaving, staying @ ..] = &creations;
     world.order(leaving.container, Change::Delete { how: Removal::Force }).await;
     drop(stall);

@@ -91,7 +91,7 @@ async fn a_first_start_that_got_no_answer_is_not_sent_again() {
     // It is inspected again before each attempt.
     world.until_asked(Operation::Inspect, world.count(Operation::Inspect) + 2).await;
     assert_eq!(world.count(Operation::Start), 1);
-    // Docker carries it out at last.
+    // Docker finally carries it out.
     world.engine.start(creation.container).await.expect("started");
     assert_eq!(world.controller.outcome(call.operation.id).await, Outcome::Succeeded);
     world.controller.until(creation.container, Status::Running).await;

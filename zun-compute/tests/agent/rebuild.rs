@@ -134,7 +134,7 @@ async fn a_container_whose_replacement_is_refused_runs_again_as_it_was() {
     }
 }
 
-/// The calls by which a refused container gets its place back.
+/// The calls that restore the old container after Docker refused the new one.
 const STEPS_BACK: [Operation; 2] = [Operation::StartOld, Operation::RestoreOld];
 const REFUSAL: &str = "cannot create the container: full";
 
@@ -186,7 +186,7 @@ fn rebuild_that_pulls(world: &World, container: ContainerId) -> Change {
     Change::Rebuild { spec, was_running }
 }
 
-/// Checks that a job that has ended with 0 has had one run, and is as it ended.
+/// Checks that a job that exited with 0 has had one run, and is still stopped.
 async fn is_not_run_again(world: &World, container: ContainerId) {
     let is_over =
         |report: &ContainerReport| report.task_state.is_none() && report.status == Status::Stopped;
@@ -316,7 +316,7 @@ async fn a_rebuild_that_no_agent_has_begun_is_not_carried_out_after_its_time_lim
         let change = rebuild(&world, container, true);
         assert!(first.stop().await);
         if begun {
-            // As an agent does that dies afterwards.
+            // As if an agent had begun the rebuild and died.
             let engine = world.engine.inspect(container).await.expect("it").engine;
             world.engine.rename_to_old(container, &engine).await.expect("renamed");
         }

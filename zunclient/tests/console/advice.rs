@@ -1,4 +1,4 @@
-//! What `zun` says went wrong, and what to do next.
+//! The error messages of `zun`: the cause, and what to do next.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,4 +1,4 @@
-//! Tests of `zun.pty.v1` over real TLS and websockets, and of the way to Docker's calls if there is no gate.
+//! Tests of `zun.pty.v1` over real TLS and websockets, and of the fallback to Docker's calls without a gate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -116,7 +116,7 @@ async fn first_link(request: EngineRequest) {
     link.send(Frame::Stdout(Bytes::from_static(b"before "))).await;
 }
 
-/// Goes on after the first four bytes of the input.
+/// Continues after the first four bytes of the input.
 async fn second_link(request: EngineRequest) {
     let (mut link, hello) = Link::accept(request, 4).await;
     let resume = hello.resume.expect("a resume");

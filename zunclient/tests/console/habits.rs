@@ -1,4 +1,4 @@
-//! What users of Docker's command type by habit.
+//! Commands that users of Docker type by habit.
 
 use serde_json::{Value, json};
 use zun_common::api::v1::container::CreateContainer;

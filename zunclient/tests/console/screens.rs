@@ -170,8 +170,8 @@ fn resource(name: &str, subnet: Option<&str>) -> Value {
         "internal": subnet.is_some(), "containers": ["1b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a11"], "created_at": "2026-11-29 15:00:00" })
 }
 
-/// What a host holds for containers.
-async fn shelves() -> Service {
+/// A service with images, volumes and networks.
+async fn resources() -> Service {
     let images = json!([
         image("cirros", "latest", "Available"),
         image("registry.example.com:5000/team/frontend", "2026.11", "Pulling"),
@@ -190,7 +190,7 @@ async fn shelves() -> Service {
 
 #[tokio::test]
 async fn images_volumes_and_networks_fit_each_terminal_and_are_whole_in_a_pipe() {
-    let service = shelves().await;
+    let service = resources().await;
     for kind in ["image", "volume", "network"] {
         let words = [kind, "list"];
         for columns in [80, 200] {
@@ -368,7 +368,7 @@ async fn a_stop_with_a_signal_sends_it_and_kills_only_what_continues() {
     }
 }
 
-/// A service whose containers have these statuses; a container without one is gone. The name of each is its ID.
+/// A service whose containers have these statuses; a container without one does not exist. The name of each is its ID.
 async fn with_statuses(statuses: &'static [(&'static str, &'static str)]) -> Service {
     let shown = |(id, status): (&str, &str)| container(status, &json!({ "uuid": id, "name": id }));
     Service::start(move |ask| {

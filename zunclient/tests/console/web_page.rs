@@ -14,7 +14,7 @@ use crate::fake::service::{ID, Service, ServiceRequest};
 
 const URL: &str = "https://console.test:2377/console#ticket=c2VjcmV0&name=test";
 
-/// What the browser has got: the content of the file, and the command line.
+/// What the browser received: the content of the file, and the command line.
 struct Desktop {
     directory: TempDir,
 }
