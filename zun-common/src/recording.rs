@@ -10,7 +10,7 @@ use crate::id::{ContainerId, ExecId, ProjectId, RecordingId};
 /// The label of a container with its policy.
 pub const LABEL: &str = "zun.record";
 
-/// Whether the sessions of a container are recorded. Later variants are stricter.
+/// Whether the sessions of a container are recorded. In ascending order of strictness.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

@@ -74,7 +74,8 @@ impl App {
                 epoch = self.live_host(name).await?.epoch;
                 continue;
             }
-            let words = "The agent of the host was replaced; the request may have been carried out.";
+            let words =
+                "The agent of the host was replaced; the request may have been carried out.";
             let problem =
                 if is_stale && C::ONCE { Problem::new(Code::Uncertain, words) } else { problem };
             let cause = CallError::Refused { method, route, problem };
