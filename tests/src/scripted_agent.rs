@@ -222,7 +222,13 @@ impl ScriptedAgent {
         &self,
         change: impl FnOnce(&mut Heartbeat),
     ) -> Result<OpenOperations, CallError> {
-        let mut heartbeat = Heartbeat {
+        let mut heartbeat = self.state_of_host();
+        change(&mut heartbeat);
+        self.beat(heartbeat, 0).await
+    }
+
+    fn state_of_host(&self) -> Heartbeat {
+        Heartbeat {
             host: self.host.clone(),
             inventory: Some(inventory()),
             console: Some(listener()),
@@ -231,11 +237,24 @@ impl ScriptedAgent {
             leaving: false,
             generation: Utc::now().timestamp_micros(),
             strays: None,
-        };
-        change(&mut heartbeat);
+        }
+    }
+
+    /// Sends a heartbeat, and returns the host's open operations after a number.
+    ///
+    /// # Errors
+    /// Fails if zun-api refuses it.
+    ///
+    /// # Panics
+    /// Panics if another thread panicked while it held the lock.
+    pub async fn open_after(&self, after: i64) -> Result<OpenOperations, CallError> {
+        self.beat(self.state_of_host(), after).await
+    }
+
+    async fn beat(&self, heartbeat: Heartbeat, after: i64) -> Result<OpenOperations, CallError> {
         let position = self.shared.script.lock().expect("the script").position.clone();
-        let digest = Some(Digest::default());
-        self.call_api(&SendHeartbeat { epoch: self.epoch(), heartbeat, position, digest }).await
+        let (epoch, digest) = (self.epoch(), Some(Digest::default()));
+        self.call_api(&SendHeartbeat { epoch, heartbeat, position, digest, after }).await
     }
 
     /// Reports a container after `change` has changed the report, and with it the success of all its operations that

@@ -93,6 +93,23 @@ async fn a_stopped_container_has_no_restart_policy_until_it_is_started() {
 }
 
 #[tokio::test]
+async fn a_container_that_docker_does_not_stop_keeps_its_restart_policy() {
+    let engine = docker();
+    let mut spec = spec(&engine, IDLE);
+    spec.restart = Some(Restart::Always);
+    let subject = Subject::started(&engine, &spec).await;
+    let proxy = Proxy::new(&engine.socket);
+    let driver = DockerDriver::connect(&proxy.socket()).unwrap();
+    let _broken = proxy.refuse_stop(subject.id);
+    let refused = driver.stop(subject.id, Some(std::time::Duration::ZERO)).await.unwrap_err();
+    assert!(matches!(refused, DriverError::Engine { .. }), "{refused:?}");
+    let path = format!("/v1.41/containers/{}/json", subject.id.engine_name());
+    let shown = raw(&engine, &path).await;
+    assert_eq!(shown["HostConfig"]["RestartPolicy"]["Name"], json!("always"));
+    assert_eq!(shown["State"]["Running"], json!(true));
+}
+
+#[tokio::test]
 async fn every_engine_option_reaches_the_engine() {
     let engine = docker();
     let mut spec = spec(&engine, IDLE);

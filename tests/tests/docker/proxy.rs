@@ -1,4 +1,4 @@
-//! A proxy for an engine's unix socket that a test can disconnect, and that can break the inspection of single
+//! A proxy for an engine's unix socket that a test can disconnect, and that can break the inspection or the stop of single
 //! containers.
 
 use std::collections::HashMap;
@@ -10,8 +10,8 @@ use tokio::net::{UnixListener, UnixStream};
 use zun_common::id::ContainerId;
 use zun_common::shutdown::Tasks;
 
-/// What the engine does when it is asked to inspect a container.
-#[derive(Debug, Clone, Copy)]
+/// What the engine does when it is asked to inspect a container, or to stop it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It never answers.
     Stalled,
@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     LinkLost,
     /// It answers with status 500.
     Refused,
+    /// It can be inspected, but a stop is answered with status 500.
+    StopRefused,
 }
 
 type Faults = Arc<Mutex<HashMap<ContainerId, Fault>>>;
@@ -54,6 +56,11 @@ impl Proxy {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("engine.sock")
+    }
+
+    /// Answers every stop of this container with status 500 until the returned value is dropped.
+    pub(crate) fn refuse_stop(&self, container: ContainerId) -> Broken {
+        self.break_inspection(container, Fault::StopRefused)
     }
 
     /// Breaks every inspection of this container until the returned value is dropped.
@@ -117,10 +124,16 @@ impl Relay {
 
     fn fault(&self, head: &[u8]) -> Option<Fault> {
         let head = String::from_utf8_lossy(head);
-        let target = head.lines().next()?.strip_prefix("GET ")?.split(' ').next()?;
-        let name = target.split('?').next()?.strip_suffix("/json")?.rsplit('/').next()?;
-        let container = ContainerId::from_engine_name(name)?;
-        self.faults.lock().expect("a lock").get(&container).copied()
+        let (method, rest) = head.lines().next()?.split_once(' ')?;
+        let (path, request) = rest.split([' ', '?']).next()?.rsplit_once('/')?;
+        let container = ContainerId::from_engine_name(path.rsplit('/').next()?)?;
+        let stops = match (method, request) {
+            ("GET", "json") => false,
+            ("POST", "stop") => true,
+            _ => return None,
+        };
+        let fault = self.faults.lock().expect("a lock").get(&container).copied();
+        fault.filter(|fault| stops == (*fault == Fault::StopRefused))
     }
 }
 
@@ -137,7 +150,9 @@ async fn answer(mut client: UnixStream, fault: Fault) {
         Fault::Stalled => return std::future::pending().await,
         Fault::LinkLost => return,
         Fault::Unreadable => ("200 OK", r#"{"State":{"Status":"superposed"}}"#),
-        Fault::Refused => ("500 Internal Server Error", r#"{"message":"input/output error"}"#),
+        Fault::Refused | Fault::StopRefused => {
+            ("500 Internal Server Error", r#"{"message":"input/output error"}"#)
+        }
     };
     let length = body.len();
     let head = format!(

@@ -91,6 +91,7 @@ impl Broker {
                     now: Utc::now(),
                     operations: Vec::new(),
                     complete_to: 0,
+                    has_more: false,
                     digest: None,
                     interval: None,
                 })
@@ -124,7 +125,7 @@ fn heartbeat(host: &Enrolled) -> SendHeartbeat {
         "host": host.name, "inventory": null, "console": null, "interval": 5, "leaving": false
     });
     let heartbeat = serde_json::from_value(heartbeat).expect("a heartbeat");
-    SendHeartbeat { epoch: Epoch(1), heartbeat, position: None, digest: None }
+    SendHeartbeat { epoch: Epoch(1), heartbeat, position: None, digest: None, after: 0 }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -90,6 +90,7 @@ diesel::table! {
         live -> Nullable<Text>,
         disk_gib -> BigInt,
         revision -> BigInt,
+        heal_at -> Nullable<Timestamp>,
     }
 }
 

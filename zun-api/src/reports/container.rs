@@ -13,7 +13,7 @@ use zun_common::status::{Health, Status};
 
 use super::{Stored, own, stale_epoch, stored};
 use crate::app::App;
-use crate::app::containers::BEGIN_LIMIT;
+use crate::app::containers::{heal, is_to_be_healed};
 use crate::db::container::{self, Applied, Record, Scope};
 use crate::db::operation::{self, Accepted, NewOperation, Settled};
 use crate::db::{Conn, DbError, host, lock, transaction};
@@ -180,24 +180,8 @@ fn remove_ended(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, Db
 /// Whether a container that is to be healed is unhealthy in this run, and was not before. `before` is only read if the
 /// report says that it is unhealthy.
 fn has_become_unhealthy(before: Option<&Record>, now: &Record) -> bool {
-    let is_unhealthy = |record: &Record| {
-        record.status == Status::Running && record.live.health == Some(Health::Unhealthy)
-    };
-    let was_known = before.is_some_and(|it| is_unhealthy(it) && it.started_at == now.started_at);
-    now.spec.auto_heal && is_unhealthy(now) && !was_known
-}
-
-/// Accepts the restart of an unhealthy container, unless an open operation already stops or restarts it.
-fn heal(conn: &mut Conn, record: &Record) -> Result<Option<Accepted>, DbError> {
-    let Some(host) = &record.host else { return Ok(None) };
-    if operation::has_open_change_of_run(conn, record.id)? {
-        return Ok(None);
-    }
-    let change = Change::Reboot { grace: record.spec.options.stop_timeout };
-    let (user, request) = (&record.user, &CallContext::internal().request);
-    let limit = Some(BEGIN_LIMIT);
-    let new = NewOperation { subject: record.into(), user, request, key: None, change, limit };
-    operation::accept(conn, host, new).map(Some)
+    let was_known = before.is_some_and(|it| is_to_be_healed(it) && it.started_at == now.started_at);
+    is_to_be_healed(now) && !was_known
 }
 
 type Conclusion = (ReportOutcome, Result<Done, Problem>);

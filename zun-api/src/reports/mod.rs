@@ -110,7 +110,7 @@ async fn beat(
     let (host, leaving) = (beat.heartbeat.host.clone(), beat.heartbeat.leaving);
     let has_digest = beat.digest.is_some();
     let beaten = stored(&app, Stored::Relaxed, move |conn| host::beat(conn, &beat)).await?;
-    let (Open { operations, complete_to }, now) = match beaten {
+    let (Open { operations, complete_to, has_more }, now) = match beaten {
         HeartbeatResult::Stored { open, at } => (open, at),
         HeartbeatResult::StaleEpoch => return Err(stale_epoch(&host)),
         HeartbeatResult::Older => {
@@ -135,7 +135,8 @@ async fn beat(
         None
     };
     let interval = app.heartbeat_interval();
-    Ok(OpenOperations { now: now.and_utc(), operations, complete_to, digest, interval })
+    let now = now.and_utc();
+    Ok(OpenOperations { now, operations, complete_to, has_more, digest, interval })
 }
 
 fn stale_epoch(host: &HostName) -> Problem {

@@ -120,6 +120,9 @@ pub enum Change {
         resources: Resources,
         /// The limits before. zun-api restores them if the host refuses.
         before: Resources,
+        /// The change of the container's name, which the host need not know. zun-api restores that too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rename: Option<Rename>,
     },
     /// Removes the container in any state. An earlier removal is not an error.
     Delete {
@@ -154,6 +157,15 @@ pub enum Change {
         /// Its id.
         id: ResourceId,
     },
+}
+
+/// A change of a container's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rename {
+    /// The name before.
+    pub from: String,
+    /// The name after.
+    pub to: String,
 }
 
 impl Change {
@@ -326,6 +338,10 @@ pub struct SendHeartbeat {
     /// What zun-api has acknowledged of the host's containers. Only in some heartbeats: the reply costs a query.
     #[serde(default)]
     pub digest: Option<Digest>,
+    /// The reply lists the open operations after this number: that of the last one in the reply before, if that one had
+    /// more to list, and otherwise 0.
+    #[serde(default)]
+    pub after: i64,
 }
 
 impl Call for SendHeartbeat {
@@ -341,8 +357,11 @@ pub struct OpenOperations {
     pub now: DateTime<Utc>,
     /// The operations, in their order.
     pub operations: Vec<Operation>,
-    /// All open operations up to this number are listed.
+    /// All open operations up to this number, and after that in the heartbeat, are listed.
     pub complete_to: i64,
+    /// Whether there are more after that. The agent requests them with its next heartbeat, at once.
+    #[serde(default)]
+    pub has_more: bool,
     /// What the database has of the host's containers, if the heartbeat has a digest.
     #[serde(default)]
     pub digest: Option<Digest>,

@@ -66,7 +66,8 @@ pub(crate) async fn beat(host: Arc<Host>, workers: Workers, bus: Bus, tasks: Tas
 pub(crate) async fn leave(host: &Host, bus: &Bus) {
     let Some(epoch) = host.control.epoch() else { return };
     let heartbeat = heartbeat(host, true).await;
-    let call = SendHeartbeat { epoch, heartbeat, position: host.position.get(), digest: None };
+    let position = host.position.get();
+    let call = SendHeartbeat { epoch, heartbeat, position, digest: None, after: 0 };
     let sent = timeout(LEAVE_TIMEOUT, bus.call_controller(&call, &CallContext::internal())).await;
     let why = match sent {
         Ok(Ok(_open)) => return,
@@ -108,7 +109,8 @@ async fn send(
     }
     let sent = Instant::now();
     let digest = host.control.comparison().is_due().then(|| host.reports.digest());
-    let call = SendHeartbeat { epoch, heartbeat, position: host.position.get(), digest };
+    let (position, after) = (host.position.get(), workers.listed_to());
+    let call = SendHeartbeat { epoch, heartbeat, position, digest, after };
     match bus.call_controller(&call, &CallContext::internal()).await {
         Ok(open) => {
             if let Some(sent) = &call.position {
@@ -141,8 +143,13 @@ async fn send(
 
 fn receive(host: &Host, workers: &Workers, (epoch, sent, open): (Epoch, Instant, OpenOperations)) {
     host.control.set_clock(sent, open.now);
-    if host.control.epoch() == Some(epoch) {
-        workers.perform_all(open);
+    if host.control.epoch() != Some(epoch) {
+        return;
+    }
+    let has_more = open.has_more;
+    workers.perform_all(open);
+    if has_more {
+        host.control.pull_now();
     }
 }
 

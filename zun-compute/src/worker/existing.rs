@@ -54,7 +54,7 @@ pub(super) async fn change(
             work.begin(TaskState::Killing);
             kill(host, container, signal).await
         }
-        rpc::Change::Update { resources, before: _ } => {
+        rpc::Change::Update { resources, before: _, rename: _ } => {
             work.mark_begun();
             let updating = driver.update(container, *resources);
             within(limit, "change the limits of the container", updating).await

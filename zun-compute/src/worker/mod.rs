@@ -18,7 +18,6 @@ mod registry;
 mod rules;
 mod work;
 
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,7 +38,7 @@ use crate::operation_state::{Ended, OperationState as State};
 use crate::report::Failure;
 use perform::Finished;
 pub(crate) use pulls::Pulls;
-use queue::{Job, Queues, Submitted};
+use queue::{Job, PageEnd, Queues, Submitted};
 use rules::action;
 use work::{Place, Work};
 
@@ -82,16 +81,20 @@ impl Workers {
             }
             Submitted::Full => Ok(Some(Outcome::Failed(full(container)))),
             // A late message. The outcome is stored already.
-            Submitted::Passed | Submitted::Closed(_) => Ok(None),
+            Submitted::Passed | Submitted::Closed(_) | Submitted::Refused(_) => Ok(None),
         }
     }
 
-    /// Carries out all open operations, as zun-api listed them in the reply to a heartbeat.
+    /// The number after which the next reply to a heartbeat is to list the open operations.
+    pub(crate) fn listed_to(&self) -> i64 {
+        self.queues().listed_to()
+    }
+
+    /// Carries out the open operations that zun-api listed in the reply to a heartbeat.
     pub(crate) fn perform_all(&self, open: OpenOperations) {
-        let OpenOperations { now: _, operations, complete_to, digest: _, interval: _ } = open;
-        // Containers whose queue is full. Their other operations must not overtake the one that was left out; all of
-        // them come again with the next heartbeat.
-        let mut full = HashSet::new();
+        let OpenOperations { now: _, operations, complete_to, has_more, digest: _, interval: _ } =
+            open;
+        let mut full = self.queues().begin_page();
         for operation in operations {
             let container = operation.container;
             let removes = operation.change.removes();
@@ -112,11 +115,13 @@ impl Workers {
                 Ok(Submitted::Closed(ended)) => {
                     self.report_again((container, ended), is_about_container);
                 }
+                Ok(Submitted::Refused(ended)) => {
+                    self.host.reports.add_outcome(container, ended);
+                }
                 Err(_closing) => return,
             }
         }
-        let complete_to = if full.is_empty() { complete_to } else { 0 };
-        self.queues().complete(complete_to, Instant::now());
+        self.queues().end_page(PageEnd { complete_to, has_more }, full, Instant::now());
     }
 
     /// Reports the outcome of an operation that has ended, and the state of its container in Docker: the restored

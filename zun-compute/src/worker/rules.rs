@@ -88,7 +88,11 @@ mod tests {
             Change::Pause,
             Change::Unpause,
             Change::Kill { signal: "SIGTERM".to_owned() },
-            Change::Update { resources: Resources::default(), before: Resources::default() },
+            Change::Update {
+                resources: Resources::default(),
+                before: Resources::default(),
+                rename: None,
+            },
             Change::Delete { how: Removal::OnlyStopped },
         ]
     }

@@ -53,7 +53,7 @@ impl Received {
         self.heartbeats.push(beat.heartbeat);
         let digest =
             self.reports.keys().filter_map(|container| self.reported(*container)).collect();
-        Ok(OpenOperations { digest: Some(digest), ..self.ledger.open() })
+        Ok(OpenOperations { digest: Some(digest), ..self.ledger.open(beat.after) })
     }
 
     fn store(&mut self, call: ReportContainer) -> Result<Done, Problem> {
@@ -150,14 +150,23 @@ impl Ledger {
         Epoch(self.epoch)
     }
 
-    fn open(&self) -> OpenOperations {
+    /// The open operations after this number, two at a time.
+    fn open(&self, after: i64) -> OpenOperations {
         let open = self.operations.iter().filter(|entry| entry.outcome.is_none());
-        let operations = open
+        let mut further = open.filter(|entry| entry.operation.sequence > after);
+        let listed = further
+            .by_ref()
+            .take(2)
             .map(|entry| Operation { again: entry.epoch != self.epoch, ..entry.operation.clone() });
+        let operations: Vec<_> = listed.collect();
+        let has_more = further.next().is_some();
+        let last = operations.last().filter(|_| has_more).map(|last| last.sequence);
+        let newest = i64::try_from(self.operations.len()).expect("few");
         OpenOperations {
             now: Utc::now(),
-            operations: operations.collect(),
-            complete_to: i64::try_from(self.operations.len()).expect("few"),
+            operations,
+            complete_to: last.unwrap_or(newest),
+            has_more,
             digest: None,
             interval: None,
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use zun_common::id::{ContainerId, HostName};
 use zun_common::resource::NetworkMode;
-use zun_common::rpc::operation::{Change, Outcome};
+use zun_common::rpc::operation::{Change, Outcome, Rename};
 use zun_common::status::Action;
 use zun_common::units::{Cpus, Mebibytes, Resources};
 
@@ -16,7 +16,7 @@ use crate::db::host::{ClaimSettings, Growth};
 use crate::db::operation::{
     self, Accepted, Ended, First, Kind, NewOperation, OutcomeKind, RequestKey,
 };
-use crate::db::{Conn, DbError, lock, transaction, transaction_with_retry};
+use crate::db::{Conn, DbError, lock, transaction_with_retry};
 use crate::scheduler;
 
 /// Maximum number of transactions to try.
@@ -68,14 +68,14 @@ impl App {
         (request, key): (Update, Option<RequestKey>),
     ) -> Result<Record, AppError> {
         let name = request.name.clone();
-        let (before, claimed) = self.claim_limits(caller, ident, (request, key)).await?;
+        let (id, claimed) = self.claim_limits(caller, ident, (request, key)).await?;
         let (record, accepted) = match claimed {
             Claimed::Done(done) => *done,
             Claimed::Outdated => return Err(AppError::Db(DbError::NoCapacity)),
-            Claimed::Gone => return Err(AppError::ContainerNotFound(before.id.to_string())),
+            Claimed::Gone => return Err(AppError::ContainerNotFound(id.to_string())),
             Claimed::NameTaken => return Err(AppError::NameTaken(name.unwrap_or_default())),
             Claimed::CannotRename(name) => {
-                return Err(AppError::CannotRename { id: before.id, name });
+                return Err(AppError::CannotRename { id, name });
             }
             Claimed::InsufficientResources(why) => {
                 return Err(AppError::InsufficientResources(why));
@@ -86,16 +86,8 @@ impl App {
             let ended = Ended::at_once(Kind::Update, OutcomeKind::Succeeded);
             self.metrics.count_operations([ended]);
         }
-        if let Some(accepted) = accepted
-            && let Err(refusal) = self.nudge(&caller.context, accepted).await
-        {
-            if let Some(name) = name {
-                let (id, former) = (before.id, before.spec.name);
-                let restore = move |conn: &mut Conn| restore_name(conn, id, (&name, &former));
-                self.db.write_durable(move |conn| transaction(conn, restore)).await?;
-                self.hub.announce(vec![id]);
-            }
-            return Err(refusal);
+        if let Some(accepted) = accepted {
+            self.nudge(&caller.context, accepted).await?;
         }
         Ok(record)
     }
@@ -107,7 +99,7 @@ impl App {
         caller: &Caller,
         ident: &Ident,
         (request, key): (Update, Option<RequestKey>),
-    ) -> Result<(Record, Claimed), AppError> {
+    ) -> Result<(ContainerId, Claimed), AppError> {
         let mut attempts = 0;
         loop {
             let before = self.find(caller, ident).await?;
@@ -125,7 +117,7 @@ impl App {
             let claimed = self.db.write_durable(claim).await?;
             attempts += 1;
             if !matches!(claimed, Claimed::Outdated) || attempts == MAX_ATTEMPTS {
-                return Ok((before, claimed));
+                return Ok((before.id, claimed));
             }
         }
     }
@@ -139,21 +131,6 @@ impl App {
         self.live_host(&host).await?;
         Ok(host)
     }
-}
-
-/// Reverts a new name, unless another change has replaced it, or the former name is taken.
-fn restore_name(
-    conn: &mut Conn,
-    id: ContainerId,
-    (refused, former): (&str, &str),
-) -> Result<(), DbError> {
-    lock::container(conn, id)?;
-    let Some(record) = container::by_id(conn, &container::Scope::All, id)? else { return Ok(()) };
-    let is_unchanged = record.spec.name == refused && refused != former;
-    if is_unchanged && !container::name_taken(conn, &record.project, former)? {
-        container::amend(conn, id, (former, record.spec.resources), Growth::Unchecked)?;
-    }
-    Ok(())
 }
 
 struct Wanted {
@@ -224,6 +201,8 @@ fn claim(
             return Ok(Claimed::InsufficientResources(refusal.to_string()));
         }
     }
+    let rename = (name != record.spec.name)
+        .then(|| Rename { from: record.spec.name.clone(), to: name.clone() });
     let Some(updated) = container::amend(conn, wanted.id, (&name, new), Growth::Checked(settings))?
     else {
         return Ok(Claimed::Gone);
@@ -233,7 +212,7 @@ fn claim(
         user: &caller.identity.user,
         request: &caller.context.request,
         key: wanted.key.as_ref(),
-        change: Change::Update { resources: new, before: old },
+        change: Change::Update { resources: new, before: old, rename },
         limit: Some(BEGIN_LIMIT),
     };
     let accepted = if let Some(host) = &wanted.host {

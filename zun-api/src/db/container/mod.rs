@@ -1,6 +1,7 @@
 //! Containers: rows, queries and changes.
 
 mod change;
+mod heal;
 mod listed;
 mod page;
 mod query;
@@ -13,6 +14,7 @@ mod unreadable;
 pub(crate) use change::{
     Applied, Fresh, PlacementResult, amend, apply, fail_creation, insert, set_image, set_limits,
 };
+pub(crate) use heal::{set_heal_at, to_heal};
 pub(crate) use listed::{ListedRows, Rendered};
 pub(crate) use page::{Filter, Page, Part, SortKey, page};
 pub(crate) use query::{

@@ -1,6 +1,7 @@
 //! Removes containers: the tombstone, its confirmation by the host, and its end.
 
 use chrono::NaiveDateTime;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use zun_common::api::v1::event::{EventAction, EventType};
 use zun_common::id::ContainerId;
@@ -94,9 +95,17 @@ fn release(conn: &mut Conn, id: ContainerId) -> Result<(), DbError> {
 }
 
 /// Purges containers whose removal was confirmed before this time, their operations and their runs. At most a thousand.
+/// Those on a host that was removed stay until it has carried out their removal.
 pub(crate) fn purge(conn: &mut Conn, before: NaiveDateTime) -> Result<usize, DbError> {
-    let old: Vec<String> =
-        dsl::containers.filter(dsl::gone_at.lt(before)).limit(1000).select(dsl::uuid).load(conn)?;
+    let open = operations::table
+        .filter(operations::container.eq(dsl::uuid))
+        .filter(operations::outcome.is_null());
+    let old: Vec<String> = dsl::containers
+        .filter(dsl::gone_at.lt(before))
+        .filter(not(exists(open)))
+        .limit(1000)
+        .select(dsl::uuid)
+        .load(conn)?;
     if old.is_empty() {
         return Ok(0);
     }

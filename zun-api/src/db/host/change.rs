@@ -203,7 +203,7 @@ pub(crate) enum HeartbeatResult {
 /// Stores a heartbeat. An earlier one that arrives after the last one of an agent that shuts down changes nothing. Must
 /// run in a transaction.
 pub(crate) fn beat(conn: &mut Conn, beat: &SendHeartbeat) -> Result<HeartbeatResult, DbError> {
-    let SendHeartbeat { epoch, heartbeat, position, digest: _ } = beat;
+    let SendHeartbeat { epoch, heartbeat, position, digest: _, after } = beat;
     let host = &heartbeat.host;
     let Some((record, at)) = by_name_now(conn, host)?.filter(|(host, _)| host.epoch == *epoch)
     else {
@@ -220,7 +220,7 @@ pub(crate) fn beat(conn: &mut Conn, beat: &SendHeartbeat) -> Result<HeartbeatRes
     let open = if record.is_recovering() {
         operation::Open::NONE
     } else {
-        operation::open(conn, host, (*epoch, record.last_sequence), at)?
+        operation::open(conn, host, (*epoch, record.last_sequence, *after), at)?
     };
     store(conn, &record, (*epoch, heartbeat), at)?;
     Ok(HeartbeatResult::Stored { open, at })

@@ -3,24 +3,20 @@
 use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use zun_common::chain;
 use zun_common::id::{ContainerId, Epoch, HostName, OperationId, ProjectId, RequestId, UserId};
-use zun_common::rpc::operation::{Change, Operation, Outcome};
+use zun_common::rpc::operation::{Change, Operation, Outcome, Rename};
 use zun_common::rpc::{Code, Problem};
 use zun_common::units::Resources;
 
-use super::effect::{Settled, settle};
 use super::key::RequestKey;
 use super::row::{Kind, OutcomeKind, Row};
 use crate::db::container;
-use crate::db::host::alive_epochs;
 use crate::db::schema::containers;
 use crate::db::schema::hosts::dsl as hosts;
 use crate::db::schema::operations::{self, dsl};
-use crate::db::{Conn, DbError, lock, now, transaction};
+use crate::db::{Conn, DbError, lock, now};
 
 /// An operation to accept.
 #[derive(Debug)]
@@ -265,15 +261,54 @@ pub(super) fn replace_limits_before_next(
             Some(OutcomeKind::Succeeded) => return Ok(true),
             Some(OutcomeKind::Failed | OutcomeKind::Expired) => {}
             None | Some(OutcomeKind::Unknown) => {
-                let Some(Change::Update { resources, before: _ }) = Finished::of(&row)?.change
+                let Some(Change::Update { resources, before: _, rename }) =
+                    Finished::of(&row)?.change
                 else {
                     continue;
                 };
-                let arguments =
-                    serde_json::to_string(&Change::Update { resources, before: on_host })?;
-                diesel::update(dsl::operations.filter(dsl::uuid.eq(&row.uuid)))
-                    .set(dsl::arguments.eq(arguments))
-                    .execute(conn)?;
+                let change = Change::Update { resources, before: on_host, rename };
+                replace_arguments(conn, &row, &change)?;
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn replace_arguments(conn: &mut Conn, row: &Row, change: &Change) -> Result<(), DbError> {
+    diesel::update(dsl::operations.filter(dsl::uuid.eq(&row.uuid)))
+        .set(dsl::arguments.eq(serde_json::to_string(change)?))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// An update has failed, and with it this change of the container's name. If a later change of the name is not certain,
+/// that one goes back to the former name. Returns whether a later change decides on the name.
+pub(super) fn replace_name_before_next(
+    conn: &mut Conn,
+    (id, container): (OperationId, ContainerId),
+    failed: &Rename,
+) -> Result<bool, DbError> {
+    let own: i64 =
+        dsl::operations.filter(dsl::uuid.eq(id.to_string())).select(dsl::id).first(conn)?;
+    let later: Vec<Row> = dsl::operations
+        .filter(dsl::container.eq(container.to_string()))
+        .filter(dsl::kind.eq(Kind::Update.as_str()).and(dsl::id.gt(own)))
+        .order(dsl::id.asc())
+        .select(Row::as_select())
+        .load(conn)?;
+    for row in later {
+        let Some(Change::Update { resources, before, rename: Some(Rename { to, .. }) }) =
+            Finished::of(&row)?.change
+        else {
+            continue;
+        };
+        match row.outcome()? {
+            Some(OutcomeKind::Succeeded) => return Ok(true),
+            Some(OutcomeKind::Failed | OutcomeKind::Expired) => {}
+            None | Some(OutcomeKind::Unknown) => {
+                let rename = Some(Rename { from: failed.from.clone(), to });
+                replace_arguments(conn, &row, &Change::Update { resources, before, rename })?;
                 return Ok(true);
             }
         }
@@ -346,58 +381,6 @@ pub(super) fn lock_rows(conn: &mut Conn, rows: &[Row]) -> Result<(), DbError> {
     lock::operations(conn, &operations)?;
     let projects: Vec<&str> = rows.iter().map(|row| row.project_id.as_str()).collect();
     lock::projects(conn, &projects)
-}
-
-/// Whether the time limit of an open operation has passed at this time.
-pub(crate) fn is_any_due(conn: &mut Conn, at: NaiveDateTime) -> Result<bool, DbError> {
-    let due = dsl::operations.filter(dsl::outcome.is_null().and(dsl::not_after.le(at)));
-    Ok(select(exists(due)).get_result(conn)?)
-}
-
-/// Ends the operations whose time limit has passed at this time, and returns what this changed. Operations that an
-/// agent may have received get the outcome unknown. If that agent still sends heartbeats, they stay open, because it
-/// will report their outcome.
-pub(crate) fn expire(conn: &mut Conn, at: NaiveDateTime) -> Result<Vec<Settled>, DbError> {
-    let rows: Vec<(Row, Option<String>)> = dsl::operations
-        .filter(dsl::outcome.is_null().and(dsl::not_after.le(at)))
-        .order(dsl::not_after.asc())
-        .limit(1000)
-        .select((Row::as_select(), dsl::host))
-        .load(conn)?;
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (rows, hosts): (Vec<Row>, Vec<Option<String>>) = rows.into_iter().unzip();
-    lock_rows(conn, &rows)?;
-    let alive = alive_epochs(conn, at)?;
-    let mut settled = Vec::new();
-    for (row, host) in rows.into_iter().zip(hosts) {
-        let current = host.and_then(|host| alive.get(&host).copied());
-        if row.epoch.is_some() && row.epoch == current.map(|epoch| epoch.0) {
-            continue;
-        }
-        // A newer zun-api may know what it is.
-        let Ok(kind) = row.kind() else { continue };
-        // The change may be half done in the engine. The next agent finishes it, and reports the outcome.
-        if row.epoch.is_some() && Kind::FINISHED.contains(&kind) {
-            continue;
-        }
-        settled.push(expire_one(conn, &row)?);
-    }
-    Ok(settled)
-}
-
-/// Ends one operation. It has no effect if that depends on a row that cannot be read.
-fn expire_one(conn: &mut Conn, row: &Row) -> Result<Settled, DbError> {
-    let outcome = if row.epoch.is_some() { Outcome::Unknown } else { Outcome::Expired };
-    let settled = transaction(conn, |conn| settle(conn, row.id()?, &outcome));
-    let Err(cause @ DbError::Unreadable { .. }) = settled else { return settled };
-    tracing::error!(operation.id = %row.uuid, error = %chain(&cause), "an operation has expired without an effect");
-    let at = now(conn)?;
-    diesel::update(dsl::operations.filter(dsl::uuid.eq(&row.uuid).and(dsl::outcome.is_null())))
-        .set((dsl::outcome.eq(OutcomeKind::of(&outcome).as_str()), dsl::finished_at.eq(at)))
-        .execute(conn)?;
-    Ok(Settled::default())
 }
 
 fn problem(outcome: &Outcome) -> Result<Option<String>, DbError> {

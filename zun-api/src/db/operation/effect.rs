@@ -2,14 +2,19 @@
 
 use zun_common::api::v1::event::EventAction;
 use zun_common::id::{ContainerId, HostName, ImageId, OperationId, ResourceId};
-use zun_common::rpc::operation::{Change, OperationOutcome, Outcome};
+use zun_common::rpc::Code;
+use zun_common::rpc::operation::{Change, OperationOutcome, Outcome, Rename};
 
-use super::change::{self, Ended, Finished, finish, name_run, replace_limits_before_next};
+use super::change::{
+    self, Ended, Finished, finish, name_run, replace_limits_before_next, replace_name_before_next,
+};
+use super::key::release_key;
 use super::query::owner;
 use super::row::Kind;
-use crate::db::container::{self, Record};
+use crate::db::container::{self, Record, Scope};
 use crate::db::event::{self, NewEvent};
-use crate::db::{Conn, DbError, image, lock, resource};
+use crate::db::host::Growth;
+use crate::db::{Conn, DbError, image, lock, resource, transaction};
 
 /// What an outcome changed.
 #[derive(Debug, Default)]
@@ -41,7 +46,12 @@ pub(crate) fn settle_reported(
     let OperationOutcome { operation, outcome, has_replaced } = reported;
     match owner(conn, *operation)? {
         Some((Some(owner), container)) if owner == host.as_str() => {
-            settle_of(conn, container, (*operation, outcome, *has_replaced))
+            let settled = settle_of(conn, container, (*operation, outcome, *has_replaced))?;
+            // The host had no room for it. A repeat of the request is a new attempt.
+            if matches!(outcome, Outcome::Failed(problem) if problem.code == Code::Busy) {
+                release_key(conn, *operation)?;
+            }
+            Ok(settled)
         }
         Some(_) | None => {
             tracing::warn!(
@@ -134,7 +144,7 @@ fn take_effect(
             Ok(None)
         }
         (Kind::Update, Outcome::Succeeded | Outcome::Failed(_) | Outcome::Expired) => {
-            updated(conn, finished, *outcome == Outcome::Succeeded)
+            updated(conn, (id, finished), *outcome == Outcome::Succeeded)
         }
         (
             Kind::Create
@@ -165,16 +175,47 @@ fn rebuilt(
     container::set_image(conn, finished.container, (&spec.image, spec.registry))
 }
 
-/// Handles the end of an update: the host has its limits if it succeeded, and otherwise the former ones.
+/// The host has the limits of an update if it succeeded, and otherwise those before. The container gets its former name
+/// back then.
 fn updated(
     conn: &mut Conn,
-    finished: &Finished,
+    (id, finished): (OperationId, &Finished),
     has_succeeded: bool,
 ) -> Result<Option<Record>, DbError> {
-    let Some(Change::Update { resources, before }) = &finished.change else { return Ok(None) };
+    let Some(Change::Update { resources, before, rename }) = &finished.change else {
+        return Ok(None);
+    };
+    let renamed = match rename.as_ref().filter(|_| !has_succeeded) {
+        Some(rename) => restore_name(conn, (id, finished.container), rename)?,
+        None => None,
+    };
     let on_host = if has_succeeded { *resources } else { *before };
     if replace_limits_before_next(conn, finished, on_host)? {
+        return Ok(renamed);
+    }
+    Ok(container::set_limits(conn, finished.container, on_host)?.or(renamed))
+}
+
+/// Takes a new name back, unless a later change has replaced it, or another container has the former one now.
+fn restore_name(
+    conn: &mut Conn,
+    (id, container): (OperationId, ContainerId),
+    failed: &Rename,
+) -> Result<Option<Record>, DbError> {
+    if replace_name_before_next(conn, (id, container), failed)? {
         return Ok(None);
     }
-    container::set_limits(conn, finished.container, on_host)
+    let Some(record) = container::by_id(conn, &Scope::All, container)? else { return Ok(None) };
+    let Rename { from, to } = failed;
+    if record.spec.name != *to || container::name_taken(conn, &record.project, from)? {
+        return Ok(None);
+    }
+    let limits = record.spec.resources;
+    let restore =
+        |conn: &mut Conn| container::amend(conn, container, (from, limits), Growth::Unchecked);
+    match transaction(conn, restore) {
+        // Another container got it meanwhile.
+        Err(error) if error.is_duplicate() => Ok(None),
+        restored => restored,
+    }
 }

@@ -11,16 +11,17 @@
 mod change;
 mod effect;
 mod epoch;
+mod expiry;
 mod key;
 mod query;
 mod row;
 
 pub(crate) use change::{
-    Accepted, Ended, NewOperation, Subject, accept, expire, forget, is_any_due, lock_open, record,
-    supersede,
+    Accepted, Ended, NewOperation, Subject, accept, forget, lock_open, record, supersede,
 };
 pub(crate) use effect::{Settled, settle, settle_reported};
 pub(crate) use epoch::{end_epoch, lock_epoch, mark_non_idempotent_unknown};
+pub(crate) use expiry::{expire, is_any_due, prune};
 pub(crate) use key::{First, RequestKey, by_key, release_key};
 pub(crate) use query::{
     Open, has_another, has_open_change_of_run, has_open_delete, image_of_open, is_pulled_later,

@@ -16,53 +16,54 @@ use crate::db::{Conn, DbError};
 
 /// How long a removal is postponed after too many agents exited during it.
 const GIVEN_UP_FOR: TimeDelta = TimeDelta::hours(1);
-/// Maximum number of operations in one reply to a heartbeat.
-const MAX_OPEN: i64 = 256;
+/// Maximum number of operations in one reply to a heartbeat. Tests see several pages of few operations.
+const MAX_OPEN: i64 = if cfg!(test) { 4 } else { 256 };
 /// Maximum size of the operations in one reply, in bytes of JSON. The bus refuses messages of more than 16 MiB.
 const MAX_OPEN_SIZE: usize = 4 << 20;
 /// Maximum number of operations of a container in a response.
 const MAX_LISTED: i64 = 1000;
 
-/// The open operations of a host.
+/// A page of the open operations of a host.
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) operations: Vec<Operation>,
-    /// All open operations up to this number are in the list.
+    /// All open operations of the page's beginning up to this number are in it.
     pub(crate) complete_to: i64,
+    /// Whether there are others after that.
+    pub(crate) has_more: bool,
 }
 
 impl Open {
     /// The answer to a recovering host: no operations.
-    pub(crate) const NONE: Self = Self { operations: Vec::new(), complete_to: 0 };
+    pub(crate) const NONE: Self = Self { operations: Vec::new(), complete_to: 0, has_more: false };
 }
 
-/// The open operations of a host, in their order. Those that its current agent has not received before are marked as
-/// received.
+/// The open operations of a host after a number, in their order, as many as fit into a reply. Those that its current agent
+/// has not received before are marked as received.
 pub(crate) fn open(
     conn: &mut Conn,
     host: &HostName,
-    (epoch, last_sequence): (Epoch, i64),
+    (epoch, last_sequence, after): (Epoch, i64, i64),
     now: NaiveDateTime,
 ) -> Result<Open, DbError> {
     let earlier = now - GIVEN_UP_FOR;
     let is_due = dsl::given_up_at.is_null().or(dsl::given_up_at.le(earlier));
     let rows: Vec<Row> = dsl::operations
         .filter(dsl::host.eq(host.as_str()).and(dsl::outcome.is_null()))
-        .filter(is_due.or(dsl::epoch.eq(epoch.0)))
+        .filter(dsl::sequence.gt(after).and(is_due.or(dsl::epoch.eq(epoch.0))))
         .order(dsl::sequence.asc())
         .limit(MAX_OPEN)
         .select(Row::as_select())
         .load(conn)?;
-    let is_whole = i64::try_from(rows.len()).is_ok_and(|count| count < MAX_OPEN);
-    let mut complete_to = if is_whole { Some(last_sequence) } else { None };
+    let mut has_more = i64::try_from(rows.len()).is_ok_and(|count| count >= MAX_OPEN);
     let (mut operations, mut received) = (Vec::with_capacity(rows.len()), Vec::new());
-    let (mut size, mut last_listed) = (0, 0);
+    let (mut size, mut last_listed) = (0, after);
     for row in rows {
         match operation(conn, &row, epoch) {
             Ok(operation) => {
                 size += serde_json::to_vec(&operation)?.len();
                 if size > MAX_OPEN_SIZE && !operations.is_empty() {
-                    complete_to = None;
+                    has_more = true;
                     break;
                 }
                 if row.epoch != Some(epoch.0) {
@@ -78,7 +79,8 @@ pub(crate) fn open(
         last_listed = row.sequence;
     }
     mark_received(conn, &received, epoch)?;
-    Ok(Open { operations, complete_to: complete_to.unwrap_or(last_listed) })
+    let complete_to = if has_more { last_listed } else { last_sequence };
+    Ok(Open { operations, complete_to, has_more })
 }
 
 /// A heartbeat of an earlier epoch that is answered late changes nothing.

@@ -73,7 +73,7 @@ fn update(conn: &mut Conn, id: ContainerId, to: Resources) -> Result<Option<Oper
     let before = record.spec.resources;
     let changed = (record.spec.name.as_str(), to);
     container::amend(conn, id, changed, Growth::Checked(&EXACT))?;
-    accept(conn, &record, Change::Update { resources: to, before }).map(Some)
+    accept(conn, &record, Change::Update { resources: to, before, rename: None }).map(Some)
 }
 
 pub(super) fn delete(conn: &mut Conn, id: ContainerId) -> Result<Option<OperationId>, DbError> {
@@ -141,7 +141,7 @@ fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> SendHeartbeat {
         generation,
         strays: None,
     };
-    SendHeartbeat { epoch, heartbeat, position: None, digest: None }
+    SendHeartbeat { epoch, heartbeat, position: None, digest: None, after: 0 }
 }
 
 #[tokio::test]

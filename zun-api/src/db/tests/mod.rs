@@ -6,6 +6,7 @@ mod copy;
 mod events;
 mod fixture;
 mod images;
+mod ledger;
 mod pages;
 mod quotas;
 mod restored;

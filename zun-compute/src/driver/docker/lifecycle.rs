@@ -232,8 +232,23 @@ async fn stop(
         .map_err(|failure| failure.about_container(RESTART_POLICY, container))?;
     let options = StopContainerOptions { signal: None, t: grace.map(to_docker::seconds) };
     let stop = api.docker.stop_container(name, Some(options));
-    change(within(stop_timeout(grace), stop).await)
-        .map_err(|failure| failure.about_container("stop the container", container))
+    let stopped = change(within(stop_timeout(grace), stop).await);
+    if let Err(RequestFailure::Refused { .. } | RequestFailure::Unexpected(_)) = &stopped {
+        keep_restarting(api, (container, name)).await;
+    }
+    stopped.map_err(|failure| failure.about_container("stop the container", container))
+}
+
+/// Restores the restart policy of a container that Docker has not stopped. If Docker has not answered, it may still stop
+/// the container, so the policy stays as it is.
+async fn keep_restarting(api: &Api, (container, name): (ContainerId, &str)) {
+    if let Err(failure) = set_restart(api, name, Restarts::ByPolicy).await {
+        let error = failure.about_container(RESTART_POLICY, container);
+        tracing::warn!(
+            container.id = %container, error = %zun_common::chain(&error),
+            "container {container} was not stopped, and Docker does not restart it when it ends"
+        );
+    }
 }
 
 /// When Docker restarts a container.

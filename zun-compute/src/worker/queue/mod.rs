@@ -12,7 +12,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -58,6 +58,17 @@ pub(super) enum Submitted {
     /// outcome again. The outcome is unknown if it was forgotten and the operation may only be carried out once. Only
     /// for operations of lists.
     Closed(Ended),
+    /// It was refused when it arrived alone, and zun-api has not received that answer. Only for operations of lists.
+    Refused(Ended),
+}
+
+/// The end of a page of the list of open operations.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageEnd {
+    /// All open operations of the page were listed up to this number.
+    pub(super) complete_to: i64,
+    /// Whether another page follows.
+    pub(super) has_more: bool,
 }
 
 #[derive(Debug, Default)]
@@ -89,17 +100,21 @@ struct Known {
     acknowledged: Option<Instant>,
     /// Whether an epoch has begun since it was submitted.
     is_earlier: bool,
+    /// Whether it was refused, because the queue was full.
+    is_refused: bool,
 }
 
 impl Known {
     const fn new(sequence: i64, state: watch::Receiver<State>) -> Self {
-        Self { sequence, state, acknowledged: None, is_earlier: false }
+        Self { sequence, state, acknowledged: None, is_earlier: false, is_refused: false }
     }
 
-    /// Returns the outcome if zun-api acknowledged it in an earlier epoch.
-    fn earlier_outcome(&self) -> Option<Outcome> {
+    /// Returns the outcome if it was reported, but zun-api may not have it: in an earlier epoch, or by a refusal.
+    fn outcome_to_repeat(&self) -> Option<Outcome> {
         match &*self.state.borrow() {
-            State::Acknowledged(outcome) if self.is_earlier => Some(outcome.clone()),
+            State::Acknowledged(outcome) if self.is_earlier || self.is_refused => {
+                Some(outcome.clone())
+            }
             State::Queued
             | State::Begun
             | State::Ended(_)
@@ -120,6 +135,10 @@ pub(super) struct Queues {
     last: HashMap<ContainerId, i64>,
     /// All open operations up to this number were submitted.
     complete_to: i64,
+    /// The last number of the page before, if another one follows.
+    listed_to: i64,
+    /// Containers whose queue was full in a page before. Their other operations must not overtake the one that was left out.
+    full: HashSet<ContainerId>,
 }
 
 impl Queues {
@@ -131,7 +150,28 @@ impl Queues {
             known: HashMap::new(),
             last: HashMap::new(),
             complete_to: 0,
+            listed_to: 0,
+            full: HashSet::new(),
         }
+    }
+
+    /// The number after which the next page of the list begins.
+    pub(super) const fn listed_to(&self) -> i64 {
+        self.listed_to
+    }
+
+    /// A page of the list begins. Returns the containers of the pages before it whose queue was full.
+    pub(super) fn begin_page(&mut self) -> HashSet<ContainerId> {
+        std::mem::take(&mut self.full)
+    }
+
+    /// A page of the list ends, of which these containers had no room for some operations. All that were left out come again
+    /// with the next list, which begins after the last page.
+    pub(super) fn end_page(&mut self, page: PageEnd, full: HashSet<ContainerId>, now: Instant) {
+        let PageEnd { complete_to, has_more } = page;
+        self.complete(if full.is_empty() { complete_to } else { 0 }, now);
+        (self.listed_to, self.full) =
+            if has_more { (complete_to, full) } else { (0, HashSet::new()) };
     }
 
     pub(super) fn is_busy(&self, container: ContainerId) -> bool {
@@ -165,27 +205,29 @@ impl Queues {
         let words = "Too many operations of the container are waiting.";
         let refused = State::Acknowledged(Outcome::Failed(Problem::new(Code::Busy, words)));
         let (_, state) = watch::channel(refused);
-        self.known.insert(id, Known::new(sequence, state));
+        self.known.insert(id, Known { is_refused: true, ..Known::new(sequence, state) });
     }
 
-    /// Closes an operation whose outcome zun-api has forgotten.
-    fn close(&mut self, operation: &Operation, outcome: Outcome) -> Submitted {
+    /// Closes an operation whose outcome was reported, but which zun-api does not have. It is reported again.
+    fn close(&mut self, operation: &Operation, outcome: Outcome) -> Ended {
         let (id, sequence) = (operation.id, operation.sequence);
         let (sender, state) = watch::channel(State::Ended(outcome.clone()));
         self.known.insert(id, Known::new(sequence, state));
-        Submitted::Closed(Ended { operation: id, outcome, has_replaced: false, state: sender })
+        Ended { operation: id, outcome, has_replaced: false, state: sender }
     }
 
     /// Queues an operation of a list, unless it is known. Those before it that are open are in the list.
     pub(super) fn submit_listed(&mut self, operation: Operation) -> Submitted {
         if let Some(known) = self.known.get(&operation.id) {
-            return match known.earlier_outcome() {
-                Some(outcome) => self.close(&operation, outcome),
+            let is_refused = known.is_refused;
+            return match known.outcome_to_repeat() {
+                Some(outcome) if is_refused => Submitted::Refused(self.close(&operation, outcome)),
+                Some(outcome) => Submitted::Closed(self.close(&operation, outcome)),
                 None => Submitted::Waiting(known.state.clone()),
             };
         }
         if operation.change.is_once() && operation.sequence <= self.complete_to {
-            return self.close(&operation, Outcome::Unknown);
+            return Submitted::Closed(self.close(&operation, Outcome::Unknown));
         }
         let container = operation.container;
         let removes = operation.change.removes();
@@ -227,7 +269,7 @@ impl Queues {
 
     /// Notes that all open operations up to this number were submitted. Forgets operations that only a restored
     /// database could list again.
-    pub(super) fn complete(&mut self, complete_to: i64, now: Instant) {
+    fn complete(&mut self, complete_to: i64, now: Instant) {
         self.complete_to = self.complete_to.max(complete_to);
         let complete_to = self.complete_to;
         self.last.retain(|_, last| *last > complete_to);
@@ -246,6 +288,8 @@ impl Queues {
     pub(super) fn restart(&mut self, epoch: Epoch) {
         self.epoch = epoch;
         self.complete_to = 0;
+        self.listed_to = 0;
+        self.full.clear();
         self.last.clear();
         self.known.values_mut().for_each(|known| known.is_earlier = true);
         for queue in self.by_container.values_mut() {

@@ -90,8 +90,42 @@ fn an_operation_that_a_full_queue_refused_is_not_carried_out_when_it_is_listed()
     let refused = operation(container, 2, Some(1));
     assert!(matches!(queues.submit(refused.clone()), Submitted::Full));
     queues.next(container).expect("the first");
-    assert!(matches!(queues.submit_listed(refused), Submitted::Waiting(_)));
+    assert!(matches!(queues.submit(refused.clone()), Submitted::Waiting(_)), "it arrives twice");
+    let Submitted::Refused(ended) = queues.submit_listed(refused.clone()) else {
+        panic!("zun-api never gets the refusal");
+    };
+    assert_eq!(ended.operation, refused.id);
+    assert!(matches!(&ended.outcome, Outcome::Failed(problem) if problem.code == Code::Busy));
+    assert!(matches!(queues.submit_listed(refused.clone()), Submitted::Waiting(_)), "once");
+    ended.acknowledge();
+    assert!(matches!(queues.submit_listed(refused), Submitted::Waiting(_)), "a late list");
     assert!(queues.next(container).is_none(), "only the first was queued");
+}
+
+#[test]
+fn the_list_of_open_operations_comes_in_pages() {
+    let (mut queues, container) = (Queues::new(1), ContainerId::random());
+    let now = Instant::now();
+    let page = |complete_to, has_more| PageEnd { complete_to, has_more };
+    assert_eq!(queues.listed_to(), 0);
+    assert!(queues.begin_page().is_empty());
+    assert!(matches!(queues.submit_listed(operation(container, 1, None)), Submitted::First(_)));
+    queues.end_page(page(256, true), HashSet::new(), now);
+    assert_eq!(queues.listed_to(), 256);
+    // One that is left out stays so in the pages that follow, and its number does not count as submitted.
+    let full = queues.begin_page();
+    assert!(matches!(queues.submit_listed(operation(container, 300, None)), Submitted::Full));
+    queues.end_page(page(512, true), [container].into_iter().chain(full).collect(), now);
+    let full = queues.begin_page();
+    assert_eq!(full, HashSet::from([container]));
+    queues.end_page(page(600, false), full, now);
+    assert_eq!(queues.listed_to(), 0);
+    assert!(queues.begin_page().is_empty());
+    let [one, other] = [(); 2].map(|()| ContainerId::random());
+    assert!(matches!(queues.submit(operation(one, 601, Some(256))), Submitted::First(_)));
+    assert!(matches!(queues.submit(operation(other, 602, Some(300))), Submitted::Gap));
+    queues.restart(Epoch(2));
+    assert_eq!(queues.listed_to(), 0);
 }
 
 #[test]

@@ -1,0 +1,2 @@
+DROP INDEX containers_to_heal;
+ALTER TABLE containers DROP COLUMN heal_at;
