@@ -1,6 +1,5 @@
 //! Maintains the ledger: expires operations, deletes old ones, old tombstones and events, restarts unhealthy containers
-//! again, and counts the hosts. Any number of
-//! zun-api processes may do this at the same time.
+//! again, and counts the hosts. Any number of zun-api processes may do this at the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
