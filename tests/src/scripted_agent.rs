@@ -254,7 +254,8 @@ impl ScriptedAgent {
     async fn beat(&self, heartbeat: Heartbeat, after: i64) -> Result<OpenOperations, CallError> {
         let position = self.shared.script.lock().expect("the script").position.clone();
         let (epoch, digest) = (self.epoch(), Some(Digest::default()));
-        self.call_api(&SendHeartbeat { epoch, heartbeat, position, digest, after }).await
+        self.call_api(&SendHeartbeat { epoch, heartbeat, position, digest, after, sent_at: None })
+            .await
     }
 
     /// Reports a container after `change` has changed the report, and with it the success of all its operations that

@@ -290,6 +290,7 @@ const fn deletion(how: Removal) -> Deletion {
 fn requested(new: New) -> NewContainer {
     let New { name, image, command, memory, start, at_end } = new;
     NewContainer {
+        request: serde_json::json!([name, image, command, memory, start, format!("{at_end:?}")]),
         name: Some(name),
         host: None,
         record: None,

@@ -277,6 +277,17 @@ async fn keys_of_other_projects_do_not_matter() {
 }
 
 #[tokio::test]
+async fn a_repeat_gets_the_first_answer_also_after_the_settings_have_changed() {
+    let mut api = Api::start().await;
+    let _agent = api.agent("h1").await;
+    let id = id_of(&create("test").with(&api, "k").await.expect(202));
+    api.stop().await;
+    api.change_settings(|settings| settings.defaults.memory += 1);
+    api.start_again().await;
+    assert_eq!(id_of(&create("test").with(&api, "k").await.expect(202)), id);
+}
+
+#[tokio::test]
 async fn a_key_that_was_used_for_another_request_is_refused() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;

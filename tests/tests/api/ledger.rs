@@ -72,7 +72,7 @@ async fn no_report_brings_a_deleted_container_back_and_what_a_host_still_has_is_
     assert!(open(&agent).await.is_empty());
     // It shows up once more, as a stray.
     let host = "h1".parse().unwrap();
-    let stray = UnknownContainer { container: id, host, engine: engine_id() };
+    let stray = UnknownContainer { container: id, host, engine: engine_id(), epoch: None };
     agent.call_api(&stray).await.unwrap();
     eventually_some("it is removed again", || async { (removals() == 3).then_some(()) }).await;
     assert!((api.metric("zun_api_unknown_containers_total").await).abs() < f64::EPSILON);
@@ -195,6 +195,11 @@ async fn an_agent_of_a_former_epoch_is_refused() {
     let is_stale = |error: CallError| matches!(error, CallError::Refused { problem, .. } if problem.code == Code::StaleEpoch);
     assert!(is_stale(former.heartbeat(|_| {}).await.unwrap_err()));
     assert!(is_stale(former.report_with(id, (None, Vec::new())).await.unwrap_err()));
+    let (host, epoch) = (former.host().clone(), Some(former.epoch()));
+    let assigned = AssignedContainers { host: host.clone(), epoch };
+    assert!(is_stale(former.call_api(&assigned).await.unwrap_err()));
+    let stray = UnknownContainer { container: id, host, engine: engine_id(), epoch };
+    assert!(is_stale(former.call_api(&stray).await.unwrap_err()));
 }
 
 #[tokio::test]
@@ -222,7 +227,7 @@ async fn another_engine_is_refused_while_the_host_has_containers() {
     replace(ADMIN).await.expect(202);
     agent.call_api(&other).await.expect("the administrator has confirmed it");
     // Without containers nothing is lost.
-    let lost = AssignedContainers { host: "h1".parse().unwrap() };
+    let lost = AssignedContainers { host: "h1".parse().unwrap(), epoch: None };
     assert_eq!(agent.call_api(&lost).await.unwrap().containers[0].container, id);
     agent.register_again().await.expect_err("this is the former engine");
 }

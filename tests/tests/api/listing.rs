@@ -113,3 +113,23 @@ async fn a_nul_character_in_a_name_or_filter_matches_nothing() {
         assert_eq!(names(&none), [""; 0], "{field}");
     }
 }
+
+#[tokio::test]
+async fn a_container_whose_row_cannot_be_read_is_shown_as_in_lists() {
+    let api = Api::start().await;
+    // Nobody else can open an SQLite file.
+    let Some(database) = api.database() else { return };
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "web", Status::Running).await;
+    database.query(&format!("UPDATE containers SET spec = '{{}}' WHERE uuid = '{id}'"));
+    let listed = api.get(ANN, "/v1/containers").await.expect(200).json();
+    for named in [id.to_string(), "web".to_owned(), format!("{id}?wait_for=Error&timeout=1")] {
+        let shown = api.get(ANN, &format!("/v1/containers/{named}")).await.expect(200).json();
+        assert_eq!(shown["status_reason"], listed["containers"][0]["status_reason"], "{named}");
+        assert_eq!((&shown["status"], &shown["name"]), (&json!("Error"), &json!("web")));
+    }
+    api.get(ANN, &format!("/v1/containers/{id}/container_actions")).await.expect(200);
+    api.get(BOB, &format!("/v1/containers/{id}")).await.expect(404);
+    api.get(BOB, "/v1/containers/web").await.expect(404);
+    api.delete(ANN, &format!("/v1/containers/{id}?stop=true")).await.expect(204);
+}

@@ -32,7 +32,7 @@ async fn image(api: &Api, id: ContainerId) -> Value {
 }
 
 async fn is_rebuilding(agent: &ScriptedAgent, id: ContainerId) -> Result<bool, CallError> {
-    let call = AssignedContainers { host: agent.host().clone() };
+    let call = AssignedContainers { host: agent.host().clone(), epoch: None };
     let assigned = agent.call_api(&call).await?.containers;
     Ok(assigned.iter().any(|one| one.container == id && one.is_rebuilding))
 }

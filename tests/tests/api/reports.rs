@@ -101,11 +101,12 @@ async fn a_host_can_list_its_containers_and_no_others() {
     let lost =
         api.create(ANN, json!({"image": "cirros", "name": "lost", "auto_remove": true})).await;
     let host = "h1".parse().unwrap();
-    let assigned = agent.call_api(&AssignedContainers { host }).await.unwrap().containers;
+    let assigned =
+        agent.call_api(&AssignedContainers { host, epoch: None }).await.unwrap().containers;
     let of = |id| assigned.iter().find(|one| one.container == id).unwrap();
     assert_eq!(of(created).engine, Some(engine_id()));
     assert!(of(lost).auto_remove);
-    let other = AssignedContainers { host: "h2".parse().unwrap() };
+    let other = AssignedContainers { host: "h2".parse().unwrap(), epoch: None };
     assert!(is_forbidden(agent.call_api(&other).await.unwrap_err()));
 }
 
@@ -208,7 +209,12 @@ async fn a_container_without_a_row_is_counted() {
     let container = zun_common::id::ContainerId::random();
     agent.report(container, Status::Running, |_| {}).await;
     api.until_metric("zun_api_reports_total{outcome=\"missing\"}", 1.0).await;
-    let call = UnknownContainer { container, host: "h1".parse().unwrap(), engine: engine_id() };
+    let call = UnknownContainer {
+        container,
+        host: "h1".parse().unwrap(),
+        engine: engine_id(),
+        epoch: None,
+    };
     agent.call_api(&call).await.unwrap();
     api.until_metric("zun_api_unknown_containers_total", 1.0).await;
 }

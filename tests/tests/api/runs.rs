@@ -154,8 +154,10 @@ async fn an_agent_learns_the_newest_run_of_each_container_and_a_lost_host_ends_i
     let id = api.container(&agent, "test", Status::Created).await;
     let host: HostName = "h1".parse().expect("a name");
     let last = async || {
-        let Assigned { containers } =
-            agent.call_api(&AssignedContainers { host: host.clone() }).await.expect("an answer");
+        let Assigned { containers } = agent
+            .call_api(&AssignedContainers { host: host.clone(), epoch: None })
+            .await
+            .expect("an answer");
         containers.into_iter().find(|one| one.container == id).expect("it").last_run
     };
     assert_eq!(last().await, None);

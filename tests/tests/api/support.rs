@@ -41,7 +41,7 @@ pub struct Api {
     pub bus: Bus,
     pub tasks: Tasks,
     pub directory: TempDir,
-    _database: Option<Database>,
+    database: Option<Database>,
 }
 
 /// An HTTP response.
@@ -132,7 +132,7 @@ impl Api {
         let address = service.address();
         let client = client();
         let service = Some(service);
-        Self { service, settings, address, client, bus, tasks, directory, _database: database }
+        Self { service, settings, address, client, bus, tasks, directory, database }
     }
 
     pub async fn stop(&mut self) {
@@ -146,6 +146,11 @@ impl Api {
         if let Some(service) = self.service.take() {
             self.tasks.spawn(service.stop());
         }
+    }
+
+    /// Changes the settings of the next start.
+    pub fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
     }
 
     /// Restarts the service on the same file and bus.
@@ -170,6 +175,11 @@ impl Api {
             services.iter().any(|one| one["host"] == host && one["state"] == state).then_some(())
         })
         .await;
+    }
+
+    /// Returns the database, if it is one of PostgreSQL.
+    pub fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
     }
 
     /// Returns the settings.

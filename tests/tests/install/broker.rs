@@ -125,7 +125,14 @@ fn heartbeat(host: &Enrolled) -> SendHeartbeat {
         "host": host.name, "inventory": null, "console": null, "interval": 5, "leaving": false
     });
     let heartbeat = serde_json::from_value(heartbeat).expect("a heartbeat");
-    SendHeartbeat { epoch: Epoch(1), heartbeat, position: None, digest: None, after: 0 }
+    SendHeartbeat {
+        epoch: Epoch(1),
+        heartbeat,
+        position: None,
+        digest: None,
+        after: 0,
+        sent_at: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

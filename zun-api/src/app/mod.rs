@@ -67,6 +67,9 @@ pub(crate) struct App {
     pub(crate) closing: CancellationToken,
 }
 
+/// The longest interval that zun-api requests, in seconds. Agents keep no longer one.
+const LONGEST_INTERVAL: u32 = 20;
+
 impl App {
     fn claim_settings(&self) -> ClaimSettings {
         ClaimSettings { scheduler: self.settings.scheduler, quotas: self.settings.quotas }
@@ -76,7 +79,7 @@ impl App {
     /// `heartbeats.per_second`. Agents whose own interval is longer keep it.
     pub(crate) fn heartbeat_interval(&self) -> Option<u32> {
         let hosts = self.hosts_beating.load(Ordering::Relaxed);
-        Some(hosts.div_ceil(self.settings.heartbeats.per_second.get()))
-            .filter(|seconds| *seconds > 0)
+        let seconds = hosts.div_ceil(self.settings.heartbeats.per_second.get());
+        Some(seconds.min(LONGEST_INTERVAL)).filter(|seconds| *seconds > 0)
     }
 }

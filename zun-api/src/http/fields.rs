@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::field::{self, Field, Kind};
 use super::microversion::Microversion;
@@ -67,6 +67,12 @@ impl Fields {
             }
         }
         Ok(self)
+    }
+
+    /// The fields that were not taken yet, as the client has sent them, with the microversion.
+    pub(super) fn as_sent(&self) -> Value {
+        let fields = self.values.iter().map(|(name, (_, value))| (name.clone(), value.clone()));
+        json!({"version": self.version.to_string(), "fields": fields.collect::<Map<_, _>>()})
     }
 
     /// The microversion of the request.

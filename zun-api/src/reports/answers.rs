@@ -13,7 +13,7 @@ use zun_common::rpc::host::{
 };
 use zun_common::rpc::{Code, Problem};
 
-use super::{Stored, own, stored};
+use super::{Stored, is_stale, own, stale_epoch, stored};
 use crate::app::App;
 use crate::ca::{CaError, CertificateAuthority};
 use crate::db::Conn;
@@ -96,13 +96,18 @@ pub(super) async fn assigned(
     incoming: Incoming,
 ) -> Result<Assigned, Problem> {
     own(&call.host, &incoming)?;
+    let host = call.host.clone();
     let read = move |conn: &mut Conn| {
+        if is_stale(conn, &call.host, call.epoch)? {
+            return Ok(None);
+        }
         let assigned = container::assigned(conn, &call.host)?;
         let ids: Vec<_> = assigned.iter().map(|one| one.id).collect();
         let runs = container::last_runs(conn, &ids)?;
-        Ok((assigned, runs, operation::rebuilding(conn, &call.host)?))
+        Ok(Some((assigned, runs, operation::rebuilding(conn, &call.host)?)))
     };
-    let (assigned, mut runs, rebuilding) = stored(&app, Stored::Nothing, read).await?;
+    let read = stored(&app, Stored::Nothing, read).await?;
+    let (assigned, mut runs, rebuilding) = read.ok_or_else(|| stale_epoch(&host))?;
     let expected = |one: container::Assigned| {
         let container::Assigned { id, status, engine, auto_remove, reported } = one;
         AssignedContainer {

@@ -11,7 +11,7 @@ use zun_common::rpc::report::UnknownContainer;
 use zun_common::rpc::{Code, Done, Problem};
 use zun_common::status::{Health, Status};
 
-use super::{Stored, own, stale_epoch, stored};
+use super::{Stored, is_stale, own, stale_epoch, stored};
 use crate::app::App;
 use crate::app::containers::{heal, is_to_be_healed};
 use crate::db::container::{self, Applied, Record, Scope};
@@ -236,23 +236,26 @@ pub(super) async fn unknown(
     incoming: Incoming,
 ) -> Result<Done, Problem> {
     own(&call.host, &incoming)?;
-    let UnknownContainer { container, host, engine } = call;
+    let UnknownContainer { container, host, engine, epoch } = call;
     let owner = host.clone();
     let removal = stored(&app, Stored::Durable, move |conn| {
         transaction(conn, |conn| {
+            if is_stale(conn, &owner, epoch)? {
+                return Ok(None);
+            }
             lock::container(conn, container)?;
             match container::with_tombstone(conn, container)? {
                 Some(record)
                     if record.deleted_at.is_some() && record.host.as_ref() == Some(&owner) =>
                 {
-                    remove_again(conn, &record)
+                    remove_again(conn, &record).map(Some)
                 }
-                Some(_) | None => Ok(None),
+                Some(_) | None => Ok(Some(None)),
             }
         })
     })
     .await?;
-    if let Some(removal) = removal {
+    if let Some(removal) = removal.ok_or_else(|| stale_epoch(&host))? {
         app.nudge_later(CallContext::internal(), removal);
         return Ok(Done {});
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use zun_common::bus::{Incoming, RequestError, Route, Router};
 use zun_common::chain;
-use zun_common::id::HostName;
+use zun_common::id::{Epoch, HostName};
 use zun_common::rpc::host::{
     AssignedContainers, GetCaBundle, ReportHostImages, SignHostCertificate, SignProbe,
 };
@@ -32,7 +32,7 @@ use zun_common::shutdown::Tasks;
 use crate::app::App;
 use crate::db::container as container_rows;
 use crate::db::host::{self, HeartbeatResult, Registration};
-use crate::db::operation::Open;
+use crate::db::operation::{HandOut, Open};
 use crate::db::{Conn, DbError};
 
 /// How many times work on the database is attempted. The agent repeats the call after that.
@@ -109,10 +109,13 @@ async fn beat(
     own(&beat.heartbeat.host, &incoming)?;
     let (host, leaving) = (beat.heartbeat.host.clone(), beat.heartbeat.leaving);
     let has_digest = beat.digest.is_some();
-    let beaten = stored(&app, Stored::Relaxed, move |conn| host::beat(conn, &beat)).await?;
+    let mut beaten = stored_heartbeat(&app, &beat, HandOut::Known).await?;
+    if matches!(beaten, HeartbeatResult::HandsOut) {
+        beaten = stored_heartbeat(&app, &beat, HandOut::All).await?;
+    }
     let (Open { operations, complete_to, has_more }, now) = match beaten {
         HeartbeatResult::Stored { open, at } => (open, at),
-        HeartbeatResult::StaleEpoch => return Err(stale_epoch(&host)),
+        HeartbeatResult::HandsOut | HeartbeatResult::StaleEpoch => return Err(stale_epoch(&host)),
         HeartbeatResult::Older => {
             tracing::error!(
                 host.name = %host,
@@ -137,6 +140,26 @@ async fn beat(
     let interval = app.heartbeat_interval();
     let now = now.and_utc();
     Ok(OpenOperations { now, operations, complete_to, has_more, digest, interval })
+}
+
+/// A heartbeat that is lost is followed by another one. That operations were handed out must not be lost.
+async fn stored_heartbeat(
+    app: &App,
+    beat: &SendHeartbeat,
+    hand_out: HandOut,
+) -> Result<HeartbeatResult, Problem> {
+    let how = match hand_out {
+        HandOut::Known => Stored::Relaxed,
+        HandOut::All => Stored::Durable,
+    };
+    let beat = beat.clone();
+    stored(app, how, move |conn| host::beat(conn, &beat, hand_out)).await
+}
+
+/// Whether a call is of another epoch than the host's current one. Older agents name none in some calls.
+fn is_stale(conn: &mut Conn, host: &HostName, epoch: Option<Epoch>) -> Result<bool, DbError> {
+    let Some(epoch) = epoch else { return Ok(false) };
+    Ok(host::check_epoch(conn, host, epoch)?.is_none())
 }
 
 fn stale_epoch(host: &HostName) -> Problem {

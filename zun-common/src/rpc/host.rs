@@ -194,6 +194,9 @@ pub struct ProbeGrant {
 pub struct AssignedContainers {
     /// The host. It must be the sender.
     pub host: HostName,
+    /// The agent's epoch; `None` from older agents.
+    #[serde(default)]
+    pub epoch: Option<Epoch>,
 }
 
 impl Call for AssignedContainers {

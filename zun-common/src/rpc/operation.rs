@@ -342,6 +342,10 @@ pub struct SendHeartbeat {
     /// more to list, and otherwise 0.
     #[serde(default)]
     pub after: i64,
+    /// When it was sent, by the database's clock or up to a round trip later; `None` before the first reply. The host was up
+    /// then, however long the message waits.
+    #[serde(default)]
+    pub sent_at: Option<DateTime<Utc>>,
 }
 
 impl Call for SendHeartbeat {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, Done};
 use crate::api::v1::container::ImagePull;
-use crate::id::{ContainerId, EngineId, HostName};
+use crate::id::{ContainerId, EngineId, Epoch, HostName};
 use crate::ports::PublishedPort;
 use crate::status::{EndReason, Health, Status, TaskState};
 
@@ -120,6 +120,9 @@ pub struct UnknownContainer {
     pub host: HostName,
     /// The engine's id.
     pub engine: EngineId,
+    /// The agent's epoch; `None` from older agents.
+    #[serde(default)]
+    pub epoch: Option<Epoch>,
 }
 
 impl Call for UnknownContainer {

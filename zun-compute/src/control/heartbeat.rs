@@ -67,7 +67,8 @@ pub(crate) async fn leave(host: &Host, bus: &Bus) {
     let Some(epoch) = host.control.epoch() else { return };
     let heartbeat = heartbeat(host, true).await;
     let position = host.position.get();
-    let call = SendHeartbeat { epoch, heartbeat, position, digest: None, after: 0 };
+    let sent_at = host.control.now();
+    let call = SendHeartbeat { epoch, heartbeat, position, digest: None, after: 0, sent_at };
     let sent = timeout(LEAVE_TIMEOUT, bus.call_controller(&call, &CallContext::internal())).await;
     let why = match sent {
         Ok(Ok(_open)) => return,
@@ -110,7 +111,8 @@ async fn send(
     let sent = Instant::now();
     let digest = host.control.comparison().is_due().then(|| host.reports.digest());
     let (position, after) = (host.position.get(), workers.listed_to());
-    let call = SendHeartbeat { epoch, heartbeat, position, digest, after };
+    let sent_at = host.control.now();
+    let call = SendHeartbeat { epoch, heartbeat, position, digest, after, sent_at };
     match bus.call_controller(&call, &CallContext::internal()).await {
         Ok(open) => {
             if let Some(sent) = &call.position {

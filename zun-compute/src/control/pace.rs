@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use zun_common::rpc::host::Heartbeat;
 
-/// The longest interval that zun-api can ask for, in seconds.
-const LONGEST: u32 = 300;
+/// The longest interval that zun-api can ask for, in seconds. An agent must begin operations within 60 seconds, and gets one
+/// whose message was lost with the reply to a heartbeat, of which one may be lost too.
+const LONGEST: u32 = 20;
 
 /// The state of the sender.
 #[derive(Debug)]
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn a_shorter_interval_than_that_of_the_settings_and_an_absurd_one_are_not_taken() {
         let mut pace = Pace::new(10);
-        for (asked, taken) in [(Some(2), 10), (None, 10), (Some(60), 60), (Some(u32::MAX), LONGEST)]
+        for (asked, taken) in [(Some(2), 10), (None, 10), (Some(15), 15), (Some(u32::MAX), LONGEST)]
         {
             let beat = heartbeat(&pace, 1);
             pace.answered(Instant::now(), beat, asked);

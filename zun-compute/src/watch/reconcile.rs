@@ -77,7 +77,8 @@ impl Round<'_> {
     }
 
     async fn ask(&self) -> Result<Assigned, String> {
-        let question = AssignedContainers { host: self.host.name.clone() };
+        let (host, epoch) = (self.host.name.clone(), self.host.control.epoch());
+        let question = AssignedContainers { host, epoch };
         let answer = self.bus.call_controller(&question, &CallContext::internal()).await;
         answer.map_err(|error| chain(&error))
     }
@@ -209,7 +210,8 @@ impl Round<'_> {
             container.id = %container, host.name = %host.name,
             "container {container} has Zun's label but zun-api does not know it: leaving it alone"
         );
-        let report = UnknownContainer { container, host: host.name.clone(), engine };
+        let (name, epoch) = (host.name.clone(), host.control.epoch());
+        let report = UnknownContainer { container, host: name, engine, epoch };
         let context = CallContext::internal();
         let reporting = self.bus.call_controller(&report, &context);
         match timeout(REPORT_TIMEOUT, reporting).await {

@@ -32,7 +32,7 @@ impl App {
         caller: &Caller,
         ident: &Ident,
     ) -> Result<crate::db::container::Record, AppError> {
-        match self.find(caller, ident).await {
+        match self.find_also_unreadable(caller, ident).await {
             Err(missing @ AppError::ContainerNotFound(_)) => {
                 self.deleted(caller, ident).await?.ok_or(missing)
             }

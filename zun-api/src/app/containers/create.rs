@@ -59,7 +59,7 @@ impl App {
         check_rights(caller, &requested)?;
         let recording = &self.settings.recording;
         requested.record = Some(recording.policy(&caller.identity.project, requested.record)?);
-        let key = caller.request_key(&requested.asked(caller))?;
+        let key = caller.request_key(&requested.asked())?;
         let may_create_volumes = requested.uses_resources();
         let attempt = self.claim(caller, requested, key.clone());
         let (record, accepted) = match Box::pin(self.once(key, attempt)).await? {

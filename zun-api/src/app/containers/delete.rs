@@ -87,7 +87,7 @@ impl App {
         ident: &Ident,
         (how, key): (Deletion, Option<RequestKey>),
     ) -> Result<(), AppError> {
-        let record = self.find_to_delete(caller, ident).await?;
+        let record = self.find_also_unreadable(caller, ident).await?;
         let (id, caller_of_delete) = (record.id, caller.clone());
         let write_tombstone = move |conn: &mut Conn| {
             write_tombstone(conn, (&caller_of_delete, key.as_ref()), (id, how))

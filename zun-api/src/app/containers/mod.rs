@@ -95,13 +95,14 @@ impl App {
         self.find_with(caller, ident, find_record).await
     }
 
-    /// Like [`App::find`], for a removal: also finds a container whose row cannot be read.
-    pub(super) async fn find_to_delete(
+    /// Like [`App::find`], for what sends nothing of the row to a host and writes nothing of it back: also finds a container
+    /// whose row cannot be read, as one in Error, as lists show it.
+    pub(crate) async fn find_also_unreadable(
         &self,
         caller: &Caller,
         ident: &Ident,
     ) -> Result<Record, AppError> {
-        self.find_with(caller, ident, find_also_unreadable).await
+        self.find_with(caller, ident, find_or_stand_in).await
     }
 
     async fn find_with(
@@ -205,7 +206,7 @@ fn ambiguous_id(ident: &Ident, found: &[Record]) -> AppError {
 
 /// Like [`find_record`]. A row that cannot be read is only found by its whole id, or by its name in the caller's
 /// project, because other matches are not known.
-fn find_also_unreadable(
+fn find_or_stand_in(
     conn: &mut Conn,
     own: &Scope,
     visible: &Scope,

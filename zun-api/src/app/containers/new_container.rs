@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use zun_common::engine_options::{EngineOptions, Healthcheck};
 use zun_common::id::{HostName, RegistryId};
 use zun_common::ports::{PortRequest, PublishedPort};
@@ -17,7 +17,6 @@ use zun_common::units::{Gibibytes, Resources};
 
 use super::attachments::{MountRequest, NetworkRequest};
 use super::once::Asked;
-use crate::app::Caller;
 use crate::db::container::{FormatVersion, Spec};
 use crate::db::operation::Kind;
 use crate::scheduler::{Hints, Needs};
@@ -59,6 +58,9 @@ pub(crate) struct NewContainer {
     pub(crate) network: Option<NetworkRequest>,
     /// Whether its sessions are recorded; the operator's setting if `None`.
     pub(crate) record: Option<RecordPolicy>,
+    /// The request as its client has sent it. All requests with its idempotency key must be the same, whatever the build and
+    /// the settings of the zun-api that receives them.
+    pub(crate) request: Value,
 }
 
 /// What zun-api chooses for a container.
@@ -118,35 +120,8 @@ impl NewContainer {
     }
 
     /// What a request for this container contains.
-    pub(super) fn asked(&self, caller: &Caller) -> Asked<'static, Value> {
-        let (host, start, name) = (&self.host, self.start, self.name.clone());
-        let spec = self.clone().into_spec(name.unwrap_or_default(), Chosen::default());
-        let spec = spec.for_host(caller.identity.project.clone());
-        let mut arguments = json!({ "host": host, "start": start, "spec": spec });
-        if let (Some(zone), Some(arguments)) = (&self.availability_zone, arguments.as_object_mut())
-        {
-            arguments.insert("availability_zone".to_owned(), json!(zone));
-        }
-        if let (false, Some(arguments)) =
-            (self.hints == Hints::default(), arguments.as_object_mut())
-        {
-            let Hints { labels, affinity, anti_affinity } = &self.hints;
-            arguments.insert("hints".to_owned(), json!([labels, affinity, anti_affinity]));
-        }
-        if let (false, Some(arguments)) = (self.ports.is_empty(), arguments.as_object_mut()) {
-            arguments.insert("ports".to_owned(), json!(self.ports));
-        }
-        if let (Some(registry), Some(arguments)) = (&self.registry, arguments.as_object_mut()) {
-            arguments.insert("registry".to_owned(), json!(registry));
-        }
-        if let (true, Some(arguments)) = (self.auto_heal, arguments.as_object_mut()) {
-            arguments.insert("auto_heal".to_owned(), json!(true));
-        }
-        let uses = self.uses_resources().then(|| format!("{:?} {:?}", self.mounts, self.network));
-        if let (Some(uses), Some(arguments)) = (uses, arguments.as_object_mut()) {
-            arguments.insert("uses".to_owned(), json!(uses));
-        }
-        Asked { kind: Kind::Create, container: "", arguments }
+    pub(super) const fn asked(&self) -> Asked<'static, &Value> {
+        Asked { kind: Kind::Create, container: "", arguments: &self.request }
     }
 
     /// What the row keeps.
@@ -185,6 +160,7 @@ impl NewContainer {
             mounts: _with_the_ids_of_volumes,
             network: _with_its_id,
             record,
+            request: _,
         } = self;
         Spec {
             version: FormatVersion,

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use zun_common::api::v1::time::text;
+use zun_common::id::ContainerId;
 use zun_common::status::Status;
 
 use super::Ident;
 use crate::app::{App, AppError, Caller};
 use crate::db::container::{self, Record};
+use crate::db::{Conn, DbError};
 use crate::wait::{Event, Permit};
 
 /// The conditions that end a wait.
@@ -41,7 +43,7 @@ impl App {
         caller: &Caller,
         (ident, condition): (&Ident, &WaitFor),
     ) -> Result<Record, AppError> {
-        let first = match self.find(caller, ident).await {
+        let first = match self.find_also_unreadable(caller, ident).await {
             Ok(record) => record,
             // Its last run may not have ended yet, and its host may not have removed it.
             Err(error) => self.deleted(caller, ident).await?.ok_or(error)?,
@@ -72,17 +74,23 @@ impl App {
         ident: &Ident,
     ) -> Result<Option<Record>, AppError> {
         let Ok(id) = ident.0.parse() else { return Ok(None) };
-        let found = self.db.read(move |conn| container::with_tombstone(conn, id)).await?;
+        let found = self.db.read(move |conn| read(conn, id)).await?;
         Ok(found.filter(|record| record.deleted_at.is_some() && caller.sees(&record.project)))
     }
 
     /// Reads the container again. If its row is gone, returns the last state with status `Deleted`.
     async fn reload(&self, last: &Record) -> Result<Record, AppError> {
         let id = last.id;
-        let now = self.db.read(move |conn| container::with_tombstone(conn, id)).await?;
+        let now = self.db.read(move |conn| read(conn, id)).await?;
         // A container whose removal is in progress is `Deleting`: its last run may not have ended yet.
         Ok(now.unwrap_or_else(|| as_deleted(last.clone())))
     }
+}
+
+/// The container in any state, as one in Error if its row cannot be read.
+fn read(conn: &mut Conn, id: ContainerId) -> Result<Option<Record>, DbError> {
+    let read = container::with_tombstone(conn, id);
+    container::or_stand_in(conn, id, read)
 }
 
 /// A deleted container in its last state. Its removal may still be in progress on its host.

@@ -1,6 +1,6 @@
 //! Changes of a host's row.
 
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use zun_common::environment::random_uuid;
@@ -12,8 +12,9 @@ use zun_common::status::Status;
 use super::query::{by_name, by_name_now};
 use super::rival::{self, Refusal};
 use super::row::Record;
+use crate::db::operation::{self, Asked, HandOut};
 use crate::db::schema::hosts::dsl;
-use crate::db::{Conn, DbError, cluster, lock, now, operation, transaction};
+use crate::db::{Conn, DbError, cluster, lock, now, transaction};
 
 /// The result of a registration.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +38,10 @@ pub(crate) enum Registration {
 /// The highest epoch and number of an operation. Higher ones from an agent are refused, so that none can use up the
 /// range.
 const HIGHEST: i64 = 1 << 53;
+
+/// The longest time between a heartbeat and its effect: its deadline of 5 seconds, the difference of clocks that the bus
+/// allows, and the attempts of zun-api.
+const LONGEST_WAIT: TimeDelta = TimeDelta::seconds(60);
 
 /// Maximum number of transactions to try for a registration.
 const MAX_ATTEMPTS: usize = 8;
@@ -193,6 +198,8 @@ pub(crate) enum HeartbeatResult {
         /// The database's time.
         at: NaiveDateTime,
     },
+    /// It would hand out operations, which must be stored durably. Nothing was changed.
+    HandsOut,
     /// It is of another epoch than the host's current one.
     StaleEpoch,
     /// The database is older than what the host has received. The agent must register again, which begins the host's
@@ -202,8 +209,12 @@ pub(crate) enum HeartbeatResult {
 
 /// Stores a heartbeat. An earlier one that arrives after the last one of an agent that shuts down changes nothing. Must
 /// run in a transaction.
-pub(crate) fn beat(conn: &mut Conn, beat: &SendHeartbeat) -> Result<HeartbeatResult, DbError> {
-    let SendHeartbeat { epoch, heartbeat, position, digest: _, after } = beat;
+pub(crate) fn beat(
+    conn: &mut Conn,
+    beat: &SendHeartbeat,
+    hand_out: HandOut,
+) -> Result<HeartbeatResult, DbError> {
+    let SendHeartbeat { epoch, heartbeat, position, digest: _, after, sent_at } = beat;
     let host = &heartbeat.host;
     let Some((record, at)) = by_name_now(conn, host)?.filter(|(host, _)| host.epoch == *epoch)
     else {
@@ -220,17 +231,30 @@ pub(crate) fn beat(conn: &mut Conn, beat: &SendHeartbeat) -> Result<HeartbeatRes
     let open = if record.is_recovering() {
         operation::Open::NONE
     } else {
-        operation::open(conn, host, (*epoch, record.last_sequence, *after), at)?
+        let last_sequence = record.last_sequence;
+        let asked = Asked { epoch: *epoch, last_sequence, after: *after, hand_out };
+        match operation::open(conn, host, asked, at)? {
+            Some(open) => open,
+            None => return Ok(HeartbeatResult::HandsOut),
+        }
     };
-    store(conn, &record, (*epoch, heartbeat), at)?;
+    let seen = seen_at(*sent_at, at);
+    store(conn, &record, (*epoch, heartbeat), (seen, at))?;
     Ok(HeartbeatResult::Stored { open, at })
+}
+
+/// When the agent was seen that sent a heartbeat: before now, if the heartbeat has waited. No message waits for longer than
+/// this limit, so that a larger difference is a step of the database's clock.
+fn seen_at(sent_at: Option<DateTime<Utc>>, at: NaiveDateTime) -> NaiveDateTime {
+    let sent = sent_at.map_or(at, |sent| sent.naive_utc());
+    if (TimeDelta::zero()..LONGEST_WAIT).contains(&(at - sent)) { sent } else { at }
 }
 
 fn store(
     conn: &mut Conn,
     was: &Record,
     (epoch, heartbeat): (Epoch, &Heartbeat),
-    at: NaiveDateTime,
+    (seen, at): (NaiveDateTime, NaiveDateTime),
 ) -> Result<(), DbError> {
     let Heartbeat {
         host,
@@ -254,7 +278,7 @@ fn store(
             dsl::leaving.eq(*leaving),
             dsl::heartbeat_epoch.eq(epoch.0),
             dsl::heartbeat_generation.eq(*generation),
-            dsl::last_seen.eq(at),
+            dsl::last_seen.eq(seen),
             dsl::updated_at.eq(at),
             dsl::report_count.eq(dsl::report_count + 1),
             // A removed host whose agent reports again is back.

@@ -24,7 +24,8 @@ pub(crate) use epoch::{end_epoch, lock_epoch, mark_non_idempotent_unknown};
 pub(crate) use expiry::{expire, is_any_due, prune};
 pub(crate) use key::{First, RequestKey, by_key, release_key};
 pub(crate) use query::{
-    Open, has_another, has_open_change_of_run, has_open_delete, image_of_open, is_pulled_later,
-    of_container, of_request, open, open_by_kind, rebuilding, registry_of_open, stalled_removals,
+    Asked, HandOut, Open, has_another, has_open_change_of_run, has_open_delete, image_of_open,
+    is_pulled_later, of_container, of_request, open, open_by_kind, rebuilding, registry_of_open,
+    stalled_removals,
 };
 pub(crate) use row::{Kind, OutcomeKind, Record};

@@ -12,7 +12,7 @@ use zun_common::rpc::operation::{Change, NumberedOperation, Operation};
 use super::row::{Kind, OutcomeKind, Record, Row};
 use crate::db::container;
 use crate::db::schema::operations::dsl;
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, lock};
 
 /// How long a removal is postponed after too many agents exited during it.
 const GIVEN_UP_FOR: TimeDelta = TimeDelta::hours(1);
@@ -38,14 +38,36 @@ impl Open {
     pub(crate) const NONE: Self = Self { operations: Vec::new(), complete_to: 0, has_more: false };
 }
 
+/// Which operations a heartbeat may hand out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandOut {
+    /// Those that the agent may have received already. Stores nothing that a power failure must not undo.
+    Known,
+    /// All. The caller stores durably that the agent may have received them.
+    All,
+}
+
+/// Which part of the list of open operations a heartbeat asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// The agent's epoch.
+    pub(crate) epoch: Epoch,
+    /// The number of the host's last operation.
+    pub(crate) last_sequence: i64,
+    /// The page begins after this number.
+    pub(crate) after: i64,
+    pub(crate) hand_out: HandOut,
+}
+
 /// The open operations of a host after a number, in their order, as many as fit into a reply. Those that its current agent
-/// has not received before are marked as received.
+/// has not received before are marked as received. `None` if there are such ones, and they may not be handed out.
 pub(crate) fn open(
     conn: &mut Conn,
     host: &HostName,
-    (epoch, last_sequence, after): (Epoch, i64, i64),
+    asked: Asked,
     now: NaiveDateTime,
-) -> Result<Open, DbError> {
+) -> Result<Option<Open>, DbError> {
+    let Asked { epoch, last_sequence, after, hand_out } = asked;
     let earlier = now - GIVEN_UP_FOR;
     let is_due = dsl::given_up_at.is_null().or(dsl::given_up_at.le(earlier));
     let rows: Vec<Row> = dsl::operations
@@ -67,7 +89,7 @@ pub(crate) fn open(
                     break;
                 }
                 if row.epoch != Some(epoch.0) {
-                    received.push(row.uuid.clone());
+                    received.push(operation.id);
                 }
                 operations.push(operation);
             }
@@ -78,16 +100,20 @@ pub(crate) fn open(
         }
         last_listed = row.sequence;
     }
-    mark_received(conn, &received, epoch)?;
+    if !received.is_empty() {
+        if hand_out == HandOut::Known {
+            return Ok(None);
+        }
+        mark_received(conn, &received, epoch)?;
+    }
     let complete_to = if has_more { last_listed } else { last_sequence };
-    Ok(Open { operations, complete_to, has_more })
+    Ok(Some(Open { operations, complete_to, has_more }))
 }
 
 /// A heartbeat of an earlier epoch that is answered late changes nothing.
-fn mark_received(conn: &mut Conn, received: &[String], epoch: Epoch) -> Result<(), DbError> {
-    if received.is_empty() {
-        return Ok(());
-    }
+fn mark_received(conn: &mut Conn, received: &[OperationId], epoch: Epoch) -> Result<(), DbError> {
+    lock::operations(conn, received)?;
+    let received = received.iter().map(ToString::to_string);
     diesel::update(dsl::operations.filter(dsl::uuid.eq_any(received)))
         .filter(dsl::epoch.is_null().or(dsl::epoch.lt(epoch.0)))
         .set(dsl::epoch.eq(epoch.0))

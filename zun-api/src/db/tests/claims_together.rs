@@ -14,7 +14,7 @@ use super::Fixture;
 use super::claims::{EXACT, add_host, claims_are_exact, fresh, name, resources};
 use crate::db::container::{self, Record, Scope};
 use crate::db::host::{self, Growth};
-use crate::db::operation::{self, NewOperation};
+use crate::db::operation::{self, HandOut, NewOperation};
 use crate::db::{Conn, Db, DbError, lock, transaction};
 use crate::settings::DatabaseUrl;
 
@@ -125,12 +125,14 @@ async fn agents(db: &Db, host: HostName) {
         };
         for generation in 1..6 {
             let beat = beat(&host, (registered.epoch, generation));
-            db.write_relaxed(move |conn| host::beat(conn, &beat)).await.expect("no deadlock");
+            db.write_relaxed(move |conn| host::beat(conn, &beat, HandOut::All))
+                .await
+                .expect("no deadlock");
         }
     }
 }
 
-fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> SendHeartbeat {
+pub(super) fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> SendHeartbeat {
     let heartbeat = Heartbeat {
         host: host.clone(),
         inventory: None,
@@ -141,7 +143,7 @@ fn beat(host: &HostName, (epoch, generation): (Epoch, i64)) -> SendHeartbeat {
         generation,
         strays: None,
     };
-    SendHeartbeat { epoch, heartbeat, position: None, digest: None, after: 0 }
+    SendHeartbeat { epoch, heartbeat, position: None, digest: None, after: 0, sent_at: None }
 }
 
 #[tokio::test]
@@ -213,9 +215,15 @@ async fn agents_once(db: &Db, host: &HostName) -> operation::Open {
         panic!("the engine is the same")
     };
     let beat = beat(host, (registered.epoch, 1));
-    match db.write_relaxed(move |conn| host::beat(conn, &beat)).await.expect("accepted") {
+    match db
+        .write_relaxed(move |conn| host::beat(conn, &beat, HandOut::All))
+        .await
+        .expect("accepted")
+    {
         host::HeartbeatResult::Stored { open, .. } => open,
-        other @ (host::HeartbeatResult::StaleEpoch | host::HeartbeatResult::Older) => {
+        other @ (host::HeartbeatResult::HandsOut
+        | host::HeartbeatResult::StaleEpoch
+        | host::HeartbeatResult::Older) => {
             panic!("{other:?}")
         }
     }

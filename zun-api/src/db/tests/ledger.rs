@@ -7,17 +7,18 @@ use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use zun_common::id::{ContainerId, Epoch, HostName, OperationId, RequestId};
-use zun_common::rpc::operation::{Change, Outcome, Rename};
+use zun_common::rpc::operation::{Change, Outcome, Rename, SendHeartbeat};
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::{Health, Status};
 
 use super::claims::{EXACT, add_host, fresh, name, resources};
+use super::claims_together::beat;
 use super::restored::report;
 use super::{Fixture, on_both};
 use crate::app::containers::{check_health, heal};
 use crate::db::container::{self, Fresh, Record, Scope};
-use crate::db::host::Growth;
-use crate::db::operation::{self, Accepted, Kind, NewOperation, OutcomeKind};
+use crate::db::host::{self, Growth, HeartbeatResult, Liveness};
+use crate::db::operation::{self, Accepted, Asked, HandOut, Kind, NewOperation, OutcomeKind};
 use crate::db::{Conn, migrate, now, transaction};
 
 on_both! {
@@ -28,6 +29,8 @@ on_both! {
     a_container_stays_until_its_host_has_carried_out_its_removal
     old_operations_are_deleted_except_the_newest_of_a_container
     an_unhealthy_container_is_restarted_until_a_restart_succeeds
+    a_heartbeat_hands_out_operations_only_if_that_is_stored_durably
+    a_heartbeat_that_has_waited_does_not_count_as_sent_now
 }
 
 fn prepared(fixture: &Fixture) -> (Conn, HostName) {
@@ -83,7 +86,9 @@ fn a_host_gets_operations_that_come_after_many_others(fixture: &Fixture) {
     let last = *wanted.last().expect("ten");
     let (mut after, mut listed, mut pages) = (0, Vec::new(), 0);
     loop {
-        let open = operation::open(&mut conn, &host, (Epoch(1), last, after), at).expect("read");
+        let (epoch, hand_out) = (Epoch(1), HandOut::All);
+        let asked = Asked { epoch, last_sequence: last, after, hand_out };
+        let open = operation::open(&mut conn, &host, asked, at).expect("read").expect("listed");
         listed.extend(open.operations.iter().map(|operation| operation.sequence));
         pages += 1;
         after = open.complete_to;
@@ -296,4 +301,45 @@ fn an_unhealthy_container_is_restarted_until_a_restart_succeeds(fixture: &Fixtur
     reported(&mut conn, Health::Healthy);
     assert!(due(&mut conn, 9).expect("it is checked").is_none());
     assert!(due(&mut conn, 60).is_none(), "it is healthy");
+}
+
+fn a_heartbeat_hands_out_operations_only_if_that_is_stored_durably(fixture: &Fixture) {
+    use crate::db::schema::operations::dsl;
+    let (mut conn, host) = prepared(fixture);
+    let record = insert(&mut conn, &host);
+    accept(&mut conn, &record, Change::Pause);
+    execute(&mut conn, "UPDATE operations SET epoch = NULL");
+    let mut beaten = |hand_out| {
+        let beat = beat(&host, (Epoch(1), 1));
+        let beaten = transaction(&mut conn, |conn| host::beat(conn, &beat, hand_out));
+        let epoch: Option<i64> = dsl::operations.select(dsl::epoch).first(&mut conn).expect("read");
+        (beaten.expect("stored"), epoch)
+    };
+    let refused = beaten(HandOut::Known);
+    assert!(matches!(refused, (HeartbeatResult::HandsOut, None)), "{refused:?}");
+    let handed_out = beaten(HandOut::All);
+    assert!(matches!(handed_out, (HeartbeatResult::Stored { .. }, Some(1))), "{handed_out:?}");
+    let known = beaten(HandOut::Known);
+    assert!(matches!(known, (HeartbeatResult::Stored { .. }, Some(1))), "{known:?}");
+}
+
+fn a_heartbeat_that_has_waited_does_not_count_as_sent_now(fixture: &Fixture) {
+    let (mut conn, host) = prepared(fixture);
+    for (generation, (sent_before, down_for)) in
+        (1..).zip([(20, Some(20)), (0, None), (-3, None), (3600, None)])
+    {
+        let at = now(&mut conn).expect("a time");
+        let sent_at = Some((at - TimeDelta::seconds(sent_before)).and_utc());
+        let beat = SendHeartbeat { sent_at, ..beat(&host, (Epoch(1), generation)) };
+        transaction(&mut conn, |conn| host::beat(conn, &beat, HandOut::All)).expect("stored");
+        let record = host::by_name(&mut conn, &host).expect("read").expect("it is there");
+        let down = match record.liveness(at) {
+            Liveness::NoHeartbeat(seconds) => Some(seconds),
+            Liveness::Up => None,
+            other @ (Liveness::ClockSetBack | Liveness::Left | Liveness::Forced) => {
+                panic!("{other:?}")
+            }
+        };
+        assert_eq!(down, down_for, "sent {sent_before} s before");
+    }
 }

@@ -150,6 +150,7 @@ impl FromFields for NewContainer {
     ];
 
     fn read(fields: &mut Fields) -> Result<Self, AppError> {
+        let request = fields.as_sent();
         let image = fields.text("image");
         let image = image
             .ok_or_else(|| AppError::Malformed("'image' is a required property".to_owned()))?;
@@ -186,6 +187,7 @@ impl FromFields for NewContainer {
             mounts: attachments::mounts(fields)?,
             network: attachments::network(fields)?,
             record: fields.word("record").and_then(|word| word.parse().ok()),
+            request,
         };
         attachments::check_tmpfs(&wanted.mounts, wanted.options.tmpfs.keys())?;
         options::check_swap(&wanted.options, wanted.resources.memory)?;

@@ -71,7 +71,7 @@ pub(in crate::http) async fn show(
 ) -> ApiResult {
     let record = match &input.0.wait {
         Some(wanted) => app.wait_for(&caller, &ident, wanted).await?,
-        None => app.find(&caller, &ident).await?,
+        None => app.find_also_unreadable(&caller, &ident).await?,
     };
     Ok(ok(&view::container(&record, &caller, &view_context.refreshed())))
 }

@@ -30,7 +30,7 @@ pub(super) async fn attach(
             }
             Err(Failed::Over(ending)) => return Err(*ending),
             Err(Failed::EngineUnavailable) if begun.elapsed() < ENGINE_TIMEOUT => {
-                sleep(PAUSE).await
+                sleep(PAUSE).await;
             }
             Err(Failed::EngineUnavailable) => {
                 let why = "the engine ended the stream and did not come back";

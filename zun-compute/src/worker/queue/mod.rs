@@ -216,8 +216,9 @@ impl Queues {
         Ended { operation: id, outcome, has_replaced: false, state: sender }
     }
 
-    /// Queues an operation of a list, unless it is known. Those before it that are open are in the list.
-    pub(super) fn submit_listed(&mut self, operation: Operation) -> Submitted {
+    /// Queues an operation of a list, unless it is known. Those before it that are open are in the list. One that was listed
+    /// before and is forgotten may have been carried out: the database was restored from an older copy.
+    pub(super) fn submit_listed(&mut self, mut operation: Operation) -> Submitted {
         if let Some(known) = self.known.get(&operation.id) {
             let is_refused = known.is_refused;
             return match known.outcome_to_repeat() {
@@ -229,6 +230,7 @@ impl Queues {
         if operation.change.is_once() && operation.sequence <= self.complete_to {
             return Submitted::Closed(self.close(&operation, Outcome::Unknown));
         }
+        operation.again |= operation.sequence <= self.complete_to;
         let container = operation.container;
         let removes = operation.change.removes();
         let depth = self.by_container.get(&container).map_or(0, |queue| queue.waiting.len());

@@ -80,7 +80,11 @@ fn an_operation_that_was_passed_is_not_carried_out() {
     assert!(matches!(queues.submit(operation(container, 12, Some(10))), Submitted::Passed));
     // One in a list is open.
     let listed = operation(ContainerId::random(), 9, None);
-    assert!(matches!(queues.submit_listed(listed), Submitted::First(_)));
+    assert!(matches!(queues.submit_listed(listed.clone()), Submitted::First(_)));
+    let job = queues.next(listed.container).expect("it");
+    assert!(job.operation.again, "it may have been carried out before it was forgotten");
+    let new = queues.next(container).expect("the other one");
+    assert!(!new.operation.again);
 }
 
 #[test]
