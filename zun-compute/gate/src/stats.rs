@@ -19,6 +19,8 @@ pub enum Limit {
     Sessions,
     /// The clients of one session.
     Attachments,
+    /// The clients of one session with the same grant.
+    GrantAttachments,
     /// The sessions that are being opened.
     Openings,
     /// The sessions of one project.
@@ -28,9 +30,10 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Sessions,
         Self::Attachments,
+        Self::GrantAttachments,
         Self::Openings,
         Self::ProjectSessions,
         Self::ProjectAttachments,
@@ -41,6 +44,7 @@ impl Limit {
         match self {
             Self::Sessions => "limits.sessions",
             Self::Attachments => "limits.attachments",
+            Self::GrantAttachments => "grant_attachments",
             Self::Openings => "openings",
             Self::ProjectSessions => "limits.project_sessions",
             Self::ProjectAttachments => "limits.project_attachments",
@@ -55,6 +59,9 @@ impl Limit {
             }
             Self::Attachments => {
                 "the session has reached limits.attachments of zun-console: end others, or ask the administrator to raise it"
+            }
+            Self::GrantAttachments => {
+                "this link or grant has as many clients of the session as one may have: end others, or ask for another one"
             }
             Self::Openings => {
                 "the console gate is opening too many sessions: try again in a few seconds"

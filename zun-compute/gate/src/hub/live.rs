@@ -2,11 +2,13 @@
 
 use std::os::fd::AsFd as _;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use zun_common::id::ProjectId;
 use zun_common::pty::Frame;
 
 use super::saved::Saved;
@@ -21,6 +23,10 @@ const MOST_BYTES: usize = 128 << 10;
 #[derive(Debug)]
 pub struct Live {
     target: Target,
+    /// The project of its container, if the agent has created it.
+    project: Option<ProjectId>,
+    /// How many clients it has, with those that may come back: counted without waiting for the session.
+    attachments: AtomicUsize,
     state: Mutex<State>,
     changed: Notify,
     /// Notified when the screen lags behind the output.
@@ -52,14 +58,26 @@ pub enum ToDo {
 
 impl Live {
     pub(super) fn new(session: Session, saved: Saved) -> Self {
-        let target = saved.target().clone();
+        let (target, project) = (saved.target().clone(), saved.run().project.clone());
+        let attachments = AtomicUsize::new(session.attachments());
         let state = Mutex::new(State { session, saved });
-        Self { target, state, changed: Notify::new(), screen_lags: Notify::new() }
+        let (changed, screen_lags) = (Notify::new(), Notify::new());
+        Self { target, project, attachments, state, changed, screen_lags }
     }
 
     /// What the session is connected to.
     pub const fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The project of its container, if the agent has created it.
+    pub(super) const fn project(&self) -> Option<&ProjectId> {
+        self.project.as_ref()
+    }
+
+    /// How many clients it has, with those that may come back.
+    pub(super) fn attachments(&self) -> usize {
+        self.attachments.load(Ordering::Relaxed)
     }
 
     /// The run of the process.
@@ -102,6 +120,7 @@ impl Live {
         let changed = change(session, Instant::now());
         save(saved, session);
         session.recorded();
+        self.attachments.store(session.attachments(), Ordering::Relaxed);
         drop(state);
         self.changed.notify_waiters();
         changed

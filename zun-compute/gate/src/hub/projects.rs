@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicU64;
 
 use zun_common::id::ProjectId;
 
-use super::{Hub, Sessions};
+use super::{Hub, Live, Sessions};
 use crate::ring::Memory;
-use crate::session::Limits;
+use crate::session::{Limits, Newcomer};
 use crate::stats::Limit;
 
 /// What limits all sessions together, and those of one project. `usize::MAX` is no limit.
@@ -61,27 +61,24 @@ pub(super) struct ProjectPlace<'a> {
 }
 
 impl<'a> ProjectPlace<'a> {
-    /// Takes a place for a client, and for its session if it opens one, unless the project has too many.
+    /// Takes a place for a client, and for its session if it opens one, unless the project has too many. It replaces a
+    /// disconnected client if necessary.
     pub(super) fn take(
         hub: &'a Hub,
         project: Option<&ProjectId>,
-        opens: bool,
+        (newcomer, opens): (Newcomer<'_>, bool),
     ) -> Result<Option<Self>, Limit> {
         let Some(project) = project else { return Ok(None) };
         let limits = hub.most;
         let mut sessions = hub.sessions();
-        let own: Vec<_> = sessions
-            .live
-            .values()
-            .filter(|live| live.run().project.as_ref() == Some(project))
-            .map(|live| live.read(|session| session.attachments()))
-            .collect();
-        let (count, attachments) = (own.len(), own.iter().sum::<usize>());
+        let own: Vec<_> = sessions.of_project(project).map(Arc::clone).collect();
+        let attachments: usize = own.iter().map(|live| live.attachments()).sum();
         let found = sessions.project(hub, project);
-        if opens && count + found.begun.sessions >= limits.project_sessions {
+        if opens && own.len() + found.begun.sessions >= limits.project_sessions {
             return Err(Limit::ProjectSessions);
         }
-        if attachments + found.begun.attachments >= limits.project_attachments {
+        let is_full = attachments + found.begun.attachments >= limits.project_attachments;
+        if is_full && !make_room(&own, newcomer) {
             return Err(Limit::ProjectAttachments);
         }
         let begun = Begun { sessions: usize::from(opens), attachments: 1 };
@@ -90,6 +87,15 @@ impl<'a> ProjectPlace<'a> {
         drop(sessions);
         Ok(Some(Self { hub, project: project.clone(), begun }))
     }
+}
+
+/// Replaces a disconnected client of one of the sessions. Returns whether there was one.
+fn make_room(sessions: &[Arc<Live>], newcomer: Newcomer<'_>) -> bool {
+    let disconnected = sessions
+        .iter()
+        .filter_map(|live| Some((live.read(|session| session.replaceable(newcomer))?, live)));
+    let first = disconnected.min_by_key(|(found, _)| *found);
+    first.is_some_and(|(found, live)| live.change(|session, _| session.replace(found)))
 }
 
 impl Drop for ProjectPlace<'_> {
@@ -104,6 +110,10 @@ impl Drop for ProjectPlace<'_> {
 }
 
 impl Sessions {
+    fn of_project(&self, project: &ProjectId) -> impl Iterator<Item = &Arc<Live>> {
+        self.live.values().filter(move |live| live.project() == Some(project))
+    }
+
     fn project(&mut self, hub: &Hub, project: &ProjectId) -> &mut Project {
         let Projects { all, denied } = &mut self.projects;
         // Also a session that has printed nothing yet has its share of the memory.
@@ -199,8 +209,9 @@ mod tests {
         assert!(hub.limits_of(Some(&project("p1"))).memory.left() < 1 << 20, "forgotten");
         let _third = connect(&hub, 0).await.expect("another client");
         assert_eq!(connect(&hub, 1).await.expect_err("full"), Limit::ProjectAttachments);
-        first.live.disconnect(first.id, Left::Detached);
-        let _instead = connect(&hub, 1).await.expect("there is room again");
+        first.live.disconnect(first.id, Left::Lost);
+        let _instead = connect(&hub, 1).await.expect("a disconnected client is replaced");
+        assert_eq!(connect(&hub, 1).await.expect_err("full"), Limit::ProjectAttachments);
         assert!(hub.limits_of(None).memory.left() > 1 << 20);
     }
 }

@@ -7,6 +7,7 @@ use zun_common::id::EngineId;
 use zun_common::pty::{ClientHello, Replay, Resume, ServerHello, SessionKind, close};
 
 use super::attachment::{Attachment, Cursor, ScreenState, Signals, Stdin};
+use super::places::Newcomer;
 use super::screen::Follower;
 use super::token::{KeyHash, Token};
 use super::{AttachmentId, Connection, ConnectionId, Session};
@@ -53,6 +54,9 @@ pub enum JoinRefused {
     /// The session has too many attachments.
     #[error("the session has as many clients as `limits.attachments` allows")]
     Full,
+    /// The session has too many attachments of the same grant.
+    #[error("the session has as many clients of this grant as it may have")]
+    FullForGrant,
 }
 
 impl JoinRefused {
@@ -62,7 +66,7 @@ impl JoinRefused {
             Self::Unknown => close::UNKNOWN_SESSION,
             Self::ImpossibleOffset => close::PROTOCOL_ERROR,
             Self::NotRecorded => close::NOT_RECORDED,
-            Self::Full | Self::Closed => close::TRY_LATER,
+            Self::Full | Self::FullForGrant | Self::Closed => close::TRY_LATER,
         }
     }
 }
@@ -77,9 +81,7 @@ impl Session {
             return Err(JoinRefused::NotRecorded);
         }
         self.replace_unconfirmed(&join);
-        if self.attachments.len() >= self.limits.attachments {
-            return Err(JoinRefused::Full);
-        }
+        self.make_room(Newcomer { grant: &join.grant, may_write: join.may_write })?;
         let Join { name, token, key, grant, may_write, files, hello } = join;
         let writes = may_write && hello.writes;
         let attachment = Attachment {

@@ -20,7 +20,7 @@ use super::streams::Streams;
 use super::{Client, ConnectError, Connected, Hub};
 use crate::engine::{Opened, Run, Target};
 use crate::rights::Rights;
-use crate::session::{ConnectionId, Files, Join, JoinRefused, Left, Session, Token};
+use crate::session::{ConnectionId, Files, Join, JoinRefused, Left, Newcomer, Session, Token};
 use crate::stats::Limit;
 
 /// The most openings, including those whose clients have disconnected.
@@ -115,11 +115,14 @@ impl Turn {
 
     async fn join_or_open(&self, client: Client) -> Result<Connected, ConnectError> {
         if let Some((number, live)) = self.hub.present(&self.target) {
-            let _place = self.place(live.run().project.as_ref(), false)?;
+            let _place = self.place(live.project(), (&client, false))?;
             let join = Joining::of(number, client.clone())?;
             match live.change(|session, now| join.join(session, &self.target, now)) {
                 Err(JoinRefused::Closed) => {}
                 Err(JoinRefused::Full) => return Err(refused(&self.hub, Limit::Attachments)),
+                Err(JoinRefused::FullForGrant) => {
+                    return Err(refused(&self.hub, Limit::GrantAttachments));
+                }
                 joined => return Ok(Connected { id: joined?, live }),
             }
         }
@@ -130,9 +133,11 @@ impl Turn {
     fn place(
         &self,
         project: Option<&ProjectId>,
-        opens: bool,
+        (client, opens): (&Client, bool),
     ) -> Result<Option<ProjectPlace<'_>>, ConnectError> {
-        ProjectPlace::take(&self.hub, project, opens).map_err(|limit| refused(&self.hub, limit))
+        let newcomer = Newcomer { grant: &client.grant, may_write: client.may_write };
+        ProjectPlace::take(&self.hub, project, (newcomer, opens))
+            .map_err(|limit| refused(&self.hub, limit))
     }
 
     async fn open(&self, client: Client) -> Result<Connected, ConnectError> {
@@ -144,7 +149,7 @@ impl Turn {
             return Err(ConnectError::Revoked);
         }
         let project = owner.as_ref().map(|owner| owner.project.clone());
-        let _place_of_project = self.place(project.as_ref(), true)?;
+        let _place_of_project = self.place(project.as_ref(), (&client, true))?;
         let limits = hub.limits_of(project.as_ref());
         let (window, size) = (client.hello.size, client.hello.size.filter(|_| client.may_write));
         let number = hub.next_number();

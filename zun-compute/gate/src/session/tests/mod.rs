@@ -3,6 +3,7 @@
 mod cuts;
 mod ends;
 mod on_disconnect;
+mod places;
 mod recordings;
 mod restarts;
 mod rights;
