@@ -140,13 +140,30 @@ async fn execs_with_and_without_a_terminal_return_their_exit_codes() {
         let mut session = Session::connect(&bench.dialer, &bench.granted(&grant), &grant, asked)
             .await
             .expect("a session");
-        assert!(!session.hello.signals && session.hello.tty == tty);
+        assert!(session.hello.signals && session.hello.tty == tty);
         session.types(b"hello\n").await;
         let ending = session.ending().await;
         assert_eq!(ending.zun.exit_code, Some(code), "{command:?}");
         let shown = String::from_utf8_lossy(&session.stdout).into_owned();
         assert!(shown.contains("got hello"), "{shown:?}");
     }
+    let script = "trap 'echo caught' USR1; sleep 345 & echo $! > /tmp/child; echo ready; while :; do wait; done";
+    let grant = exec(&bench.exec(&id, false, &["sh", "-c", script]));
+    let mut signalled = Session::connect(&bench.dialer, &bench.granted(&grant), &grant, hello())
+        .await
+        .expect("a session");
+    signalled.until("ready").await;
+    // The second one is a repetition.
+    for _ in 0..2 {
+        signalled.send(Frame::Signal { number: 1, name: "SIGUSR1".to_owned() }).await;
+    }
+    signalled.until("caught").await;
+    signalled.send(Frame::Signal { number: 2, name: "SIGKILL".to_owned() }).await;
+    eventually("it is killed", || !bench.docker(&["top", &id]).contains("echo caught"));
+    assert!(bench.docker(&["top", &id]).contains("sleep 345"), "only the process gets signals");
+    bench.docker(&["exec", &id, "sh", "-c", "kill $(cat /tmp/child)"]);
+    assert_eq!(signalled.ending().await.zun.exit_code, Some(137));
+    assert_eq!(signalled.stdout, b"ready\ncaught\n");
     for tty in [true, false] {
         let process = bench.exec(&id, tty, &["no-such-program"]);
         let grant = exec(&process);

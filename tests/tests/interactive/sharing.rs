@@ -1,8 +1,10 @@
 //! Sessions that are listed, shared, revoked and taken over by another client.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::oneshot;
@@ -158,7 +160,7 @@ async fn the_pages_work_in_chromium(cluster: &Cluster) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_comes_back_to_a_command_after_its_client_was_killed() {
-    let cluster = Cluster::behind(Front::Gate).await;
+    let mut cluster = Cluster::behind(Front::Gate).await;
     let zun = cluster.zun();
     zun.must(&["run", "-d", "--name", "host", "cirros", "sleep", "600"]);
     let mut term = zun.term(&["exec", "-i", "host", "sh"], SIZE);
@@ -184,6 +186,7 @@ async fn a_user_comes_back_to_a_command_after_its_client_was_killed() {
     );
     a_user_comes_back_to_a_command_that_nobody_is_attached_to(&zun);
     c34_a_command_that_lost_its_client_is_ended_after_the_grace(&zun);
+    c39_signals_reach_a_command_while_the_service_is_down(&mut cluster);
     zun.must(&["delete", "--force", "host"]);
     cluster.stop().await;
 }
@@ -239,4 +242,21 @@ fn c34_a_command_that_lost_its_client_is_ended_after_the_grace(zun: &ZunCli) {
     }
     eventually("the policies are applied", || !runs("501") && !runs("502"));
     assert!(runs("503") && runs("504"));
+}
+
+fn c39_signals_reach_a_command_while_the_service_is_down(cluster: &mut Cluster) {
+    let script = "trap 'echo got-INT' INT; trap 'echo got-TERM; exit 9' TERM; echo ready; \
+                  while :; do sleep 0.1; done";
+    let mut command = cluster.zun().command(&["exec", "-i", "host", "sh", "-c", script]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("zun runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert_eq!(next(), "ready");
+    cluster.end_api(0, Signal::KILL);
+    for (signal, line) in [(Signal::INT, "got-INT"), (Signal::TERM, "got-TERM")] {
+        kill_process(Pid::from_child(&child), signal).expect("zun runs");
+        assert_eq!(next(), line);
+    }
+    assert_eq!(child.wait().expect("zun ends").code(), Some(9));
+    cluster.start_api(0);
 }

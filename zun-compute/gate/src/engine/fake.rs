@@ -11,7 +11,7 @@ use zun_common::pty::Size;
 
 use super::{
     ArchiveAnswer, ArchiveError, ArchiveRequest, Engine, EngineError, Exit, Inspected, Opened,
-    Owner, Run, Start, Target,
+    Owner, Run, Signal, Start, Target,
 };
 use crate::session::{Control, Process};
 
@@ -229,8 +229,8 @@ impl Engine for FakeEngine {
         self.find(target, |found| found.controls.push(Control::Resize(size)))
     }
 
-    async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError> {
-        self.find(target, |found| found.controls.push(Control::Signal(name.to_owned())))
+    async fn signal(&self, target: &Target, signal: Signal<'_>) -> Result<(), EngineError> {
+        self.find(target, |found| found.controls.push(Control::Signal(signal.name.to_owned())))
     }
 
     /// It has no files.

@@ -148,6 +148,24 @@ pub enum Start {
     Ended(Exit),
 }
 
+/// A signal to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal<'a> {
+    /// Its name, such as `SIGTERM`.
+    pub name: &'a str,
+    /// Who gets it.
+    pub to: Recipients,
+}
+
+/// Which processes get a signal. In a container, only the main process gets one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipients {
+    /// The process of the exec.
+    Process,
+    /// All processes of its process group, as when a terminal is closed.
+    Group,
+}
+
 /// Why the engine did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -233,8 +251,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Sets the terminal's size.
     async fn resize(&self, target: &Target, size: Size) -> Result<(), EngineError>;
 
-    /// Sends a signal to a container, or to the process group of an exec. Its name was checked.
-    async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError>;
+    /// Sends a signal. Its name was checked. Does nothing if an exec has ended.
+    async fn signal(&self, target: &Target, signal: Signal<'_>) -> Result<(), EngineError>;
 
     /// Copies files of a container. The caller limits the time, and the length of what is copied.
     async fn archive(&self, request: ArchiveRequest) -> Result<ArchiveAnswer, ArchiveError>;

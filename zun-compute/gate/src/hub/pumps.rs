@@ -12,7 +12,7 @@ use zun_common::pty::Size;
 
 use super::live::{Found, Live};
 use super::pace::Pace;
-use crate::engine::Engine;
+use crate::engine::{Engine, Recipients, Signal};
 use crate::kept::{Input, Output};
 use crate::session::{Chunk, Control, JournalPosition, Session};
 
@@ -147,11 +147,12 @@ pub(super) async fn act_on_disconnect(live: &Live, engine: &dyn Engine) {
                 Err(due) => Found::Nothing(due),
             })
             .await;
+        let signal = Signal { name, to: Recipients::Group };
         let sent = tokio::select! {
             biased;
             // The engine is asked before the signal is sent. Meanwhile a client may come back, or the process exit.
             () = signal_not_due(live) => continue,
-            sent = engine.signal(live.target(), name) => sent,
+            sent = engine.signal(live.target(), signal) => sent,
         };
         match sent {
             Ok(()) => {
@@ -210,7 +211,8 @@ pub(super) async fn control(live: &Live, engine: &dyn Engine) {
             }
             Control::Signal(name) => {
                 live.change(|session, _| session.signalling());
-                if let Err(error) = engine.signal(live.target(), &name).await {
+                let signal = Signal { name: &name, to: Recipients::Process };
+                if let Err(error) = engine.signal(live.target(), signal).await {
                     warn!(target = %live.target(), error = %chain(&error), "a signal was not sent");
                 }
                 live.change(Session::signalled);

@@ -102,7 +102,8 @@ impl Session {
             self.controls.redraws = false;
             return Some(Control::Redraw(size));
         }
-        let (_, name) = self.controls.signals.front()?;
+        // After the exit, the process's ID may be that of another one, and a container may have started again.
+        let (_, name) = self.controls.signals.front().filter(|_| !self.exited)?;
         Some(Control::Signal(name.clone()))
     }
 

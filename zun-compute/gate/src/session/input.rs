@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::time::Instant;
 
 use bytes::Bytes;
-use zun_common::pty::{Frame, STDIN_WINDOW, SessionKind, Stream, close};
+use zun_common::pty::{Frame, STDIN_WINDOW, Stream, close};
 use zun_common::signal;
 
 use super::{AttachmentId, ConnectionId, Session};
@@ -287,7 +287,7 @@ impl Session {
         let Some(attachment) = self.attachments.get_mut(&id).filter(|found| found.writes) else {
             return Ok(());
         };
-        if number <= attachment.signals.received || self.process.kind == SessionKind::Exec {
+        if number <= attachment.signals.received {
             return Ok(());
         }
         let follows = number == attachment.signals.received + 1;

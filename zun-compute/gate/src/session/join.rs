@@ -224,7 +224,7 @@ impl Session {
             signal_next: attachment.signals.received + 1,
             stdout_next: attachment.stdout.sent,
             stderr_next: attachment.stderr.sent,
-            signals: self.process.kind == SessionKind::Container && attachment.writes,
+            signals: attachment.writes,
             run: None,
             resume_seconds: self.limits.resume.as_secs(),
             files: Some(self.limits.files).filter(|limit| attachment.files.is_some() && *limit > 0),

@@ -24,7 +24,7 @@ use zun_common::shutdown::Tasks;
 
 use super::{
     ArchiveAnswer, ArchiveError, ArchiveRequest, Engine, EngineError, Exit, Inspected, Opened, Run,
-    Start, Target,
+    Signal, Start, Target,
 };
 use crate::session::Process;
 use answers::{ContainerAnswer, ExecAnswer};
@@ -207,11 +207,11 @@ impl Engine for Docker {
         self.http.send(&Call::post("resize the terminal", path, target)).await.map(drop)
     }
 
-    async fn signal(&self, target: &Target, name: &str) -> Result<(), EngineError> {
+    async fn signal(&self, target: &Target, signal: Signal<'_>) -> Result<(), EngineError> {
         if matches!(target, Target::Exec(_)) {
-            return self.signal_exec(target, name).await;
+            return self.signal_exec(target, signal).await;
         }
-        let path = self.path(target, &format!("/kill?signal={name}"));
+        let path = self.path(target, &format!("/kill?signal={}", signal.name));
         self.http.send(&Call::post("send the signal", path, target)).await.map(drop)
     }
 

@@ -106,6 +106,26 @@ fn only_the_newest_sizes_are_passed_on_and_signals_are_sent_once() {
 }
 
 #[test]
+fn an_exec_gets_each_signal_once_and_none_after_its_exit() {
+    let (kind, now) = (SessionKind::Exec, Instant::now());
+    let mut session = session_of(Process { kind, tty: false, stdin: true, running: true });
+    let client = join(&mut session, hello(), now);
+    assert!(client.hello.signals);
+    let signal = |number| Frame::Signal { number, name: "SIGINT".to_owned() };
+    session.receive(client.id, signal(1), now);
+    session.disconnect(client.id, Left::Lost, now);
+    let again = client.again(&mut session, client.resume(0, 0), now);
+    assert_eq!(again.hello.signal_next, 2);
+    session.receive(again.id, signal(1), now);
+    assert_eq!(session.next_control(), Some(Control::Signal("SIGINT".to_owned())));
+    session.signalled(now);
+    assert_eq!(session.next_control(), None);
+    session.receive(again.id, signal(2), now);
+    session.exited();
+    assert_eq!(session.next_control(), None, "its process ID may be another's");
+}
+
+#[test]
 fn nothing_is_asked_of_a_process_that_does_not_run() {
     let kind = SessionKind::Container;
     let mut session = session_of(Process { kind, tty: true, stdin: true, running: false });
