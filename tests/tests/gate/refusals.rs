@@ -1,10 +1,14 @@
 //! Certificates, paths, headers and tokens that are refused.
 
+use std::time::Duration;
+
 use chrono::{TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use zun_common::grant::{DataKind, Grant, Mode, Target};
 use zun_common::pty::{ClientHello, PROTOCOL, Resume};
+use zun_tests::eventually::eventually_some;
 use zun_tests::recorder;
 use zun_tests::tls::{Identity, RogueCa, uri};
 
@@ -230,4 +234,33 @@ async fn sessions_that_docker_does_not_open_keep_nobody_from_connecting() {
         stream.write_all(request.as_bytes()).await.expect("sent");
         waiting.push(stream);
     }
+}
+
+/// Opens connections from this address that send nothing.
+async fn silent(bench: &Bench, from: [u8; 4]) -> Vec<TcpStream> {
+    let mut all = Vec::new();
+    // More than the gate serves of one address.
+    for _ in 0..200 {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("a local address");
+        all.push(socket.connect(bench.address()).await.expect("accepted by the kernel"));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_do_not_keep_other_clients_out() {
+    let bench = Bench::start().await;
+    let id = bench.shell(true, "sleep 600");
+    let grant = console(&id, Mode::ReadWrite);
+    let identity = bench.granted(&grant);
+    // Sooner than the handshakes of the silent ones time out.
+    let soon = Duration::from_secs(6);
+    let dials = || Session::connect(&bench.dialer, &identity, &grant, hello());
+    let _silent = silent(&bench, [127, 0, 0, 2]).await;
+    let first = timeout(soon, dials()).await.expect("in time");
+    assert!(first.is_ok(), "from another address: {:?}", first.err());
+    let _own = silent(&bench, [127, 0, 0, 1]).await;
+    let again = eventually_some("the oldest silent one is closed", async || dials().await.ok());
+    timeout(soon, again).await.expect("in time");
 }

@@ -23,6 +23,8 @@ pub enum Limit {
     GrantAttachments,
     /// The sessions that are being opened.
     Openings,
+    /// The connections that have not sent a request.
+    Handshakes,
     /// The sessions of one project.
     ProjectSessions,
     /// The clients of one project.
@@ -30,11 +32,12 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Sessions,
         Self::Attachments,
         Self::GrantAttachments,
         Self::Openings,
+        Self::Handshakes,
         Self::ProjectSessions,
         Self::ProjectAttachments,
     ];
@@ -46,6 +49,7 @@ impl Limit {
             Self::Attachments => "limits.attachments",
             Self::GrantAttachments => "grant_attachments",
             Self::Openings => "openings",
+            Self::Handshakes => "handshakes",
             Self::ProjectSessions => "limits.project_sessions",
             Self::ProjectAttachments => "limits.project_attachments",
         }
@@ -65,6 +69,9 @@ impl Limit {
             }
             Self::Openings => {
                 "the console gate is opening too many sessions: try again in a few seconds"
+            }
+            Self::Handshakes => {
+                "too many connections have sent no request: try again in a few seconds"
             }
             Self::ProjectSessions => {
                 "the project has reached limits.project_sessions of the console gate: end sessions, or have it raised"

@@ -10,6 +10,7 @@ mod certified;
 mod files;
 mod link;
 mod origin;
+mod places;
 mod public;
 mod raw;
 mod recording;
@@ -23,11 +24,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 use zun_common::id::HostName;
 use zun_common::session_notifier::SessionNotifier;
@@ -41,16 +42,19 @@ use crate::hub::{FormerClient, Hub};
 use crate::page::WebConsole;
 use crate::rights::Rights;
 use crate::settings::Settings;
+use crate::stats::Limit;
 use files::Copies;
 use origin::Origins;
-use recording::RecordingDownloads;
-use serve::{Downloads, Server};
+use places::{PlaceLimits, Places, Source};
+use recording::recording_downloads;
+use serve::{Peer, Server, page_downloads};
 use tls::Tls;
 
 /// The pause after a failed accept, so that running out of file descriptors does not cause a busy loop.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
-/// The most connections whose TLS or request is not complete.
-const HANDSHAKES: usize = 64;
+/// The connections whose TLS or request is not complete. After a restart, all clients of a network come back at once.
+const HANDSHAKES: PlaceLimits =
+    PlaceLimits { all: 512, of_source: 128, kept: Duration::from_secs(1) };
 /// How long a client may be silent before the kernel probes it.
 const PROBE_AFTER: Duration = Duration::from_secs(4);
 /// The time between two probes.
@@ -89,7 +93,7 @@ pub struct Listener {
     public: Option<(HostName, Option<NonZeroU16>)>,
     server: Arc<Server>,
     connections: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
+    handshakes: Places,
 }
 
 impl Listener {
@@ -130,12 +134,12 @@ impl Listener {
                 origins,
                 page,
                 notifier,
-                downloads: Downloads::default(),
+                downloads: page_downloads(),
                 copies: Copies::default(),
-                recording_downloads: RecordingDownloads::default(),
+                recording_downloads: recording_downloads(),
             }),
             connections: Arc::new(Semaphore::new(settings.limits.connections.get())),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            handshakes: Places::new(HANDSHAKES),
         })
     }
 
@@ -175,10 +179,7 @@ impl Listener {
     pub async fn serve(&self, tasks: &Tasks) {
         loop {
             // Those that are not let in wait in the kernel's queue.
-            let (Ok(connection), Ok(handshake)) = (
-                Arc::clone(&self.connections).acquire_owned().await,
-                Arc::clone(&self.handshakes).acquire_owned().await,
-            ) else {
+            let Ok(connection) = Arc::clone(&self.connections).acquire_owned().await else {
                 return;
             };
             let accepted = tokio::select! {
@@ -186,7 +187,9 @@ impl Listener {
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => self.spawn(stream, (connection, handshake), tasks),
+                Ok((stream, address)) => {
+                    self.spawn(stream, (address.ip().into(), connection), tasks);
+                }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -195,19 +198,27 @@ impl Listener {
         }
     }
 
+    /// Serves a connection, unless there are too many new ones that have not sent their request.
     fn spawn(
         &self,
         stream: TcpStream,
-        permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+        (source, connection): (Source, OwnedSemaphorePermit),
         tasks: &Tasks,
     ) {
+        let replaced = Arc::<Notify>::default();
+        let Some(handshake) = self.handshakes.take(source, &replaced, Instant::now()) else {
+            self.server.hub.stats().refused(Limit::Handshakes);
+            return;
+        };
         if keep_alive(&stream).is_err() {
             return;
         }
-        let (connection, handshake) = permits;
         let server = Arc::clone(&self.server);
         tasks.spawn(async move {
-            server.serve(stream, handshake).await;
+            tokio::select! {
+                () = server.serve(stream, Peer { source, handshake }) => {}
+                () = replaced.notified() => {}
+            }
             drop(connection);
         });
     }

@@ -19,9 +19,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, info, warn};
 use zun_common::chain;
@@ -30,27 +28,47 @@ use zun_common::grant::Target;
 use zun_common::id::RecordingId;
 use zun_common::recording::recording_path;
 
+use super::allowance::Allowance;
 use super::origin;
-use super::serve::{HEAD, LARGEST_HEAD, MOST_HEADERS, Server};
+use super::places::{PlaceLimits, Places};
+use super::serve::{HEAD, LARGEST_HEAD, MOST_HEADERS, Peer, Server};
 use super::tls::now;
 use crate::recording::NoRecording;
-use crate::rights::Rights;
 
-/// The most downloads at the same time.
-const DOWNLOADS: usize = 32;
+/// The downloads at the same time.
+const DOWNLOADS: PlaceLimits = PlaceLimits { all: 32, of_source: 8, kept: DOWNLOAD };
 /// How long a download may take.
 const DOWNLOAD: Duration = Duration::from_hours(1);
+/// How long its client may take nothing.
+const STALLED: Duration = Duration::from_mins(1);
 /// The size of a piece of the answer, in bytes.
 const PIECE: usize = 64 << 10;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// The downloads that are allowed.
-pub(super) struct RecordingDownloads(Semaphore);
+/// The places of downloads.
+pub(super) fn recording_downloads() -> Places {
+    Places::new(DOWNLOADS)
+}
 
-impl Default for RecordingDownloads {
-    fn default() -> Self {
-        Self(Semaphore::new(DOWNLOADS))
+/// Until when a download goes on, and by which grant.
+#[derive(Clone)]
+struct Progress {
+    allowance: Allowance,
+    latest: Instant,
+}
+
+impl Progress {
+    /// Begins a download whose client may take nothing for as long as `stalled`.
+    fn begin(grant: &str, stalled: Duration) -> Self {
+        let allowance = Allowance::of(stalled);
+        allowance.bind(grant.to_owned());
+        Self { allowance, latest: Instant::now() + DOWNLOAD }
+    }
+
+    /// Extends the deadline: the client has taken something.
+    fn extend(&self) {
+        self.allowance.end_at((Instant::now() + STALLED).min(self.latest));
     }
 }
 
@@ -60,15 +78,17 @@ impl Server {
         &self,
         stream: TlsStream<TcpStream>,
         (certificate, id): (&GrantCertificate, RecordingId),
-        handshake: OwnedSemaphorePermit,
+        Peer { source, handshake }: Peer,
     ) {
         let handshake = Mutex::new(Some(handshake));
-        let permit = self.recording_downloads.0.try_acquire();
+        let replaced = Arc::default();
+        let place = self.recording_downloads.take(source, &replaced, Instant::now());
+        let progress = Progress::begin(&certificate.id, STALLED);
         let service = service_fn(async |request: Request<Incoming>| {
             drop(handshake.lock().unwrap_or_else(PoisonError::into_inner).take());
             let (head, _) = request.into_parts();
-            let answer = if permit.is_ok() {
-                self.recording(&head, (certificate, id)).await
+            let answer = if place.is_some() {
+                self.recording(&head, (certificate, id), &progress).await
             } else {
                 Err(StatusCode::SERVICE_UNAVAILABLE)
             };
@@ -84,8 +104,14 @@ impl Server {
             .max_headers(MOST_HEADERS)
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service);
-        if let Ok(Err(error)) = timeout(DOWNLOAD, serving).await {
-            debug!(grant.id = %certificate.id, error = %chain(&error), "a download has failed");
+        tokio::select! {
+            served = serving => if let Err(error) = served {
+                debug!(grant.id = %certificate.id, error = %chain(&error), "a download has failed");
+            },
+            () = progress.allowance.ended(&self.rights) => {
+                debug!(grant.id = %certificate.id, "a download took too long, or its grant was revoked");
+            }
+            () = replaced.notified() => {}
         }
     }
 
@@ -93,6 +119,7 @@ impl Server {
         &self,
         head: &Parts,
         (certificate, id): (&GrantCertificate, RecordingId),
+        progress: &Progress,
     ) -> Result<Response<Body>, StatusCode> {
         let is_granted = certificate.grant.host == self.host
             && certificate.grant.target == Target::Recording { id }
@@ -118,9 +145,8 @@ impl Server {
             }
         })?;
         info!(grant.id = %certificate.id, recording.id = %id, length, "a recording is downloaded");
-        let right = (Arc::clone(&self.rights), certificate.id.clone());
-        let mut response =
-            Response::new(StreamBody::new(pieces(file, length, right)).boxed_unsync());
+        let content = pieces(file, length, progress.clone());
+        let mut response = Response::new(StreamBody::new(content).boxed_unsync());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-asciicast"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -129,22 +155,20 @@ impl Server {
     }
 }
 
-/// The content of a file, as long as the grant is not revoked.
+/// The content of a file.
 fn pieces(
     file: File,
     length: u64,
-    right: (Arc<Rights>, String),
+    progress: Progress,
 ) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
     let file = Arc::new(file);
     stream::try_unfold(0, move |at: u64| {
-        let (file, right) = (Arc::clone(&file), right.clone());
+        let (file, progress) = (Arc::clone(&file), progress.clone());
         async move {
             if at >= length {
                 return Ok(None);
             }
-            if right.0.is_revoked(&right.1, Instant::now()) {
-                return Err(io::ErrorKind::PermissionDenied.into());
-            }
+            progress.extend();
             let size = usize::try_from(length - at).unwrap_or(PIECE).min(PIECE);
             let piece = spawn_blocking(move || {
                 let mut piece = vec![0; size];
@@ -161,4 +185,31 @@ fn refused(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use futures_util::StreamExt as _;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::rights::Rights;
+
+    #[tokio::test]
+    async fn a_download_ends_if_its_client_takes_nothing_and_continues_while_it_does() {
+        let (rights, short) = (Rights::default(), Duration::from_millis(50));
+        let stalled = Progress::begin("g1", short);
+        timeout(STALLED / 2, stalled.allowance.ended(&rights)).await.expect("it ends soon");
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"content").expect("written");
+        let progress = Progress::begin("g2", short);
+        let mut content = Box::pin(pieces(file, 7, progress.clone()));
+        let piece = content.next().await.expect("a piece").expect("read");
+        assert_eq!(piece.into_data().expect("data"), "content");
+        assert!(timeout(4 * short, progress.allowance.ended(&rights)).await.is_err());
+        rights.revoke("g2", Instant::now()).expect("revoked");
+        progress.allowance.ended(&rights).await;
+    }
 }

@@ -17,7 +17,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -32,8 +32,8 @@ use super::attached::Attached;
 use super::files::Copies;
 use super::link::{Link, NOT_RECORDED, close_message, websocket};
 use super::origin::Origins;
+use super::places::{Place, PlaceLimits, Places, Source};
 use super::raw::RawLink;
-use super::recording::RecordingDownloads;
 use super::tls::{Shown, Tls};
 use crate::engine::{Bytestream, EngineError, Target};
 use crate::hub::{Client, ConnectError, Connected, Hub};
@@ -49,8 +49,8 @@ pub(super) const HEAD: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(75);
 /// How long a client may take to download the web console.
 const DOWNLOAD: Duration = Duration::from_secs(30);
-/// The most clients that download the web console. It is served to everybody.
-const DOWNLOADS: usize = 64;
+/// The clients that download the web console. It is served to everybody. A browser keeps its connection for a while.
+const DOWNLOADS: PlaceLimits = PlaceLimits { all: 64, of_source: 32, kept: Duration::from_secs(5) };
 /// The largest head of a request, in bytes.
 pub(super) const LARGEST_HEAD: usize = 16 << 10;
 /// The most headers of a request.
@@ -68,27 +68,34 @@ pub(super) struct Server {
     pub(super) page: WebConsole,
     pub(super) notifier: Option<Arc<SessionNotifier>>,
     /// Downloads of the web console.
-    pub(super) downloads: Downloads,
+    pub(super) downloads: Places,
     /// Copies of files.
     pub(super) copies: Copies,
-    pub(super) recording_downloads: RecordingDownloads,
+    /// Downloads of recordings.
+    pub(super) recording_downloads: Places,
 }
 
-/// The downloads of the web console that are allowed.
-pub(super) struct Downloads(Semaphore);
+/// The places of clients that download the web console.
+pub(super) fn page_downloads() -> Places {
+    Places::new(DOWNLOADS)
+}
 
-impl Default for Downloads {
-    fn default() -> Self {
-        Self(Semaphore::new(DOWNLOADS))
-    }
+/// The other side of a new connection.
+pub(super) struct Peer {
+    pub(super) source: Source,
+    /// Its place until its first request has arrived.
+    pub(super) handshake: Place,
 }
 
 /// What a connection holds until it has become a websocket.
-struct Pending<'a> {
+struct Pending {
+    source: Source,
     /// Set until its first request has arrived.
-    handshake: Mutex<Option<OwnedSemaphorePermit>>,
+    handshake: Mutex<Option<Place>>,
     /// Set once it has requested the web console.
-    download: OnceLock<SemaphorePermit<'a>>,
+    download: OnceLock<Place>,
+    /// Notified when another connection takes the place of the download.
+    replaced: Arc<Notify>,
     allowance: Allowance,
     /// The upgraded connection of an accepted request, and how it is served.
     accepted: Mutex<Option<(OnUpgrade, Next)>>,
@@ -123,8 +130,8 @@ pub(super) struct Admitted {
 }
 
 impl Server {
-    /// Serves one client. The permit is given back when its request has arrived.
-    pub(super) async fn serve(&self, stream: TcpStream, handshake: OwnedSemaphorePermit) {
+    /// Serves one client.
+    pub(super) async fn serve(&self, stream: TcpStream, peer: Peer) {
         let (stream, shown) = match timeout(HANDSHAKE, self.tls.accept(stream)).await {
             Ok(Ok(Some(accepted))) => accepted,
             Ok(Err(error)) => {
@@ -136,9 +143,9 @@ impl Server {
         if let Shown::Grant(certificate) = &shown
             && let GrantTarget::Recording { id } = certificate.grant.target
         {
-            return self.serve_recording(stream, (certificate, id), handshake).await;
+            return self.serve_recording(stream, (certificate, id), peer).await;
         }
-        let answered = self.answer_one(stream, &shown, handshake).await;
+        let answered = self.answer_one(stream, &shown, peer).await;
         let Some((upgraded, next)) = answered else { return };
         let mut socket = websocket(upgraded).await;
         match next {
@@ -156,11 +163,13 @@ impl Server {
         &self,
         stream: TlsStream<TcpStream>,
         shown: &Shown,
-        handshake: OwnedSemaphorePermit,
+        Peer { source, handshake }: Peer,
     ) -> Option<(Upgraded, Next)> {
         let pending = Pending {
+            source,
             handshake: Mutex::new(Some(handshake)),
             download: OnceLock::new(),
+            replaced: Arc::default(),
             allowance: Allowance::of(ANSWER),
             accepted: Mutex::default(),
         };
@@ -177,17 +186,18 @@ impl Server {
         tokio::select! {
             served = serving => served.ok()?,
             () = pending.allowance.ended(&self.rights) => return None,
+            () = pending.replaced.notified() => return None,
         }
         let taken = pending.accepted.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (upgrade, next) = taken?;
         Some((timeout(HEAD, upgrade).await.ok()?.ok()?, next))
     }
 
-    async fn answer<'a>(
-        &'a self,
+    async fn answer(
+        &self,
         mut request: Request<Incoming>,
         shown: &Shown,
-        pending: &Pending<'a>,
+        pending: &Pending,
     ) -> Response<Bytestream> {
         drop(pending.handshake.lock().unwrap_or_else(PoisonError::into_inner).take());
         let upgrade = hyper::upgrade::on(&mut request);
@@ -226,11 +236,12 @@ impl Server {
     }
 
     /// Lets a connection download the web console, unless too many do.
-    fn may_download<'a>(&'a self, pending: &Pending<'a>) -> bool {
+    fn may_download(&self, pending: &Pending) -> bool {
         if pending.download.get().is_none() {
-            let Ok(permit) = self.downloads.0.try_acquire() else { return false };
-            drop(pending.download.set(permit));
-            pending.allowance.end_at(Instant::now() + DOWNLOAD);
+            let (now, Pending { source, replaced, .. }) = (Instant::now(), pending);
+            let Some(place) = self.downloads.take(*source, replaced, now) else { return false };
+            drop(pending.download.set(place));
+            pending.allowance.end_at(now + DOWNLOAD);
         }
         true
     }
