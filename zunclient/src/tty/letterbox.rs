@@ -34,6 +34,8 @@ pub enum Drawing {
 pub struct Letterbox {
     /// The newest output since the last whole screen.
     tail: VecDeque<u8>,
+    /// The modes that earlier output has set, and which screen is shown.
+    earlier: Option<Box<Screen>>,
     /// The terminal's size, if another client has set it.
     foreign: Option<Size>,
     /// The last size of the terminal that is known.
@@ -71,6 +73,9 @@ impl Letterbox {
     pub(crate) fn terminal_sized(&mut self, size: Size, is_own: bool) -> Drawing {
         self.foreign = (!is_own).then_some(size);
         self.size = Some(size);
+        if let Some(earlier) = &mut self.earlier {
+            earlier.resize(size);
+        }
         if let Some(boxed) = &mut self.boxed {
             boxed.screen.resize(size);
             boxed.drawn.clear();
@@ -89,6 +94,7 @@ impl Letterbox {
     /// Handles a drawing of the whole screen.
     pub(crate) fn snapshot(&mut self, draw: &[u8]) -> Drawing {
         self.tail.clear();
+        self.earlier = None;
         self.keep(draw);
         if self.boxed.take().is_none() {
             return Drawing::Output;
@@ -115,10 +121,28 @@ impl Letterbox {
     }
 
     fn keep(&mut self, output: &[u8]) {
-        let output = output.get(output.len().saturating_sub(TAIL)..).unwrap_or_default();
+        let (early, output) = output.split_at(output.len().saturating_sub(TAIL));
         let excess = (self.tail.len() + output.len()).saturating_sub(TAIL);
-        self.tail.drain(..excess.min(self.tail.len()));
+        let leaves: Vec<u8> = self.tail.drain(..excess.min(self.tail.len())).collect();
         self.tail.extend(output);
+        if leaves.is_empty() && early.is_empty() {
+            return;
+        }
+        let size = self.size.or(self.window).unwrap_or(DEFAULT_SIZE);
+        let earlier = self.earlier.get_or_insert_with(|| Box::new(Screen::new(size)));
+        for output in [&leaves, early] {
+            earlier.feed(output, Care::Modes);
+        }
+    }
+
+    /// The screen so far. Of what was printed before the tail, it has only the modes.
+    fn screen(&mut self) -> Screen {
+        let mut screen = Screen::new(self.size.unwrap_or(DEFAULT_SIZE));
+        if let Some(earlier) = &self.earlier {
+            screen.feed(&earlier.snapshot(LARGEST).draw, Care::Whole);
+        }
+        screen.feed(self.tail.make_contiguous(), Care::Whole);
+        screen
     }
 
     /// Begins or ends the box, or draws it again.
@@ -131,8 +155,7 @@ impl Letterbox {
             (false, None) => otherwise,
             (false, Some(boxed)) => Drawing::Cleared(boxed.screen.snapshot(LARGEST).draw),
             (true, None) => {
-                let mut screen = Screen::new(self.size.unwrap_or(DEFAULT_SIZE));
-                screen.feed(self.tail.make_contiguous(), Care::Whole);
+                let screen = self.screen();
                 self.boxed = Some(Boxed { screen, drawn: Vec::new() });
                 match self.redraw() {
                     Drawing::Instead(drawn) | Drawing::Cleared(drawn) => Drawing::Cleared(drawn),
@@ -298,6 +321,37 @@ mod tests {
         assert_eq!(same.letterbox.printed(b"x"), Drawing::Output);
         assert_eq!(same.letterbox.end(), b"");
         assert!(window.letterbox.end().ends_with(b"\x1b[?25h\x1b[8;1H\r\n"));
+    }
+
+    #[test]
+    fn a_program_that_has_printed_much_keeps_its_modes() {
+        const MODES: [&str; 5] =
+            ["\x1b[?1049h", "\x1b[?1002h", "\x1b[?2004h", "\x1b[?1h", "\x1b[2;3r"];
+        let mut window = Window::new(TERMINAL.width + 10, TERMINAL.height);
+        // The last sequence is split where the tail begins.
+        window.prints(&[MODES.concat().into_bytes(), vec![b'x'; TAIL - 2]].concat());
+        for _ in 0..3 {
+            window.prints(&vec![b'y'; TAIL / 2]);
+        }
+        window.prints(b"\x1b[H\x1b[2Jat last");
+        window.sized(false);
+        assert_eq!(window.rows()[0], "at last             │");
+        let own = window.letterbox.window.expect("one");
+        let Drawing::Cleared(drawn) = window.letterbox.terminal_sized(own, true) else {
+            panic!("it fills the window again")
+        };
+        let drawn = String::from_utf8(drawn).expect("text");
+        for mode in ["?1049h", "?1002h", "?2004h", "?1h", "2;3r"] {
+            assert!(drawn.contains(mode), "{mode} in {drawn:?}");
+        }
+        assert!(drawn.contains("at last"), "{drawn:?}");
+        // A whole screen brings its own modes.
+        window.letterbox.snapshot(b"$ ");
+        window.sized(false);
+        let Drawing::Cleared(drawn) = window.letterbox.terminal_sized(own, true) else {
+            panic!("it fills the window again")
+        };
+        assert!(!String::from_utf8_lossy(&drawn).contains("?1002h"));
     }
 
     #[test]
