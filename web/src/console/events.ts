@@ -2,8 +2,15 @@
 
 import type { Size } from '../pty/frame.ts';
 
+/** Another client of the process. */
+export interface Viewer {
+  id: number;
+  mayType: boolean;
+}
+
 export type SessionEvent =
-  | { type: 'viewers'; count: number; own?: number }
+  | { type: 'viewers'; count: number; own?: number; others: Viewer[] }
+  | { type: 'joined' | 'left'; count: number; viewer: Viewer | undefined }
   | { type: 'size_owner'; viewer: number; size: Size }
   | { type: 'recording'; isOn: boolean };
 
@@ -13,11 +20,16 @@ export function readEvent(event: unknown): SessionEvent | undefined {
   const fields = event as Record<string, unknown>;
   switch (fields['type']) {
     case 'viewer_joined':
-    case 'viewer_left':
+    case 'viewer_left': {
+      if (typeof fields['viewers'] !== 'number') return undefined;
+      const type = fields['type'] === 'viewer_joined' ? 'joined' : 'left';
+      return { type, count: fields['viewers'], viewer: readViewer(fields['viewer']) };
+    }
     case 'viewers': {
       if (typeof fields['viewers'] !== 'number') return undefined;
-      const own = fields['own'];
-      return { type: 'viewers', count: fields['viewers'], ...(typeof own === 'number' && { own }) };
+      const { own, others } = fields;
+      const known = Array.isArray(others) ? others.flatMap((other) => readViewer(other) ?? []) : [];
+      return { type: 'viewers', count: fields['viewers'], others: known, ...(typeof own === 'number' && { own }) };
     }
     case 'size_owner': {
       const size = fields['size'] as Partial<Size> | undefined;
@@ -30,4 +42,10 @@ export function readEvent(event: unknown): SessionEvent | undefined {
     default:
       return undefined;
   }
+}
+
+function readViewer(viewer: unknown): Viewer | undefined {
+  if (typeof viewer !== 'object' || viewer === null) return undefined;
+  const { id, mode } = viewer as Record<string, unknown>;
+  return typeof id === 'number' ? { id, mayType: mode === 'read_write' } : undefined;
 }

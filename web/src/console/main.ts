@@ -22,6 +22,7 @@ import { adoptStyles } from './styles.ts';
 import { tellSurrounding } from './surrounding.ts';
 import { TerminalView } from './terminal.ts';
 import { Toast } from './toast.ts';
+import { Viewers } from './viewers.ts';
 
 /** How many bytes the gate may send before they were shown. */
 const WINDOW = 256 << 10;
@@ -52,8 +53,7 @@ class Page {
   #driver: Driver;
   #files: Files;
   #session: Session | undefined;
-  /** This viewer's number. */
-  #ownNumber: number | undefined;
+  #viewers = new Viewers();
   /** Input that was typed before there was a session. */
   #typedAhead = '';
   /** Queries of a program are not answered before this time, because they may be old. */
@@ -178,11 +178,15 @@ class Page {
     const parsed = readEvent(event);
     switch (parsed?.type) {
       case 'viewers':
-        this.#ownNumber = parsed.own ?? this.#ownNumber;
-        this.#status.viewers(parsed.count);
+      case 'joined':
+      case 'left': {
+        const words = this.#viewers.follow(parsed);
+        this.#viewers.show(this.#session?.mayType === true);
+        if (words !== undefined) this.#toast.show(words);
         return;
+      }
       case 'size_owner': {
-        const size = parsed.viewer === this.#ownNumber ? undefined : parsed.size;
+        const size = parsed.viewer === this.#viewers.own ? undefined : parsed.size;
         this.#view.letterbox(size);
         this.#status.sized(size, this.#session?.mayType === true);
         return;

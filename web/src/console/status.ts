@@ -72,12 +72,6 @@ export class Status {
     byId('recording').hidden = !isRecorded;
   }
 
-  /** How many viewers there are, including this one. */
-  viewers(count: number): void {
-    byId('viewers').hidden = count < 2;
-    showText('viewers-count', String(count));
-  }
-
   /** Shows the size that another viewer has set; `undefined` if no other viewer has. */
   sized(size: Size | undefined, mayTake: boolean): void {
     byId('sized').hidden = size === undefined;

@@ -225,6 +225,22 @@ test('a smaller terminal of another viewer is shown whole, and can be taken over
   await page.locator('#sized').waitFor({ state: 'hidden' });
 });
 
+test('who else is connected is listed with what they may do, and who may type is told', async () => {
+  const page = await open();
+  const others = [{ id: 2, mode: 'read_only', grant: 'g2' }];
+  gate.send({ type: 'event', event: { type: 'viewers', own: 1, viewers: 3, others } });
+  await page.getByRole('button', { name: '3 viewers' }).click();
+  const list = page.getByRole('list', { name: 'Viewers' });
+  assert.deepEqual(await list.getByRole('listitem').allTextContents(), ['You, viewer 1: may type', 'Viewer 2: watches', '1 more']);
+  const writer = { id: 4, mode: 'read_write', grant: '<b>g4</b>' };
+  gate.send({ type: 'event', event: { type: 'viewer_joined', viewer: writer, viewers: 4 } });
+  await page.getByText('Viewer 4, who may type, has joined.').waitFor();
+  await list.getByText('Viewer 4: may type').waitFor();
+  gate.send({ type: 'event', event: { type: 'viewer_left', viewer: writer, viewers: 3 } });
+  await page.getByText('Viewer 4, who may type, has left.').waitFor();
+  await list.getByText('Viewer 4: may type').waitFor({ state: 'detached' });
+});
+
 test('a snapshot replaces the screen, and a gap is told', async () => {
   const page = await open();
   gate.print('old');
@@ -386,6 +402,9 @@ for (const colorScheme of ['dark', 'light'] as const) {
     await shows(page, 'text');
     const check = async (state: string) => assert.deepEqual(await violations(page), [], state);
     await check('a shell');
+    await page.getByRole('button', { name: '2 viewers' }).click();
+    await check('the viewers');
+    await page.keyboard.press('Escape');
     await page.getByRole('button', { name: 'Menu' }).click();
     await check('the menu');
     await page.getByRole('button', { name: 'Keyboard shortcuts' }).click();

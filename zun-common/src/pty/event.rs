@@ -20,6 +20,9 @@ pub enum SessionEvent {
         own: u64,
         /// How many clients there are.
         viewers: usize,
+        /// The other clients. A gate names at most [`MOST_NAMED`], and an older one none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<Viewer>,
     },
     /// Another client has joined.
     ViewerJoined {
@@ -69,6 +72,9 @@ pub enum SessionEvent {
     Other,
 }
 
+/// The most clients that [`SessionEvent::Viewers`] names.
+pub const MOST_NAMED: usize = 64;
+
 /// A client of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Viewer {
@@ -105,8 +111,12 @@ mod tests {
         let size = Size { width: 80, height: 24 };
         for (event, expected) in [
             (
-                SessionEvent::Viewers { own: 1, viewers: 2 },
+                SessionEvent::Viewers { own: 1, viewers: 2, others: Vec::new() },
                 json!({"type": "viewers", "own": 1, "viewers": 2}),
+            ),
+            (
+                SessionEvent::Viewers { own: 1, viewers: 2, others: vec![viewer.clone()] },
+                json!({"type": "viewers", "own": 1, "viewers": 2, "others": [{"id": 2, "mode": "read_only", "grant": "g2"}]}),
             ),
             (
                 SessionEvent::ViewerJoined { viewer, viewers: 2 },

@@ -399,7 +399,7 @@ mod tests {
             Frame::Signal { number: 7, name: "SIGTERM".to_owned() },
             Frame::Ping(1),
             Frame::Pong(2),
-            Frame::Event(SessionEvent::Viewers { own: 1, viewers: 2 }),
+            Frame::Event(SessionEvent::Viewers { own: 1, viewers: 2, others: Vec::new() }),
             Frame::Gap { stream: Stream::Stdout, from: 1, to: 2 },
             Frame::Snapshot { offset: 9, size: Size { width: 1, height: 2 }, draw: data },
         ]

@@ -50,7 +50,7 @@ mod hello;
 pub mod ticket;
 
 pub use ending::{Ending, EndingReason, ProcessEnd};
-pub use event::{NOBODY, SessionEvent, Viewer, ViewerMode};
+pub use event::{MOST_NAMED, NOBODY, SessionEvent, Viewer, ViewerMode};
 pub use frame::{Channel, Frame, InvalidFrame, MAXIMUM_FRAME, Size, Stream};
 pub use hello::{
     ClientHello, DisconnectSignal, InvalidHello, LONGEST_GRACE, OnDisconnect, Replay, Resume,

@@ -171,6 +171,12 @@ impl LinkStatus {
     /// Shows a notice about the session. Returns what to write to the terminal.
     pub fn notice(&self, words: &str) -> Vec<u8> {
         match &self.display {
+            // The program draws the last row again when it next uses it.
+            Display::Line { output, .. } if output.is_alternate() => {
+                let words: String = words.chars().take(usize::from(COLUMNS) - 6).collect();
+                let go = Place::LastRow.go(None);
+                format!("{SAVE}{go}{CLEAR}\x1b[7mzun: {words}\x1b[m{RESTORE}").into_bytes()
+            }
             Display::Line { .. } => format!("\r\n\x1b[7mzun: {words}\x1b[m\r\n").into_bytes(),
             Display::Messages { raw } => {
                 message(words, *raw);
@@ -278,6 +284,14 @@ mod tests {
         assert!(text(&status.tick(SIZE, start)).starts_with("^7^[24;1H^[2K^[7mzun: "));
         let (removed, redraws) = status.over(SIZE);
         assert_eq!((text(&removed).as_str(), redraws), ("^7^[24;1H^[2K^8", true));
+    }
+
+    #[test]
+    fn a_notice_scrolls_the_normal_screen_and_leaves_the_alternate_one_in_place() {
+        let mut status = LinkStatus::in_line(None);
+        assert_eq!(text(&status.notice("words")), "\r\n^[7mzun: words^[m\r\n");
+        status.printed(b"\x1b[?1049h");
+        assert_eq!(text(&status.notice("words")), "^7^[999;1H^[2K^[7mzun: words^[m^8");
     }
 
     #[test]

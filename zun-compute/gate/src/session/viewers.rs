@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use zun_common::pty::{NOBODY, SessionEvent, Size, Viewer, ViewerMode};
+use zun_common::pty::{MOST_NAMED, NOBODY, SessionEvent, Size, Viewer, ViewerMode};
 
 use super::attachment::Attachment;
 use super::recorder::Recorder;
@@ -167,6 +167,8 @@ impl Session {
     /// Queues the events that each new connection begins with.
     pub(super) fn introduce(&mut self, id: AttachmentId) {
         let viewers = self.attachments.len();
+        let others = self.attachments.iter().filter(|(other, _)| **other != id);
+        let others = others.take(MOST_NAMED).map(|(id, other)| viewer(*id, other)).collect();
         let viewer = self.size_owner.owner.map_or(NOBODY, |owner| owner.0);
         let size = self.size_owner.size.map(|size| SessionEvent::SizeOwner { viewer, size });
         let recording = self.recorder.as_ref().map(Recorder::event);
@@ -180,7 +182,7 @@ impl Session {
                         | SessionEvent::Recording { .. }
                 )
             });
-            queue(events, SessionEvent::Viewers { own: id.0, viewers });
+            queue(events, SessionEvent::Viewers { own: id.0, viewers, others });
             for event in size.into_iter().chain(recording) {
                 queue(events, event);
             }

@@ -203,7 +203,10 @@ fn clients_are_told_who_joins_and_leaves() {
     let second = joins(&mut session, TINY, false, now);
     session.disconnect(second.id, Left::Lost, now);
     first.receive(&mut session, now);
-    let SessionEvent::Viewers { own, viewers: 1 } = first.events[0] else { panic!("none") };
+    let SessionEvent::Viewers { own, viewers: 1, others } = first.events[0].clone() else {
+        panic!("{:?}", first.events)
+    };
+    assert!(others.is_empty());
     let SessionEvent::ViewerJoined { viewer: joined, viewers: 2 } = first.events[2].clone() else {
         panic!("{:?}", first.events)
     };
@@ -213,7 +216,12 @@ fn clients_are_told_who_joins_and_leaves() {
     let before = first.events.len();
     let mut again = second.again(&mut session, second.resume(0, 0), now);
     again.receive(&mut session, now);
-    assert_eq!(again.events[0], SessionEvent::Viewers { own: joined.id, viewers: 2 });
+    let others = vec![zun_common::pty::Viewer {
+        id: own,
+        mode: ViewerMode::ReadWrite,
+        grant: "g1".to_owned(),
+    }];
+    assert_eq!(again.events[0], SessionEvent::Viewers { own: joined.id, viewers: 2, others });
     assert_eq!(again.events[1], SessionEvent::SizeOwner { viewer: own, size: SIZE });
     session.disconnect(again.id, Left::Detached, now);
     first.receive(&mut session, now);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use zun_common::pty::{NOBODY, SessionEvent, Size, ViewerMode};
+use zun_common::pty::{NOBODY, SessionEvent, Size, Viewer, ViewerMode};
 
 use crate::console::Event;
 
@@ -17,7 +17,7 @@ pub(super) struct Viewers {
     own: Option<u64>,
     /// How many there are with this one.
     count: usize,
-    /// Mode and grant of each client that joined after this one.
+    /// What each of the others may do, and its grant. An older gate names only those that join later.
     known: BTreeMap<u64, String>,
     /// The owner of the terminal's size, and the size.
     owner: Option<(u64, Size)>,
@@ -27,23 +27,17 @@ impl Viewers {
     /// Handles an event. Returns what the terminal side must know about it.
     pub(super) fn follow(&mut self, event: &SessionEvent) -> Option<Event> {
         match event {
-            SessionEvent::Viewers { own, viewers } => {
+            SessionEvent::Viewers { own, viewers, others } => {
                 self.own = Some(*own);
                 self.count = *viewers;
+                self.known.clear();
+                for other in others {
+                    self.add(other);
+                }
             }
             SessionEvent::ViewerJoined { viewer, viewers } => {
                 self.count = *viewers;
-                if self.known.len() < MOST {
-                    let mode = match viewer.mode {
-                        ViewerMode::ReadWrite => "may type",
-                        ViewerMode::ReadOnly => "watches",
-                        ViewerMode::Other => "of another kind",
-                    };
-                    // It comes from the host, and is printed on the terminal.
-                    let is_plain = |character: &char| character.is_ascii_graphic();
-                    let grant: String = viewer.grant.chars().filter(is_plain).take(64).collect();
-                    self.known.insert(viewer.id, format!("{mode}, {grant}"));
-                }
+                self.add(viewer);
             }
             SessionEvent::ViewerLeft { viewer, viewers } => {
                 self.count = *viewers;
@@ -62,6 +56,21 @@ impl Viewers {
         None
     }
 
+    fn add(&mut self, viewer: &Viewer) {
+        if self.known.len() >= MOST {
+            return;
+        }
+        let mode = match viewer.mode {
+            ViewerMode::ReadWrite => "may type",
+            ViewerMode::ReadOnly => "watches",
+            ViewerMode::Other => "is of another kind",
+        };
+        // It comes from the host, and is printed on the terminal.
+        let is_plain = |character: &char| character.is_ascii_graphic();
+        let grant: String = viewer.grant.chars().filter(is_plain).take(64).collect();
+        self.known.insert(viewer.id, format!("{mode} (grant {grant})"));
+    }
+
     /// Describes them in lines for a terminal in raw mode. `None` if the gate has reported none.
     pub(super) fn about(&self) -> Option<String> {
         let own = self.own?;
@@ -70,7 +79,7 @@ impl Viewers {
             count => format!("{count} clients use this session. You are client {own}.\r\n"),
         };
         for (id, words) in &self.known {
-            write!(lines, "Client {id} has joined ({words}).\r\n").unwrap_or_default();
+            write!(lines, "Client {id} {words}.\r\n").unwrap_or_default();
         }
         if let Some((owner, Size { width, height })) = self.owner {
             let whose = match owner {
@@ -86,15 +95,14 @@ impl Viewers {
 
 #[cfg(test)]
 mod tests {
-    use zun_common::pty::Viewer;
-
     use super::*;
 
     #[test]
     fn the_owner_of_the_size_is_named_and_the_terminal_side_learns_it() {
         let mut viewers = Viewers::default();
         assert_eq!(viewers.about(), None);
-        assert_eq!(viewers.follow(&SessionEvent::Viewers { own: 4, viewers: 1 }), None);
+        let alone = SessionEvent::Viewers { own: 4, viewers: 1, others: Vec::new() };
+        assert_eq!(viewers.follow(&alone), None);
         let alone = "You are the only client of this session.\r\n";
         assert_eq!(viewers.about().as_deref(), Some(alone));
         let grant = "ticket-1\u{1b}[2J".to_owned();
@@ -106,12 +114,16 @@ mod tests {
             assert_eq!(event, Some(Event::TerminalSize { size: size.into(), is_own }));
         }
         let about = viewers.about().expect("something");
-        assert!(about.contains("Client 6 has joined (may type, ticket-1[2J)."), "{about}");
+        assert!(about.contains("Client 6 may type (grant ticket-1[2J)."), "{about}");
         assert!(about.ends_with("The terminal has the size of client 6, 80x24.\r\n"), "{about}");
         viewers.follow(&SessionEvent::ViewerLeft { viewer, viewers: 1 });
         let event = viewers.follow(&SessionEvent::SizeOwner { viewer: NOBODY, size });
         assert_eq!(event, Some(Event::TerminalSize { size: size.into(), is_own: false }));
         let about = viewers.about().expect("something");
-        assert!(!about.contains("joined") && about.contains("no client's, 80x24"), "{about}");
+        assert!(!about.contains("Client 6") && about.contains("no client's, 80x24"), "{about}");
+        let other = Viewer { id: 2, mode: ViewerMode::ReadOnly, grant: "g2".to_owned() };
+        viewers.follow(&SessionEvent::Viewers { own: 4, viewers: 2, others: vec![other] });
+        let about = viewers.about().expect("something");
+        assert!(about.contains("\r\nClient 2 watches (grant g2).\r\n"), "{about}");
     }
 }
