@@ -177,6 +177,9 @@ async fn relay(client: TcpStream, idle: Idle, (mut state, turn): (watch::Receive
     };
     let pass = async move {
         let Some(server) = connect(&targets, turn).await else { return };
+        if client.set_nodelay(true).is_err() || server.set_nodelay(true).is_err() {
+            return;
+        }
         let ((from_client, to_client), (from_server, to_server)) =
             (client.into_split(), server.into_split());
         tokio::join!(

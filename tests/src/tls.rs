@@ -239,6 +239,7 @@ impl TlsDialer {
         config.alpn_protocols = protocols.to_vec();
         let name = ServerName::try_from(self.name.clone()).expect("a name");
         let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 

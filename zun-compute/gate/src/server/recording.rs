@@ -51,7 +51,7 @@ pub(super) fn recording_downloads() -> Places {
     Places::new(DOWNLOADS)
 }
 
-/// Until when a download goes on, and by which grant.
+/// How long a download may still take.
 #[derive(Clone)]
 struct Progress {
     allowance: Allowance,
@@ -60,10 +60,8 @@ struct Progress {
 
 impl Progress {
     /// Begins a download whose client may take nothing for as long as `stalled`.
-    fn begin(grant: &str, stalled: Duration) -> Self {
-        let allowance = Allowance::of(stalled);
-        allowance.bind(grant.to_owned());
-        Self { allowance, latest: Instant::now() + DOWNLOAD }
+    fn begin(stalled: Duration) -> Self {
+        Self { allowance: Allowance::of(stalled), latest: Instant::now() + DOWNLOAD }
     }
 
     /// Extends the deadline: the client has taken something.
@@ -83,7 +81,7 @@ impl Server {
         let handshake = Mutex::new(Some(handshake));
         let replaced = Arc::default();
         let place = self.recording_downloads.take(source, &replaced, Instant::now());
-        let progress = Progress::begin(&certificate.id, STALLED);
+        let progress = Progress::begin(STALLED);
         let service = service_fn(async |request: Request<Incoming>| {
             drop(handshake.lock().unwrap_or_else(PoisonError::into_inner).take());
             let (head, _) = request.into_parts();
@@ -145,6 +143,7 @@ impl Server {
             }
         })?;
         info!(grant.id = %certificate.id, recording.id = %id, length, "a recording is downloaded");
+        progress.allowance.bind(certificate.id.clone());
         let content = pieces(file, length, progress.clone());
         let mut response = Response::new(StreamBody::new(content).boxed_unsync());
         let headers = response.headers_mut();
@@ -200,15 +199,16 @@ mod tests {
     #[tokio::test]
     async fn a_download_ends_if_its_client_takes_nothing_and_continues_while_it_does() {
         let (rights, short) = (Rights::default(), Duration::from_millis(50));
-        let stalled = Progress::begin("g1", short);
+        let stalled = Progress::begin(short);
         timeout(STALLED / 2, stalled.allowance.ended(&rights)).await.expect("it ends soon");
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(b"content").expect("written");
-        let progress = Progress::begin("g2", short);
+        let progress = Progress::begin(short);
         let mut content = Box::pin(pieces(file, 7, progress.clone()));
         let piece = content.next().await.expect("a piece").expect("read");
         assert_eq!(piece.into_data().expect("data"), "content");
         assert!(timeout(4 * short, progress.allowance.ended(&rights)).await.is_err());
+        progress.allowance.bind("g2".to_owned());
         rights.revoke("g2", Instant::now()).expect("revoked");
         progress.allowance.ended(&rights).await;
     }
