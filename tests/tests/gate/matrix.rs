@@ -574,7 +574,7 @@ async fn matrix() {
     let input = || bench.docker(&["exec", container, "cat", "/tmp/input"]);
     eventually("the input has arrived", || input().contains("typed"));
     let started = |id: &str| bench.docker(&["inspect", "-f", "{{.State.StartedAt}}", id]);
-    let size = bench.docker(&["exec", container, "stty", "-F", "/proc/1/fd/1", "size"]);
+    let size = bench.docker(&["exec", container, "stty", "-F", "/proc/1/fd/0", "size"]);
     for (request, is_raw, _) in &watching {
         let mut add = |row, came_through: bool, kept_out: &str| {
             let outcome = if came_through { THROUGH } else { kept_out };

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use zun_common::grant::Mode;
 use zun_common::id::ContainerId;
 use zun_common::pty::{ClientHello, PROTOCOL, Resume, TICKET_PATH};
+use zun_tests::eventually::{eventually, eventually_some};
 
 use super::bench::{Bench, PUBLIC, console, exec};
 use super::client::{Refused, Session, hello, open};
@@ -54,6 +55,31 @@ async fn a_ticket_opens_one_session_which_resumes_with_the_same_ticket_and_its_t
     let grant = console(&id, Mode::ReadWrite);
     let certified = Session::connect(&bench.dialer, &bench.granted(&grant), &grant, resume).await;
     assert_eq!(certified.err(), Some(Refused::Close(4404)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_lost_before_it_knew_its_session_gets_it_again_with_the_same_ticket() {
+    let bench = Bench::start().await;
+    let id = bench.shell(true, "read x; echo got $x; sleep 600");
+    bench.docker(&["start", &id]);
+    let ticket = bench.ticket(&container(&id), "rw", "t1");
+    drop(Session::with_ticket(&bench.public(), &ticket, hello()).await.expect("a session"));
+    let mut again = eventually_some("the gate has noticed the loss", async || {
+        Session::with_ticket(&bench.public(), &ticket, hello()).await.ok()
+    })
+    .await;
+    assert!(!again.hello.resumed);
+    again.types(b"it\r").await;
+    again.until("got it").await;
+    assert_eq!(refusal(&bench, &ticket, hello()).await, Some(Refused::Status(403)));
+    let (_, listed) = bench.control("GET", "/sessions", &Value::Null);
+    assert_eq!(listed["attachments"].as_array().map(Vec::len), Some(1), "{listed}");
+    drop(again);
+    eventually("the gate has noticed the loss", || {
+        let (_, listed) = bench.control("GET", "/sessions", &Value::Null);
+        listed["attachments"][0]["connected"] == false
+    });
+    assert_eq!(refusal(&bench, &ticket, hello()).await, Some(Refused::Status(403)), "it was there");
 }
 
 #[tokio::test(flavor = "multi_thread")]

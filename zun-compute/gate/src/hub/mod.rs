@@ -15,6 +15,7 @@ mod streams;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -231,6 +232,17 @@ impl Hub {
             return self.resume(client.key, &client.hello);
         }
         opening::connect(self, target, client, rights).await
+    }
+
+    /// Connects a client to a target again, if it opened an attachment after `since` with the same ticket and was
+    /// disconnected before it could know of it.
+    pub fn connect_again(
+        &self,
+        target: &Target,
+        client: Client,
+        since: Instant,
+    ) -> Result<Connected, ConnectError> {
+        opening::connect_again(self, target, client, since)
     }
 
     /// Whether sessions continue after a restart of the gate.

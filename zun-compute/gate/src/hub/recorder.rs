@@ -31,11 +31,34 @@ pub(super) struct Recorder {
     writer: Option<Writer>,
 }
 
+/// The recording of a session that is being opened. It is removed unless the session begins.
+pub(super) struct Beginning(Option<Recorder>);
+
 /// What the recorder finds in the session.
 enum Work {
     Batch(Batch),
     /// The session has ended, and all of it is recorded.
     End(String),
+}
+
+impl Beginning {
+    /// What is recorded, if the session is.
+    pub(super) fn info(&self) -> Option<&RecordingInfo> {
+        self.0.as_ref().map(Recorder::info)
+    }
+
+    /// The session has begun.
+    pub(super) fn begun(mut self) -> Option<Recorder> {
+        self.0.take()
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        if let Some(Recorder { recordings, info, writer: Some(_) }) = self.0.take() {
+            recordings.discard(info.id);
+        }
+    }
 }
 
 impl Recorder {
@@ -44,8 +67,10 @@ impl Recorder {
         hub: &Hub,
         (target, inspected, owner): (&Target, &Inspected, Option<Owner>),
         size: Option<Size>,
-    ) -> Result<Option<Self>, ConnectError> {
-        let Some(owner) = owner.filter(|owner| !owner.record.is_off()) else { return Ok(None) };
+    ) -> Result<Beginning, ConnectError> {
+        let Some(owner) = owner.filter(|owner| !owner.record.is_off()) else {
+            return Ok(Beginning(None));
+        };
         let Owner { project, container, name, record } = owner;
         let info = RecordingInfo {
             id: RecordingId::random(),
@@ -79,7 +104,7 @@ impl Recorder {
             }
         };
         info!(%target, recording.id = %info.id, policy = %record, "recording a session");
-        Ok(Some(Self { recordings, info, writer }))
+        Ok(Beginning(Some(Self { recordings, info, writer })))
     }
 
     /// Continues the recording of a session of a former process, or begins another one with what the session still has.
@@ -101,13 +126,6 @@ impl Recorder {
     /// The description of the recording.
     pub(super) const fn info(&self) -> &RecordingInfo {
         &self.info
-    }
-
-    /// Discards the recording of a session that could not be opened.
-    pub(super) fn discard(recorder: Option<Self>) {
-        if let Some(Self { recordings, info, writer: Some(_) }) = recorder {
-            recordings.discard(info.id);
-        }
     }
 
     /// Records a session until it has ended, if it is recorded.

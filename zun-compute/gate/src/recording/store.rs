@@ -201,16 +201,19 @@ impl Recordings {
         info: RecordingInfo,
         size: Option<Size>,
     ) -> Result<Writer, NoRecording> {
-        let id = info.id;
+        let (id, mut removed) = (info.id, Vec::new());
         {
             let mut state = self.state();
-            let oldest = |state: &State| state.oldest_of_most(&info.project);
             while state.kept.len() >= MOST
-                && self.evict(&mut state, oldest, "the host has too many")
-            {}
+                && let Some(oldest) = state.oldest_of_most(&info.project)
+            {
+                state.remove(oldest);
+                removed.push(oldest.1);
+            }
             let info = info.clone();
             state.insert(Kept { info, size: 0, is_written: true });
         }
+        self.remove(removed, "the host has too many");
         let begun = self.create(&info).and_then(|files| {
             let path = self.path(id, "cast")?;
             let failed = |cause| NoRecording::File { path, cause };
@@ -272,22 +275,39 @@ impl Recordings {
 
     /// Makes room for a recording of this size. Removes finished ones if necessary.
     pub(super) fn reserve(&self, info: &RecordingInfo, size: u64) -> io::Result<()> {
-        let mut state = self.state();
+        let (mut of_project, mut of_all) = (Vec::new(), Vec::new());
+        let reserved = {
+            let mut state = self.state();
+            self.make_room(&mut state, (info, size), (&mut of_project, &mut of_all))
+        };
+        self.remove(of_project, "the project needs the space for another");
+        self.remove(of_all, "the space is needed for others");
+        reserved
+    }
+
+    /// Takes finished recordings out until there is room. Their files must be removed afterwards.
+    fn make_room(
+        &self,
+        state: &mut State,
+        (info, size): (&RecordingInfo, u64),
+        (of_project, of_all): (&mut Vec<RecordingId>, &mut Vec<RecordingId>),
+    ) -> io::Result<()> {
         let former = state.kept.get(&key(info)).map_or(0, |kept| kept.size);
         let more = size.saturating_sub(former);
         let full = |words: &str| io::Error::new(io::ErrorKind::QuotaExceeded, words);
-        let of_project = |state: &State| state.oldest_finished_of(&info.project);
         while state.used_by(&info.project).saturating_add(more) > self.quota.of_project {
-            if !self.evict(&mut state, of_project, "the project needs the space for another") {
-                return Err(full(
-                    "the project's recordings in progress have used up `recordings.project_quota`",
-                ));
-            }
+            let oldest = state.oldest_finished_of(&info.project).ok_or_else(|| {
+                full("the project's recordings in progress have used up `recordings.project_quota`")
+            })?;
+            state.remove(oldest);
+            of_project.push(oldest.1);
         }
         while state.used().saturating_add(more) > self.quota.all {
-            if !self.evict(&mut state, State::oldest_finished, "the space is needed for others") {
-                return Err(full("the recordings in progress have used up `recordings.quota`"));
-            }
+            let oldest = state.oldest_finished().ok_or_else(|| {
+                full("the recordings in progress have used up `recordings.quota`")
+            })?;
+            state.remove(oldest);
+            of_all.push(oldest.1);
         }
         state.set_size(info, size);
         Ok(())
@@ -316,14 +336,17 @@ impl Recordings {
     pub fn remove_old(&self) {
         let age = u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX);
         let before = now().saturating_sub(age);
-        let mut state = self.state();
-        let old = state
-            .kept
-            .iter()
-            .filter(|(_, kept)| kept.info.ended.is_some_and(|ended| ended < before));
-        for key in old.map(|(key, _)| *key).collect::<Vec<_>>() {
-            self.remove(&mut state, key, "it has reached recordings.days");
-        }
+        let old: Vec<_> = {
+            let mut state = self.state();
+            let is_old = |kept: &Kept| kept.info.ended.is_some_and(|ended| ended < before);
+            let old = state.kept.iter().filter(|(_, kept)| is_old(kept));
+            let old: Vec<_> = old.map(|(key, _)| *key).collect();
+            for key in &old {
+                state.remove(*key);
+            }
+            old.into_iter().map(|(_, id)| id).collect()
+        };
+        self.remove(old, "it has reached recordings.days");
     }
 
     /// The recordings that were selected.
@@ -354,14 +377,16 @@ impl Recordings {
 
     /// Deletes a recording that has ended. Returns its size.
     pub fn delete(&self, id: RecordingId) -> Result<u64, NotDeleted> {
-        let mut state = self.state();
-        let found = state.find(id).ok_or(NotDeleted::NotFound(id))?;
-        if found.is_in_progress() {
-            return Err(NotDeleted::InProgress(id));
-        }
-        let (key, size) = (found.key(), found.size);
+        let (key, size) = {
+            let mut state = self.state();
+            let found = state.find(id).ok_or(NotDeleted::NotFound(id))?;
+            if found.is_in_progress() {
+                return Err(NotDeleted::InProgress(id));
+            }
+            (found.key(), found.size)
+        };
         self.remove_files(id).map_err(|cause| NotDeleted::Files(id, cause))?;
-        state.remove(key);
+        self.state().remove(key);
         Ok(size)
     }
 
@@ -371,25 +396,15 @@ impl Recordings {
         (state.kept.len(), state.used())
     }
 
-    /// Removes the recording that is found. Returns whether there was one.
-    fn evict(
-        &self,
-        state: &mut State,
-        find: impl FnOnce(&State) -> Option<(u64, RecordingId)>,
-        why: &'static str,
-    ) -> bool {
-        let Some(key) = find(state) else { return false };
-        self.remove(state, key, why);
-        true
-    }
-
-    fn remove(&self, state: &mut State, key: (u64, RecordingId), why: &'static str) {
-        let id = key.1;
-        match self.remove_files(id) {
-            Ok(()) => info!(recording.id = %id, "removed a recording: {why}"),
-            Err(error) => warn!(%error, recording.id = %id, "cannot remove a recording"),
+    /// Removes the files of recordings that are not in the state any more. The state is not locked meanwhile: a disk may be
+    /// slow, and others ask for the state without waiting for a disk.
+    fn remove(&self, ids: Vec<RecordingId>, why: &'static str) {
+        for id in ids {
+            match self.remove_files(id) {
+                Ok(()) => info!(recording.id = %id, "removed a recording: {why}"),
+                Err(error) => warn!(%error, recording.id = %id, "cannot remove a recording"),
+            }
         }
-        state.remove(key);
     }
 
     fn create(&self, info: &RecordingInfo) -> Result<(File, File), NoRecording> {

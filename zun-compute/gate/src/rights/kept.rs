@@ -23,6 +23,8 @@ use crate::session::KeyHash;
 pub(super) struct Kept {
     store: Arc<DescriptorStore>,
     record: Record,
+    /// Each ticket as it is written, by its hash, and how many uses it had then.
+    written: HashMap<[u8; 32], (u32, Vec<u8>)>,
 }
 
 /// The serialized form of all rights. Times are those of the wall clock.
@@ -69,7 +71,7 @@ impl Rights {
         match record {
             Ok(record) => {
                 let store = Arc::clone(store);
-                *lock(&rights.kept) = Some(Kept { store, record });
+                *lock(&rights.kept) = Some(Kept { store, record, written: HashMap::new() });
             }
             Err(error) => warn!(%error, "tickets and revocations will not outlive this process"),
         }
@@ -79,13 +81,63 @@ impl Rights {
     /// Writes all rights, if they are kept.
     pub(super) fn keep(&self, state: &State) {
         let mut kept = lock(&self.kept);
-        let Some(Kept { store, record }) = &mut *kept else { return };
-        let written = serde_json::to_vec(&RightsRecord::of(state)).map_err(io::Error::from);
-        if let Err(error) = written.and_then(|written| record.set_state(written)) {
+        let Some(found) = &mut *kept else { return };
+        if let Err(error) = found.write(state) {
             // An outdated record would let a ticket be used again.
             warn!(%error, "cannot keep tickets and revocations: they end with this process");
-            store.forget(RIGHTS);
+            found.store.forget(RIGHTS);
             *kept = None;
+        }
+    }
+}
+
+impl Kept {
+    /// Writes all rights. Only tickets that have changed are serialized: each use of a ticket writes all of them.
+    fn write(&mut self, state: &State) -> io::Result<()> {
+        self.written.retain(|hash, (uses, _)| {
+            state.tickets.get(hash).is_some_and(|right| right.uses == *uses)
+        });
+        let (now, clock) = (Instant::now(), SystemTime::now());
+        let mut text = b"{\"tickets\":[".to_vec();
+        for (place, (hash, right)) in state.tickets.iter().enumerate() {
+            if !self.written.contains_key(hash) {
+                let ticket = serde_json::to_vec(&TicketRecord::of(*hash, right, (now, clock)))?;
+                self.written.insert(*hash, (right.uses, ticket));
+            }
+            let separator: &[u8] = if place == 0 { b"" } else { b"," };
+            text.extend(separator);
+            text.extend(
+                self.written.get(hash).map(|(_, ticket)| ticket.as_slice()).unwrap_or_default(),
+            );
+        }
+        text.extend(b"],\"revoked\":");
+        let revoked = revoked_until(state, (now, clock));
+        serde_json::to_writer(&mut text, &revoked.collect::<Vec<_>>())?;
+        text.extend(b"}");
+        self.record.set_state(text)
+    }
+}
+
+/// The revoked grants, and until when they are remembered.
+fn revoked_until(
+    state: &State,
+    (now, clock): (Instant, SystemTime),
+) -> impl Iterator<Item = (&str, SystemTime)> {
+    let at = move |since: Instant| clock + (since + REMEMBERED).saturating_duration_since(now);
+    state.revoked.iter().map(move |(grant, since)| (grant.as_str(), at(*since)))
+}
+
+impl TicketRecord {
+    fn of(hash: [u8; 32], right: &Right, (now, clock): (Instant, SystemTime)) -> Self {
+        Self {
+            hash: KeyHash::from_bytes(hash),
+            target: right.target.clone(),
+            may_write: right.may_write,
+            project: right.project.clone(),
+            grant: right.grant.clone(),
+            files: right.files.clone(),
+            expires: clock + right.expires.saturating_duration_since(now),
+            uses: right.uses,
         }
     }
 }
@@ -108,24 +160,6 @@ fn restored(file: File) -> io::Result<(Record, State)> {
 }
 
 impl RightsRecord {
-    fn of(state: &State) -> Self {
-        let (now, clock) = (Instant::now(), SystemTime::now());
-        let at = |instant: Instant| clock + instant.saturating_duration_since(now);
-        let tickets = state.tickets.iter().map(|(hash, right)| TicketRecord {
-            hash: KeyHash::from_bytes(*hash),
-            target: right.target.clone(),
-            may_write: right.may_write,
-            project: right.project.clone(),
-            grant: right.grant.clone(),
-            files: right.files.clone(),
-            expires: at(right.expires),
-            uses: right.uses,
-        });
-        let revoked = state.revoked.iter();
-        let revoked = revoked.map(|(grant, since)| (grant.clone(), at(*since + REMEMBERED)));
-        Self { tickets: tickets.collect(), revoked: revoked.collect() }
-    }
-
     /// The rights that are valid at this time. If the clock was set back, none of them lasts longer than a new one.
     fn state(self, now: Instant, clock: SystemTime) -> State {
         let left = |until: SystemTime, most: Duration| {
@@ -142,12 +176,15 @@ impl RightsRecord {
             let since = (now + left(until, REMEMBERED)).checked_sub(REMEMBERED)?;
             Some((grant, since))
         });
-        State { tickets: tickets.collect::<HashMap<_, _>>(), revoked: revoked.collect() }
+        let (tickets, revoked) = (tickets.collect::<HashMap<_, _>>(), revoked.collect());
+        State { tickets, revoked, used_up: HashMap::new() }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use zun_common::gate_control::TicketRequest;
+
     use super::super::key_of;
     use super::super::tests::request;
     use super::*;
@@ -168,12 +205,7 @@ mod tests {
         let (rights, now) = (next(&mut holder, &store), Instant::now());
         let issue = |uses, grant: &str, seconds| {
             let asked = request();
-            let asked = zun_common::gate_control::TicketRequest {
-                uses,
-                seconds,
-                grant: grant.to_owned(),
-                ..asked
-            };
+            let asked = TicketRequest { uses, seconds, grant: grant.to_owned(), ..asked };
             rights.issue(asked, now).expect("a ticket")
         };
         let [shared, once, revoked, short] =
@@ -203,12 +235,42 @@ mod tests {
         assert!(!text.expect("text").contains(shared.expose()), "only the hash is kept");
     }
 
+    #[tokio::test]
+    async fn a_use_of_a_ticket_serializes_only_this_ticket() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut holder = Holder::at(directory.path().join("notify")).expect("a socket");
+        let store = Arc::new(DescriptorStore::at(holder.path()).expect("a store"));
+        let (rights, now) = (next(&mut holder, &store), Instant::now());
+        let issue = || rights.issue(TicketRequest { uses: 2, ..request() }, now).expect("a ticket");
+        let (used, other) = (key_of(&issue()).to_bytes(), key_of(&issue()).to_bytes());
+        let mark = |ticket: &[u8]| [ticket, b"   "].concat();
+        // What is written again has no mark any more.
+        for (_, ticket) in lock(&rights.kept).as_mut().expect("kept").written.values_mut() {
+            *ticket = mark(ticket);
+        }
+        assert!(rights.take(KeyHash::from_bytes(used), now).is_some());
+        let kept = lock(&rights.kept);
+        let written = &kept.as_ref().expect("kept").written;
+        let is_marked = |hash: &[u8; 32]| written[hash].1.ends_with(b"   ");
+        assert!(!is_marked(&used) && is_marked(&other));
+        drop(kept);
+        let text = lock(&rights.kept).as_ref().expect("kept").record.state().to_vec();
+        let restored: RightsRecord = serde_json::from_slice(&text).expect("JSON");
+        let mut uses: Vec<_> = restored.tickets.iter().map(|ticket| ticket.uses).collect();
+        uses.sort_unstable();
+        assert_eq!(uses, [1, 2]);
+    }
+
     #[test]
     fn a_clock_that_was_set_back_prolongs_nothing_beyond_a_new_one() {
         let (rights, now) = (Rights::default(), Instant::now());
         rights.issue(request(), now).expect("a ticket");
         rights.revoke("g1", now).expect("revoked");
-        let written = RightsRecord::of(&rights.state(now));
+        let (state, then) = (rights.state(now), (now, SystemTime::now()));
+        let tickets =
+            state.tickets.iter().map(|(hash, right)| TicketRecord::of(*hash, right, then));
+        let revoked = revoked_until(&state, then).map(|(grant, until)| (grant.to_owned(), until));
+        let written = RightsRecord { tickets: tickets.collect(), revoked: revoked.collect() };
         let clock = SystemTime::now() - Duration::from_hours(1000);
         let state = written.state(now, clock);
         assert!(state.tickets.values().all(|right| right.expires <= now + LONGEST_LIFE));

@@ -15,7 +15,7 @@ use zun_common::pty::Ticket;
 use zun_common::pty::ticket::{LONGEST_LIFE, MOST_USES};
 
 use crate::engine::Target;
-use crate::session::{KeyHash, Token};
+use crate::session::{KeyHash, Token, UNCONFIRMED_TIMEOUT};
 use kept::Kept;
 
 /// The most tickets that can be used.
@@ -43,6 +43,8 @@ struct State {
     tickets: HashMap<[u8; 32], Right>,
     /// Revoked grants, and since when.
     revoked: HashMap<String, Instant>,
+    /// Tickets that were just used up, and since when: for a while, their clients may ask for the same session again.
+    used_up: HashMap<[u8; 32], (Right, Instant)>,
 }
 
 /// What a ticket gives access to.
@@ -129,14 +131,24 @@ impl Rights {
         let taken = right.clone();
         if taken.uses == 0 {
             state.tickets.remove(&key.to_bytes());
+            if state.used_up.len() < MOST_TICKETS {
+                state.used_up.insert(key.to_bytes(), (taken.clone(), now));
+            }
         }
         self.keep(&state);
         Some(taken)
     }
 
+    /// What the last use of a ticket has opened, and when, if that was just now. Its client may not know of it, because its
+    /// link was lost.
+    pub fn used_up(&self, key: KeyHash, now: Instant) -> Option<(Right, Instant)> {
+        self.state(now).used_up.get(&key.to_bytes()).cloned()
+    }
+
     /// Gives back a use that opened no session.
     pub fn give_back(&self, key: KeyHash, right: Right, now: Instant) {
         let mut state = self.state(now);
+        state.used_up.remove(&key.to_bytes());
         if right.expires > now && !state.revoked.contains_key(&right.grant) {
             let kept = state.tickets.entry(key.to_bytes()).or_insert(Right { uses: 0, ..right });
             kept.uses += 1;
@@ -180,6 +192,7 @@ impl Rights {
     pub fn revoke(&self, grant: &str, now: Instant) -> Result<(), TooManyRevoked> {
         let mut state = self.state(now);
         state.tickets.retain(|_, right| right.grant != grant);
+        state.used_up.retain(|_, (right, _)| right.grant != grant);
         let is_full = state.revoked.len() >= MOST_REVOKED && !state.revoked.contains_key(grant);
         if !is_full {
             state.revoked.insert(grant.to_owned(), now);
@@ -194,6 +207,8 @@ impl Rights {
     fn state(&self, now: Instant) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tickets.retain(|_, right| right.expires > now);
+        let is_new = |since| now.saturating_duration_since(since) < UNCONFIRMED_TIMEOUT;
+        state.used_up.retain(|_, (_, since)| is_new(*since));
         state.revoked.retain(|_, since| now.saturating_duration_since(*since) < REMEMBERED);
         state
     }
@@ -222,6 +237,8 @@ mod tests {
         let right = rights.take(once, now).unwrap();
         assert_eq!((right.may_write, right.grant.as_str()), (false, "t1"));
         assert_eq!(rights.take(once, now), None);
+        assert_eq!(rights.used_up(once, now).map(|(right, _)| right.grant).as_deref(), Some("t1"));
+        assert_eq!(rights.used_up(once, now + UNCONFIRMED_TIMEOUT), None);
         let twice = TicketRequest { uses: 2, ..request() };
         let twice = key_of(&rights.issue(twice, now).unwrap());
         assert!(rights.take(twice, now).is_some() && rights.take(twice, now).is_some());
@@ -262,8 +279,10 @@ mod tests {
     fn a_revoked_ticket_opens_nothing_and_its_id_gets_no_other() {
         let (rights, now) = (Rights::default(), Instant::now());
         let key = key_of(&rights.issue(request(), now).unwrap());
+        let used = key_of(&rights.issue(request(), now).unwrap());
+        assert!(rights.take(used, now).is_some() && rights.used_up(used, now).is_some());
         rights.revoke("t1", now).unwrap();
-        assert_eq!(rights.take(key, now), None);
+        assert_eq!((rights.take(key, now), rights.used_up(used, now)), (None, None));
         assert!(rights.is_revoked("t1", now) && !rights.is_revoked("t2", now));
         assert_eq!(rights.issue(request(), now), Err(NoTicket::Revoked));
         assert!(!rights.is_revoked("t1", now + REMEMBERED));

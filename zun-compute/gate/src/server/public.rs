@@ -71,7 +71,9 @@ impl Server {
         kind: Kind,
     ) -> Result<Next, StatusCode> {
         let key = key_of(ticket);
-        let right = self.rights.take(key, Instant::now()).ok_or(StatusCode::FORBIDDEN)?;
+        let Some(right) = self.rights.take(key, Instant::now()) else {
+            return self.connect_again(key, hello, kind);
+        };
         let Right { target, may_write, project, grant, files, .. } = right.clone();
         let mut used = Used { rights: &self.rights, key, right: Some(right) };
         info!(grant.id = %grant, project.id = %project, %target, "a ticket was used");
@@ -81,6 +83,21 @@ impl Server {
             used.right = None;
         }
         next
+    }
+
+    /// A client whose link was lost just after it has used its ticket up presents the ticket again.
+    fn connect_again(
+        &self,
+        key: KeyHash,
+        hello: ClientHello,
+        kind: Kind,
+    ) -> Result<Next, StatusCode> {
+        let used_up = self.rights.used_up(key, Instant::now());
+        let (right, since) = used_up.ok_or(StatusCode::FORBIDDEN)?;
+        let Right { target, may_write, grant, files, .. } = right;
+        let client = Client { grant, key, may_write, files, hello };
+        let connected = self.hub.connect_again(&target, client, since);
+        self.opened(Ok(connected.map_err(|_unknown| StatusCode::FORBIDDEN)?), kind)
     }
 }
 

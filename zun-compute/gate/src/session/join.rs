@@ -143,6 +143,25 @@ impl Session {
         }
     }
 
+    /// Opens an attachment instead of one that is not older than `since`, and whose client was disconnected before it could
+    /// know of it. Both present the same ticket.
+    pub fn join_again(
+        &mut self,
+        join: Join,
+        since: Instant,
+        now: Instant,
+    ) -> Result<ConnectionId, JoinRefused> {
+        let is_former = |found: &Attachment| {
+            let is_unknown = !found.confirmed && found.connection.is_none();
+            found.key == join.key && found.since >= since && is_unknown
+        };
+        let former = self.attachments.iter().find(|(_, found)| is_former(found));
+        let former = former.map(|(id, _)| *id).ok_or(JoinRefused::Unknown)?;
+        let connection = self.join(join, now)?;
+        self.remove_attachment(former, "replaced");
+        Ok(connection)
+    }
+
     /// Whether the process has printed nothing since its start. A client then needs no snapshot: the output that follows
     /// draws the whole screen.
     fn is_blank(&self) -> bool {

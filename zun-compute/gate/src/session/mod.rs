@@ -97,7 +97,7 @@ pub struct Process {
 
 /// How long an attachment waits for a client that has never sent anything. Such a client may not have received the answer,
 /// and may have connected to Docker instead.
-const UNCONFIRMED_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const UNCONFIRMED_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Identifies a connection within its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

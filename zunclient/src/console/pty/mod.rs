@@ -249,10 +249,20 @@ async fn open_at<H: Host>(
     tasks: Tasks,
 ) -> Result<(Console, ServerHello), ConsoleError> {
     let mut opened = open_first(&host, &wants).await;
-    if let Err(
-        ConsoleError::MayHaveStarted(_) | ConsoleError::Refused { status: close::RESTARTING, .. },
-    ) = &opened
-    {
+    let asks_again = match &opened {
+        Err(
+            ConsoleError::MayHaveStarted(_)
+            | ConsoleError::Refused { status: close::RESTARTING, .. },
+        ) => true,
+        // The ticket may be used up, and nobody else can open its session: the gate has it for a while.
+        Err(
+            ConsoleError::LinkLost(_)
+            | ConsoleError::NoAnswer { .. }
+            | ConsoleError::BadAnswer { .. },
+        ) => host.ticket().is_some(),
+        Ok(_) | Err(_) => false,
+    };
+    if asks_again {
         opened = open_again(&host, &wants, opened).await;
     }
     let (sender, receiver, hello) = opened?;

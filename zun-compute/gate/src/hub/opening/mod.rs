@@ -63,6 +63,21 @@ pub(super) async fn connect(
     }
 }
 
+/// Connects a client again that was disconnected before it could know of its attachment, which is not older than `since`.
+pub(super) fn connect_again(
+    hub: &Hub,
+    target: &Target,
+    client: Client,
+    since: Instant,
+) -> Result<Connected, ConnectError> {
+    let (number, live) = hub.present(target).ok_or(JoinRefused::Unknown)?;
+    let Joining(join) = Joining::of(number, client)?;
+    let (name, grant) = (join.name.clone(), join.grant.clone());
+    let id = live.change(|session, now| session.join_again(join, since, now))?;
+    info!(session.id = %name, grant.id = %grant, %target, "session begins again: the client was disconnected before it knew of it");
+    Ok(Connected { live, id })
+}
+
 impl Turn {
     fn take(hub: &Arc<Hub>, target: &Target, rights: &Arc<Rights>) -> Result<Self, Limit> {
         let mut sessions = hub.sessions();
@@ -156,13 +171,7 @@ impl Turn {
         let join = Joining::of(number, client)?;
         let files = Files::create(inspected.process, &limits.spill).map_err(ConnectError::Files)?;
         let recorder = Recorder::begin(hub, (target, &inspected, owner), window).await?;
-        let opened = match hub.engine.open(target, &inspected, size).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                Recorder::discard(recorder);
-                return Err(error.into());
-            }
-        };
+        let opened = hub.engine.open(target, &inspected, size).await?;
         // There is no await from here on until the stream is in the store.
         let Opened { stream, early, output_ended, exit } = opened;
         let memory = limits.memory.clone();
@@ -172,7 +181,7 @@ impl Turn {
             session.started();
             run = run.starting();
         }
-        let recording = recorder.as_ref().map(Recorder::info).cloned();
+        let recording = recorder.info().cloned();
         if let Some(info) = &recording {
             session.begin_recording(info.policy, (0, 0));
         }
@@ -186,7 +195,7 @@ impl Turn {
                 .map_err(ConnectError::StreamLost)?;
         let live = Arc::new(Live::new(session, saved));
         let awaited = Awaited { output_ended, exit, again: false };
-        hub.serve(number, Arc::clone(&live), (streams, recorder), awaited);
+        hub.serve(number, Arc::clone(&live), (streams, recorder.begun()), awaited);
         Ok(Connected { live, id })
     }
 }

@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+use zun_common::id::ContainerId;
 use zun_common::pty::{ClientHello, EndingReason, Frame, Replay};
+use zun_common::recording::RecordPolicy;
 use zun_common::shutdown::Tasks;
 
 use super::*;
-use crate::engine::Exit;
 use crate::engine::fake::{FakeEngine, OpeningStep};
+use crate::engine::{Exit, Owner};
 use crate::holder::Holder;
 use crate::hub::ToDo;
 use crate::kept::DescriptorStore;
+use crate::recording::RecordingSettings;
 use crate::ring::Memory;
 use crate::session::{KeyHash, Limits, Process, SpillLimits};
+use crate::settings::LimitSettings;
 use crate::stats::Stats;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -255,4 +259,24 @@ fn a_start_that_failed_while_the_gate_was_away_is_told() {
             hub.connect(&target(), client(), &Arc::default()).await.expect("it is held");
         until(&connected, is_failed_start).await;
     });
+}
+
+#[tokio::test]
+async fn a_recording_is_removed_if_its_session_cannot_begin() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let recordings = RecordingSettings::default().open(Some(directory.path()));
+    let recordings = Arc::new(recordings.expect("recordings"));
+    let (fake, kind) = (FakeEngine::default(), SessionKind::Container);
+    let target = Target::Container("ab".repeat(32).parse().expect("an id"));
+    fake.add(target.clone(), Process { kind, tty: true, stdin: true, running: true });
+    let (project, container) = ("p1".parse().expect("a project"), ContainerId::random());
+    let record = RecordPolicy::Required;
+    fake.label(&target, Owner { project, container, name: "web".to_owned(), record });
+    // Nobody can join, so the session fails after the engine has opened its stream.
+    let limits = Limits { attachments: 0, ..LimitSettings::default().of_sessions(None) };
+    let store = (Arc::default(), Arc::clone(&recordings));
+    let hub = Hub::new(Arc::new(fake), (limits, 8), Tasks::new(), store);
+    let refused = hub.connect(&target, client(), &Arc::default()).await;
+    assert!(matches!(refused, Err(ConnectError::Refused(JoinRefused::Full))), "{refused:?}");
+    assert_eq!(recordings.used(), (0, 0));
 }

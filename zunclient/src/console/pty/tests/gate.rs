@@ -11,7 +11,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
-use zun_common::pty::{ClientHello, Ending, Frame, ServerHello, SessionKind, Size, Stream};
+use zun_common::pty::{ClientHello, Ending, Frame, ServerHello, SessionKind, Size, Stream, Ticket};
 use zun_common::shutdown::Tasks;
 
 use super::super::link::Host;
@@ -58,6 +58,7 @@ pub(super) struct Gate {
     state: Arc<watch::Sender<State>>,
     random: Arc<Mutex<u64>>,
     address: Address,
+    pub(super) ticket: Option<Ticket>,
     pub(super) tasks: Tasks,
 }
 
@@ -68,6 +69,7 @@ impl Gate {
             random: Arc::new(Mutex::new(1)),
             address: Address::parse("wss://gate.example:2377/pty/v1/containers/c")
                 .expect("an address"),
+            ticket: None,
             tasks: Tasks::new(),
         }
     }
@@ -107,6 +109,10 @@ impl Host for Gate {
 
     fn address(&self) -> &Address {
         &self.address
+    }
+
+    fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_ref()
     }
 
     async fn connect(&self) -> Result<DuplexStream, ConsoleError> {

@@ -285,6 +285,20 @@ async fn an_exec_that_may_have_started_is_asked_for_again_and_a_container_is_not
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_link_that_is_lost_before_the_hello_does_not_waste_a_ticket() {
+    let mut gate = Gate::new();
+    gate.ticket = Some("A".repeat(43).parse().expect("a ticket"));
+    gate.change(|state| state.cut_after = Some(100));
+    let mending = async {
+        gate.until(|state| state.dials == 1).await;
+        gate.change(|state| state.cut_after = None);
+    };
+    let (opened, ()) = tokio::join!(open(&gate), mending);
+    assert!(opened.is_ok(), "{:?}", opened.err());
+    assert_eq!(gate.state().dials, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_exec_whose_engine_failed_may_run_and_is_asked_for_until_the_gate_knows() {
     let gate = Gate::new();
     gate.change(|state| state.status = Some(502));
