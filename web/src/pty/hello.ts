@@ -46,7 +46,6 @@ export interface ServerHello {
   stdout_next: number;
   stderr_next: number;
   signals: boolean;
-  run?: number;
   resume_seconds: number;
   /** How many bytes one copy of files may have; absent if this client may copy none. */
   files?: number;

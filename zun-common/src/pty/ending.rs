@@ -33,9 +33,6 @@ pub struct ProcessEnd {
     /// Whether the kernel killed the process because it ran out of memory.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub out_of_memory: bool,
-    /// The number of the container's run, if the gate knows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<i64>,
     /// How many bytes of stdout there were in all.
     #[serde(default)]
     pub stdout_bytes: u64,
@@ -79,7 +76,6 @@ impl Ending {
                 reason,
                 exit_code: None,
                 out_of_memory: false,
-                run: None,
                 stdout_bytes: 0,
                 stderr_bytes: 0,
             },

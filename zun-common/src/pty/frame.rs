@@ -381,7 +381,6 @@ mod tests {
             stderr_next: 4,
             stdin_ended: false,
             signals: true,
-            run: Some(5),
             resume_seconds: 900,
             files: None,
             acts_on_disconnect: false,

@@ -193,9 +193,6 @@ pub struct ServerHello {
     pub stderr_next: u64,
     /// Whether the gate can send signals to the process.
     pub signals: bool,
-    /// The number of the container's run, if the gate knows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<i64>,
     /// How long the session can be resumed after its connection was lost, in seconds.
     pub resume_seconds: u64,
     /// How many bytes one copy of files may have; absent if the client may not copy files.

@@ -76,7 +76,6 @@ impl Link {
             stdout_next: resume.map_or(0, |resume| resume.stdout),
             stderr_next: 0,
             signals: true,
-            run: None,
             resume_seconds: 60,
             files: None,
             acts_on_disconnect: false,

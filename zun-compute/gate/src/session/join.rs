@@ -244,7 +244,6 @@ impl Session {
             stdout_next: attachment.stdout.sent,
             stderr_next: attachment.stderr.sent,
             signals: attachment.writes,
-            run: None,
             resume_seconds: self.limits.resume.as_secs(),
             files: Some(self.limits.files).filter(|limit| attachment.files.is_some() && *limit > 0),
             acts_on_disconnect: self.acts_on_disconnect(),

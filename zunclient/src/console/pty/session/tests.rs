@@ -42,7 +42,6 @@ impl Gate {
             stdout_next: stdout,
             stderr_next: stderr,
             signals: true,
-            run: None,
             resume_seconds: 900,
             files: None,
             acts_on_disconnect: false,

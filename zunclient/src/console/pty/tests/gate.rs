@@ -221,7 +221,6 @@ impl Gate {
             stdout_next: client.resume.as_ref().map_or(0, |resume| resume.stdout),
             stderr_next: 0,
             signals: true,
-            run: Some(1),
             resume_seconds: 60,
             files: None,
             acts_on_disconnect: false,
