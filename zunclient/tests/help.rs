@@ -328,8 +328,6 @@ fn a_wrong_number_is_answered_with_its_unit() {
         (&["run", "-c", "-5", "cirros"], "'--cpu-shares <NUMBER>'"),
         (&["run", "--stop-timeout", "-1", "cirros"], "'--stop-timeout <SECONDS>'"),
         (&["run", "--health-retries", "-1", "cirros"], "'--health-retries <NUMBER>'"),
-        (&["run", "--network", "a", "--network", "b", "cirros"], "give --network once"),
-        (&["run", "--ip", "10.0.0.5", "cirros"], "--ip and --network-alias need --network"),
         (
             &["run", "-m", "4.5", "cirros"],
             "'--memory <SIZE>': use 6m to 8g; a number without a unit is in MiB",
@@ -343,6 +341,22 @@ fn a_wrong_number_is_answered_with_its_unit() {
     ] {
         let message = String::from_utf8(zun(arguments).stderr).expect("UTF-8");
         assert!(message.contains(rule) && message.lines().count() == 1, "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn options_that_do_not_fit_together_are_refused_before_anything_is_sent() {
+    for (options, words) in [
+        (&["--network", "a", "--network", "b"][..], "give --network once"),
+        (&["--ip", "10.0.0.5"], "--ip and --network-alias need --network"),
+        (&["--network-alias", "db", "--network", "bridge"], "need --network with a network of"),
+        (&["-v", "./site:/site"], "is a path of this machine"),
+    ] {
+        let endpoint = ["--os-endpoint", "http://127.0.0.1:9/v1", "run"];
+        let refused = zun(&[&endpoint, options, &["cirros"]].concat());
+        let message = String::from_utf8_lossy(&refused.stderr);
+        assert!(message.contains(words), "{options:?}: {message}");
+        assert_eq!(refused.status.code(), Some(125), "{options:?}");
     }
 }
 
