@@ -5,9 +5,9 @@
 //! wait, so that no two agents give different runs the same number:
 //!
 //! - If the agent crashes, the next one gets what zun-api has stored. Runs that began and ended in between were never
-//! reported, so nobody knows their numbers.
+//!   reported, so nobody knows their numbers.
 //! - If zun-api crashes, the agent keeps the runs and reports them again. A run is written by its number, so a repeated
-//! report changes nothing.
+//!   report changes nothing.
 //! - If the engine crashes, its events end. The first inspection after that shows whether another run has begun.
 //!
 //! A run begins with the engine's event, or if an inspection shows another start than the last known one. An inspection

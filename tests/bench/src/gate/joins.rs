@@ -52,7 +52,7 @@ pub fn measure(bench: &Bench<'_>) {
         run.record("gate-join", Figure::plain(Summary::of_times(&times)).with_note(note));
     }
     if run.wants("gate-join-size") {
-        let mebibytes = |size: usize| u32::try_from(size).map_or(f64::MAX, f64::from) / 1048576.0;
+        let mebibytes = |size: usize| u32::try_from(size).map_or(f64::MAX, f64::from) / 1_048_576.0;
         let sizes: Vec<f64> = samples.iter().map(|(.., size)| mebibytes(*size)).collect();
         let largest = sizes.iter().copied().fold(0.0, f64::max);
         let note = format!("{:.1} KiB at most.", largest * 1024.0);

@@ -26,7 +26,7 @@ use zunclient::console::{
 };
 use zunclient::settings::Settings;
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A way to a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
