@@ -32,8 +32,8 @@ async fn hints_place_containers_by_labels_of_hosts_and_apart_from_each_other() {
     let lost = create(&api, json!({"image": "cirros", "hints": {"label:rack": "3"}})).await;
     assert_eq!(
         lost["status_detail"],
-        "0 of 3 hosts fit: 3 without the requested labels. h1: without the requested labels; \
-         h2: without the requested labels; h3: without the requested labels."
+        "0 of 3 hosts fit: 3 without the requested labels. h1: does not have the requested labels; \
+         h2: does not have the requested labels; h3: does not have the requested labels."
     );
     // Three hosts, five containers that must be apart, all at once.
     let at = [api.address(), peer.as_ref().map_or(api.address(), zun_api::Service::address)];
