@@ -16,7 +16,7 @@ use crate::figures::{Figure, Summary};
 use crate::rows::Unit;
 
 const ROUND_TRIP: Duration = Duration::from_millis(50);
-const RESUMES: usize = 100;
+const RESUMES: usize = 50;
 const RESTARTS: usize = 20;
 const CUTS: usize = 500;
 /// The longest time between two cuts.
@@ -33,10 +33,11 @@ pub fn resume(bench: &Bench<'_>) {
     let times = run.runtime.block_on(async {
         let far = DelayingProxy::to(program.address()).await;
         let link = Proxy::to(far.address()).await;
-        let mut peer = host.attach_at("resume", Way::Gate, (link.address(), false)).await;
         far.set_round_trip(ROUND_TRIP);
         let mut times = Vec::new();
         for _ in 0..run.samples(RESUMES) {
+            // Each client loses its link once: after that, it pauses before it tries again.
+            let mut peer = host.attach_at("resume", Way::Gate, (link.address(), false)).await;
             let begun = Instant::now();
             link.disconnect();
             reconnected(&mut peer).await;
@@ -66,7 +67,6 @@ pub fn restart(bench: &mut Bench<'_>) {
         let mut peer = host.attach("restart", Way::Gate).await;
         let mut times = Vec::new();
         for round in 0..run.samples(RESTARTS) {
-            program.handle_stored();
             let key = b'A' + u8::try_from(round % 26).expect("a letter");
             let begun = Instant::now();
             let ((), took) = tokio::join!(program.restart(Signal::TERM), async {
