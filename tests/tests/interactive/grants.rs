@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
 use zun_common::shutdown::Tasks;
 use zun_tests::profile::is_long;
@@ -12,7 +11,7 @@ use zun_tests::zun_cli::ZunCli;
 use zunclient::console::docker::address::Address;
 use zunclient::console::docker::dial::Dialer;
 use zunclient::console::docker::hijack::{Framing, hijack};
-use zunclient::console::{ConsoleError, Dial, LinkTimeouts, Proxies, connection};
+use zunclient::console::{ConsoleError, Dial, connection};
 
 use super::library::{endpoint, running};
 
@@ -82,18 +81,7 @@ async fn c57_a_host_of_another_ca_is_refused_before_a_byte_of_input() {
     let own = running(&zun, "c57");
     let (mut endpoint, key) = endpoint(&zun, own.as_str()).await;
     endpoint.tls.ca = RogueCa::named("another CA").ca_pem().to_owned();
-    let dial = Dial {
-        endpoint,
-        key,
-        input: true,
-        shows_screen: false,
-        on_disconnect: None,
-        until: WaitCondition::NotRunning,
-        renewal: None,
-        link: LinkTimeouts::default(),
-        proxies: Proxies::default(),
-        tasks: Tasks::new(),
-    };
+    let dial = Dial::new(endpoint, key, Tasks::new());
     let refused = connection(dial).expect("an endpoint").open().await.err().expect("a refusal");
     assert!(matches!(refused, ConsoleError::Handshake { .. }), "{refused}");
     assert_eq!(zun.field(own.as_str(), "attached"), 0);

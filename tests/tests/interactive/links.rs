@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::timeout;
-use zun_common::grant::WaitCondition;
 use zun_common::shutdown::Tasks;
 use zun_tests::profile::is_long;
 use zun_tests::proxy::Proxy;
 use zun_tests::recorder;
 use zun_tests::zun_cli::ZunCli;
 use zunclient::console::docker::address::Address;
-use zunclient::console::{Console, ConsoleError, Dial, Event, LinkTimeouts, Proxies, connection};
+use zunclient::console::{Console, ConsoleError, Dial, Event, LinkTimeouts, connection};
 
 use super::library::{endpoint, running, shell};
 
@@ -40,18 +39,7 @@ async fn dial(
     {
         *url = url.replace(&own, instead);
     }
-    let dial = Dial {
-        endpoint,
-        key,
-        input: true,
-        shows_screen: false,
-        on_disconnect: None,
-        until: WaitCondition::NotRunning,
-        renewal: None,
-        link,
-        proxies: Proxies::default(),
-        tasks: Tasks::new(),
-    };
+    let dial = Dial { link, ..Dial::new(endpoint, key, Tasks::new()) };
     connection(dial)?.open().await
 }
 

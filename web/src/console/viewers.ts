@@ -11,7 +11,7 @@ export class Viewers {
   #others = new Map<number, Viewer>();
   #count = 1;
 
-  /** Returns what the user should know at once, if anything: somebody who may type has come or gone. */
+  /** Returns a notice if a viewer with the right to type has joined or left. */
   follow(change: Change): string | undefined {
     this.#count = change.count;
     if (change.type === 'viewers') {

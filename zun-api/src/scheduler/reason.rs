@@ -87,7 +87,7 @@ impl FilterReason {
 }
 
 impl fmt::Display for FilterReason {
-    /// What an administrator is told of the host, to be read after its name.
+    /// The reason as administrators see it, to be read after the host's name.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match *self {
             Self::Cpus(Shortage { needed, free }) => {
@@ -104,7 +104,7 @@ impl fmt::Display for FilterReason {
                 return write!(out, "port {address}/{protocol} is in use");
             }
             Self::PortAddress(own) => {
-                return write!(out, "publishes ports on {own} only (its [ports] address)");
+                return write!(out, "publishes ports on {own} only (ports.address)");
             }
             Self::Down => "down",
             Self::Disabled => "disabled",

@@ -142,10 +142,9 @@ impl ApiError {
             {
                 Some("check OS_ENDPOINT: what answers there may not be zun-api")
             }
-            Self::Refused { status: 403, message, .. } if message.contains(HOST_PATH) => Some(
-                "only administrators may mount paths of hosts: use a volume (-v data:/data), \
-                 --mount type=file,source=FILE,target=PATH for one file, or `zun cp`",
-            ),
+            Self::Refused { status: 403, message, .. } if message.contains(HOST_PATH) => {
+                Some(INSTEAD_OF_PATHS)
+            }
             Self::Refused { status: 403, message, .. }
                 if message.starts_with("Policy doesn't allow") =>
             {
@@ -170,6 +169,9 @@ impl ApiError {
         self.status() == Some(404)
     }
 }
+
+/// What to do instead of mounting a path.
+pub(crate) const INSTEAD_OF_PATHS: &str = "use a volume (-v data:/data), --mount type=file,source=FILE,target=PATH for one file, or `zun cp`";
 
 /// The policy rule for mounts of a host's paths.
 const HOST_PATH: &str = "container:create:host_path";

@@ -21,6 +21,7 @@ pub use client::Client;
 pub(crate) use client::http_client;
 pub use containers::{Delete, ListQuery};
 pub use error::ApiError;
+pub(crate) use error::INSTEAD_OF_PATHS;
 pub use events::{EventQuery, EventStream, Streamed};
 pub(crate) use repeat::Absence;
 pub use sessions::TicketRequest;

@@ -213,7 +213,7 @@ async fn until_removed(context: &Context, image: &Shown) -> Result<(), Failure> 
             Ok(Shown { status, status_reason, .. }) => {
                 let why =
                     status_reason.unwrap_or_else(|| format!("its status is {}", status.as_str()));
-                return Err(Failure::new(format!("{} was not removed: {why}", full_name(image))));
+                return Err(Failure::new(format!("the host did not remove it: {why}")));
             }
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error.into()),

@@ -179,6 +179,25 @@ pub struct Dial {
     pub tasks: Tasks,
 }
 
+impl Dial {
+    /// Sends input, shows no screen, waits for the exit of the process that runs, has no other grants, and connects
+    /// without a proxy.
+    pub fn new(endpoint: ConsoleEndpoint, key: Secret<String>, tasks: Tasks) -> Self {
+        Self {
+            endpoint,
+            key,
+            input: true,
+            shows_screen: false,
+            on_disconnect: None,
+            until: WaitCondition::NotRunning,
+            renewal: None,
+            link: LinkTimeouts::default(),
+            proxies: Proxies::default(),
+            tasks,
+        }
+    }
+}
+
 /// The protocols for attaching to a container, best first.
 pub const ATTACH_PROTOCOLS: [&str; 2] = [PTY, DOCKER_ATTACH];
 

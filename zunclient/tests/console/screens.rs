@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -246,13 +246,14 @@ async fn stopped_containers_have_zeros_in_the_usage_of_all() {
     }
 }
 
+fn missing(title: &str) -> (u16, Value) {
+    let error = json!({ "status": 404, "code": "", "title": title, "detail": title,
+        "request_id": "req-fake", "links": [] });
+    (404, json!({ "errors": [error] }))
+}
+
 #[tokio::test]
 async fn a_misspelt_volume_network_or_image_is_answered_with_the_nearest_name() {
-    let missing = |title: &str| {
-        let error = json!({ "status": 404, "code": "", "title": title, "detail": title,
-            "request_id": "req-fake", "links": [] });
-        (404, json!({ "errors": [error] }))
-    };
     let service =
         Service::start(move |ask| match ask.target.split('?').next().unwrap_or_default() {
             "/v1/volumes" => (200, json!({ "volumes": [resource("data", None)], "next": null })),
@@ -437,5 +438,44 @@ async fn an_attach_without_a_name_comes_back_to_the_last_session_that_runs_or_sa
         let message = String::from_utf8(shown.stderr).expect("text");
         assert_eq!(shown.status.code(), Some(1), "{message}");
         assert!(message.starts_with(begin) && message.contains(then), "{message}");
+    }
+}
+
+/// A service with an image that was committed as `web:v1`, whose host removes it or keeps it for this reason.
+async fn with_committed_image(kept_because: Option<&'static str>) -> Service {
+    const COMMITTED: &str = "zun.local/8c6976e5b5410415/web";
+    let reads = AtomicUsize::new(0);
+    let path = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
+    Service::start(move |ask| match (ask.method.as_str(), path(&ask.target).as_str()) {
+        ("DELETE", _) => (204, Value::Null),
+        (_, "/v1/images") => {
+            let images = [image(COMMITTED, "v1", "Available"), image("web", "v2", "Available")];
+            (200, json!({ "images": images, "next": null }))
+        }
+        _ if reads.fetch_add(1, Ordering::Relaxed) == 0 => {
+            (200, image(COMMITTED, "v1", "Deleting"))
+        }
+        _ => kept_because.map_or_else(
+            || missing("Image could not be found."),
+            |reason| {
+                let mut kept = image(COMMITTED, "v1", "Available");
+                let fields = kept.as_object_mut().expect("an object");
+                fields.insert("status_reason".to_owned(), json!(reason));
+                (200, kept)
+            },
+        ),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_committed_image_is_removed_by_its_own_name_and_a_host_that_keeps_it_is_an_error() {
+    let refused = "zun: web:v1: the host did not remove it: a container uses it\n";
+    for (kept_because, expected) in
+        [(None, (Some(0), "web:v1\n", "")), (Some("a container uses it"), (Some(1), "", refused))]
+    {
+        let service = with_committed_image(kept_because).await;
+        let (code, text, message) = piped(&service, &["image", "rm", "web:v1"]).await;
+        assert_eq!((code, text.as_str(), message.as_str()), expected);
     }
 }

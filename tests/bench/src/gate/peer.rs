@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use zun_common::api::v1::console::{AttachRequest, ConsoleEndpoint, DOCKER_ATTACH, DOCKER_EXEC};
 use zun_common::api::v1::exec::Execute;
-use zun_common::grant::{Mode, WaitCondition};
+use zun_common::grant::Mode;
 use zun_common::pki::signing_request;
 use zun_common::pty::{PROTOCOL, container_path, exec_path};
 use zun_common::secret::Secret;
@@ -21,9 +21,7 @@ use zun_tests::zun_cli::ZunCli;
 use zunclient::api::{Client, TlsFiles};
 use zunclient::auth::Auth;
 use zunclient::console::pty::Pty;
-use zunclient::console::{
-    Connection as _, Console, Dial, Event, LinkTimeouts, Proxies, connection,
-};
+use zunclient::console::{Connection as _, Console, Dial, Event, Proxies, connection};
 use zunclient::settings::Settings;
 
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -168,18 +166,7 @@ async fn open(
         PROTOCOL.clone_into(&mut endpoint.protocol);
         endpoint.calls.pty = Some(format!("wss://{gate}{path}"));
     }
-    let dial = Dial {
-        endpoint,
-        key,
-        input: true,
-        shows_screen,
-        on_disconnect: None,
-        until: WaitCondition::NotRunning,
-        renewal: None,
-        link: LinkTimeouts::default(),
-        proxies: Proxies::default(),
-        tasks: Tasks::new(),
-    };
+    let dial = Dial { shows_screen, ..Dial::new(endpoint, key, Tasks::new()) };
     let opened = match way {
         Way::Gate => Box::new(Pty::new(&dial).expect("an endpoint")).open().await,
         Way::Direct | Way::Socket => connection(dial).expect("an endpoint").open().await,

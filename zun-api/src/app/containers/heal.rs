@@ -18,7 +18,7 @@ use crate::db::host::{self, Liveness};
 use crate::db::operation::{self, Accepted, NewOperation};
 use crate::db::{Conn, DbError, lock, now};
 
-/// How long after an accepted restart the container is checked. The restart has ended by then, or its outcome is unknown.
+/// The time from an accepted restart to the next check. It is longer than a restart takes, unless its outcome is unknown.
 const CHECKED_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// How long the check waits if it finds another operation open, or the host down.
 const POSTPONED_BY: TimeDelta = TimeDelta::seconds(30);

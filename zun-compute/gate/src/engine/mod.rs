@@ -153,7 +153,7 @@ pub enum Start {
 pub struct Signal<'a> {
     /// Its name, such as `SIGTERM`.
     pub name: &'a str,
-    /// Who gets it.
+    /// Its recipients.
     pub to: Recipients,
 }
 

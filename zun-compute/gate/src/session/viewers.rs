@@ -204,9 +204,10 @@ impl Session {
         if self.ending.is_some() {
             return;
         }
+        // Clients redraw their screens for another size, which would remove the notice that somebody has left.
+        self.leave_size(id);
         let (viewer, viewers) = (viewer(id, attachment), self.attachments.len());
         self.announce(&SessionEvent::ViewerLeft { viewer, viewers }, None);
-        self.leave_size(id);
     }
 
     pub(super) fn announce(&mut self, event: &SessionEvent, except: Option<AttachmentId>) {

@@ -1,14 +1,14 @@
 //! Connections to the logs and files of a container, and to recordings. The service grants them; the host serves them.
 
 use zun_common::api::v1::console::{ConsoleEndpoint, DataRequest};
-use zun_common::grant::{Mode, WaitCondition};
+use zun_common::grant::Mode;
 use zun_common::pki::signing_request;
 
 use crate::api::{ApiError, Client};
 use crate::cmd::{Context, Failure};
+use crate::console::Dial;
 use crate::console::docker::address::Address;
 use crate::console::docker::direct::Direct;
-use crate::console::{Dial, LinkTimeouts};
 
 /// A granted connection to the logs or files of a container.
 pub(in crate::cmd) struct DataChannel {
@@ -55,16 +55,9 @@ async fn open(
     let address = Address::parse(&endpoint.url)?;
     let tty = endpoint.tty;
     let direct = Direct::new(&Dial {
-        endpoint,
-        key: request.key,
         input: false,
-        shows_screen: false,
-        on_disconnect: None,
-        until: WaitCondition::NextExit,
-        renewal: None,
-        link: LinkTimeouts::default(),
         proxies: context.proxies.clone(),
-        tasks: context.tasks.clone(),
+        ..Dial::new(endpoint, request.key, context.tasks.clone())
     })?;
     Ok(DataChannel { direct, address, tty })
 }

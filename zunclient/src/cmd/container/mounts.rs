@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zun_common::api::v1::resource::MountField;
 
+use crate::api::INSTEAD_OF_PATHS;
 use crate::cmd::Failure;
 
 /// A temporary file system: its path and its options.
@@ -41,9 +42,6 @@ pub(super) fn mounts(
     Ok(all)
 }
 
-/// What to do instead of mounting a directory.
-const INSTEAD: &str = "Use a volume (-v data:/data), --mount type=file,source=FILE,target=PATH for one file, or `zun cp`";
-
 /// Reads `[NAME:|PATH:]DIR[:ro|rw]`. A source with a slash at its beginning is a path of the host.
 fn volume(text: &str) -> Result<MountField, Failure> {
     let wrong = || {
@@ -65,7 +63,7 @@ fn volume(text: &str) -> Result<MountField, Failure> {
     let is_path = |source: &str| source.contains('/') || source.starts_with(['.', '~']);
     if let Some(path) = source.filter(|source| is_path(source) && !source.starts_with('/')) {
         return Err(Failure::new(format!(
-            "cannot use --volume `{text}`: `{path}` is a path of this machine, and hosts do not have its files. {INSTEAD}"
+            "cannot use --volume `{text}`: `{path}` is a path of this machine, and hosts do not have its files: {INSTEAD_OF_PATHS}"
         )));
     }
     let kind = if source.is_some_and(|source| source.starts_with('/')) { "host" } else { "volume" };

@@ -21,9 +21,7 @@ use super::ending::{self, Unfinished};
 use super::starting::{self, Progress};
 use crate::api::Client;
 use crate::cmd::{Context, Failure};
-use crate::console::{
-    ATTACH_PROTOCOLS, Closing, Console, Dial, LinkTimeouts, Renewal, Renewed, connection,
-};
+use crate::console::{ATTACH_PROTOCOLS, Closing, Console, Dial, Renewal, Renewed, connection};
 use crate::exit::Exit;
 use crate::forward_signals::SIGNALS_TO_LEAVE;
 use crate::out;
@@ -159,16 +157,12 @@ impl Session<'_> {
         // If a run ends before zun registers the wait for it, Docker reports its exit at once.
         let until = if running { WaitCondition::NotRunning } else { WaitCondition::NextExit };
         let dial = Dial {
-            endpoint,
-            key,
             input: self.input,
             shows_screen: Stdio::of_process().stdout_is_terminal,
-            on_disconnect: None,
             until,
             renewal: Some(Arc::new(renewal)),
-            link: LinkTimeouts::default(),
             proxies: proxies.clone(),
-            tasks: tasks.clone(),
+            ..Dial::new(endpoint, key, tasks.clone())
         };
         Ok(OpenConsole { console: connection(dial)?.open().await?, run, running })
     }

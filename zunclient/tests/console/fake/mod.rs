@@ -23,7 +23,7 @@ use zun_common::api::v1::console::{Calls, ConsoleEndpoint, DOCKER_ATTACH, Tls};
 use zun_common::grant::WaitCondition;
 use zun_common::pki::signing_request;
 use zun_common::shutdown::Tasks;
-use zunclient::console::{Dial, LinkTimeouts, Proxies};
+use zunclient::console::Dial;
 
 pub(crate) type Server = TlsStream<TcpStream>;
 
@@ -121,16 +121,8 @@ impl Engine {
         let mut endpoint = self.endpoint_at(host, &request.csr);
         endpoint.tty = tty;
         Dial {
-            endpoint,
-            key: request.key,
-            input: true,
-            shows_screen: false,
-            on_disconnect: None,
             until: WaitCondition::NextExit,
-            renewal: None,
-            link: LinkTimeouts::default(),
-            proxies: Proxies::default(),
-            tasks: self.tasks.child(),
+            ..Dial::new(endpoint, request.key, self.tasks.child())
         }
     }
 

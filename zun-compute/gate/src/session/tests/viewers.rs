@@ -229,6 +229,24 @@ fn clients_are_told_who_joins_and_leaves() {
 }
 
 #[test]
+fn the_size_that_remains_is_announced_before_the_notice_that_its_owner_has_left() {
+    let (mut session, now) = (session(true), Instant::now());
+    let mut first = joins(&mut session, LARGE, true, now);
+    let second = joins(&mut session, SIZE, true, now);
+    types(&second, &mut session, b"l", now);
+    first.receive(&mut session, now);
+    let before = first.events.len();
+    session.disconnect(second.id, Left::Detached, now);
+    first.receive(&mut session, now);
+    // A client redraws its screen for another size, which removes a notice.
+    let [SessionEvent::SizeOwner { size: LARGE, .. }, SessionEvent::ViewerLeft { .. }] =
+        first.events[before..]
+    else {
+        panic!("{:?}", first.events)
+    };
+}
+
+#[test]
 fn a_client_that_is_away_does_not_collect_events() {
     let (mut session, now) = (session(true), Instant::now());
     let mut client = join(&mut session, hello(), now);

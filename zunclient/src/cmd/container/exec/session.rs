@@ -22,7 +22,7 @@ use crate::api::Client;
 use crate::cmd::{Context, Failure};
 use crate::console::docker_exec::{self, DetachedStart};
 use crate::console::pty::Pty;
-use crate::console::{Connection as _, Console, Dial, LinkTimeouts, Renewal, Renewed, connection};
+use crate::console::{Connection as _, Console, Dial, Renewal, Renewed, connection};
 use crate::exit::Exit;
 use crate::forward_signals::SIGNALS_TO_LEAVE;
 use crate::out::{self, Table};
@@ -202,16 +202,13 @@ impl ExecSession<'_> {
         let Context { api, tasks, proxies, .. } = self.context;
         let exec = ExecHandle { api: api.clone(), container: self.container.to_owned(), exec };
         let dial = Dial {
-            endpoint,
-            key,
             input,
             shows_screen,
             on_disconnect: self.on_disconnect.request(),
             until: WaitCondition::NextExit,
             renewal: Some(Arc::new(exec.clone())),
-            link: LinkTimeouts::default(),
             proxies: proxies.clone(),
-            tasks: tasks.clone(),
+            ..Dial::new(endpoint, key, tasks.clone())
         };
         (exec, dial)
     }
