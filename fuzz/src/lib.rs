@@ -324,7 +324,7 @@ pub fn frames(bytes: &[u8]) {
             }
         }
         if what & 8 != 0 {
-            while session.next_control().is_some() {
+            while session.next_control(now).is_some() {
                 session.signalled(now);
             }
         }

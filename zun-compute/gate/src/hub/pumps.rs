@@ -107,7 +107,10 @@ pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, s
     }
     loop {
         let next = live
-            .until(|session, _| session.next_input().map_or(Found::Nothing(None), Found::This))
+            .until(|session, now| match session.input_due(now) {
+                Some(due) => Found::Nothing(Some(due)),
+                None => session.next_input().map_or(Found::Nothing(None), Found::This),
+            })
             .await;
         let written = match next.chunk {
             Chunk::Bytes(bytes) => input.pass(stream, bytes.len()).await,
@@ -185,7 +188,9 @@ pub(super) async fn control(live: &Live, engine: &dyn Engine) {
     let mut refused = 0;
     loop {
         let next = live
-            .until(|session, _| session.next_control().map_or(Found::Nothing(None), Found::This))
+            .until(|session, now| {
+                session.next_control(now).map_or(Found::Nothing(None), Found::This)
+            })
             .await;
         match next {
             Control::Redraw(size) => {
@@ -198,6 +203,7 @@ pub(super) async fn control(live: &Live, engine: &dyn Engine) {
             }
             Control::Resize(size) => {
                 let done = engine.resize(live.target(), size).await;
+                live.change(|session, _| session.redrawn());
                 if done.is_err() && refused < SIZE_RETRIES {
                     refused += 1;
                     tokio::time::sleep(SIZE_PAUSE).await;

@@ -1,7 +1,7 @@
 //! Calls to the engine outside of its stream: the terminal's size and signals.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use zun_common::pty::{SessionEvent, Size};
@@ -14,6 +14,8 @@ use super::{AttachmentId, Session};
 const MOST_SIZES: usize = 2;
 /// The most signals that wait for the engine.
 const MOST_SIGNALS: usize = 64;
+/// The longest time for which input waits for a redraw. Docker may answer late, for example while it copies files.
+const LONGEST_HOLD: Duration = Duration::from_secs(1);
 
 /// What the engine should do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub(super) struct Controls {
     sizes: VecDeque<Size>,
     /// The process should draw its screen again.
     redraws: bool,
+    /// A redraw has begun, and the terminal does not have its own size again. Input waits until this time.
+    redrawing: Option<Instant>,
     signals: VecDeque<(AttachmentId, String)>,
     /// Whether a call to send the first signal is in progress.
     sending: bool,
@@ -56,7 +60,7 @@ impl Controls {
     pub(super) fn restored(record: ControlsRecord, id: impl Fn(u64) -> AttachmentId) -> Self {
         let ControlsRecord { sizes, signals, sending } = record;
         let signals = signals.into_iter().map(|(number, name)| (id(number), name));
-        Self { sizes, redraws: false, signals: signals.collect(), sending }
+        Self { sizes, redraws: false, redrawing: None, signals: signals.collect(), sending }
     }
 
     pub(super) fn resize(&mut self, size: Size) {
@@ -91,16 +95,19 @@ impl Controls {
 impl Session {
     /// Returns the next call that the engine should get while the process runs. The caller must report a signal with
     /// [`Session::signalled`].
-    pub fn next_control(&mut self) -> Option<Control> {
+    pub fn next_control(&mut self, now: Instant) -> Option<Control> {
         if !self.process.running || self.ending.is_some() {
             return None;
         }
+        let size = self.controls.sizes.back().copied().or_else(|| self.terminal_size());
+        if let (true, Some(size)) = (self.controls.redraws, size) {
+            self.controls.redraws = false;
+            self.controls.redrawing = Some(now + LONGEST_HOLD);
+            self.controls.sizes.clear();
+            return Some(Control::Redraw(size));
+        }
         if let Some(size) = self.controls.sizes.pop_front() {
             return Some(Control::Resize(size));
-        }
-        if let (true, Some(size)) = (self.controls.redraws, self.terminal_size()) {
-            self.controls.redraws = false;
-            return Some(Control::Redraw(size));
         }
         // After the exit, the process's ID may be that of another one, and a container may have started again.
         let (_, name) = self.controls.signals.front().filter(|_| !self.exited)?;
@@ -113,6 +120,16 @@ impl Session {
         if self.controls.sizes.is_empty() {
             self.controls.sizes.push_front(size);
         }
+    }
+
+    /// The engine has answered to the size that follows a redraw.
+    pub const fn redrawn(&mut self) {
+        self.controls.redrawing = None;
+    }
+
+    /// Until when input waits for a redraw, at most. A command that is typed meanwhile would see the smaller size.
+    pub fn input_due(&self, now: Instant) -> Option<Instant> {
+        self.controls.redrawing.filter(|due| self.process.running && now < *due)
     }
 
     /// Whether the process should draw its screen again.

@@ -110,7 +110,7 @@ fn a_signal_that_may_have_been_sent_is_not_sent_again_and_its_client_is_told() {
     }
     session.signalling();
     let mut session = again(session, 0, now);
-    assert_eq!(session.next_control(), Some(Control::Signal("SIGUSR2".to_owned())));
+    assert_eq!(session.next_control(now), Some(Control::Signal("SIGUSR2".to_owned())));
     let mut client = client.again(&mut session, client.resume(0, 0), now);
     assert_eq!(client.hello.signal_next, 3);
     client.receive(&mut session, now);

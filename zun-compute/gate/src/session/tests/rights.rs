@@ -12,7 +12,7 @@ fn a_read_only_client_cannot_type_resize_signal_or_end_stdin() {
     for frame in [Frame::Stdin(Bytes::from("x")), Frame::Resize(SIZE), signal, Frame::StdinEnd] {
         session.receive(viewer.id, frame, now);
     }
-    assert_eq!((session.next_input(), session.next_control()), (None, None));
+    assert_eq!((session.next_input(), session.next_control(now)), (None, None));
     viewer.receive(&mut session, now);
     assert_eq!((viewer.closed, viewer.acks), (None, vec![]));
 }
@@ -23,7 +23,7 @@ fn a_client_that_sends_no_input_sets_the_size_if_its_grant_allows_input() {
     let silent = ClientHello { writes: false, size: Some(SIZE), ..hello() };
     let client = join(&mut session, silent, now);
     assert!(!client.hello.writes);
-    assert_eq!(session.next_control(), Some(Control::Resize(SIZE)));
+    assert_eq!(session.next_control(now), Some(Control::Resize(SIZE)));
 }
 
 #[test]
@@ -88,21 +88,21 @@ fn only_the_newest_sizes_are_passed_on_and_signals_are_sent_once() {
     // The last two, so that a size and back is a change.
     for width in [100, 120] {
         let size = Size { width, height: 24 };
-        assert_eq!(session.next_control(), Some(Control::Resize(size)));
+        assert_eq!(session.next_control(now), Some(Control::Resize(size)));
     }
     let signal = Frame::Signal { number: 1, name: "SIGTERM".to_owned() };
     for _ in 0..2 {
         session.receive(client.id, signal.clone(), now);
     }
-    assert_eq!(session.next_control(), Some(Control::Signal("SIGTERM".to_owned())));
+    assert_eq!(session.next_control(now), Some(Control::Signal("SIGTERM".to_owned())));
     session.signalled(now);
-    assert_eq!(session.next_control(), None);
+    assert_eq!(session.next_control(now), None);
     client.receive(&mut session, now);
     assert_eq!(client.acks, [(Stream::Signals, 1)]);
     let again = client.again(&mut session, client.resume(0, 0), now);
     assert_eq!(again.hello.signal_next, 2);
     session.receive(again.id, signal, now);
-    assert_eq!(session.next_control(), None);
+    assert_eq!(session.next_control(now), None);
 }
 
 #[test]
@@ -117,12 +117,12 @@ fn an_exec_gets_each_signal_once_and_none_after_its_exit() {
     let again = client.again(&mut session, client.resume(0, 0), now);
     assert_eq!(again.hello.signal_next, 2);
     session.receive(again.id, signal(1), now);
-    assert_eq!(session.next_control(), Some(Control::Signal("SIGINT".to_owned())));
+    assert_eq!(session.next_control(now), Some(Control::Signal("SIGINT".to_owned())));
     session.signalled(now);
-    assert_eq!(session.next_control(), None);
+    assert_eq!(session.next_control(now), None);
     session.receive(again.id, signal(2), now);
     session.exited();
-    assert_eq!(session.next_control(), None, "its process ID may be another's");
+    assert_eq!(session.next_control(now), None, "its process ID may be another's");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn nothing_is_asked_of_a_process_that_does_not_run() {
     let now = Instant::now();
     let client = join(&mut session, ClientHello { size: Some(SIZE), ..hello() }, now);
     assert!(!client.hello.running);
-    assert_eq!(session.next_control(), None);
+    assert_eq!(session.next_control(now), None);
     session.started();
-    assert_eq!(session.next_control(), Some(Control::Resize(SIZE)));
+    assert_eq!(session.next_control(now), Some(Control::Resize(SIZE)));
 }

@@ -37,7 +37,7 @@ fn a_late_joiner_sees_the_prompt_at_once_and_then_new_output() {
     prints(&mut session, b"ls", now);
     client.receive(&mut session, now);
     assert_eq!(client.stdout, b"ls");
-    assert_eq!(session.next_control(), None, "the process need not draw");
+    assert_eq!(session.next_control(now), None, "the process need not draw");
 }
 
 #[test]
@@ -90,12 +90,28 @@ fn the_process_draws_a_screen_that_began_before_the_gate_held_its_stream() {
     prints(&mut session, b"end", now);
     let (client, _, _) = watches(&mut session, now);
     assert!(!client.hello.has_screen);
-    assert_eq!(session.next_control(), None, "it has no size");
+    assert_eq!(session.next_control(now), None, "it has no size");
     session.receive(client.id, Frame::Resize(SIZE), now);
-    assert_eq!(session.next_control(), Some(Control::Resize(SIZE)));
+    assert_eq!(session.next_control(now), Some(Control::Redraw(SIZE)));
+    assert_eq!(session.next_control(now), None);
+}
+
+#[test]
+fn input_waits_until_the_terminal_has_its_own_size_again_after_a_redraw() {
+    let (mut session, now) = (session(true), Instant::now());
+    prints(&mut session, b"end", now);
+    let (client, _, _) = watches(&mut session, now);
+    assert_eq!(session.input_due(now), None);
+    session.receive(client.id, Frame::Resize(SIZE), now);
+    assert_eq!(session.next_control(now), Some(Control::Redraw(SIZE)));
+    let due = session.input_due(now).expect("it waits");
+    session.retry_size(SIZE);
+    assert_eq!(session.next_control(now), Some(Control::Resize(SIZE)));
+    assert_eq!(session.input_due(now), Some(due));
+    assert_eq!(session.input_due(due), None, "it waits no longer than a second");
     session.resized(SIZE);
-    assert_eq!(session.next_control(), Some(Control::Redraw(SIZE)));
-    assert_eq!(session.next_control(), None);
+    session.redrawn();
+    assert_eq!(session.input_due(now), None);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn joins(session: &mut Session, size: Size, may_write: bool, now: Instant) -> Cl
 /// The sizes that the engine is asked for.
 fn sizes(session: &mut Session) -> Vec<Size> {
     let mut sizes = Vec::new();
-    while let Some(control) = session.next_control() {
+    while let Some(control) = session.next_control(Instant::now()) {
         match control {
             Control::Resize(size) => {
                 session.resized(size);
