@@ -130,6 +130,32 @@ impl fmt::Display for PublishedPort {
     }
 }
 
+/// Ports of a host, of which one is to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HostPorts {
+    /// The first one, not 0.
+    pub first: u16,
+    /// The last one, not before the first.
+    pub last: u16,
+}
+
+impl HostPorts {
+    /// The port, if there is only one.
+    pub const fn single(self) -> Option<u16> {
+        if self.first == self.last { Some(self.first) } else { None }
+    }
+}
+
+impl fmt::Display for HostPorts {
+    /// `8080`, or `8080-8082`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.single() {
+            Some(port) => write!(out, "{port}"),
+            None => write!(out, "{}-{}", self.first, self.last),
+        }
+    }
+}
+
 /// A port of a container that is to be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PortRequest {
@@ -139,8 +165,8 @@ pub struct PortRequest {
     pub protocol: Protocol,
     /// The address of the host; the host's own setting if `None`.
     pub host_address: Option<IpAddr>,
-    /// The port of the host; a free one if `None`.
-    pub host_port: Option<u16>,
+    /// The port of the host, or several of which the first free one is used; any free one if `None`.
+    pub host_ports: Option<HostPorts>,
 }
 
 /// Whether a host whose setting is `own` may publish on the address: on loopback, on `own`, and, if `own` is all

@@ -26,7 +26,8 @@ use crate::strays::Strays;
 use crate::unanswered::UnansweredStarts;
 use crate::worker::Pulls;
 
-/// The time limit to inspect one container. Docker can hang on a container whose console is stalled.
+/// The time limit to inspect one container if nobody waits for it. Docker hangs on a container while it is copied, or if
+/// its console is stalled.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state shared by all parts of the agent.
@@ -86,9 +87,35 @@ impl Host {
         &self,
         container: ContainerId,
     ) -> Result<Option<ContainerInfo>, DriverError> {
+        self.inspect_and_report_within(INSPECT_TIMEOUT, container).await
+    }
+
+    /// Inspects a container within this time, and reports the result. `None` if Docker has no such container.
+    pub(crate) async fn inspect_and_report_within(
+        &self,
+        limit: Duration,
+        container: ContainerId,
+    ) -> Result<Option<ContainerInfo>, DriverError> {
         let sequence = self.reports.next_sequence();
-        let observation = observation(self.inspect(container).await)?;
-        Ok(self.report(sequence, container, observation))
+        let inspecting = self.driver.inspect(container);
+        let answer = self.within(limit, "inspect the container", inspecting).await;
+        Ok(self.report(sequence, container, observation(answer)?))
+    }
+
+    /// Runs a call to Docker about one container with a deadline. If it is missed, the error says whether Docker answers
+    /// at all.
+    pub(crate) async fn within<T>(
+        &self,
+        limit: Duration,
+        doing: &'static str,
+        call: impl Future<Output = Result<T, DriverError>> + Send,
+    ) -> Result<T, DriverError> {
+        match within(limit, doing, call).await {
+            Err(DriverError::TimedOut { doing, seconds }) if self.health.borrow().engine => {
+                Err(DriverError::Held { doing, seconds })
+            }
+            answer => answer,
+        }
     }
 
     /// Inspects the old container of a rebuild, and reports it as the container: the new one does not exist

@@ -108,4 +108,19 @@ async fn a_host_that_has_the_image_is_preferred_and_shown_to_administrators() {
     two.call_api(&report(two.epoch(), &[])).await.expect("stored");
     let shown = api.post(ADMIN, "/v1/placement", container).await.expect(200).json();
     assert_eq!(shown["candidates"][1]["has_image"], json!(false));
+    // h2 is known to have no image now, and h1 has not reported its images.
+    let mut never =
+        json!({"image": "cirros", "image_pull_policy": "never", "cpu": 0.1, "memory": 6});
+    let shown = api.post(ADMIN, "/v1/placement", never.clone()).await.expect(200).json();
+    assert_eq!(shown["host"], json!("h1"));
+    let why = "does not have the image, and may not pull it (pull policy `never`)";
+    assert_eq!(shown["candidates"][1]["reason"], json!(why));
+    never["host"] = json!("h2");
+    let refused = create(&api, never).await;
+    assert_eq!(
+        refused["status_detail"],
+        format!(
+            "0 of 1 hosts fit: 1 without the image, which hosts may not pull (pull policy `never`). h2: {why}."
+        )
+    );
 }

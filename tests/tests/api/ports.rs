@@ -119,6 +119,27 @@ async fn free_ports_are_chosen_from_the_range_until_it_is_used_up() {
 }
 
 #[tokio::test]
+async fn the_first_free_port_of_a_range_of_the_host_is_used() {
+    let api = Api::start().await;
+    let _agent = api.agent("h1").await;
+    let range = json!({"host_port": 18_090, "last_host_port": 18_092});
+    let (_, ports) = published(&api, ANN, json!({"80": range})).await;
+    assert_eq!(ports, ["80/tcp 127.0.0.1 18090"]);
+    // A port that is named is not taken for a range, and of two ranges each gets a port.
+    let both = json!({"80": [range, {"host_port": 18_091}]});
+    let (_, mut ports) = published(&api, BOB, both).await;
+    ports.sort();
+    assert_eq!(ports, ["80/tcp 127.0.0.1 18091", "80/tcp 127.0.0.1 18092"]);
+    let refused = publish(&api, BOB, json!({"80": range})).await.expect(202).json();
+    let detail = "0 of 1 hosts fit: 1 with all ports of 18090-18092/tcp in use.";
+    assert_eq!(refused["status_detail"], json!(detail));
+    let nested = json!({"80": {"host_port": 18_093, "last_host_port": 18_095},
+        "81": {"host_port": 18_093, "last_host_port": 18_093}});
+    let (_, ports) = published(&api, ANN, nested).await;
+    assert_eq!(ports, ["80/tcp 127.0.0.1 18094", "81/tcp 127.0.0.1 18093"]);
+}
+
+#[tokio::test]
 async fn concurrent_creates_of_one_port_give_it_to_one_container() {
     let api = Api::start().await;
     let _agent = api.agent("h1").await;

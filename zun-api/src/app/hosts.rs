@@ -136,6 +136,7 @@ pub(super) fn views(conn: &mut Conn) -> Result<Vec<HostView>, DbError> {
             ports: None,
             lacks: None,
             has_image: false,
+            lacks_image: false,
             networks: 0,
             has_subnet: false,
             runtimes,

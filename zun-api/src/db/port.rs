@@ -70,6 +70,17 @@ pub(crate) fn of_ports(conn: &mut Conn, ports: &[u16]) -> Result<Vec<Claim>, DbE
     rows.load(conn)?.into_iter().map(Row::parse).collect()
 }
 
+/// The claims in a range of ports on all hosts.
+pub(crate) fn of_range(
+    conn: &mut Conn,
+    range: &RangeInclusive<u16>,
+) -> Result<Vec<Claim>, DbError> {
+    let rows = dsl::port_claims
+        .filter(dsl::host_port.between(i32::from(*range.start()), i32::from(*range.end())))
+        .select(Row::as_select());
+    rows.load(conn)?.into_iter().map(Row::parse).collect()
+}
+
 /// The claims of a host in a range of ports.
 pub(crate) fn in_range(
     conn: &mut Conn,

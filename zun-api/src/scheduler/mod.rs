@@ -49,6 +49,8 @@ pub(crate) struct HostView {
     pub(crate) lacks: Option<ResourceKind>,
     /// Whether it has the image.
     pub(crate) has_image: bool,
+    /// Whether it does not have the image and may not pull it.
+    pub(crate) lacks_image: bool,
     /// How many networks without a subnet of their own it would have, if the container brings another one.
     pub(crate) networks: u32,
     /// Whether it has a network with some of the addresses of the one that the container brings.
@@ -151,6 +153,7 @@ fn load_with(
         (needs.zone.is_some_and(|zone| host.zone != zone), FilterReason::Zone),
         (host.protocol < needs.protocol, FilterReason::TooOld),
         (needs.runtime.is_some_and(|runtime| !has_runtime(host, runtime)), FilterReason::Runtime),
+        (host.lacks_image, FilterReason::Image),
         (!needs.hints.labels.iter().all(|label| has(&host.labels, label)), FilterReason::Labels),
         (!needs.hints.affinity.is_subset(&host.neighbours), FilterReason::Affinity),
         (!needs.hints.anti_affinity.is_disjoint(&host.neighbours), FilterReason::AntiAffinity),

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use zun_common::id::HostName;
-use zun_common::ports::PublishedPort;
+use zun_common::ports::{HostPorts, Protocol, PublishedPort};
 
 /// The maximum number of hosts that a message names.
 const MAX_NAMED: usize = 10;
@@ -27,6 +27,8 @@ pub(crate) enum FilterReason {
     Zone,
     TooOld,
     Runtime,
+    /// It does not have the image and may not pull it.
+    Image,
     Labels,
     Affinity,
     AntiAffinity,
@@ -38,6 +40,8 @@ pub(crate) enum FilterReason {
     Subnet,
     /// A container has this port.
     Port(PublishedPort),
+    /// Containers have all of these ports.
+    PortRange(HostPorts, Protocol),
     /// Fewer ports are free than are to be published on ports of the host's choice.
     FreePorts,
     /// It publishes ports on this address only, which is not the requested one.
@@ -66,21 +70,25 @@ impl FilterReason {
             Self::Zone => (3, "in other availability zones"),
             Self::TooOld => (4, "with an agent too old for the requested options"),
             Self::Runtime => (5, "without the requested runtime"),
-            Self::Labels => (6, "without the requested labels"),
-            Self::Affinity => (7, "without the containers of the affinity hints"),
-            Self::AntiAffinity => (8, "with containers of the anti-affinity hints"),
-            Self::Volume => (9, "without the requested volume, which another host has"),
-            Self::Network => (10, "without the requested network, which another host has"),
-            Self::Networks => (11, "at the limit of networks (scheduler.networks)"),
-            Self::Subnet => (12, "with a network of overlapping addresses"),
+            Self::Image => (6, "without the image, which hosts may not pull (pull policy `never`)"),
+            Self::Labels => (7, "without the requested labels"),
+            Self::Affinity => (8, "without the containers of the affinity hints"),
+            Self::AntiAffinity => (9, "with containers of the anti-affinity hints"),
+            Self::Volume => (10, "without the requested volume, which another host has"),
+            Self::Network => (11, "without the requested network, which another host has"),
+            Self::Networks => (12, "at the limit of networks (scheduler.networks)"),
+            Self::Subnet => (13, "with a network of overlapping addresses"),
             Self::Port(PublishedPort { host_port, protocol, .. }) => {
-                return (13, format!("with port {host_port}/{protocol} in use").into());
+                return (14, format!("with port {host_port}/{protocol} in use").into());
             }
-            Self::FreePorts => (14, "with too few free ports"),
-            Self::PortAddress(_) => (15, "that do not publish ports on this address"),
-            Self::Cpus(_) => (16, "without enough free CPUs"),
-            Self::Memory(_) => (17, "without enough free memory"),
-            Self::Disk(_) => (18, "without enough free disk"),
+            Self::PortRange(ports, protocol) => {
+                return (15, format!("with all ports of {ports}/{protocol} in use").into());
+            }
+            Self::FreePorts => (16, "with too few free ports"),
+            Self::PortAddress(_) => (17, "that do not publish ports on this address"),
+            Self::Cpus(_) => (18, "without enough free CPUs"),
+            Self::Memory(_) => (19, "without enough free memory"),
+            Self::Disk(_) => (20, "without enough free disk"),
         };
         (place, words.into())
     }
@@ -103,6 +111,9 @@ impl fmt::Display for FilterReason {
                 let address = SocketAddr::new(host_address, host_port);
                 return write!(out, "port {address}/{protocol} is in use");
             }
+            Self::PortRange(ports, protocol) => {
+                return write!(out, "all ports of {ports}/{protocol} are in use");
+            }
             Self::PortAddress(own) => {
                 return write!(out, "publishes ports on {own} only (ports.address)");
             }
@@ -112,6 +123,7 @@ impl fmt::Display for FilterReason {
             Self::Zone => "in another availability zone",
             Self::TooOld => "its agent is too old for the requested options",
             Self::Runtime => "does not have the requested runtime",
+            Self::Image => "does not have the image, and may not pull it (pull policy `never`)",
             Self::Labels => "does not have the requested labels",
             Self::Affinity => "does not have the containers of the affinity hints",
             Self::AntiAffinity => "has containers of the anti-affinity hints",

@@ -48,6 +48,7 @@ fn host(name: &str, total: Resources, claimed: Resources) -> HostView {
         ports: None,
         lacks: None,
         has_image: false,
+        lacks_image: false,
         networks: 0,
         has_subnet: false,
     }
@@ -103,6 +104,9 @@ fn each_filter_gives_its_reason() {
         host("e", room, resources(0, 4000)),
         host("f", room, resources(0, 4000)),
     ];
+    let without_image = HostView { lacks_image: true, ..host("g", room, none) };
+    let refusal = select_host(&plain(none), &[without_image], &EXACT).unwrap_err();
+    insta::assert_snapshot!(refusal.by_host(), @"0 of 1 hosts fit: 1 without the image, which hosts may not pull (pull policy `never`). g: does not have the image, and may not pull it (pull policy `never`).");
     let refusal = select_host(&plain(resources(1000, 512)), &hosts, &EXACT).unwrap_err();
     insta::assert_snapshot!(refusal, @"0 of 6 hosts fit: 1 down, 1 disabled, 1 without a running Docker, 1 without enough free CPUs, 2 without enough free memory.");
     insta::assert_snapshot!(select_host(&plain(none), &[], &EXACT).unwrap_err(), @"No host has registered yet: start zun-compute on one.");

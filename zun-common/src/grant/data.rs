@@ -12,7 +12,7 @@ use super::{Method, Mode};
 pub enum DataKind {
     /// The container's output, read once or followed.
     Logs,
-    /// The container's files: inspecting and copying out, and with read-write also copying in.
+    /// The container's files: inspecting, copying out and exporting, and with read-write also copying in.
     Archive(Mode),
 }
 
@@ -47,11 +47,15 @@ impl DataKind {
                 let parsed = tail.strip_prefix(LOGS_PREFIX).and_then(LogsQuery::parse);
                 method == "GET" && parsed.is_some_and(|parsed| parsed.tail() == tail)
             }
+            Self::Archive(_) if tail == EXPORT_PATH => method == "GET",
             Self::Archive(mode) => ArchiveCall::of(method, tail)
                 .is_some_and(|(call, _path)| mode == Mode::ReadWrite || call != ArchiveCall::Write),
         }
     }
 }
+
+/// The path after the container's id of the call that streams its root filesystem, without volumes.
+pub const EXPORT_PATH: &str = "/export";
 
 const LOGS_PREFIX: &str = "/logs?";
 /// The end of a query for details.
@@ -283,6 +287,24 @@ mod tests {
             assert!(!writes.permits("GET", bad), "{bad}");
         }
         assert!(!writes.permits("PUT", "/archive?path=/a"));
+    }
+
+    #[test]
+    fn a_grant_for_files_permits_the_export_in_its_only_form() {
+        for mode in [Mode::ReadOnly, Mode::ReadWrite] {
+            let files = DataKind::Archive(mode);
+            assert!(files.permits("GET", EXPORT_PATH));
+            for (method, bad) in [
+                ("HEAD", EXPORT_PATH),
+                ("PUT", EXPORT_PATH),
+                ("GET", "/export?"),
+                ("GET", "/export/"),
+                ("GET", "/export?path=/etc"),
+            ] {
+                assert!(!files.permits(method, bad), "{method} {bad}");
+            }
+        }
+        assert!(!DataKind::Logs.permits("GET", EXPORT_PATH));
     }
 
     proptest! {

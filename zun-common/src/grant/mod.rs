@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use calls::{ApiVersion, Call, Method, NO_DETACH_KEYS, WaitCondition};
-pub use data::{ArchiveCall, DataKind, LogTime, LogsQuery};
+pub use data::{ArchiveCall, DataKind, EXPORT_PATH, LogTime, LogsQuery};
 
 use crate::id::{EngineId, ExecId, HostName, RecordingId};
 

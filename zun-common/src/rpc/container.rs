@@ -189,7 +189,7 @@ query!(
 );
 query!(
     /// Returns where to connect to the container's console.
-    LocateConsole, "container.attach" -> Console, 10 {
+    LocateConsole, "container.attach" -> Console, 20 {
         /// Whether the client wants to type.
         mode: Mode,
         /// Whether the client starts the container next. If so, the container may be stopped.
@@ -199,7 +199,7 @@ query!(
 );
 query!(
     /// Returns where to connect for the container's output or files.
-    LocateData, "container.data" -> Console, 10 {
+    LocateData, "container.data" -> Console, 20 {
         /// `logs`, `get_archive` or `put_archive`.
         action: Action,
     }

@@ -42,7 +42,7 @@ pub struct CreateExec {
 
 impl Call for CreateExec {
     const METHOD: &'static str = "exec.create";
-    const DEADLINE: Duration = Duration::from_secs(10);
+    const DEADLINE: Duration = Duration::from_secs(20);
     type Reply = CreatedExec;
 }
 

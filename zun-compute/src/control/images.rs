@@ -16,10 +16,11 @@ use zun_common::shutdown::Tasks;
 use crate::host::{Host, within};
 
 /// How often the images are listed.
-const EVERY: Duration = Duration::from_mins(1);
+const EVERY: Duration = Duration::from_secs(15);
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reports the images until shutdown. A report that is lost is repeated after a minute: it only helps the scheduler.
+/// Reports the images until shutdown. A report that is lost is repeated after 15 seconds: only the scheduler
+/// needs it.
 pub(crate) async fn report(host: Arc<Host>, bus: Bus, tasks: Tasks) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -77,6 +77,17 @@ pub enum DriverError {
         /// The time limit.
         seconds: u64,
     },
+    /// The engine answers, but did not finish an action on this container in time. It may still finish it.
+    #[error(
+        "cannot {doing}: Docker answers, but not about this container within {seconds} s. Another action holds it, such \
+         as a copy (`zun cp`) that has not ended: end that or wait for it, then try again"
+    )]
+    Held {
+        /// The action, such as `start the container`.
+        doing: &'static str,
+        /// The time limit.
+        seconds: u64,
+    },
     /// The engine failed at an action.
     #[error("cannot {doing}: {words}")]
     Engine {
@@ -104,7 +115,7 @@ impl DriverError {
             Self::Conflict { .. } => Code::Conflict,
             Self::Invalid { .. } | Self::NotRunnable { .. } => Code::BadRequest,
             Self::Down { .. } => Code::EngineDown,
-            Self::Engine { .. } | Self::TimedOut { .. } => Code::Engine,
+            Self::Engine { .. } | Self::TimedOut { .. } | Self::Held { .. } => Code::Engine,
         };
         Problem::new(code, self.to_string())
     }

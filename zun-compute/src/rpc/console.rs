@@ -14,6 +14,7 @@ use zun_common::rpc::{Code, Problem};
 use zun_common::status::Action;
 use zun_common::units::TerminalSize;
 
+use super::Deadline;
 use super::container::allowed;
 use super::exec::exec_of;
 use crate::gate_control::GateControl;
@@ -27,11 +28,12 @@ pub(super) async fn issue(host: &Host, call: IssueTicket) -> Result<ConsoleTicke
     let IssueTicket { container, exec, mode, project, grant, seconds, uses, files } = call;
     let gate = gate(host)?;
     let action = if exec.is_some() { Action::Execute } else { Action::Attach };
-    let seen = allowed(host, container, action).await?;
+    let deadline = Deadline::of::<IssueTicket>();
+    let seen = allowed(host, (container, action), &deadline).await?;
     let files = files.then(|| seen.engine.clone());
     let (target, tty) = match exec {
         Some(exec) => {
-            let found = exec_of(host, &seen, &exec).await?;
+            let found = exec_of(host, (&seen, &exec), &deadline).await?;
             (GateTarget::Exec(exec), found.tty)
         }
         None => (GateTarget::Container(seen.engine), seen.tty),

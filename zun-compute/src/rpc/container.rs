@@ -10,7 +10,7 @@ use zun_common::rpc::report::ContainerReport;
 use zun_common::rpc::{Call, Code, Done, Problem};
 use zun_common::status::Action;
 
-use super::{console, within_deadline};
+use super::{Deadline, console};
 use crate::driver::{ContainerInfo, DriverError};
 use crate::host::Host;
 use crate::worker::conflict;
@@ -35,7 +35,9 @@ pub(super) async fn logs(host: &Host, call: ReadLogs) -> Result<Logs, Problem> {
 }
 
 async fn read(host: &Host, container: ContainerId, request: &LogRequest) -> Result<Logs, Problem> {
-    within_deadline(ReadLogs::DEADLINE, "read the logs", host.driver.logs(container, request)).await
+    Deadline::of::<ReadLogs>()
+        .run(host, "read the logs", host.driver.logs(container, request))
+        .await
 }
 
 /// Returns where to dial a container's console. A client can attach to a running container, and also to a created one,
@@ -44,8 +46,10 @@ async fn read(host: &Host, container: ContainerId, request: &LogRequest) -> Resu
 pub(super) async fn locate(host: &Host, call: LocateConsole) -> Result<Console, Problem> {
     let LocateConsole { container, mode: _, before_start } = call;
     let action = if before_start { Action::Start } else { Action::Attach };
+    let limit = LocateConsole::DEADLINE.mul_f32(0.9);
     // The inspection is reported, so that the run's number includes it.
-    let seen = host.inspect_and_report(container).await.map_err(|error| error.problem())?;
+    let seen = host.inspect_and_report_within(limit, container).await;
+    let seen = seen.map_err(|error| error.problem())?;
     let seen = seen.ok_or_else(|| absent(container))?;
     let ContainerInfo { status, engine, tty, stdin, .. } = seen;
     if !status.allows(action) {
@@ -66,7 +70,7 @@ pub(super) async fn locate_data(host: &Host, call: LocateData) -> Result<Console
         let words = format!("action `{action}` transfers no data");
         return Err(Problem::new(Code::BadRequest, words));
     }
-    let seen = allowed(host, container, action).await?;
+    let seen = allowed(host, (container, action), &Deadline::of::<LocateData>()).await?;
     let listener = host.console.required()?;
     let ContainerInfo { engine, tty, .. } = seen;
     Ok(Console { engine, listener, tty, stdin: false, run: None, running: false })
@@ -74,21 +78,23 @@ pub(super) async fn locate_data(host: &Host, call: LocateData) -> Result<Console
 
 pub(super) async fn top(host: &Host, call: TopContainer) -> Result<Top, Problem> {
     let TopContainer { container, ps_args } = call;
-    allowed(host, container, Action::Top).await?;
+    let deadline = Deadline::of::<TopContainer>();
+    allowed(host, (container, Action::Top), &deadline).await?;
     let listing = host.driver.top(container, ps_args.as_deref());
-    within_deadline(TopContainer::DEADLINE, "list the processes", listing).await
+    deadline.run(host, "list the processes", listing).await
 }
 
 pub(super) async fn stats(host: &Host, call: ReadStats) -> Result<Stats, Problem> {
     let ReadStats { container } = call;
-    allowed(host, container, Action::Stats).await?;
-    within_deadline(ReadStats::DEADLINE, "measure the container", host.driver.stats(container))
-        .await
+    let deadline = Deadline::of::<ReadStats>();
+    allowed(host, (container, Action::Stats), &deadline).await?;
+    deadline.run(host, "measure the container", host.driver.stats(container)).await
 }
 
 pub(super) async fn resize(host: &Host, call: ResizeTerminal) -> Result<Done, Problem> {
     let ResizeTerminal { container, size } = call;
-    let seen = allowed(host, container, Action::Resize).await?;
+    let deadline = Deadline::of::<ResizeTerminal>();
+    let seen = allowed(host, (container, Action::Resize), &deadline).await?;
     if !seen.tty {
         let words = format!("Cannot resize container {container}: it has no terminal");
         return Err(Problem::new(Code::Conflict, words));
@@ -97,17 +103,18 @@ pub(super) async fn resize(host: &Host, call: ResizeTerminal) -> Result<Done, Pr
         return Ok(Done {});
     }
     let resizing = host.driver.resize(container, size);
-    within_deadline(ResizeTerminal::DEADLINE, "resize the terminal", resizing).await?;
+    deadline.run(host, "resize the terminal", resizing).await?;
     Ok(Done {})
 }
 
 /// Inspects the container, and refuses an action that its state does not allow.
 pub(super) async fn allowed(
     host: &Host,
-    container: ContainerId,
-    action: Action,
+    (container, action): (ContainerId, Action),
+    deadline: &Deadline,
 ) -> Result<ContainerInfo, Problem> {
-    let seen = host.inspect(container).await.map_err(|error| error.problem())?;
+    let inspecting = host.driver.inspect(container);
+    let seen = deadline.run(host, "inspect the container", inspecting).await?;
     if seen.status.allows(action) {
         Ok(seen)
     } else {

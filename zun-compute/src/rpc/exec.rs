@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use zun_common::gate_control::GateTarget;
 use zun_common::id::ExecId;
 use zun_common::rpc::exec::{
     CreateExec, CreatedExec, ExecConsole, ExecOutput, ExecSpec, LocateExec, ResizeExec, RunExec,
     SignalExec,
 };
-use zun_common::rpc::{Call, Code, Done, Problem};
+use zun_common::rpc::{Code, Done, Problem};
 use zun_common::status::Action;
 
 use super::container::allowed;
-use super::{console, within_deadline};
+use super::{Deadline, console};
 use crate::driver::{ContainerInfo, DriverError, ExecInfo};
 use crate::host::Host;
 
@@ -20,9 +21,10 @@ use crate::host::Host;
 pub(super) async fn create(host: &Host, call: CreateExec) -> Result<CreatedExec, Problem> {
     let CreateExec { container, spec } = call;
     check_command(&spec)?;
-    allowed(host, container, Action::Execute).await?;
+    let deadline = Deadline::of::<CreateExec>();
+    allowed(host, (container, Action::Execute), &deadline).await?;
     let making = host.driver.exec_create(container, &spec);
-    let exec = within_deadline(CreateExec::DEADLINE, "create the exec", making).await?;
+    let exec = deadline.run(host, "create the exec", making).await?;
     let (listener, console_trouble) = (host.console.listener(), host.console.unavailable_reason());
     Ok(CreatedExec { exec, listener, console_trouble })
 }
@@ -34,9 +36,9 @@ pub(super) async fn run(host: &Host, call: RunExec) -> Result<ExecOutput, Proble
         let words = "a non-interactive exec cannot have a terminal or stdin";
         return Err(Problem::new(Code::BadRequest, words));
     }
-    allowed(host, container, Action::Execute).await?;
-    // The caller receives the error before it times out itself.
-    let limit = RunExec::DEADLINE.mul_f32(0.9);
+    let deadline = Deadline::of::<RunExec>();
+    allowed(host, (container, Action::Execute), &deadline).await?;
+    let limit = deadline.latest.saturating_duration_since(Instant::now());
     match tokio::time::timeout(limit, host.driver.exec_run(container, &spec)).await {
         Ok(ran) => ran.map_err(|error| error.problem()),
         Err(_elapsed) => Err(unfinished(limit)),
@@ -53,13 +55,13 @@ fn unfinished(limit: Duration) -> Problem {
 
 pub(super) async fn resize(host: &Host, call: ResizeExec) -> Result<Done, Problem> {
     let ResizeExec { container, exec, size } = call;
-    let seen = allowed(host, container, Action::ExecuteResize).await?;
-    exec_of(host, &seen, &exec).await?;
+    let deadline = Deadline::of::<ResizeExec>();
+    let seen = allowed(host, (container, Action::ExecuteResize), &deadline).await?;
+    exec_of(host, (&seen, &exec), &deadline).await?;
     if console::resize(host, GateTarget::Exec(exec.clone()), size).await {
         return Ok(Done {});
     }
-    within_deadline(ResizeExec::DEADLINE, "resize the exec", host.driver.exec_resize(&exec, size))
-        .await?;
+    deadline.run(host, "resize the exec", host.driver.exec_resize(&exec, size)).await?;
     Ok(Done {})
 }
 
@@ -67,28 +69,31 @@ pub(super) async fn resize(host: &Host, call: ResizeExec) -> Result<Done, Proble
 /// still reads the exit code.
 pub(super) async fn locate(host: &Host, call: LocateExec) -> Result<ExecConsole, Problem> {
     let LocateExec { container, exec } = call;
-    let seen = host.inspect(container).await.map_err(|error| error.problem())?;
-    let ExecInfo { tty, stdin, .. } = exec_of(host, &seen, &exec).await?;
+    let deadline = Deadline::of::<LocateExec>();
+    let inspecting = host.driver.inspect(container);
+    let seen = deadline.run(host, "inspect the container", inspecting).await?;
+    let ExecInfo { tty, stdin, .. } = exec_of(host, (&seen, &exec), &deadline).await?;
     Ok(ExecConsole { listener: host.console.required()?, tty, stdin })
 }
 
 pub(super) async fn signal(host: &Host, call: SignalExec) -> Result<Done, Problem> {
     let SignalExec { container, exec, signal } = call;
-    let seen = allowed(host, container, Action::Execute).await?;
-    exec_of(host, &seen, &exec).await?;
+    let deadline = Deadline::of::<SignalExec>();
+    let seen = allowed(host, (container, Action::Execute), &deadline).await?;
+    exec_of(host, (&seen, &exec), &deadline).await?;
     let sending = host.driver.exec_signal(&exec, &signal);
-    within_deadline(SignalExec::DEADLINE, "send the exec a signal", sending).await?;
+    deadline.run(host, "send the exec a signal", sending).await?;
     Ok(Done {})
 }
 
 /// Returns the exec, if it belongs to this container. An exec of another container is not found.
 pub(super) async fn exec_of(
     host: &Host,
-    container: &ContainerInfo,
-    exec: &ExecId,
+    (container, exec): (&ContainerInfo, &ExecId),
+    deadline: &Deadline,
 ) -> Result<ExecInfo, Problem> {
     let inspecting = host.driver.exec_inspect(exec);
-    let seen = within_deadline(ResizeExec::DEADLINE, "inspect the exec", inspecting).await?;
+    let seen = deadline.run(host, "inspect the exec", inspecting).await?;
     if seen.engine == container.engine {
         Ok(seen)
     } else {

@@ -7,11 +7,11 @@ use zun_common::rpc::files::{
     Archive, Changes, CommitContainer, Committed, GetArchive, LARGEST_ARCHIVE, ListChanges,
     PutArchive,
 };
-use zun_common::rpc::{Call, Done, Problem};
+use zun_common::rpc::{Done, Problem};
 use zun_common::status::Action;
 
 use super::container::allowed;
-use super::{answer, within_deadline};
+use super::{Deadline, answer};
 use crate::driver::DriverError;
 use crate::host::Host;
 
@@ -28,9 +28,10 @@ pub(super) fn calls(router: Router, host: &Arc<Host>) -> Router {
 
 async fn get(host: &Host, call: GetArchive) -> Result<Archive, Problem> {
     let GetArchive { container, path } = call;
-    allowed(host, container, Action::GetArchive).await?;
+    let deadline = Deadline::of::<GetArchive>();
+    allowed(host, (container, Action::GetArchive), &deadline).await?;
     let reading = host.driver.archive_get(container, &path);
-    within_deadline(GetArchive::DEADLINE, "read files", reading).await
+    deadline.run(host, "read files", reading).await
 }
 
 async fn put(host: &Host, call: PutArchive) -> Result<Done, Problem> {
@@ -38,18 +39,20 @@ async fn put(host: &Host, call: PutArchive) -> Result<Done, Problem> {
     if data.len() > LARGEST_ARCHIVE {
         return Err(DriverError::TooLarge.problem());
     }
-    allowed(host, container, Action::PutArchive).await?;
+    let deadline = Deadline::of::<PutArchive>();
+    allowed(host, (container, Action::PutArchive), &deadline).await?;
     let writing = host.driver.archive_put(container, &path, data);
-    within_deadline(PutArchive::DEADLINE, "write files", writing).await?;
+    deadline.run(host, "write files", writing).await?;
     Ok(Done {})
 }
 
 async fn changes(host: &Host, call: ListChanges) -> Result<Changes, Problem> {
     let ListChanges { container } = call;
-    allowed(host, container, Action::Changes).await?;
+    let deadline = Deadline::of::<ListChanges>();
+    allowed(host, (container, Action::Changes), &deadline).await?;
     let listing = host.driver.changes(container);
     let doing = "compare the files with the image";
-    let mut changes = within_deadline(ListChanges::DEADLINE, doing, listing).await?;
+    let mut changes = deadline.run(host, doing, listing).await?;
     let truncated = changes.len() > MOST_CHANGES;
     changes.truncate(MOST_CHANGES);
     Ok(Changes { changes, truncated })
@@ -57,10 +60,11 @@ async fn changes(host: &Host, call: ListChanges) -> Result<Changes, Problem> {
 
 async fn commit(host: &Host, call: CommitContainer) -> Result<Committed, Problem> {
     let CommitContainer { container, repository, tag } = call;
-    allowed(host, container, Action::Commit).await?;
+    let deadline = Deadline::of::<CommitContainer>();
+    allowed(host, (container, Action::Commit), &deadline).await?;
     let committing = host.driver.commit(container, (&repository, &tag));
     let doing = "create an image from the container";
-    let image = within_deadline(CommitContainer::DEADLINE, doing, committing).await?;
+    let image = deadline.run(host, doing, committing).await?;
     host.images_changed.notify_one();
     let made = format!("{repository}:{tag}");
     let inspected = host.driver.image_inspect(&made).await;

@@ -11,6 +11,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use zun_common::bus::{Incoming, Router};
 use zun_common::rpc::exec as exec_calls;
 use zun_common::rpc::image::{FoundImages, SearchImages};
@@ -98,6 +99,41 @@ where
             handler(host, call).await
         }
     })
+}
+
+/// When the work on a call about a container must end: after 90 % of the caller's deadline, so that the caller receives
+/// the error and does not time out first.
+struct Deadline {
+    latest: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// Begins now.
+    fn of<C: zun_common::rpc::Call>() -> Self {
+        let limit = C::DEADLINE.mul_f32(0.9);
+        Self { latest: Instant::now() + limit, limit }
+    }
+
+    /// Runs a part of the work in the time that is left. The error names the whole time.
+    async fn run<T>(
+        &self,
+        host: &Host,
+        doing: &'static str,
+        call: impl Future<Output = Result<T, DriverError>> + Send,
+    ) -> Result<T, Problem> {
+        let left = self.latest.saturating_duration_since(Instant::now());
+        let answer = host.within(left, doing, call).await.map_err(|error| match error {
+            DriverError::Held { doing, .. } => {
+                DriverError::Held { doing, seconds: self.limit.as_secs() }
+            }
+            DriverError::TimedOut { doing, .. } => {
+                DriverError::TimedOut { doing, seconds: self.limit.as_secs() }
+            }
+            other => other,
+        });
+        answer.map_err(|error| error.problem())
+    }
 }
 
 /// Runs a call with 90 % of the caller's deadline, so that the caller receives the error and does not time out first.

@@ -221,7 +221,25 @@ async fn carry_out(work: &Work<'_>) -> Result<(), DriverError> {
         // Before the inspection: a container that does not exist yet leaves nothing to reconcile.
         host.reports.create_requested(container, (spec.auto_remove, work.operation.again));
     }
-    match (host.inspect_and_report(container).await, &work.operation.change) {
+    let inspected = match work.operation.change {
+        // It works on the container in any state.
+        Change::Delete { .. } => host.inspect_and_report(container).await,
+        Change::Create { .. }
+        | Change::Start { .. }
+        | Change::Stop { .. }
+        | Change::Reboot { .. }
+        | Change::Rebuild { .. }
+        | Change::Pause
+        | Change::Unpause
+        | Change::Kill { .. }
+        | Change::Update { .. }
+        | Change::PullImage { .. }
+        | Change::RemoveImage { .. }
+        | Change::RemoveResource { .. } => {
+            host.inspect_and_report_within(host.engine_timeout(), container).await
+        }
+    };
+    match (inspected, &work.operation.change) {
         (Ok(seen), Change::Create { spec, start }) => {
             create::create(work, (spec, *start), seen.as_ref()).await
         }
@@ -266,7 +284,10 @@ const fn is_repeated(change: &Change, error: &DriverError) -> bool {
         | Change::Rebuild { .. }
         | Change::PullImage { .. }
         | Change::RemoveImage { .. } => {
-            matches!(error, DriverError::Down { .. } | DriverError::TimedOut { .. })
+            matches!(
+                error,
+                DriverError::Down { .. } | DriverError::TimedOut { .. } | DriverError::Held { .. }
+            )
         }
         Change::Start { .. }
         | Change::Stop { .. }
@@ -291,7 +312,8 @@ fn failure(change: &Change, error: &DriverError, reason: &str) -> Option<Failure
         | DriverError::Unauthorized { .. }
         | DriverError::Invalid { .. }
         | DriverError::Engine { .. }
-        | DriverError::TimedOut { .. } => (None, starts),
+        | DriverError::TimedOut { .. }
+        | DriverError::Held { .. } => (None, starts),
         DriverError::NoContainer(_)
         | DriverError::NoExec(_)
         | DriverError::NoFile(_)

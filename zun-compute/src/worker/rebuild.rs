@@ -219,7 +219,10 @@ fn is_new(work: &Work<'_>, seen: &ContainerInfo) -> bool {
 
 /// Whether the rebuild is attempted again after this error.
 const fn is_transient(error: &DriverError) -> bool {
-    matches!(error, DriverError::Down { .. } | DriverError::TimedOut { .. })
+    matches!(
+        error,
+        DriverError::Down { .. } | DriverError::TimedOut { .. } | DriverError::Held { .. }
+    )
 }
 
 /// Whether no other agent continues the rebuild.

@@ -1,5 +1,7 @@
 //! Calls that are not commands are answered from the engine, or refused with a message.
 
+use std::time::Duration;
+
 use zun_common::grant::Mode;
 use zun_common::id::ContainerId;
 use zun_common::rpc::Code;
@@ -7,10 +9,11 @@ use zun_common::rpc::container::{
     ConsoleListener, LocateConsole, LogRequest, ReadLogs, ResizeTerminal, ShowContainer,
 };
 use zun_common::rpc::exec::{CreateExec, ExecSpec, LocateExec, ResizeExec, RunExec, SignalExec};
-use zun_common::rpc::operation::Change;
+use zun_common::rpc::operation::{Change, Outcome};
 use zun_common::status::Status;
 use zun_common::units::TerminalSize;
 use zun_compute::ConsoleStatus;
+use zun_compute::driver::fake::InspectionFault;
 
 use crate::world::{World, create};
 
@@ -131,4 +134,34 @@ async fn a_container_is_shown_and_its_logs_are_read() {
     assert_eq!(problem.code, Code::BadRequest);
     let missing = ContainerId::random();
     assert_eq!(world.refusal(&ShowContainer { container: missing }).await.code, Code::NotFound);
+}
+
+#[tokio::test]
+async fn calls_and_operations_wait_for_a_container_that_docker_holds() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    world.controller.until_heartbeat(|_beat| true).await;
+    let exec = CreateExec { container, spec: words(&["true"]) };
+    let copied = |seconds| {
+        let held = world.engine.break_inspection(container, InspectionFault::Stalled);
+        async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            drop(held);
+        }
+    };
+    // The clock moves whenever all tasks wait.
+    tokio::time::pause();
+    let (created, ()) = tokio::join!(world.call(&exec), copied(12));
+    created.expect("created after the copy");
+    let stop = world.controller.accept(container, Change::Stop { grace: Some(1) });
+    let operation = stop.operation.id;
+    let (_told, ()) = tokio::join!(world.call(&stop), copied(12));
+    assert_eq!(world.controller.outcome(operation).await, Outcome::Succeeded);
+    let start = world.controller.accept(container, Change::Start { last_start: None });
+    world.call(&start).await.expect("started");
+    let (problem, ()) = tokio::join!(world.refusal(&exec), copied(30));
+    let words = "cannot inspect the container: Docker answers, but not about this container within 18 s. \
+                 Another action holds it";
+    assert!(problem.message.starts_with(words), "{problem}");
 }

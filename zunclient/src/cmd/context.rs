@@ -2,6 +2,7 @@
 
 use zun_common::shutdown::Tasks;
 
+use super::refused_fields::RefusedFields;
 use super::{Failure, Global};
 use crate::api::Client;
 use crate::console::Proxies;
@@ -21,11 +22,16 @@ pub struct Context {
     pub proxies: Proxies,
     /// Owns the background tasks.
     pub tasks: Tasks,
+    /// Replaces the fields of requests in messages.
+    pub(super) refused_fields: RefusedFields,
 }
 
 impl Context {
     /// Creates it from the flags and the environment.
-    pub(super) async fn new(global: &Global) -> Result<Self, Failure> {
+    pub(super) async fn new(
+        global: &Global,
+        refused_fields: RefusedFields,
+    ) -> Result<Self, Failure> {
         let settings = settings(Flags {
             endpoint: global.os_endpoint.as_deref(),
             auth: global.os_auth_type,
@@ -40,6 +46,7 @@ impl Context {
             printer: Printer::new(global.format.clone().unwrap_or_default()),
             proxies: settings.proxies,
             tasks: Tasks::new(),
+            refused_fields,
         })
     }
 }

@@ -70,7 +70,9 @@ impl Failure {
 impl From<&ApiError> for Failure {
     fn from(error: &ApiError) -> Self {
         let mut message = chain(error);
-        if let Some(request) = error.request() {
+        // Of a wrong value or name, the message says everything.
+        let is_own = matches!(error.status(), Some(400 | 404));
+        if let Some(request) = error.request().filter(|_| !is_own) {
             message = format!("{message}{REQUEST}{request})");
         }
         let failure = Self::new(message);

@@ -32,7 +32,8 @@ pub(in crate::cmd) async fn for_each(
             Ok(()) if as_table => context.printer.line(name)?,
             Ok(()) => done.push(name),
             Err(failure) => {
-                let failure = with_similar_name(context, failure.context(name)).await;
+                let failure = context.refused_fields.in_words(failure.context(name));
+                let failure = with_similar_name(context, failure).await;
                 if let Some(message) = failure.message {
                     out::notice(&message);
                 }

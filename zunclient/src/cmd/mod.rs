@@ -20,6 +20,7 @@ mod missing;
 mod pull_progress;
 mod quota;
 mod recording;
+mod refused_fields;
 mod registry;
 mod resource;
 mod select;
@@ -43,6 +44,7 @@ use crate::out::{self, Format, PrintError};
 use crate::settings::AuthType;
 pub use context::Context;
 pub use failure::Failure;
+use refused_fields::RefusedFields;
 
 /// Run containers on many hosts and connect to them from this terminal
 #[derive(Debug, Parser)]
@@ -311,13 +313,27 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     }
     let colours = if out::stdout_has_colours() { ColorChoice::Always } else { ColorChoice::Never };
     let parsed = arguments::parse(&command.color(colours), arguments);
-    match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => execute(cli).into(),
+    let parsed = parsed.and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli, RefusedFields::of(chosen_verb(&matches))))
+    });
+    match parsed {
+        Ok((cli, refused_fields)) => execute(cli, refused_fields).into(),
         Err(error) => report_usage_error(&error, arguments).into(),
     }
 }
 
-fn execute(cli: Cli) -> Exit {
+/// The verb of the command line.
+fn chosen_verb(matches: &clap::ArgMatches) -> clap::Command {
+    let (mut command, mut matches) = (Cli::command(), matches);
+    while let Some((name, inner)) = matches.subcommand() {
+        let Some(verb) = command.find_subcommand(name).cloned() else { break };
+        (command, matches) = (verb, inner);
+    }
+    command
+}
+
+fn execute(cli: Cli, refused_fields: RefusedFields) -> Exit {
     let usual = cli.verb.exit_when_failed(false);
     let of_console = cli.verb.exit_when_failed(true);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -337,10 +353,13 @@ fn execute(cli: Cli) -> Exit {
         {
             return outcome;
         }
-        let context = Context::new(&cli.global).await?;
+        let context = Context::new(&cli.global, refused_fields).await?;
         let outcome = match Box::pin(cli.verb.run(&context)).await {
             Ok(exit) => Ok(exit),
-            Err(failure) => Err(missing::with_similar_name(&context, failure).await),
+            Err(failure) => {
+                let failure = context.refused_fields.in_words(failure);
+                Err(missing::with_similar_name(&context, failure).await)
+            }
         };
         context.tasks.cancel();
         outcome

@@ -5,8 +5,10 @@
 pub(super) enum Yield {
     /// Before others.
     First,
-    /// Before others, and left out if that is not enough.
+    /// Before others, and left out if that is not enough, the last one first.
     Optional,
+    /// It has no values. It is left out before those that have.
+    Empty,
     /// If the others are short.
     Last,
     /// Never.
@@ -29,7 +31,7 @@ impl Yield {
     }
 
     const fn is_soft(self) -> bool {
-        matches!(self, Self::First | Self::Optional)
+        matches!(self, Self::First | Self::Optional | Self::Empty)
     }
 }
 
@@ -44,8 +46,8 @@ pub(super) fn fit(columns: &mut [(usize, Yield)], total: usize, gap: usize) {
         if excess(columns, (total, gap)) == 0 {
             return;
         }
-        let optional = |(width, yields): &(usize, Yield)| *width > 0 && *yields == Yield::Optional;
-        let Some(next) = columns.iter().position(optional) else { break };
+        let last = |kind| columns.iter().rposition(|(width, yields)| *width > 0 && *yields == kind);
+        let Some(next) = last(Yield::Empty).or_else(|| last(Yield::Optional)) else { break };
         // The others get back what they have given.
         for (index, (column, before)) in columns.iter_mut().zip(&natural).enumerate() {
             if index == next {
@@ -128,11 +130,18 @@ mod tests {
             (16, Yield::Optional),
         ];
         assert_eq!(fitted(&columns, 110), [12, 22, 15, 31, 15, 15]);
-        // With the first one left out, the others get its room.
-        assert_eq!(fitted(&columns, 95), [12, 22, 15, 31, 0, 15]);
-        assert_eq!(fitted(&columns, 85), [12, 22, 12, 27, 0, 12]);
+        // With the last one left out, the others get its room.
+        assert_eq!(fitted(&columns, 95), [12, 22, 15, 31, 15, 0]);
+        assert_eq!(fitted(&columns, 85), [12, 22, 12, 27, 12, 0]);
         assert_eq!(fitted(&columns, 80), [12, 22, 15, 31, 0, 0]);
         assert_eq!(fitted(&columns, 60), [12, 21, 6, 21, 0, 0]);
+        // One without values is left out first.
+        let columns = columns.map(|(width, yields)| match width {
+            23 => (5, Yield::Empty),
+            _ => (width, yields),
+        });
+        assert_eq!(fitted(&columns, 85), [12, 22, 12, 27, 0, 12]);
+        assert_eq!(fitted(&columns, 95), [12, 22, 13, 31, 5, 12]);
     }
 
     #[test]

@@ -32,7 +32,8 @@ impl Column {
         Self { title: Cow::Borrowed(title), yields: Yield::Last, only_wide: false }
     }
 
-    /// Its values are shortened first. It is left out on a terminal that is too narrow for it.
+    /// Its values are shortened first. It is left out on a terminal that is too narrow for it, the last such column
+    /// first.
     pub const fn optional(title: &'static str) -> Self {
         Self { title: Cow::Borrowed(title), yields: Yield::Optional, only_wide: false }
     }
@@ -212,6 +213,11 @@ impl Table {
         columns.filter(|(_, column)| wide || !column.only_wide).map(|(index, _)| index).collect()
     }
 
+    /// Whether a column has no values.
+    fn is_empty(&self, index: usize) -> bool {
+        self.rows.iter().all(|row| row.get(index).is_none_or(|cell| cell.text.is_empty()))
+    }
+
     /// Returns the width of each column; 0 for one that is left out.
     fn widths(&self, shown: &[usize], lines: &[Vec<Cell>], style: TableStyle) -> Vec<usize> {
         let natural = |place: usize| {
@@ -221,7 +227,11 @@ impl Table {
             .iter()
             .enumerate()
             .filter_map(|(place, index)| {
-                Some((natural(place).unwrap_or(0), self.columns.get(*index)?.yields))
+                let yields = match self.columns.get(*index)?.yields {
+                    Yield::Optional if self.is_empty(*index) => Yield::Empty,
+                    yields => yields,
+                };
+                Some((natural(place).unwrap_or(0), yields))
             })
             .collect();
         if let Some(total) = style.width.filter(|_| !self.properties) {

@@ -33,7 +33,10 @@ async fn service(engine: &Arc<Engine>) -> Service {
         let csr = request.body.get("csr").and_then(|csr| csr.as_str()).unwrap_or_default();
         let mut endpoint = engine.endpoint(csr);
         let url = json!(format!("https://127.0.0.1:{}/c/data", engine.port));
-        endpoint.as_object_mut().expect("fields").insert("url".to_owned(), url);
+        let fields = endpoint.as_object_mut().expect("fields");
+        fields.insert("url".to_owned(), url);
+        let export = format!("https://127.0.0.1:{}/c/export", engine.port);
+        fields.insert("calls".to_owned(), json!({"export": export}));
         (200, endpoint)
     })
     .await
@@ -399,11 +402,11 @@ async fn a_rejected_client_certificate_is_a_handshake_error() {
 }
 
 #[tokio::test]
-async fn an_export_is_all_files_of_the_container_and_a_lost_link_leaves_no_file() {
+async fn an_export_is_the_engines_own_and_a_lost_link_leaves_no_file() {
     let whole = read_only_tree().len();
     for sent in [whole, 50_000] {
         let engine = Engine::start(&["127.0.0.1"], move |mut request: EngineRequest| async move {
-            assert!(request.head.contains("path=/."), "{}", request.head);
+            assert!(request.head.starts_with("GET /c/export HTTP/1.1\r\n"), "{}", request.head);
             send_part(&mut request.stream, &read_only_tree(), sent).await;
             request.stream.shutdown().await.ok();
         });

@@ -107,7 +107,9 @@ impl Fixture {
 
     fn file_reads(&self, container: &str) -> Vec<RequestLine> {
         let tail = format!("/containers/{container}/archive?path=/bin");
-        ["GET", "HEAD"].map(|method| self.line(method, &tail)).to_vec()
+        let mut lines = ["GET", "HEAD"].map(|method| self.line(method, &tail)).to_vec();
+        lines.push(self.line("GET", &format!("/containers/{container}/export")));
+        lines
     }
 
     fn writing(&self, container: &str) -> Vec<RequestLine> {

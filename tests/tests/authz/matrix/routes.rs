@@ -58,7 +58,7 @@ pub(super) fn bases(fixture: &Fixture) -> Vec<Base> {
             .replace("{container}", &fixture.ours)
             .replace("{exec}", &fixture.exec)
             .replace("{name}", "some");
-        let console = ["/attach", "/attach/ws", "/resize", "/wait", "/logs", "/archive"]
+        let console = ["/attach", "/attach/ws", "/resize", "/wait", "/logs", "/archive", "/export"]
             .iter()
             .any(|end| route.path.ends_with(end))
             || route.path.contains("{exec}");

@@ -6,7 +6,7 @@ use zun_common::api::v1::console::{
     Calls, ConsoleEndpoint, DOCKER_ARCHIVE, DOCKER_ATTACH, DOCKER_EXEC, DOCKER_LOGS, PTY,
     RECORDING, Tls,
 };
-use zun_common::grant::{Call, DataKind, Grant, Mode, Target, WaitCondition};
+use zun_common::grant::{Call, DataKind, EXPORT_PATH, Grant, Mode, Target, WaitCondition};
 use zun_common::id::HostName;
 use zun_common::pty;
 use zun_common::recording::{RecordPolicy, recording_path};
@@ -126,15 +126,12 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
         let url = address_of("https", call)?;
         Some(url.split_once('?').map_or(url.clone(), |(path, _query)| path.to_owned()))
     };
-    let data = |wanted: fn(DataKind) -> bool| match &console_target.grant.target {
-        Target::Data { data, .. } if wanted(*data) => {
+    let data = |path_of: fn(DataKind) -> Option<&'static str>| match &console_target.grant.target {
+        Target::Data { data, .. } => {
             let prefix = console_target.grant.prefix(*api_version);
-            Some(format!("https://{address}{prefix}{}", data.path()))
+            path_of(*data).map(|path| format!("https://{address}{prefix}{path}"))
         }
-        Target::Container { .. }
-        | Target::Data { .. }
-        | Target::Exec { .. }
-        | Target::Recording { .. } => None,
+        Target::Container { .. } | Target::Exec { .. } | Target::Recording { .. } => None,
     };
     let any_size = TerminalSize { rows: 24, columns: 80 };
     Calls {
@@ -146,8 +143,9 @@ fn calls(console_target: &ConsoleTarget) -> Calls {
             .or_else(|| without_query(Call::ExecResize(any_size))),
         wait: without_query(Call::Wait(WaitCondition::NextExit)),
         inspect: address_of("https", Call::ExecInspect),
-        logs: data(|data| data == DataKind::Logs),
-        archive: data(|data| matches!(data, DataKind::Archive(_))),
+        logs: data(|data| (data == DataKind::Logs).then(|| data.path())),
+        archive: data(|data| (data != DataKind::Logs).then(|| data.path())),
+        export: data(|data| (data != DataKind::Logs).then_some(EXPORT_PATH)),
         pty: gate.as_ref().and_then(|gate| gate_url(gate, &console_target.grant)),
         recording: gate.as_ref().and_then(|gate| recording_url(gate, &console_target.grant)),
     }
@@ -240,6 +238,7 @@ mod tests {
             inspect: None,
             logs: None,
             archive: None,
+            export: None,
             pty: None,
             recording: None,
         }
@@ -265,6 +264,7 @@ mod tests {
             inspect: None,
             logs: None,
             archive: None,
+            export: None,
             pty: None,
             recording: None,
         }
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_grant_has_one_address() {
+    fn a_grant_for_output_has_one_address_and_one_for_files_also_that_of_the_export() {
         let id = "ab".repeat(32);
         for (suffix, logs) in [("logs", true), ("archive?mode=ro", false)] {
             let console_target = console_target(&format!("zun://h/containers/{id}/{suffix}"), true);
@@ -323,7 +323,8 @@ mod tests {
             let only = if logs {
                 Calls { logs: Some(url), ..Calls::default() }
             } else {
-                Calls { archive: Some(url), ..Calls::default() }
+                let export = format!("https://[::1]:2376/v1.41/containers/{id}/export");
+                Calls { archive: Some(url), export: Some(export), ..Calls::default() }
             };
             assert_eq!(calls, only);
         }
@@ -349,6 +350,7 @@ mod tests {
             ),
             logs: None,
             archive: None,
+            export: None,
             pty: None,
             recording: None,
         }

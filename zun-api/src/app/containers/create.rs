@@ -1,10 +1,12 @@
 //! Creates containers. One transaction writes the row, claims the resources and accepts the operation. The host carries
 //! it out after the response.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use zun_common::api::v1::container::PullPolicy;
 use zun_common::id::{ContainerId, HostName, ProjectId};
 use zun_common::image_name::ImageName;
 use zun_common::rpc::operation::{Change, Outcome};
@@ -222,17 +224,25 @@ pub(super) fn candidates(
     };
     attachments.judge(conn, &mut views)?;
     publish::judge(conn, (&requested.ports, range), &mut views)?;
-    find_image(conn, &requested.image, &mut views)?;
+    find_image(conn, requested, &mut views)?;
     Ok(Ok((views, attachments)))
 }
 
-/// Marks the hosts that have the image.
-fn find_image(conn: &mut Conn, image: &str, views: &mut [HostView]) -> Result<(), DbError> {
+/// Marks the hosts that have the image, and those that may not pull it and are known not to have it.
+fn find_image(
+    conn: &mut Conn,
+    requested: &NewContainer,
+    views: &mut [HostView],
+) -> Result<(), DbError> {
     // Invalid names were refused when the image was chosen.
-    let Ok(name) = image.parse::<ImageName>() else { return Ok(()) };
+    let Ok(name) = requested.image.parse::<ImageName>() else { return Ok(()) };
     let with_image = host::with_image(conn, &name.to_string())?;
+    // Agents report names with tags only.
+    let must_have_it = requested.pull == PullPolicy::Never && !requested.image.contains('@');
+    let known = if must_have_it { host::with_all_known(conn)? } else { BTreeSet::new() };
     for view in views {
         view.has_image = with_image.contains(view.name.as_str());
+        view.lacks_image = !view.has_image && known.contains(view.name.as_str());
     }
     Ok(())
 }

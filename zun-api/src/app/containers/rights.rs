@@ -71,7 +71,8 @@ pub(super) fn needed(wanted: &NewContainer) -> Vec<Permission> {
 }
 
 fn takes_low_port(wanted: &NewContainer) -> bool {
-    wanted.ports.iter().filter_map(|port| port.host_port).any(|port| port < LOWEST_FREE_PORT)
+    let named = wanted.ports.iter().filter_map(|port| port.host_ports);
+    named.into_iter().any(|ports| ports.first < LOWEST_FREE_PORT)
 }
 
 fn mounts_host_path(wanted: &NewContainer) -> bool {

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use zun_common::id::{Epoch, HostName};
 
+use zun_common::rpc::host::MOST_IMAGES;
+
 use super::change::check_epoch;
 use crate::db::schema::host_images::{self, dsl};
 use crate::db::{Conn, DbError, lock, transaction};
@@ -15,6 +17,9 @@ struct NewRow<'a> {
     host: &'a str,
     image: &'a str,
 }
+
+/// The row of a host whose list is complete: agents report a limited number of images.
+const COMPLETE: &str = "";
 
 /// Stores the images of a host in place of those before. Returns whether the epoch is the host's current one.
 pub(crate) fn set_images(
@@ -30,7 +35,11 @@ pub(crate) fn set_images(
         let of_host = || dsl::host_images.filter(dsl::host.eq(host.as_str()));
         let before: Vec<String> = of_host().select(dsl::image).load(conn)?;
         let before: BTreeSet<String> = before.into_iter().collect();
-        let gone: Vec<&String> = before.difference(images).collect();
+        let mut images = images.clone();
+        if images.len() < MOST_IMAGES {
+            images.insert(COMPLETE.to_owned());
+        }
+        let gone: Vec<&String> = before.difference(&images).collect();
         if !gone.is_empty() {
             diesel::delete(of_host().filter(dsl::image.eq_any(gone))).execute(conn)?;
         }
@@ -40,6 +49,11 @@ pub(crate) fn set_images(
         }
         Ok(true)
     })
+}
+
+/// The names of the hosts of which all images are known.
+pub(crate) fn with_all_known(conn: &mut Conn) -> Result<BTreeSet<String>, DbError> {
+    with_image(conn, COMPLETE)
 }
 
 /// The names of the hosts that have an image.

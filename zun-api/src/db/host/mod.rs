@@ -13,6 +13,6 @@ pub(crate) use change::{
     HeartbeatResult, Registration, beat, check_epoch, forget_engine, recover, register,
 };
 pub(crate) use claim::{ClaimSettings, Growth, change_claim, claim, release};
-pub(crate) use images::{set_images, with_image};
+pub(crate) use images::{set_images, with_all_known, with_image};
 pub(crate) use query::{alive_epochs, all, beating, by_name, by_name_now};
 pub(crate) use row::{Liveness, Record};

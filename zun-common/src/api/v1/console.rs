@@ -110,6 +110,9 @@ pub struct Calls {
     /// `?noOverwriteDirNonDir=1&path=PATH` for a `PUT`. PATH is absolute and percent-encoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
+    /// Read the container's root filesystem as a tar stream (`GET`, without a query). Volumes are not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<String>,
     /// Open the console at the host's console gate, by websocket (`GET`, protocol `zun.pty.v1`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pty: Option<String>,

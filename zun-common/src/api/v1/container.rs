@@ -145,6 +145,9 @@ pub struct PortBinding {
     /// The port; a free one if absent or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_port: Option<u16>,
+    /// The last port of a range that begins with `host_port`: its first free port is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_host_port: Option<u16>,
 }
 
 /// An address of a container.

@@ -14,7 +14,7 @@ use zun_common::id::{ContainerId, EngineId};
 use zun_common::rpc::container::{LogRequest, Logs, Stats, Top};
 use zun_common::status::Status;
 
-use super::deadline::{QUICK, within};
+use super::deadline::{QUICK, SLOW, within};
 use super::errors::RequestFailure;
 use super::lifecycle::old_name;
 use super::{Api, DockerDriver, LABEL_CONTAINER, from_docker};
@@ -102,7 +102,8 @@ impl DockerDriver {
     ) -> Result<ContainerInfo, DriverError> {
         let api = self.api().await?;
         let inspecting = api.docker.inspect_container(name, None::<InspectContainerOptions>);
-        let shown = within(QUICK, inspecting)
+        // Callers have shorter limits. Docker answers when it releases the container.
+        let shown = within(SLOW, inspecting)
             .await
             .map_err(|failure| failure.about_container("inspect the container", container))?;
         let mut seen = from_docker::seen(container, shown)?;

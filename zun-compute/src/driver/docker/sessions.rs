@@ -6,7 +6,7 @@ use zun_common::id::{ContainerId, ExecId};
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::units::TerminalSize;
 
-use super::deadline::{QUICK, within};
+use super::deadline::{QUICK, SLOW, within};
 use super::{DockerDriver, from_docker, to_docker};
 use crate::driver::{DriverError, ExecInfo, Sessions};
 
@@ -29,7 +29,7 @@ impl Sessions for DockerDriver {
     ) -> Result<ExecId, DriverError> {
         let config = to_docker::exec(spec)?;
         let api = self.api().await?;
-        let made = within(QUICK, api.docker.create_exec(&container.engine_name(), config))
+        let made = within(SLOW, api.docker.create_exec(&container.engine_name(), config))
             .await
             .map_err(|failure| failure.about_container("create the exec", container))?;
         if let Some(sizes) = &api.sizes {

@@ -14,6 +14,8 @@ use crate::console::docker::direct::Direct;
 pub(in crate::cmd) struct DataChannel {
     pub(in crate::cmd) direct: Direct,
     pub(in crate::cmd) address: Address,
+    /// The address of the root filesystem, if the grant is for files.
+    pub(super) export: Option<Address>,
     /// Whether the container has a terminal.
     pub(super) tty: bool,
 }
@@ -53,11 +55,12 @@ async fn open(
         .map_err(|error| Failure::new(zun_common::chain(&error)))?;
     let endpoint = ask(&context.api, DataRequest { csr: request.csr, mode }).await?;
     let address = Address::parse(&endpoint.url)?;
+    let export = endpoint.calls.export.as_deref().map(Address::parse).transpose()?;
     let tty = endpoint.tty;
     let direct = Direct::new(&Dial {
         input: false,
         proxies: context.proxies.clone(),
         ..Dial::new(endpoint, request.key, context.tasks.clone())
     })?;
-    Ok(DataChannel { direct, address, tty })
+    Ok(DataChannel { direct, address, export, tty })
 }

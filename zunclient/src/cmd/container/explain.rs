@@ -3,7 +3,6 @@
 use zun_common::api::v1::container::{CreateContainer, PullPolicy};
 use zun_common::api::v1::placement::{Candidate, Placement, PlannedImage, PlannedLimits};
 
-use super::refused_fields::in_options;
 use crate::cmd::{Context, Failure};
 use crate::exit::Exit;
 use crate::out::{Column, GIB, MIB, Table, Unit, with_units};
@@ -14,8 +13,7 @@ const UNITS: [Unit; 2] =
 
 /// Prints where the container would be created. Fails if no host fits.
 pub(super) async fn explain(context: &Context, ask: &CreateContainer) -> Result<Exit, Failure> {
-    let placement = context.api.explain(ask).await;
-    let placement = placement.map_err(|error| in_options(error.into()))?;
+    let placement = context.api.explain(ask).await?;
     if context.printer.format().is_text() {
         context.printer.line(&screen(&placement, |table| context.printer.table(table)))?;
     } else {

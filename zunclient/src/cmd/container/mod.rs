@@ -27,7 +27,6 @@ pub(super) mod prune;
 mod publish;
 pub(super) mod rebuild;
 mod record;
-mod refused_fields;
 pub(super) mod rename;
 pub(super) mod restart;
 pub(super) mod run;

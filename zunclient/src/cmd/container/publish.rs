@@ -9,7 +9,8 @@ use zun_common::ports::ContainerPort;
 
 use crate::cmd::Failure;
 
-const FORM: &str = "use [IP:][HOST:]CONTAINER[/udp], where HOST and CONTAINER are ports, or ranges of the same length";
+const FORM: &str = "use [IP:][HOST:]CONTAINER[/udp], where HOST and CONTAINER are ports, or ranges of the same length; of \
+                    a range of HOST for one port of CONTAINER, the first free one is used";
 
 /// Returns the field `exposed_ports` of a request.
 pub(super) fn exposed_ports(
@@ -69,15 +70,28 @@ fn parse(text: &str) -> Option<Vec<(String, PortBinding)>> {
         "" => None,
         text => Some(range(text)?),
     };
-    if outside.as_ref().is_some_and(|outside| outside.len() != inside.len()) {
-        return None;
+    if let Some(outside) = &outside
+        && outside.len() != inside.len()
+    {
+        if inside.len() != 1 || *outside.start() == 0 {
+            return None;
+        }
+        let last_host_port = Some(*outside.end());
+        let binding =
+            PortBinding { host_address, host_port: Some(*outside.start()), last_host_port };
+        return is_protocol(protocol)
+            .then(|| vec![(format!("{}/{protocol}", inside.start()), binding)]);
     }
     let mut outside = outside.into_iter().flatten();
     let one = |port: u16| {
-        let binding = PortBinding { host_address, host_port: outside.next() };
+        let binding = PortBinding { host_address, host_port: outside.next(), last_host_port: None };
         (format!("{port}/{protocol}"), binding)
     };
-    matches!(protocol, "tcp" | "udp").then(|| inside.map(one).collect())
+    is_protocol(protocol).then(|| inside.map(one).collect())
+}
+
+fn is_protocol(text: &str) -> bool {
+    matches!(text, "tcp" | "udp")
 }
 
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
@@ -114,6 +128,17 @@ mod tests {
     }
 
     #[test]
+    fn a_range_of_the_host_for_one_port_is_sent_as_a_range() {
+        let binding = |text| parse(text).expect("a port").pop().expect("one");
+        let (port, range) = binding("127.0.0.1:18090-18092:80/udp");
+        assert_eq!(port, "80/udp");
+        assert_eq!((range.host_port, range.last_host_port), (Some(18090), Some(18092)));
+        assert_eq!(range.host_address, Some(std::net::Ipv4Addr::LOCALHOST.into()));
+        assert_eq!(binding("8000-8001:80-81").1.last_host_port, None);
+        assert_eq!(binding("8000-8000:80").1.last_host_port, None);
+    }
+
+    #[test]
     fn exposed_ports_are_single_or_ranges() {
         let ports = |text: &str| {
             exposed(text).map(|ports| ports.map(|port| port.to_string()).collect::<Vec<_>>())
@@ -133,6 +158,8 @@ mod tests {
             "0",
             "80/sctp",
             "8000-8002:80-81",
+            "8000-8001:80/sctp",
+            "0-2:80",
             "81-80",
             "1:2:3:4",
             "nowhere:1:2",

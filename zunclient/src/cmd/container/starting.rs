@@ -13,7 +13,6 @@ use zun_common::status::{Goal, GoalState, Status, TaskState};
 
 use super::ending::exit_code;
 use super::goal::POLL_TIMEOUT;
-use super::refused_fields::in_options;
 use crate::api::{Absence, ApiError, Client, Delete};
 use crate::cmd::Failure;
 use crate::cmd::pull_progress::PullProgress;
@@ -46,7 +45,7 @@ pub(super) async fn create(
 ) -> Result<Container, Failure> {
     let asking = async {
         let created = api.create(ask).await;
-        let container = created.map_err(|error| in_options(error.into()))?;
+        let container = created?;
         drop(made.set(container.clone()));
         Ok(container)
     };

@@ -30,8 +30,7 @@ use crate::exit::Exit;
 use crate::tty::screen::{Output, Screen};
 use crate::tty::signals::Signals;
 use chunks::Reader;
-pub(super) use copy_path::ContainerPath;
-use copy_path::CopyPath;
+use copy_path::{ContainerPath, CopyPath};
 use pack::{LocalSource, Owners};
 use upload::upload;
 
@@ -117,7 +116,7 @@ impl Cp {
 
 /// What to copy if the source in a container is a symlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Link {
+enum Link {
     /// The symlink is copied.
     Copied,
     /// What it points to is copied, under the name of the symlink.
@@ -132,7 +131,7 @@ type ChunkSender = tokio::sync::mpsc::Sender<std::io::Result<bytes::Bytes>>;
 
 /// What Docker reports about a path. The mode has the bits of Go's `os.FileMode`.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Stat {
+struct Stat {
     mode: u32,
     #[serde(rename = "linkTarget", default)]
     link_target: String,
@@ -156,10 +155,7 @@ impl Stat {
     }
 }
 
-pub(super) async fn read(
-    channel: &DataChannel,
-    source: &ContainerPath,
-) -> Result<(Stat, Incoming), Failure> {
+async fn read(channel: &DataChannel, source: &ContainerPath) -> Result<(Stat, Incoming), Failure> {
     let address = channel.address.with(&ArchiveCall::Read.query(&source.path));
     let answer = channel
         .direct
@@ -256,19 +252,26 @@ fn link_lost_after(error: &ConsoleError, count: usize) -> String {
     format!("lost the connection after {count} bytes: {}", zun_common::chain(cause))
 }
 
-pub(super) async fn to_stdout(
-    context: &Context,
-    source: &ContainerPath,
-    link: Link,
-) -> Result<(), Failure> {
+async fn to_stdout(context: &Context, source: &ContainerPath, link: Link) -> Result<(), Failure> {
+    refuse_terminal()?;
+    let channel = open_files(context, &source.container, Mode::ReadOnly).await?;
+    let real = behind(&channel, source, link).await?;
+    let (_stat, body) = read(&channel, real.as_ref().unwrap_or(source)).await?;
+    write_to_stdout(body).await
+}
+
+/// Refuses to write a tar stream to a terminal.
+pub(super) fn refuse_terminal() -> Result<(), Failure> {
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         return Err(Failure::new(
             "cannot write a tar stream to a terminal: redirect stdout to a file or a pipe",
         ));
     }
-    let channel = open_files(context, &source.container, Mode::ReadOnly).await?;
-    let real = behind(&channel, source, link).await?;
-    let (_stat, mut body) = read(&channel, real.as_ref().unwrap_or(source)).await?;
+    Ok(())
+}
+
+/// Writes a tar stream to stdout until it ends.
+pub(super) async fn write_to_stdout(mut body: Incoming) -> Result<(), Failure> {
     let own = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned();
     let screen = Screen::write_to(own(&std::io::stdout())?, own(&std::io::stderr())?)?;
     let mut count = 0;

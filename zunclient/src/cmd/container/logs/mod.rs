@@ -139,7 +139,8 @@ pub(super) async fn last_lines(
     container: &str,
     lines: u32,
 ) -> Result<String, Failure> {
-    let DataChannel { direct, address, tty } = data::open_logs(context, container).await?;
+    let DataChannel { direct, address, tty, export: _ } =
+        data::open_logs(context, container).await?;
     let query = LogsQuery {
         follow: false,
         stdout: true,
@@ -187,7 +188,7 @@ async fn with_timestamps(
 }
 
 async fn without_timestamps(
-    DataChannel { direct, address, tty }: &DataChannel,
+    DataChannel { direct, address, tty, export: _ }: &DataChannel,
     query: &LogsQuery,
     screen: &Screen,
 ) -> Result<Written, Failure> {
