@@ -19,6 +19,7 @@ const LICENCES = new Set(['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Cla
 /** The pages, with the path from which their assets are served. */
 const PAGES = [
   { name: 'console', entry: 'main.ts', assets: '/console/assets/' },
+  { name: 'player', entry: 'main.ts', assets: '/recording/assets/' },
   { name: 'dashboard', entry: 'main.tsx', assets: '/ui/assets/' },
 ];
 

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Writes `assets.rs` into Cargo's output directory: an expression of type `&[Asset]` with the files of the page, which is
-/// empty if the page was not built. `pages` is the directory `web/dist`.
+/// Writes a file with the page's name and the ending `.rs` into Cargo's output directory: an expression of type `&[Asset]`
+/// with the files of the page, which is empty if the page was not built. `pages` is the directory `web/dist`.
 #[expect(clippy::disallowed_methods, reason = "Cargo says in it where the output belongs")]
-pub(crate) fn embed(pages: &Path, page: &str) -> Result<(), Box<dyn Error>> {
+pub(crate) fn embed(pages: &Path, name: &str) -> Result<(), Box<dyn Error>> {
     // The directory is part of the repository: if a watched path is missing, cargo builds each time.
-    let page = pages.join(page);
+    let page = pages.join(name);
     let watched = if page.is_dir() { &page } else { pages };
     println!("cargo::rerun-if-changed={}", watched.display());
     let mut files = Vec::new();
@@ -24,16 +24,16 @@ pub(crate) fn embed(pages: &Path, page: &str) -> Result<(), Box<dyn Error>> {
     for file in files.iter().filter(|file| file.extension().is_some_and(|end| end != "gz")) {
         let path = file.strip_prefix(&page)?.display().to_string();
         // Copies, because the next build of the pages may remove the files at any moment.
-        let name = path.replace('/', "-");
-        fs::copy(file, out.join(&name))?;
-        fs::copy(format!("{}.gz", file.display()), out.join(format!("{name}.gz")))?;
+        let copy = format!("{name}-{}", path.replace('/', "-"));
+        fs::copy(file, out.join(&copy))?;
+        fs::copy(format!("{}.gz", file.display()), out.join(format!("{copy}.gz")))?;
         let bytes =
-            |end: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}{end}\"))");
+            |end: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{copy}{end}\"))");
         let (plain, gzip) = (bytes(""), bytes(".gz"));
         writeln!(code, "    Asset {{ path: {path:?}, plain: {plain}, gzip: {gzip} }},")?;
     }
     code.push_str("]\n");
-    fs::write(out.join("assets.rs"), code)?;
+    fs::write(out.join(format!("{name}.rs")), code)?;
     Ok(())
 }
 

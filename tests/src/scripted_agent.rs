@@ -9,13 +9,13 @@ use chrono::Utc;
 use serde_json::Value;
 use tokio::sync::Notify;
 use zun_common::bus::{Bus, CallError, Incoming, Route, Router};
-use zun_common::gate_control::Deleted;
+use zun_common::gate_control::{Deleted, IssuedTicket};
 use zun_common::grant::ApiVersion;
 use zun_common::id::{ClusterId, ContainerId, EngineId, Epoch, ExecId, HostName, OperationId};
 use zun_common::pty::Ticket;
 use zun_common::rpc::console::{
-    ConsoleSessions, ConsoleTicket, DeleteRecording, HostRecordings, IssueTicket, ListRecordings,
-    ListSessions, RevokeGrant, Revoked,
+    ConsoleSessions, ConsoleTicket, DeleteRecording, HostRecordings, IssueRecordingTicket,
+    IssueTicket, ListRecordings, ListSessions, RevokeGrant, Revoked,
 };
 use zun_common::rpc::container::{
     Console, ConsoleListener, LocateConsole, LocateData, Logs, ReadLogs, ReadStats, ResizeTerminal,
@@ -562,6 +562,10 @@ fn router(shared: &Arc<Shared>) -> Router {
     router = query::<ListSessions>(router, shared, |script| script.sessions.clone());
     router = query::<ListRecordings>(router, shared, |script| script.recordings.clone());
     router = query::<DeleteRecording>(router, shared, |_| Deleted { size: 70 });
+    router = query::<IssueRecordingTicket>(router, shared, |_| IssuedTicket {
+        ticket: ticket(),
+        address: "console.example:2377".to_owned(),
+    });
     router = query::<RevokeGrant>(router, shared, |_| Revoked { sessions: 1 });
     router = query::<ReadLogs>(router, shared, |script| Logs {
         data: script.output.clone(),

@@ -7,6 +7,7 @@
 //! | `DELETE /grants/{id}` | | [`Closed`] |
 //! | `POST /recordings` | [`RecordingsRequest`] | [`GateRecordings`] |
 //! | `DELETE /recordings/{id}` | | [`Deleted`] |
+//! | `POST /recordings/{id}/ticket` | [`RecordingTicketRequest`] | [`IssuedTicket`] |
 //! | `POST /size` | [`SizeRequest`] | [`Closed`], with the number of terminals |
 //!
 //! An error has a status from 400 on and a [`Refusal`].
@@ -73,9 +74,12 @@ pub struct IssuedTicket {
 pub struct GateSessions {
     /// All attachments.
     pub attachments: Vec<GateAttachment>,
-    /// All tickets that can be used.
+    /// All tickets for sessions that can be used.
     #[serde(default)]
     pub tickets: Vec<GateTicket>,
+    /// All tickets for recordings that can be used.
+    #[serde(default)]
+    pub recordings: Vec<GateRecordingTicket>,
 }
 
 /// A ticket that can be used.
@@ -94,6 +98,30 @@ pub struct GateTicket {
     /// Whether its clients may copy files in and out.
     #[serde(default)]
     pub files: bool,
+}
+
+/// Asks for a ticket with which a recording can be read once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingTicketRequest {
+    /// The project of the recording. The request is refused if it belongs to another one.
+    pub project: ProjectId,
+    /// The ID with which the ticket is revoked.
+    pub grant: String,
+    /// How long it can be used, in seconds.
+    pub seconds: u32,
+}
+
+/// A ticket for a recording that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateRecordingTicket {
+    /// Its ID.
+    pub grant: String,
+    /// The recording that it is for.
+    pub recording: RecordingId,
+    /// The container of the recording.
+    pub container: ContainerId,
+    /// For how many seconds more.
+    pub seconds: u64,
 }
 
 /// One client's session. It may be without a connection.

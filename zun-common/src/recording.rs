@@ -105,9 +105,12 @@ pub struct KeptRecording {
     pub size: u64,
 }
 
+/// The beginning of the paths of recordings at the console gate.
+pub const RECORDING_PATHS: &str = "/recordings/v1/";
+
 /// Returns the path of a recording at the console gate.
 pub fn recording_path(id: RecordingId) -> String {
-    format!("/recordings/v1/{id}")
+    format!("{RECORDING_PATHS}{id}")
 }
 
 #[cfg(test)]

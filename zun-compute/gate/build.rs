@@ -1,4 +1,4 @@
-//! Embeds the web console.
+//! Embeds the web console and the player of recordings.
 
 #[path = "../../web/embed.rs"]
 mod embed;
@@ -7,5 +7,7 @@ use std::error::Error;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    embed::embed(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/dist"), "console")
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/dist");
+    embed::embed(&pages, "console")?;
+    embed::embed(&pages, "player")
 }

@@ -16,8 +16,8 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use zun_common::chain;
 use zun_common::gate_control::{
-    Closed, Deleted, GateRecordings, GateSessions, IssuedTicket, RecordingsRequest, Refusal,
-    SizeRequest, TicketRequest,
+    Closed, Deleted, GateRecordings, GateSessions, IssuedTicket, RecordingTicketRequest,
+    RecordingsRequest, Refusal, SizeRequest, TicketRequest,
 };
 use zun_common::id::{GrantId, RecordingId};
 use zun_common::rpc::{Code, Problem};
@@ -108,6 +108,15 @@ impl GateControl {
     /// Deletes a recording that has ended.
     pub(crate) async fn delete_recording(&self, id: RecordingId) -> Result<Deleted, GateError> {
         self.send(Method::DELETE, &format!("/recordings/{id}"), NOTHING).await
+    }
+
+    /// Asks for a ticket with which a recording can be read.
+    pub(crate) async fn issue_for_recording(
+        &self,
+        id: RecordingId,
+        request: &RecordingTicketRequest,
+    ) -> Result<IssuedTicket, GateError> {
+        self.send(Method::POST, &format!("/recordings/{id}/ticket"), Some(request)).await
     }
 
     /// Sets the size of a terminal. Returns whether the gate has its session.

@@ -6,7 +6,9 @@ use zun_common::id::{ContainerId, RecordingId};
 use zun_common::pki::signing_request;
 use zun_common::recording::{KeptRecording, RecordPolicy, RecordingInfo};
 use zun_common::rpc::console::HostRecordings;
+use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
+use zun_tests::scripted_agent::ticket;
 
 use crate::support::{ADMIN, ANN, Api, BOB, REA};
 
@@ -62,6 +64,20 @@ async fn recordings_are_those_of_the_project_and_readers_and_members_may_not_do_
     }
     // 400: the signing request is no such thing.
     assert_eq!(statuses, [200, 403, 200, 400, 200, 400]);
+    let ticket_path = format!("{path}/ticket");
+    assert_eq!(api.post(REA, &ticket_path, Value::Null).await.status, 403);
+    let link = api.post(ANN, &ticket_path, Value::Null).await.expect(200).json();
+    let issued = agent.receives("console.recording.ticket").await.body;
+    let grant = &link["id"];
+    assert_eq!(issued, json!({"recording": id, "project": "blue", "grant": grant, "seconds": 60}));
+    let secret = ticket().expose().to_owned();
+    let url = format!("https://console.example:2377/recording#ticket={secret}&id={id}&name=test");
+    assert_eq!(link["url"], json!(url));
+    let extra = api.post(ANN, &ticket_path, json!({"seconds": 9})).await;
+    assert_eq!(extra.status, 400, "{}", extra.text);
+    agent.refuse("console.recording.ticket", Problem::new(Code::NotOffered, "set `x`"));
+    let refused = api.post(ADMIN, &ticket_path, Value::Null).await.refusal();
+    assert_eq!(refused, "501 container.not-offered Host h1 does not offer this: set `x`");
     assert_eq!(api.delete(ANN, &path).await.status, 403);
     api.delete(ADMIN, &path).await.expect(204);
     let deleted = agent.receives("console.recording.delete").await.body;
@@ -70,6 +86,9 @@ async fn recordings_are_those_of_the_project_and_readers_and_members_may_not_do_
     for missing in [id.to_string(), "x".to_owned()] {
         let refused = api.get(ANN, &format!("/v1/recordings/{missing}")).await;
         assert_eq!(refused.status, 404, "{}", refused.text);
+        // Another project's recording is one that its host does not list.
+        let path = format!("/v1/recordings/{missing}/ticket");
+        assert_eq!(api.post(BOB, &path, Value::Null).await.status, 404);
     }
 }
 

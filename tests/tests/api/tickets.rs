@@ -1,9 +1,9 @@
 //! Tickets for consoles, addresses for OpenStack's clients, and sessions.
 
 use serde_json::{Value, json};
-use zun_common::gate_control::{GateAttachment, GateTarget, GateTicket};
+use zun_common::gate_control::{GateAttachment, GateRecordingTicket, GateTarget, GateTicket};
 use zun_common::grant::Mode;
-use zun_common::id::ContainerId;
+use zun_common::id::{ContainerId, RecordingId};
 use zun_common::rpc::console::{ConsoleSession, ConsoleSessions, UsableTicket};
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
@@ -146,6 +146,12 @@ fn sessions_of(container: ContainerId) -> ConsoleSessions {
     ConsoleSessions {
         sessions: vec![ConsoleSession { container, exec: Some(exec_id()), attachment }],
         tickets: vec![UsableTicket { container, exec: None, ticket }],
+        recordings: vec![GateRecordingTicket {
+            grant: "ticket-3".to_owned(),
+            recording: RecordingId::random(),
+            container,
+            seconds: 30,
+        }],
     }
 }
 
@@ -154,7 +160,9 @@ async fn sessions_and_grants_are_those_of_the_project_and_can_be_revoked() {
     let api = Api::with_consoles().await;
     let agent = api.agent("h1").await;
     let id = api.container(&agent, "test", Status::Running).await;
-    agent.with_sessions(sessions_of(id));
+    let found = sessions_of(id);
+    let recording = found.recordings[0].recording;
+    agent.with_sessions(found);
     let mut listed = api.get(ANN, "/v1/sessions").await.expect(200).json();
     assert_eq!(agent.receives("console.sessions").await.body["containers"], json!([id]));
     let since: chrono::DateTime<chrono::Utc> =
@@ -175,6 +183,8 @@ async fn sessions_and_grants_are_those_of_the_project_and_can_be_revoked() {
     };
     assert_eq!(shown(0), json!(["grant-1", "rw", 1, null]));
     assert_eq!(shown(1), json!(["ticket-2", "ro", 0, 5]));
+    assert_eq!(shown(2), json!(["ticket-3", "ro", 0, 1]));
+    assert_eq!(grants["grants"][2]["recording_id"], json!(recording));
     // Another project sees and revokes nothing.
     let nothing = json!({"sessions": [], "unresponsive_hosts": []});
     assert_eq!(api.get(BOB, "/v1/sessions").await.expect(200).json(), nothing);
@@ -182,9 +192,11 @@ async fn sessions_and_grants_are_those_of_the_project_and_can_be_revoked() {
         let refused = api.delete(token, &format!("/v1/grants/{grant}")).await;
         assert_eq!(refused.status, 404, "{grant}: {}", refused.text);
     }
-    let revoked = api.delete(ANN, "/v1/grants/ticket-2").await.expect(200).json();
-    assert_eq!(revoked, json!({"sessions": 1}));
-    assert_eq!(agent.receives("console.revoke").await.body, json!({"grant": "ticket-2"}));
+    for grant in ["ticket-2", "ticket-3"] {
+        let revoked = api.delete(ANN, &format!("/v1/grants/{grant}")).await.expect(200).json();
+        assert_eq!(revoked, json!({"sessions": 1}));
+        assert_eq!(agent.receives("console.revoke").await.body, json!({"grant": grant}));
+    }
 }
 
 #[tokio::test]

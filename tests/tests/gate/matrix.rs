@@ -169,6 +169,63 @@ impl World {
         }
     }
 
+    /// An attempt to play a recording with a ticket.
+    fn playback(&self, id: RecordingId, ticket: Option<&str>) -> Attempt {
+        let authorization = ticket.map(|text| format!("Zun-Ticket {text}"));
+        Attempt { kind: Kind::Get { authorization }, ..self.public(&recording_path(id), &[]) }
+    }
+
+    /// A ticket for the recording that is valid for this many seconds.
+    fn recording_ticket(&self, id: &str, seconds: u32) -> String {
+        let path = format!("/recordings/{}/ticket", self.recording);
+        let request = json!({ "project": "p1", "grant": id, "seconds": seconds });
+        let (status, answer) = self.bench.control("POST", &path, &request);
+        assert_eq!(status, 200, "{answer}");
+        answer["ticket"].as_str().expect("a ticket").to_owned()
+    }
+
+    /// What may not play the recording. None of it uses the `valid` ticket up.
+    async fn wrong_playbacks(&self, valid: &str) -> Vec<(&'static str, Attempt)> {
+        let recording = self.recording;
+        let foreign = json!({ "project": "p2", "grant": "foreign", "seconds": 60 });
+        let path = format!("/recordings/{recording}/ticket");
+        assert_eq!(self.bench.control("POST", &path, &foreign).0, 410, "of another project");
+        let used = self.recording_ticket("used-recording", 60);
+        self.playback(recording, Some(&used)).outcome().await.expect("the first use");
+        let expired = self.recording_ticket("expired", 1);
+        eventually("the ticket has expired", || {
+            let (_, listed) = self.bench.control("GET", "/sessions", &Value::Null);
+            let tickets = listed["recordings"].as_array().expect("a list");
+            tickets.iter().all(|ticket| ticket["grant"] != "expired")
+        });
+        let revoked = self.recording_ticket("revoked-recording", 60);
+        self.revoke("revoked-recording");
+        let with = |ticket: &str| self.playback(recording, Some(ticket));
+        let page = |origin: String| Attempt { origin: Some(origin), ..with(valid) };
+        let port = self.bench.address().port();
+        let certificate = Some(self.bench.granted(&of_recording(recording)));
+        let in_url = format!("{}?ticket={valid}", recording_path(recording));
+        vec![
+            ("none", self.playback(recording, None)),
+            ("forged", with(&"A".repeat(43))),
+            ("half a ticket", with("AAAA")),
+            ("used", with(&used)),
+            ("expired", with(&expired)),
+            ("revoked", with(&revoked)),
+            ("another target", self.playback(RecordingId::random(), Some(valid))),
+            ("another verb", with(&self.ticket(false, "unused", 60))),
+            ("ticket in the URL", Attempt { path: in_url, ..with(valid) }),
+            ("foreign Origin", page("https://evil.test".to_owned())),
+            ("Origin `null`", page("null".to_owned())),
+            ("Origin of another scheme", page(format!("http://{PUBLIC}:{port}"))),
+            (
+                "certificate instead of a ticket",
+                Attempt { identity: certificate, ..self.playback(recording, None) },
+            ),
+            ("ticket for a recording, at a console", self.pty(Some(valid), &hello())),
+        ]
+    }
+
     /// An attempt to copy a file out with the credentials of a session.
     fn archive(&self, credentials: Option<&str>) -> Attempt {
         let authorization = credentials.map(|text| format!("Zun-Session {text}"));
@@ -518,6 +575,8 @@ async fn matrix() {
     wrong.push(("key without the token", world.pty(Some(&ticket), &resumes(&shared, "x"))));
     Box::pin(matrix.refuses("resume, ticket", wrong)).await;
 
+    let unused = world.recording_ticket("recording", 60);
+    Box::pin(matrix.refuses("recording, ticket", world.wrong_playbacks(&unused).await)).await;
     Box::pin(matrix.refuses("archive, ticket", world.wrong_archives(&ticket, &shared).await)).await;
 
     // Clients that may only watch, and type nevertheless.
@@ -557,6 +616,7 @@ async fn matrix() {
     let mut open = Vec::new();
     for (name, attempt) in [
         ("recording", download(bench.granted(&recorded))),
+        ("recording, ticket", world.playback(world.recording, Some(&unused))),
         ("archive, ticket", {
             let ticket = world.file_ticket("rw", "files");
             let session = Session::with_ticket(&bench.public(), &ticket, hello()).await;

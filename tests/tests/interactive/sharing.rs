@@ -125,11 +125,14 @@ fn a_viewer_in_a_smaller_window_sees_a_part_of_the_terminal(other: &mut Pty, zun
     assert_eq!(small.exit(), 143);
 }
 
-/// Runs `web/tests/service` with the container `shared`, which has a shell, and takes part in its shared session.
+/// Runs `web/tests/service` with the container `shared`, which has a shell, and takes part in its shared session. The
+/// container `recorded` has a recording.
 async fn the_pages_work_in_chromium(cluster: &Cluster) {
     let zun = cluster.zun();
     let gate = format!("https://localhost:{}", cluster.gate().address().port());
     let token = zun.variable("OS_TOKEN");
+    zun.must(&["run", "--record", "-d", "--name", "recorded", "cirros", "sleep", "600"]);
+    zun.must(&["exec", "recorded", "echo", "from a recorded exec"]);
     let links = [(); 2].map(|()| zun.must(&["share", "shared"]).trim().to_owned());
     let place =
         json!({"origin": cluster.endpoint(0), "gate": gate, "token": token, "links": links});

@@ -2,6 +2,7 @@
 
 import '@xterm/xterm/css/xterm.css';
 import '../shared/base.css';
+import '../shared/terminal_page.css';
 import './style.css';
 import { Driver } from '../pty/driver.ts';
 import { noTicket, type Closing } from '../pty/ending.ts';
@@ -16,9 +17,9 @@ import { PipeInput } from './pipe.ts';
 import { clampFontSize, load, save } from './preferences.ts';
 import { muteReplies } from './replies.ts';
 import { SearchBar } from './search.ts';
-import { install, letter, withCtrl } from './shortcuts.ts';
+import { install, letter, withCtrl } from '../shared/shortcuts.ts';
 import { Status } from './status.ts';
-import { adoptStyles } from './styles.ts';
+import { adoptStyles } from '../shared/styles.ts';
 import { tellSurrounding } from './surrounding.ts';
 import { TerminalView } from './terminal.ts';
 import { Toast } from './toast.ts';

@@ -2,7 +2,7 @@
 
 import { byId, onClick, showText } from '../shared/dom.ts';
 import type { TerminalView } from './terminal.ts';
-import { matchColours, onSystemChange } from './theme.ts';
+import { matchColours, onSystemChange } from '../shared/theme.ts';
 
 export class SearchBar {
   #view: TerminalView;

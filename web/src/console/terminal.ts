@@ -8,7 +8,7 @@ import { WebglAddon } from '@xterm/addon-webgl';
 import { Terminal } from '@xterm/xterm';
 import type { Size } from '../pty/frame.ts';
 import { FONT_SIZES } from './preferences.ts';
-import { onSystemChange, reducesMotion, theme } from './theme.ts';
+import { onSystemChange, reducesMotion, theme } from '../shared/theme.ts';
 
 /** Lines that can be scrolled back. At 200 columns they take about 24 MB. */
 const SCROLLBACK = 10_000;

@@ -9,6 +9,7 @@ import { command } from './format.ts';
 import { Icon } from './icons.tsx';
 import { commandWords } from './input.ts';
 import { allows } from './rules.ts';
+import { openTab } from './tab.ts';
 import type { Container, Ticket } from './types.ts';
 
 /** Consoles that may be open at the same time. */
@@ -244,18 +245,9 @@ function Elsewhere({ console: one }: { console: Console }) {
   const open = async () => {
     if (container === undefined) return;
     setError(undefined);
-    // Browsers open tabs during a click, and not after an answer.
-    const tab = window.open('', '_blank');
-    if (tab === null) {
-      setError('The browser does not open tabs for this page. Allow pop-ups, and try again.');
-      return;
-    }
     try {
-      const address = await ticket(desk, container, one.exec);
-      tab.opener = null;
-      tab.location.replace(address);
+      await openTab(() => ticket(desk, container, one.exec));
     } catch (failure) {
-      tab.close();
       setError(words(failure));
     }
   };

@@ -12,6 +12,7 @@ import { useNow, useStore, useTitle } from './hooks.ts';
 import { History } from './history.tsx';
 import { Icon } from './icons.tsx';
 import { Logs } from './logs.tsx';
+import { Recordings } from './recordings.tsx';
 import { StatusCell } from './status.tsx';
 import type { Container } from './types.ts';
 import { Usage } from './usage.tsx';
@@ -47,6 +48,7 @@ export function ContainerPage({ id, tab }: { id: string; tab: string }) {
           {store.isLoaded ? 'This container is gone' : 'Container'}
         </h1>
         {error === undefined && !store.isLoaded ? <Loading /> : <p class="note">{wasThere.current || error === undefined ? 'It was deleted.' : error}</p>}
+        {store.isLoaded && <Recordings container={id} version="" isRemoved />}
       </>
     );
   }

@@ -3,7 +3,7 @@
 import { number } from '../shared/units.ts';
 import type { Container, PublishedPort } from './types.ts';
 
-export { bytes, number } from '../shared/units.ts';
+export { bytes, clock, number } from '../shared/units.ts';
 
 /** Reads a time of the API, which is in UTC; `undefined` if there is none. */
 export function time(text: string | null | undefined): number | undefined {

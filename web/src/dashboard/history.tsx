@@ -7,6 +7,7 @@ import { useDesk } from './context.ts';
 import { Failure } from './dialog.tsx';
 import { moment, span, time } from './format.ts';
 import { useNow } from './hooks.ts';
+import { Recordings } from './recordings.tsx';
 import type { Container, ContainerAction, Run } from './types.ts';
 import { WithCode } from './with_code.tsx';
 
@@ -48,6 +49,7 @@ export function History({ container }: { container: Container }) {
         <h2 id="runs-title">Runs</h2>
         {past.runs.length === 0 ? <p class="note">Its process has not run yet.</p> : <Runs runs={past.runs} now={now} />}
       </section>
+      <Recordings container={container.uuid} version={version} />
     </div>
   );
 }

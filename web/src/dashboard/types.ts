@@ -127,3 +127,25 @@ export interface Ticket {
   url: string;
   tty: boolean;
 }
+
+export interface Recording {
+  id: string;
+  container: string;
+  container_name: string;
+  /** The exec; absent for the main process. */
+  exec_id?: string;
+  host: string;
+  started_at: string;
+  /** Absent while it is in progress. */
+  ended_at?: string;
+  /** How the session ended, in a few words. */
+  end: string;
+  /** In bytes. */
+  size: number;
+}
+
+export interface RecordingList {
+  recordings: Recording[];
+  more: boolean;
+  unresponsive_hosts: string[];
+}

@@ -398,6 +398,42 @@ test('usage is drawn while the container runs, and its operations and runs have 
   await page.getByText('In progress').waitFor();
 });
 
+test('recordings of a container are listed, and play in a tab of their own', async () => {
+  const web = fill(api);
+  gates = [await FakeGate.start()];
+  const [gate] = gates as [FakeGate];
+  gate.cast = `${JSON.stringify({ version: 2, width: 80, height: 24 })}\n${JSON.stringify([0.1, 'o', 'what was seen'])}\n`;
+  const page = await enter({ bypassCSP: true }, `#/containers/${web.uuid}/history`);
+  await page.getByText('No session was recorded').waitFor();
+  fillPast(api);
+  api.recordings.unresponsive_hosts = ['compute2'];
+  await page.getByRole('link', { name: 'Overview' }).click();
+  await page.getByRole('link', { name: 'History' }).click();
+  const section = page.getByRole('region', { name: 'Recordings' });
+  await section.getByText('compute2 did not answer').waitFor();
+  const rows = section.getByRole('row');
+  // The newest is the first.
+  await rows.nth(1).getByText('In progress').waitFor();
+  assert.match(await rows.nth(2).innerText(), /Exec 8c1f8c1f8c1f[^]*The process exited with 130[^]*2 hours ago[^]*3:47[^]*1\.9 MiB/);
+  assert.match(await rows.nth(3).innerText(), /Main process[^]*40:00[^]*79\.1 KiB/);
+  assert.deepEqual(await violations(page), []);
+  const play = section.getByRole('button', { name: /^Play the recording of Exec/ });
+  await play.click();
+  await section.getByRole('alert').getByText('no name for clients with tickets').waitFor();
+  api.recordingUrl = gate.player();
+  const [player] = await Promise.all([page.waitForEvent('popup'), play.press('Enter')]);
+  await player.getByText('80 × 24').waitFor();
+  await player.keyboard.press('End');
+  await player.locator('.xterm-rows').getByText('what was seen').waitFor();
+  assert.equal(await player.evaluate(() => window.opener), null);
+  assert.equal(api.changes.at(-1), `POST /v1/recordings/${api.recordings.recordings[1]?.id}/ticket`);
+  // They outlive their container.
+  api.containers = api.containers.filter((container) => container !== web);
+  await page.reload();
+  await page.getByRole('heading', { name: 'This container is gone' }).waitFor();
+  await section.getByText('In progress').waitFor();
+});
+
 test('consoles open beside each other, and stay open while the user looks elsewhere', async () => {
   const web = fill(api);
   gates = [await FakeGate.start(), await FakeGate.start()];

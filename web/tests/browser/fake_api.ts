@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { Container, ContainerAction, Host, Run, Stats, Status } from '../../src/dashboard/types.ts';
+import type { Container, ContainerAction, Host, RecordingList, Run, Stats, Status } from '../../src/dashboard/types.ts';
 import { serve } from './static.ts';
 
 /** The gates of the tests have no certificates. */
@@ -33,6 +33,10 @@ export class FakeApi {
   hosts: Host[] = [];
   actions: ContainerAction[] = [];
   runs: Run[] = [];
+  /** Those of all containers. */
+  recordings: RecordingList = { recordings: [], more: false, unresponsive_hosts: [] };
+  /** The link that plays a recording. */
+  recordingUrl: string | undefined;
   stats: Stats | undefined;
   isAdmin = false;
   /** Whether the token is no longer accepted. */
@@ -212,6 +216,12 @@ export class FakeApi {
       return;
     }
     if (method !== 'GET') this.changes.push([method, url.pathname + url.search, body].filter((part) => part !== '').join(' '));
+    if (collection === 'recordings') {
+      if (id === undefined) this.#json(response, 200, this.recordings);
+      else if (this.recordingUrl === undefined) this.#refuse(response, 501, NO_GATE);
+      else this.#json(response, 200, { id: 'ticket-1', url: this.recordingUrl, expires_at: new Date().toISOString() });
+      return;
+    }
     if (id === undefined) {
       if (method === 'POST') this.#json(response, 202, this.#create(JSON.parse(body) as Partial<Container>));
       else {

@@ -12,6 +12,9 @@ import { serve } from './static.ts';
 
 const POLICY = readFileSync(join('..', 'zun-compute', 'gate', 'src', 'page', 'policy.txt'), 'utf8').trim();
 
+/** The ID of its recording. */
+export const RECORDING = '5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11';
+
 /** What the process does with its input. */
 export type Program = (input: string, gate: FakeGate) => void;
 
@@ -30,6 +33,16 @@ export class FakeGate {
   /** Sites that may show the page in a frame. */
   ancestors = '';
   program: Program = () => {};
+  /** The recording that it keeps. */
+  cast = '';
+  /** Whether the recording's session has not ended. */
+  isRecording = false;
+  /** The status with which it refuses to send the recording. */
+  castRefusal: number | undefined;
+  /** After how many bytes the link breaks while the recording is sent. */
+  castBreaksAt: number | undefined;
+  /** How often the recording was requested with this header. */
+  readonly castRequests: string[] = [];
   /** Answers requests for files. */
   archive: (request: IncomingMessage, response: ServerResponse) => void = (_, response) => response.writeHead(403).end('this session may not copy files');
   #output = Buffer.alloc(0);
@@ -63,6 +76,11 @@ export class FakeGate {
 
   link(ticket = 'dGlja2V0', name = 'web'): string {
     return `${this.origin}/console#ticket=${ticket}&name=${name}`;
+  }
+
+  /** The link that plays the recording. */
+  player(name = 'web'): string {
+    return `${this.origin}/recording#ticket=dGlja2V0&id=${RECORDING}&name=${name}`;
   }
 
   get isLinked(): boolean {
@@ -172,7 +190,27 @@ export class FakeGate {
       this.archive(request, response);
       return;
     }
+    if (request.url?.startsWith('/recordings/v1/') === true) {
+      this.#sendCast(request, response);
+      return;
+    }
+    if (request.url?.startsWith('/recording') === true) {
+      serve({ page: 'player', path: '/recording', policy: `${POLICY}; frame-ancestors 'none'` }, request, response);
+      return;
+    }
     const policy = `${POLICY}; frame-ancestors 'self' ${this.ancestors}`;
     serve({ page: 'console', path: '/console', policy }, request, response);
+  }
+
+  #sendCast(request: IncomingMessage, response: ServerResponse): void {
+    this.castRequests.push(`${request.url} ${request.headers.authorization ?? ''}`);
+    if (this.castRefusal !== undefined) {
+      response.writeHead(this.castRefusal).end();
+      return;
+    }
+    const content = Buffer.from(this.cast);
+    response.writeHead(200, { 'content-type': 'application/x-asciicast', 'content-length': content.length, 'zun-recording': this.isRecording ? 'in-progress' : 'ended' });
+    if (this.castBreaksAt === undefined) response.end(content);
+    else response.write(content.subarray(0, this.castBreaksAt), () => setTimeout(() => response.destroy(), 100));
   }
 }

@@ -1,6 +1,6 @@
 // Containers for tests and pictures.
 
-import type { Container, Host } from '../../src/dashboard/types.ts';
+import type { Container, Host, Recording } from '../../src/dashboard/types.ts';
 import { type FakeApi, stamp } from './fake_api.ts';
 
 const MINUTE = 60_000;
@@ -83,6 +83,27 @@ export function fillPast(api: FakeApi): void {
     { number: 2, started_at: ago(5800), finished_at: ago(5760), exit_code: 0, reason: 'exited', message: null },
     { number: 1, started_at: ago(9000), finished_at: ago(5805), exit_code: 137, reason: 'out_of_memory', message: 'killed: out of memory (limit 512 MiB)' },
   ];
+  const recording = (id: string, minutes: number, part: Partial<Recording>) => ({
+    id: `${id}-0f3b-4d53-9c0e-2f6f8f0f7a11`,
+    container: api.containers[0]?.uuid ?? '',
+    container_name: 'web',
+    host: 'compute1',
+    started_at: new Date(Date.now() - minutes * MINUTE).toISOString(),
+    end: '',
+    size: 0,
+    ...part,
+  });
+  const after = (minutes: number, seconds: number) => new Date(Date.now() - minutes * MINUTE + seconds * 1000).toISOString();
+  const exec = '8c1f'.repeat(16);
+  api.recordings = {
+    recordings: [
+      recording('91b2d7f0', 5800, { ended_at: after(5800, 2400), end: 'the process exited with 0', size: 81_000 }),
+      recording('5c2d8a4e', 130, { exec_id: exec, ended_at: after(130, 227), end: 'the process exited with 130', size: 1_940_000 }),
+      recording('e07a5514', 17, { size: 12_300 }),
+    ],
+    more: false,
+    unresponsive_hosts: [],
+  };
   api.stats = { 'CPU %': 12.5, 'MEM USAGE(MiB)': 148.3, 'MEM LIMIT(MiB)': 512, 'MEM %': 29, 'BLOCK I/O(B)': '4096/0', 'NET I/O(B)': '1000/2000', PIDS: 3 };
 }
 

@@ -18,6 +18,14 @@ const VIEWPORTS = [
 /** What the gate reports about a directory. */
 const DIRECTORY = Buffer.from(JSON.stringify({ mode: 2 ** 31, size: 0, linkTarget: '' })).toString('base64');
 
+/** A recording of the shell, in which 7 bytes are missing after a minute. */
+const CAST = [
+  { version: 2, width: 90, height: 24, timestamp: 1_764_500_000 },
+  [1, 'o', SHELL],
+  [61, 'm', '7 bytes of output are missing here'],
+  [225, 'o', '\r\n$ '],
+].map((line) => `${JSON.stringify(line)}\n`).join('');
+
 let browser: Browser;
 before(async () => {
   browser = await launch([], 'tests/pictures/fonts.conf');
@@ -84,6 +92,39 @@ for (const colorScheme of SCHEMES) {
   });
 
   for (const viewport of VIEWPORTS) {
+    test(`player, ${colorScheme}, ${viewport.width} pixels wide`, { skip: !isWanted(colorScheme, viewport.width) }, async () => {
+      const gate = await FakeGate.start();
+      gate.cast = CAST;
+      gate.isRecording = true;
+      const isPhone = viewport.width < 500;
+      const options = { colorScheme, viewport, hasTouch: isPhone, isMobile: isPhone, reducedMotion: 'reduce' as const, timezoneId: 'UTC', locale: 'en-GB' };
+      const { context, page } = await watched(browser, gate.origin, options);
+      ends.push(() => context.close(), () => gate.stop());
+      const pictures = new Pictures(page, `${colorScheme}-${viewport.width}`);
+      await page.goto(gate.player());
+      await page.locator('#begin').waitFor();
+      await pictures.take('player-begin');
+      for (let seconds = 0; seconds < 65; seconds += 5) await page.keyboard.press('ArrowRight');
+      await eventually('the text is there', async () => (await screenText(page)).includes('nproc'));
+      await page.locator('#remark:not(:empty)').waitFor();
+      await pictures.compare('player');
+      if (isWriting && viewport.width === 1280) {
+        await page.setViewportSize({ width: 880, height: 480 });
+        await page.keyboard.press('ArrowRight');
+        await page.screenshot({ path: `../docs/player-${colorScheme}.png`, animations: 'disabled' });
+        await page.setViewportSize(viewport);
+      }
+      await page.keyboard.press('End');
+      await page.locator('#ending').waitFor();
+      await pictures.take('player-end');
+      gate.castRefusal = 403;
+      await page.goto('about:blank');
+      await page.goto(gate.player());
+      await page.locator('#ending').waitFor();
+      await pictures.take('player-refused');
+      pictures.check();
+    });
+
     test(`all states, ${colorScheme}, ${viewport.width} pixels wide`, { skip: !isWanted(colorScheme, viewport.width) }, async () => {
       const gate = await FakeGate.start();
       gate.hello = { files: 1 << 30 };

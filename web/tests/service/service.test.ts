@@ -77,6 +77,24 @@ test('a container is created, seen, used, stopped and deleted in the browser', {
   assert.deepEqual(faults, []);
 });
 
+test('a recorded session is listed, and plays in a tab that its host serves', { timeout: 120_000 }, async () => {
+  const { context, page, faults } = await enter();
+  await page.getByRole('link', { name: 'recorded', exact: true }).click();
+  await page.getByRole('link', { name: 'History' }).click();
+  await page.getByText('The process exited with 0').waitFor();
+  const [player] = await Promise.all([page.waitForEvent('popup'), page.getByRole('button', { name: /^Play the recording of Exec/ }).click()]);
+  await player.locator('#state', { hasText: 'Recorded' }).waitFor();
+  assert.equal(new URL(player.url()).origin, gate);
+  assert.ok(!player.url().includes('ticket'));
+  await player.locator('.xterm-rows').getByText('from a recorded exec').waitFor();
+  await player.getByRole('button', { name: 'Play again' }).waitFor();
+  // The ticket was used, and the page has forgotten it.
+  await player.reload();
+  await player.getByText('This page needs a link').waitFor();
+  await context.close();
+  assert.deepEqual(faults, []);
+});
+
 // The test that runs this one has a terminal with `zun attach shared`, and types its answers there.
 test('two browsers and a zun in a terminal share one session', { timeout: 120_000 }, async () => {
   const sizes = [{ width: 1280, height: 800 }, { width: 760, height: 480 }];

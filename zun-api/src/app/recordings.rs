@@ -3,14 +3,19 @@
 //! None of this is in the database: recordings outlive their containers, and only the gates know which recordings
 //! exist. So zun-api asks all hosts, many at once. Hosts that do not answer in time are named.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 use zun_common::api::v1::console::ConsoleEndpoint;
-use zun_common::api::v1::recording::{Recording, RecordingList};
-use zun_common::gate_control::RecordingsRequest;
+use zun_common::api::v1::recording::{Recording, RecordingList, RecordingTicket};
+use zun_common::gate_control::{IssuedTicket, RecordingsRequest};
 use zun_common::grant::{ApiVersion, Grant, Target};
 use zun_common::id::{HostName, ProjectId, RecordingId};
 use zun_common::recording::{KeptRecording, RecordingInfo};
-use zun_common::rpc::console::{DeleteRecording, HostRecordings, ListRecordings};
+use zun_common::rpc::console::{
+    DeleteRecording, HostRecordings, IssueRecordingTicket, ListRecordings,
+};
 use zun_common::rpc::container::ConsoleListener;
 use zun_common::rpc::operation::RECORD_PROTOCOL;
 
@@ -18,6 +23,9 @@ use super::ask_hosts::HostAnswers;
 use super::containers::ConsoleTarget;
 use super::{App, AppError, Caller};
 use crate::db::host;
+
+/// How long the link of a recording works, in seconds. The browser follows it at once.
+const TICKET_LIFE: u32 = 60;
 
 /// Which recordings to list.
 #[derive(Debug, Clone, Default)]
@@ -93,6 +101,39 @@ impl App {
         self.grant(caller, csr, &ConsoleTarget { grant, listener, tty, stdin: false })
     }
 
+    /// Issues a ticket: a link that plays a recording once. Writes an audit log line.
+    pub(crate) async fn recording_ticket(
+        &self,
+        caller: &Caller,
+        id: RecordingId,
+    ) -> Result<RecordingTicket, AppError> {
+        let Located { recording, .. } = self.locate_recording(caller, id).await?;
+        let invalid = |_invalid| AppError::RecordingNotFound(id.to_string());
+        let grant = format!("ticket-{}", Uuid::new_v4());
+        let call = IssueRecordingTicket {
+            recording: id,
+            project: recording.project_id.parse().map_err(invalid)?,
+            grant: grant.clone(),
+            seconds: TICKET_LIFE,
+        };
+        // The gate counts from a later time.
+        let expires_at = Utc::now() + Duration::from_secs(TICKET_LIFE.into());
+        let host = self.live_host(&recording.host).await?;
+        let issued = self.call_agent(caller, &host, &call).await?;
+        self.metrics.grants.inc();
+        tracing::info!(
+            target: "audit",
+            {
+                grant.id = %grant, recording.id = %id, container.id = %recording.container,
+                host.name = %recording.host, seconds = TICKET_LIFE,
+                user.id = %caller.identity.user, project.id = %caller.identity.project,
+                request.id = %caller.context.request
+            },
+            "issued {grant} for recording {id}"
+        );
+        Ok(RecordingTicket { id: grant, url: player(&issued, &recording), expires_at })
+    }
+
     /// Deletes a recording that has ended. Writes an audit log line.
     pub(crate) async fn delete_recording(
         &self,
@@ -144,6 +185,13 @@ impl App {
         let call = ListRecordings { selection };
         Ok(self.ask_hosts(caller, hosts.map(|host| (host.name, call.clone()))).await)
     }
+}
+
+/// The address of the page that plays a recording, and shows the container's name. Names need no escapes.
+fn player(IssuedTicket { ticket, address }: &IssuedTicket, recording: &Recording) -> String {
+    let Recording { id, container_name, .. } = recording;
+    let secret = ticket.expose();
+    format!("https://{address}/recording#ticket={secret}&id={id}&name={container_name}")
 }
 
 /// The gate has no version of Docker's API.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use zun_common::api::v1::session::{AliveGrant, GrantList, RevokedGrant, Session, SessionList};
-use zun_common::gate_control::{GateAttachment, GateTicket};
+use zun_common::gate_control::{GateAttachment, GateRecordingTicket, GateTicket};
 use zun_common::grant::Mode;
 use zun_common::id::{ContainerId, GrantId, HostName};
 use zun_common::rpc::console::{
@@ -139,7 +139,24 @@ const fn mode(writes: bool) -> &'static str {
 /// The grants and tickets, by their IDs.
 fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
     let mut grants: BTreeMap<String, AliveGrant> = BTreeMap::new();
-    for (host, ConsoleSessions { sessions, tickets }) in &found.hosts.answers {
+    for (host, ConsoleSessions { sessions, tickets, recordings }) in &found.hosts.answers {
+        for ticket in recordings {
+            let GateRecordingTicket { grant, recording, container, seconds } = ticket.clone();
+            let ticket = AliveGrant {
+                id: grant.clone(),
+                container,
+                container_name: found.name(container),
+                exec_id: None,
+                recording_id: Some(recording),
+                host: host.clone(),
+                mode: Mode::ReadOnly.as_str().to_owned(),
+                files: false,
+                sessions: 0,
+                uses: Some(1),
+                expires_at: Some(now + Duration::from_secs(seconds)),
+            };
+            grants.insert(grant, ticket);
+        }
         for UsableTicket { container, exec, ticket } in tickets {
             let GateTicket { grant, target: _, mode, uses, seconds, files } = ticket.clone();
             let ticket = AliveGrant {
@@ -147,6 +164,7 @@ fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
                 container: *container,
                 container_name: found.name(*container),
                 exec_id: exec.as_ref().map(ToString::to_string),
+                recording_id: None,
                 host: host.clone(),
                 mode: mode.as_str().to_owned(),
                 files,
@@ -166,6 +184,7 @@ fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
                 container: *container,
                 container_name: found.name(*container),
                 exec_id: exec.as_ref().map(ToString::to_string),
+                recording_id: None,
                 host: host.clone(),
                 mode: mode(attachment.writes).to_owned(),
                 files: attachment.files,

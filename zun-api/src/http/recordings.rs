@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use zun_common::api::v1::console::ConsoleEndpoint;
-use zun_common::api::v1::recording::{Recording, RecordingList};
+use zun_common::api::v1::recording::{Recording, RecordingList, RecordingTicket};
 use zun_common::id::RecordingId;
 
 use super::containers::{CSR, csr};
@@ -32,6 +32,13 @@ pub(super) const ROUTES: &[Route] = &[
     .only(Permission::PlayRecording)
     .reads::<DownloadRequest>()
     .returns::<ConsoleEndpoint>(),
+    Route::post(
+        "/v1/recordings/{recording}/ticket",
+        "Issue a ticket: a link that plays a recording once, within a minute, without a certificate",
+        to!(ticket),
+    )
+    .only(Permission::PlayRecording)
+    .returns::<RecordingTicket>(),
     Route::delete("/v1/recordings/{recording}", "Delete a recording that has ended", to!(delete))
         .only(Permission::DeleteRecording)
         .returns_nothing(),
@@ -93,6 +100,16 @@ pub(super) async fn download(
     input: Parsed<DownloadRequest>,
 ) -> ApiResult {
     Ok(ok(&app.download_recording(&caller, id(&recording)?, &input.0.csr).await?))
+}
+
+/// Issues a ticket for a recording.
+pub(super) async fn ticket(
+    app: Data<App>,
+    caller: Caller,
+    recording: Path<String>,
+    _input: Parsed<NoFields>,
+) -> ApiResult {
+    Ok(ok(&app.recording_ticket(&caller, id(&recording)?).await?))
 }
 
 /// Deletes a recording.

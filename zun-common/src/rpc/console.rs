@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
-use crate::gate_control::{Deleted, GateAttachment, GateRecordings, GateTicket, RecordingsRequest};
+use crate::gate_control::{
+    Deleted, GateAttachment, GateRecordingTicket, GateRecordings, GateTicket, IssuedTicket,
+    RecordingsRequest,
+};
 use crate::grant::Mode;
 use crate::id::{ContainerId, ExecId, GrantId, ProjectId, RecordingId};
 use crate::pty::Ticket;
@@ -57,8 +60,11 @@ impl Call for ListSessions {
 pub struct ConsoleSessions {
     /// Sessions of clients. A client may be disconnected for a while.
     pub sessions: Vec<ConsoleSession>,
-    /// Tickets that can be used.
+    /// Tickets for sessions that can be used.
     pub tickets: Vec<UsableTicket>,
+    /// Tickets for recordings that can be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<GateRecordingTicket>,
 }
 
 /// One client's session.
@@ -116,6 +122,25 @@ impl Call for DeleteRecording {
     const METHOD: &'static str = "console.recording.delete";
     const DEADLINE: Duration = Duration::from_secs(10);
     type Reply = Deleted;
+}
+
+/// Asks for a ticket with which a browser can read a recording once. The caller has checked that it may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueRecordingTicket {
+    /// The recording.
+    pub recording: RecordingId,
+    /// Its project.
+    pub project: ProjectId,
+    /// The ID with which the ticket is revoked.
+    pub grant: String,
+    /// How long it can be used, in seconds.
+    pub seconds: u32,
+}
+
+impl Call for IssueRecordingTicket {
+    const METHOD: &'static str = "console.recording.ticket";
+    const DEADLINE: Duration = Duration::from_secs(10);
+    type Reply = IssuedTicket;
 }
 
 /// Revokes a grant or ticket at the host's console gate, and ends its sessions there. The caller has checked that it is

@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use zun_common::chain;
-use zun_common::gate_control::{Deleted, GateSessions, GateTarget, SizeRequest, TicketRequest};
+use zun_common::gate_control::{
+    Deleted, GateSessions, GateTarget, IssuedTicket, RecordingTicketRequest, SizeRequest,
+    TicketRequest,
+};
 use zun_common::id::{ContainerId, EngineId, ExecId};
 use zun_common::rpc::console::{
-    ConsoleSession, ConsoleSessions, ConsoleTicket, DeleteRecording, HostRecordings, IssueTicket,
-    ListRecordings, ListSessions, RevokeGrant, Revoked, UsableTicket,
+    ConsoleSession, ConsoleSessions, ConsoleTicket, DeleteRecording, HostRecordings,
+    IssueRecordingTicket, IssueTicket, ListRecordings, ListSessions, RevokeGrant, Revoked,
+    UsableTicket,
 };
 use zun_common::rpc::{Code, Problem};
 use zun_common::status::Action;
@@ -47,11 +51,12 @@ pub(super) async fn issue(host: &Host, call: IssueTicket) -> Result<ConsoleTicke
 pub(super) async fn list(host: &Host, call: ListSessions) -> Result<ConsoleSessions, Problem> {
     // Without a gate there are none.
     let Some(gate) = &host.gate else { return Ok(ConsoleSessions::default()) };
-    let GateSessions { attachments, tickets } =
+    let GateSessions { attachments, tickets, mut recordings } =
         gate.sessions().await.map_err(|error| error.problem())?;
     let mut owners =
         Owners { host, wanted: host.reports.by_engine(&call.containers), execs: HashMap::new() };
-    let mut listed = ConsoleSessions::default();
+    recordings.retain(|ticket| call.containers.contains(&ticket.container));
+    let mut listed = ConsoleSessions { recordings, ..ConsoleSessions::default() };
     for attachment in attachments {
         if let Some((container, exec)) = owners.owner(&attachment.target).await {
             listed.sessions.push(ConsoleSession { container, exec, attachment });
@@ -83,6 +88,17 @@ pub(super) async fn delete_recording(
     call: DeleteRecording,
 ) -> Result<Deleted, Problem> {
     gate(host)?.delete_recording(call.recording).await.map_err(|error| error.problem())
+}
+
+/// Asks the gate for a ticket with which a recording can be read.
+pub(super) async fn issue_for_recording(
+    host: &Host,
+    call: IssueRecordingTicket,
+) -> Result<IssuedTicket, Problem> {
+    let IssueRecordingTicket { recording, project, grant, seconds } = call;
+    let request = RecordingTicketRequest { project, grant, seconds };
+    let issued = gate(host)?.issue_for_recording(recording, &request).await;
+    issued.map_err(|error| error.problem())
 }
 
 /// Revokes a grant or ticket.

@@ -52,6 +52,9 @@ pub(crate) fn calls(host: &Arc<Host>, workers: &Workers) -> Router {
             host,
             |host, call| async move { console::delete_recording(&host, call).await },
         );
+    let router = answer(router, host, |host, call| async move {
+        console::issue_for_recording(&host, call).await
+    });
     let router = answer(router, host, |host, call| async move { stray::remove(&host, call).await });
     let router = files::calls(router, host);
     let router = answer(router, host, |host, call| async move { exec::create(&host, call).await });

@@ -105,6 +105,7 @@ fn table(grants: &[AliveGrant]) -> Table {
         Column::firm("expires_at"),
         Column::wide("files"),
         Column::wide("exec_id"),
+        Column::wide("recording_id"),
         Column::wide("host"),
     ]);
     for grant in grants {
@@ -117,6 +118,7 @@ fn table(grants: &[AliveGrant]) -> Table {
             grant.expires_at.map(|time| time.format("%F %T").to_string()).into(),
             (if grant.files { "yes" } else { "no" }).to_owned().into(),
             grant.exec_id.clone().into(),
+            grant.recording_id.map(|recording| recording.to_string()).into(),
             grant.host.to_string().into(),
         ]);
     }

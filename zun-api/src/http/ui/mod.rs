@@ -20,7 +20,7 @@ const SIGN_IN: &str = "/ui/sign_in";
 /// consoles are only known when a ticket is issued.
 const POLICY: &str = include_str!("policy.txt");
 
-static FILES: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+static FILES: &[Asset] = include!(concat!(env!("OUT_DIR"), "/dashboard.rs"));
 
 /// Registers the page. It is not part of the API, so no document lists it.
 pub(super) fn register(config: &mut ServiceConfig) {

@@ -54,3 +54,21 @@ pub struct Recording {
     /// The size of its file, in bytes.
     pub size: u64,
 }
+
+/// A ticket: a link that plays a recording in a browser, without a certificate. It works once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordingTicket {
+    /// Its ID, with which it can be revoked.
+    pub id: String,
+    /// The page that plays the recording. The secret is in the fragment, which browsers do not send.
+    pub url: String,
+    /// It opens nothing after this time.
+    #[schemars(with = "String")]
+    pub expires_at: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for RecordingTicket {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "RecordingTicket({})", self.id)
+    }
+}

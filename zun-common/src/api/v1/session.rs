@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ContainerId, HostName};
+use crate::id::{ContainerId, HostName, RecordingId};
 
 /// Response of `GET /v1/sessions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,6 +74,10 @@ pub struct AliveGrant {
     /// The exec; absent for the container's own console.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec_id: Option<String>,
+    /// For a ticket that plays a recording: the recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub recording_id: Option<RecordingId>,
     /// The host.
     #[schemars(with = "String")]
     pub host: HostName,
@@ -84,7 +88,7 @@ pub struct AliveGrant {
     pub files: bool,
     /// How many sessions it has.
     pub sessions: usize,
-    /// For a ticket: how many more sessions it can open. Absent if none.
+    /// For a ticket: how many more sessions it can open, or how often it plays the recording. Absent if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<u32>,
     /// For a ticket that can be used: until when.

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use tracing::info;
 use zun_common::chain;
 use zun_common::gate_control::{
-    Closed, Deleted, GateSessions, IssuedTicket, RecordingsRequest, Refusal, SizeRequest,
-    TicketRequest,
+    Closed, Deleted, GateSessions, IssuedTicket, RecordingTicketRequest, RecordingsRequest,
+    Refusal, SizeRequest, TicketRequest,
 };
 use zun_common::id::{InvalidId, RecordingId};
 
@@ -64,23 +64,32 @@ impl Control {
             (&Method::GET, ["sessions"]) => json(&GateSessions {
                 attachments: [self.hub.attachments(), self.hub.unattended()].concat(),
                 tickets: self.rights.tickets(Instant::now()),
+                recordings: self.rights.recording_tickets(Instant::now()),
             }),
             (&Method::POST, ["recordings"]) => {
                 json(&self.hub.recordings().list(&body::<RecordingsRequest>(request).await?))
             }
             (&Method::DELETE, ["recordings", id]) => self.delete_recording(id),
+            (&Method::POST, ["recordings", id, "ticket"]) => {
+                self.issue_for_recording(id, body(request).await?)
+            }
             (&Method::POST, ["size"]) => self.resize(&body(request).await?),
             (&Method::DELETE, ["grants", id]) => self.revoke(id),
             _ => Err((StatusCode::NOT_FOUND, format!("there is no {method} {path}"))),
         }
     }
 
-    fn issue(&self, request: TicketRequest) -> Answer {
-        let Some(address) = self.public.clone() else {
+    /// The address for clients with tickets.
+    fn address(&self) -> Result<String, (StatusCode, String)> {
+        self.public.clone().ok_or_else(|| {
             let words = "the console gate has no name for clients with tickets: set `name` in [public] of \
                          zun-console's settings";
-            return Err((StatusCode::NOT_IMPLEMENTED, words.to_owned()));
-        };
+            (StatusCode::NOT_IMPLEMENTED, words.to_owned())
+        })
+    }
+
+    fn issue(&self, request: TicketRequest) -> Answer {
+        let address = self.address()?;
         let TicketRequest { target, project, grant, mode, seconds, uses, files } = request.clone();
         let ticket = self.rights.issue(request, Instant::now());
         let ticket = ticket.map_err(|refused| (status(refused), refused.to_string()))?;
@@ -89,6 +98,26 @@ impl Control {
             files = files.is_some(),
             "issued a ticket"
         );
+        json(&IssuedTicket { ticket, address })
+    }
+
+    fn issue_for_recording(&self, id: &str, request: RecordingTicketRequest) -> Answer {
+        let address = self.address()?;
+        let id = recording_id(id)?;
+        let RecordingTicketRequest { project, grant, seconds } = request.clone();
+        let wanted = RecordingsRequest {
+            project: Some(project.clone()),
+            id: Some(id),
+            ..RecordingsRequest::default()
+        };
+        let kept = self.hub.recordings().list(&wanted).recordings.pop();
+        let kept = kept.ok_or_else(|| {
+            (StatusCode::GONE, format!("there is no recording {id} of project {project}"))
+        })?;
+        let recorded = (id, kept.info.container);
+        let ticket = self.rights.issue_for_recording(recorded, request, Instant::now());
+        let ticket = ticket.map_err(|refused| (status(refused), refused.to_string()))?;
+        info!(grant.id = %grant, project.id = %project, recording.id = %id, seconds, "issued a ticket");
         json(&IssuedTicket { ticket, address })
     }
 
@@ -102,9 +131,7 @@ impl Control {
     }
 
     fn delete_recording(&self, id: &str) -> Answer {
-        let id: RecordingId = id
-            .parse()
-            .map_err(|invalid: InvalidId| (StatusCode::BAD_REQUEST, invalid.to_string()))?;
+        let id = recording_id(id)?;
         let size = self.hub.recordings().delete(id).map_err(|error| {
             let status = match error {
                 NotDeleted::NotFound(_) => StatusCode::GONE,
@@ -121,6 +148,10 @@ impl Control {
         let resized = self.hub.resize(&request.target, request.size);
         json(&Closed { sessions: usize::from(resized) })
     }
+}
+
+fn recording_id(text: &str) -> Result<RecordingId, (StatusCode, String)> {
+    text.parse().map_err(|invalid: InvalidId| (StatusCode::BAD_REQUEST, invalid.to_string()))
 }
 
 const fn status(refused: NoTicket) -> StatusCode {

@@ -15,7 +15,7 @@ mod writer;
 
 pub use cast::Batch;
 pub use settings::RecordingSettings;
-pub use store::{NoRecording, NotDeleted, Quota, Recordings};
+pub use store::{NoRecording, NotDeleted, OpenRecording, Quota, Recordings};
 pub use writer::Writer;
 
 /// The present time in milliseconds since the Unix epoch.

@@ -71,6 +71,17 @@ pub struct Quota {
     pub of_project: u64,
 }
 
+/// A recording that is read.
+#[derive(Debug)]
+pub struct OpenRecording {
+    /// Its file.
+    pub file: File,
+    /// How much of the file to read, in bytes.
+    pub length: u64,
+    /// Whether its session has not ended.
+    pub is_in_progress: bool,
+}
+
 /// All recordings of the host.
 #[derive(Debug, Default)]
 pub struct Recordings {
@@ -367,12 +378,16 @@ impl Recordings {
         GateRecordings { recordings, more: newest.next().is_some() }
     }
 
-    /// Opens a recording, to be read up to this length.
-    pub fn read(&self, id: RecordingId) -> Result<(File, u64), NoRecording> {
+    /// Opens a recording.
+    pub fn read(&self, id: RecordingId) -> Result<OpenRecording, NoRecording> {
         let path = self.path(id, "cast")?;
-        let size = self.state().find(id).map(|kept| kept.size).ok_or(NoRecording::Ended(id))?;
+        let (length, is_in_progress) = {
+            let mut state = self.state();
+            let kept = state.find(id).ok_or(NoRecording::Ended(id))?;
+            (kept.size, kept.is_in_progress())
+        };
         let file = File::open(&path).map_err(|cause| NoRecording::File { path, cause })?;
-        Ok((file, size))
+        Ok(OpenRecording { file, length, is_in_progress })
     }
 
     /// Deletes a recording that has ended. Returns its size.

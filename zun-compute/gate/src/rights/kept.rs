@@ -10,10 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
-use zun_common::id::{EngineId, ProjectId};
+use zun_common::id::{ContainerId, EngineId, ProjectId, RecordingId};
 use zun_common::pty::ticket::LONGEST_LIFE;
 
-use super::{REMEMBERED, Right, Rights, State};
+use super::{REMEMBERED, RecordingRight, Right, Rights, State};
 use crate::engine::Target;
 use crate::kept::{DescriptorStore, LARGE, RIGHTS, Record};
 use crate::session::KeyHash;
@@ -32,6 +32,7 @@ pub(super) struct Kept {
 #[serde(default)]
 struct RightsRecord {
     tickets: Vec<TicketRecord>,
+    recordings: Vec<RecordingTicketRecord>,
     /// Revoked grants, and until when they are remembered.
     revoked: Vec<(String, SystemTime)>,
 }
@@ -48,6 +49,16 @@ struct TicketRecord {
     files: Option<EngineId>,
     expires: SystemTime,
     uses: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct RecordingTicketRecord {
+    hash: KeyHash,
+    recording: RecordingId,
+    container: ContainerId,
+    project: ProjectId,
+    grant: String,
+    expires: SystemTime,
 }
 
 impl Rights {
@@ -110,7 +121,12 @@ impl Kept {
                 self.written.get(hash).map(|(_, ticket)| ticket.as_slice()).unwrap_or_default(),
             );
         }
-        text.extend(b"],\"revoked\":");
+        text.extend(b"],\"recordings\":");
+        let recordings = state.recordings.iter();
+        let recordings =
+            recordings.map(|(hash, right)| RecordingTicketRecord::of(*hash, right, (now, clock)));
+        serde_json::to_writer(&mut text, &recordings.collect::<Vec<_>>())?;
+        text.extend(b",\"revoked\":");
         let revoked = revoked_until(state, (now, clock));
         serde_json::to_writer(&mut text, &revoked.collect::<Vec<_>>())?;
         text.extend(b"}");
@@ -138,6 +154,19 @@ impl TicketRecord {
             files: right.files.clone(),
             expires: clock + right.expires.saturating_duration_since(now),
             uses: right.uses,
+        }
+    }
+}
+
+impl RecordingTicketRecord {
+    fn of(hash: [u8; 32], right: &RecordingRight, (now, clock): (Instant, SystemTime)) -> Self {
+        Self {
+            hash: KeyHash::from_bytes(hash),
+            recording: right.recording,
+            container: right.container,
+            project: right.project.clone(),
+            grant: right.grant.clone(),
+            expires: clock + right.expires.saturating_duration_since(now),
         }
     }
 }
@@ -172,12 +201,22 @@ impl RightsRecord {
             let right = Right { target, may_write, project, grant, files, expires, uses };
             (uses > 0).then_some((hash.to_bytes(), right))
         });
+        let recordings = self.recordings.into_iter().map(|ticket| {
+            let RecordingTicketRecord { hash, recording, container, project, grant, expires } =
+                ticket;
+            let expires = now + left(expires, LONGEST_LIFE);
+            (hash.to_bytes(), RecordingRight { recording, grant, container, project, expires })
+        });
         let revoked = self.revoked.into_iter().filter_map(|(grant, until)| {
             let since = (now + left(until, REMEMBERED)).checked_sub(REMEMBERED)?;
             Some((grant, since))
         });
-        let (tickets, revoked) = (tickets.collect::<HashMap<_, _>>(), revoked.collect());
-        State { tickets, revoked, used_up: HashMap::new() }
+        State {
+            tickets: tickets.collect(),
+            recordings: recordings.collect(),
+            revoked: revoked.collect(),
+            used_up: HashMap::new(),
+        }
     }
 }
 
@@ -186,6 +225,7 @@ mod tests {
     use zun_common::gate_control::TicketRequest;
 
     use super::super::key_of;
+    use super::super::recordings::tests::asked;
     use super::super::tests::request;
     use super::*;
     use crate::holder::Holder;
@@ -214,6 +254,10 @@ mod tests {
         assert!(rights.take(key_of(&once), now).is_some());
         rights.revoke("t3", now).expect("revoked");
         rights.revoke("g1", now).expect("revoked");
+        let recorded = (RecordingId::random(), ContainerId::random());
+        let [played, unplayed] =
+            [(); 2].map(|()| rights.issue_for_recording(recorded, asked(), now).expect("one"));
+        assert!(rights.take_for_recording(key_of(&played), recorded.0, now).is_some());
         let mut latest = rights;
         for _ in 0..2 {
             drop(latest);
@@ -225,6 +269,8 @@ mod tests {
             assert!(latest.is_revoked("t3", now) && latest.is_revoked("g1", now));
         }
         assert!(latest.take(key_of(&shared), now).is_some());
+        assert_eq!(latest.take_for_recording(key_of(&played), recorded.0, now), None);
+        assert!(latest.take_for_recording(key_of(&unplayed), recorded.0, now).is_some());
         let later = now + Duration::from_secs(2);
         for ticket in [&once, &revoked] {
             assert_eq!(latest.take(key_of(ticket), now), None);
@@ -270,7 +316,11 @@ mod tests {
         let tickets =
             state.tickets.iter().map(|(hash, right)| TicketRecord::of(*hash, right, then));
         let revoked = revoked_until(&state, then).map(|(grant, until)| (grant.to_owned(), until));
-        let written = RightsRecord { tickets: tickets.collect(), revoked: revoked.collect() };
+        let written = RightsRecord {
+            tickets: tickets.collect(),
+            revoked: revoked.collect(),
+            ..RightsRecord::default()
+        };
         let clock = SystemTime::now() - Duration::from_hours(1000);
         let state = written.state(now, clock);
         assert!(state.tickets.values().all(|right| right.expires <= now + LONGEST_LIFE));

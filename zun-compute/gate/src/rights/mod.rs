@@ -2,6 +2,7 @@
 //! ticket.
 
 mod kept;
+mod recordings;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use zun_common::pty::ticket::{LONGEST_LIFE, MOST_USES};
 use crate::engine::Target;
 use crate::session::{KeyHash, Token, UNCONFIRMED_TIMEOUT};
 use kept::Kept;
+pub use recordings::RecordingRight;
 
 /// The most tickets that can be used.
 const MOST_TICKETS: usize = 10_000;
@@ -41,6 +43,8 @@ pub struct Rights {
 struct State {
     /// Tickets that can be used, by their hashes.
     tickets: HashMap<[u8; 32], Right>,
+    /// Tickets for recordings that can be used, by their hashes.
+    recordings: HashMap<[u8; 32], RecordingRight>,
     /// Revoked grants, and since when.
     revoked: HashMap<String, Instant>,
     /// Tickets that were just used up, and since when: for a while, their clients may ask for the same session again.
@@ -95,6 +99,21 @@ pub fn key_of(ticket: &Ticket) -> KeyHash {
     KeyHash::of(ticket.subprotocol().as_bytes())
 }
 
+fn random() -> Result<Ticket, NoTicket> {
+    let token = Token::random().map_err(|_none| NoTicket::NoRandomness)?;
+    token.into_text().parse().map_err(|_another_length| NoTicket::NoRandomness)
+}
+
+impl State {
+    /// Whether the project may get another ticket.
+    fn has_room(&self, project: &ProjectId) -> bool {
+        let sessions = self.tickets.values().map(|right| &right.project);
+        let projects = sessions.chain(self.recordings.values().map(|right| &right.project));
+        let of_project = projects.filter(|of| *of == project).count();
+        self.tickets.len() + self.recordings.len() < MOST_TICKETS && of_project < MOST_OF_PROJECT
+    }
+}
+
 impl Rights {
     /// Issues a ticket.
     pub fn issue(&self, request: TicketRequest, now: Instant) -> Result<Ticket, NoTicket> {
@@ -107,13 +126,10 @@ impl Rights {
         if state.revoked.contains_key(&grant) {
             return Err(NoTicket::Revoked);
         }
-        let of_project = state.tickets.values().filter(|right| right.project == project).count();
-        if state.tickets.len() >= MOST_TICKETS || of_project >= MOST_OF_PROJECT {
+        if !state.has_room(&project) {
             return Err(NoTicket::TooMany);
         }
-        let token = Token::random().map_err(|_none| NoTicket::NoRandomness)?;
-        let ticket: Ticket =
-            token.into_text().parse().map_err(|_another_length| NoTicket::NoRandomness)?;
+        let ticket = random()?;
         let may_write = mode == Mode::ReadWrite;
         let files = files.filter(|_| may_write);
         let expires = now + life;
@@ -192,6 +208,7 @@ impl Rights {
     pub fn revoke(&self, grant: &str, now: Instant) -> Result<(), TooManyRevoked> {
         let mut state = self.state(now);
         state.tickets.retain(|_, right| right.grant != grant);
+        state.recordings.retain(|_, right| right.grant != grant);
         state.used_up.retain(|_, (right, _)| right.grant != grant);
         let is_full = state.revoked.len() >= MOST_REVOKED && !state.revoked.contains_key(grant);
         if !is_full {
@@ -207,6 +224,7 @@ impl Rights {
     fn state(&self, now: Instant) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tickets.retain(|_, right| right.expires > now);
+        state.recordings.retain(|_, right| right.expires > now);
         let is_new = |since| now.saturating_duration_since(since) < UNCONFIRMED_TIMEOUT;
         state.used_up.retain(|_, (_, since)| is_new(*since));
         state.revoked.retain(|_, since| now.saturating_duration_since(*since) < REMEMBERED);

@@ -23,6 +23,7 @@ use tracing::{debug, info};
 use zun_common::chain;
 use zun_common::grant::ArchiveCall;
 use zun_common::pty::{ARCHIVE_PATH, Resume, Ticket};
+use zun_common::recording::RECORDING_PATHS;
 
 use super::allowance::Allowance;
 use super::origin::is_own;
@@ -55,7 +56,7 @@ pub(super) struct Copies(Arc<Mutex<HashMap<String, usize>>>);
 
 /// One of them.
 #[derive(Debug)]
-struct Copy {
+pub(super) struct Copy {
     copies: Copies,
     grant: String,
     allowance: Allowance,
@@ -64,7 +65,8 @@ struct Copy {
 }
 
 impl Copies {
-    fn begin(&self, grant: &str, allowance: &Allowance) -> Option<Copy> {
+    /// Begins a copy, and binds the connection to its grant. `None` if there are too many.
+    pub(super) fn begin(&self, grant: &str, allowance: &Allowance) -> Option<Copy> {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_grant = running.get(grant).copied().unwrap_or_default();
         if running.values().sum::<usize>() >= COPIES || of_grant >= COPIES_OF_GRANT {
@@ -100,13 +102,16 @@ impl Drop for Copy {
 type Refusal = (StatusCode, String);
 
 impl Server {
-    /// Answers a request for files. Returns the body if the request is for something else.
+    /// Answers a request for files or for a recording. Returns the body if the request is for something else.
     pub(super) async fn files(
         &self,
         head: &Parts,
         body: Incoming,
         allowance: &Allowance,
     ) -> Result<Response<Bytestream>, Incoming> {
+        if head.uri.path().starts_with(RECORDING_PATHS) {
+            return Ok(self.recording_with_ticket(head, allowance).await);
+        }
         if head.uri.path() != ARCHIVE_PATH {
             return Err(body);
         }

@@ -1,6 +1,6 @@
 // Keys that the page handles, and does not send to the process.
 
-import { byId } from '../shared/dom.ts';
+import { byId } from './dom.ts';
 
 export interface Shortcut {
   keys: string;
