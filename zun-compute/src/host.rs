@@ -110,11 +110,19 @@ impl Host {
         doing: &'static str,
         call: impl Future<Output = Result<T, DriverError>> + Send,
     ) -> Result<T, DriverError> {
-        match within(limit, doing, call).await {
-            Err(DriverError::TimedOut { doing, seconds }) if self.health.borrow().engine => {
-                Err(DriverError::Held { doing, seconds })
-            }
-            answer => answer,
+        match tokio::time::timeout(limit, call).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(self.unanswered(doing, limit)),
+        }
+    }
+
+    /// The error if Docker has not answered about one container within this time.
+    pub(crate) fn unanswered(&self, doing: &'static str, limit: Duration) -> DriverError {
+        let seconds = limit.as_secs();
+        if self.health.borrow().engine {
+            DriverError::Held { doing, seconds }
+        } else {
+            DriverError::TimedOut { doing, seconds }
         }
     }
 

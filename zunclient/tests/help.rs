@@ -318,6 +318,19 @@ fn what_only_docker_has_is_answered_with_what_to_do_instead() {
 }
 
 #[test]
+fn help_of_help_is_that_of_zun_and_an_argument_that_is_not_utf8_is_named() {
+    assert_eq!(zun(&["help", "help"]).stdout, zun(&["--help"]).stdout);
+    let word = std::os::unix::ffi::OsStrExt::from_bytes(b"a\xffb");
+    let arguments: [&std::ffi::OsStr; 4] = ["exec".as_ref(), "web".as_ref(), "echo".as_ref(), word];
+    let refused = Command::new(env!("CARGO_BIN_EXE_zun")).args(arguments).output();
+    let refused = refused.expect("zun runs");
+    let message = String::from_utf8(refused.stderr).expect("UTF-8");
+    let words = "zun: the argument `a\u{fffd}b` is not valid UTF-8: use UTF-8, also for names and commands;";
+    assert!(message.starts_with(words), "{message}");
+    assert_eq!(refused.status.code(), Some(125));
+}
+
+#[test]
 fn a_wrong_number_is_answered_with_its_unit() {
     for (arguments, rule) in [
         (&["stop", "-t", "x", "web"][..], "use a whole number of seconds, such as 10"),

@@ -223,6 +223,36 @@ async fn names_are_unique_within_a_project() {
 }
 
 #[tokio::test]
+async fn an_id_that_lists_show_is_found_although_ids_of_docker_begin_alike() {
+    let api = Api::start().await;
+    let agent = api.agent("h1").await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(api.create(ANN, json!({"image": "cirros"})).await);
+    }
+    let alike = ids[0].to_string()[..8].to_owned();
+    let engines = [("0000f0f0", "1"), (&alike, "e"), ("f0f0f0f0", "e"), ("f0f0f0f0", "f")];
+    for (id, (beginning, digit)) in ids.iter().zip(engines) {
+        let engine = format!("{beginning}{}", digit.repeat(56));
+        agent
+            .report(*id, Status::Created, |report| {
+                report.engine = Some(engine.parse().expect("an id"));
+            })
+            .await;
+        api.until(*id, Status::Created).await;
+    }
+    let found = async |beginning: &str| api.get(ANN, &format!("/v1/containers/{beginning}")).await;
+    for (beginning, id) in [(alike.as_str(), 0), ("0000f0f01", 0), ("f0f0f0f0e", 2)] {
+        let shown = found(beginning).await.expect(200).json();
+        assert_eq!(shown["uuid"], json!(ids[id].to_string()), "{beginning}");
+    }
+    let refused = found("f0f0f0f0").await.refusal();
+    let words = "Several containers of Docker have ids that begin with 'f0f0f0f0': ";
+    assert!(refused.contains(words), "{refused}");
+    assert!(refused.contains("in Docker f0f0f0f0eeee)"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_container_is_found_by_a_unique_beginning_of_its_id() {
     let api = Api::start().await;
     let mut ids = Vec::new();

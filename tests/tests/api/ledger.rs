@@ -318,10 +318,12 @@ async fn large_operations_come_in_several_lists() {
     let api = Api::start().await;
     let agent = api.agent("h1").await;
     agent.ignore_nudges();
-    let text = "x".repeat(900_000);
+    let text = "x".repeat(100_000);
+    let environment: serde_json::Map<_, _> =
+        (0..9).map(|number| (format!("A{number}"), json!(text))).collect();
     for number in 0..7 {
         let name = format!("large-{number}");
-        let body = json!({"image": "cirros", "name": name, "cpu": 0.1, "memory": 16, "environment": {"A": text}});
+        let body = json!({"image": "cirros", "name": name, "cpu": 0.1, "memory": 16, "environment": environment});
         api.create(ANN, body).await;
     }
     let first = agent.heartbeat(|_| {}).await.expect("it fits into a message");

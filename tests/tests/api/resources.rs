@@ -98,10 +98,25 @@ async fn only_administrators_choose_the_addresses_of_a_network() {
     let refused = api.post(ADMIN, CONTAINERS, with(&json!({ "nets": nets }))).await.refusal();
     assert!(refused.starts_with("400 ") && refused.contains("'v4-fixed-ip'"), "{refused}");
     // The host has these addresses already. Docker would refuse the network.
+    let more = json!({"name": "more", "subnet": "10.5.0.0/16"});
+    let refused = api.post(ADMIN, "/v1/networks", more.clone()).await.refusal();
+    let words = "It must be addresses that are free on a host: on all 1 hosts they overlap";
+    assert!(refused.starts_with("400 ") && refused.contains(words), "{refused}");
+    // Each of two networks of the project needs a host of its own.
+    let waits = json!({"name": "waits", "subnet": "10.6.0.0/24"});
+    api.post(ADMIN, "/v1/networks", waits).await.expect(201);
+    let same = json!({"name": "same", "subnet": "10.6.0.0/16"});
+    let refused = api.post(ADMIN, "/v1/networks", same).await.refusal();
+    assert!(refused.contains("or are for `waits`"), "{refused}");
+    // Another host is free for it, but not for a container that must be on the first one.
+    api.agent("h2").await;
+    api.post(ADMIN, "/v1/networks", more).await.expect(201);
     for (name, subnet, fits) in [("more", "10.5.0.0/16", false), ("next", "10.5.1.0/24", true)] {
-        let body = json!({"name": name, "subnet": subnet});
-        api.post(ADMIN, "/v1/networks", body).await.expect(201);
-        let body = with(&json!({"nets": [{"network": name}]}));
+        if fits {
+            let body = json!({"name": name, "subnet": subnet});
+            api.post(ADMIN, "/v1/networks", body).await.expect(201);
+        }
+        let body = with(&json!({"nets": [{"network": name}], "host": "h1"}));
         let created = api.post(ADMIN, CONTAINERS, body).await.expect(202).json();
         let path = format!("{CONTAINERS}/{}", created["uuid"].as_str().unwrap());
         let shown = api.get(ADMIN, &path).await.expect(200).json();

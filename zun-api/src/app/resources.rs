@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use zun_common::id::{ContainerId, ResourceId};
+use zun_common::id::{ContainerId, ProjectId, ResourceId};
 use zun_common::resource::{NetworkOptions, ResourceKind};
 use zun_common::rpc::operation::Change;
 
 use super::containers::several_begin_so;
-use super::{App, AppError, Caller};
+use super::{App, AppError, Caller, InvalidField};
 use crate::db::container::Scope;
 use crate::db::operation::{self, Accepted, NewOperation, Subject};
 use crate::db::resource::{self, Deletion, Fresh, Record};
-use crate::db::{Conn, DbError, quota, transaction};
+use crate::db::{Conn, DbError, host, quota, transaction};
 
 /// A volume or a network to create, with validated values.
 #[derive(Debug, Clone)]
@@ -33,6 +33,28 @@ pub(crate) struct ResourceFilter {
 pub(crate) struct Used {
     pub(crate) record: Record,
     pub(crate) containers: Vec<ContainerId>,
+}
+
+/// Refuses addresses that no host can give to another network: on each, a network has some of them, or a network of the
+/// project that has no host yet needs that host.
+fn check_subnet(
+    conn: &mut Conn,
+    project: &ProjectId,
+    subnet: &str,
+) -> Result<Result<(), InvalidField>, DbError> {
+    let hosts = host::all(conn)?.len();
+    let taken = resource::hosts_with_subnet(conn, subnet)?.len();
+    let waiting = resource::unplaced_with_subnet(conn, project, subnet)?;
+    if hosts == 0 || hosts.saturating_sub(taken) > waiting.len() {
+        return Ok(Ok(()));
+    }
+    let names: Vec<String> = waiting.iter().map(|one| format!("`{}`", one.name)).collect();
+    let waiting =
+        if names.is_empty() { String::new() } else { format!(", or are for {}", names.join(", ")) };
+    let rule = format!(
+        "addresses that are free on a host: on all {hosts} hosts they overlap with those of another network{waiting}"
+    );
+    Ok(Err(InvalidField::new("subnet", subnet, rule)))
 }
 
 impl App {
@@ -98,9 +120,14 @@ impl App {
             // Other creations of the project wait, so that together they do not exceed the limit.
             quota::lock(conn, &fresh.project)?;
             if resource::is_full(conn, &fresh.project, kind)? {
-                return Ok(None);
+                return Ok(Err(full(kind)));
             }
-            resource::insert(conn, fresh).map(Some)
+            if let Some(subnet) = &fresh.options.subnet
+                && let Err(invalid) = check_subnet(conn, &fresh.project, subnet)?
+            {
+                return Ok(Err(invalid.into()));
+            }
+            resource::insert(conn, fresh).map(Ok)
         };
         let stored = self.db.write_durable(move |conn| transaction(conn, store));
         let stored = stored.await.map_err(|error| {
@@ -110,7 +137,7 @@ impl App {
                 error.into()
             }
         })?;
-        let record = stored.ok_or_else(|| full(kind))?;
+        let record = stored?;
         self.hub.note_event(record.id.subject());
         Ok(Used { record, containers: Vec::new() })
     }

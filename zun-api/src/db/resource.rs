@@ -135,6 +135,27 @@ pub(crate) fn hosts_with_subnet(
     Ok(hosts)
 }
 
+/// The networks of the project that have no host yet, and have some of these addresses.
+pub(crate) fn unplaced_with_subnet(
+    conn: &mut Conn,
+    project: &ProjectId,
+    wanted: &str,
+) -> Result<Vec<Record>, DbError> {
+    let rows: Vec<Row> = dsl::resources
+        .filter(dsl::kind.eq(ResourceKind::Network.as_str()).and(dsl::host.is_null()))
+        .filter(dsl::project_id.eq(project.as_str()).and(dsl::deleted_at.is_null()))
+        .select(Row::as_select())
+        .load(conn)?;
+    let Ok(wanted) = wanted.parse::<Ipv4Subnet>() else { return Ok(Vec::new()) };
+    let mut found = rows.into_iter().map(Row::parse).collect::<Result<Vec<Record>, _>>()?;
+    found.retain(|record| {
+        let subnet =
+            record.options.subnet.as_ref().and_then(|subnet| subnet.parse::<Ipv4Subnet>().ok());
+        subnet.is_some_and(|subnet| subnet.overlaps(wanted))
+    });
+    Ok(found)
+}
+
 /// Whether the project has as many as it can have.
 pub(crate) fn is_full(
     conn: &mut Conn,

@@ -89,6 +89,9 @@ pub struct LastRun {
     pub has_ended: bool,
 }
 
+/// The most characters of the output of a health check.
+pub const LONGEST_HEALTH_OUTPUT: usize = 1000;
+
 /// The part of a container's state that exists only while it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -96,6 +99,9 @@ pub struct LiveState {
     /// Its health status; `None` without a health check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+    /// The output of its last health check, if that failed: at most [`LONGEST_HEALTH_OUTPUT`] characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_output: Option<String>,
     /// Its addresses, by the name of the network.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, Vec<IpAddr>>,

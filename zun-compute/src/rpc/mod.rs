@@ -125,16 +125,10 @@ impl Deadline {
         doing: &'static str,
         call: impl Future<Output = Result<T, DriverError>> + Send,
     ) -> Result<T, Problem> {
-        let left = self.latest.saturating_duration_since(Instant::now());
-        let answer = host.within(left, doing, call).await.map_err(|error| match error {
-            DriverError::Held { doing, .. } => {
-                DriverError::Held { doing, seconds: self.limit.as_secs() }
-            }
-            DriverError::TimedOut { doing, .. } => {
-                DriverError::TimedOut { doing, seconds: self.limit.as_secs() }
-            }
-            other => other,
-        });
+        let answer = match tokio::time::timeout_at(self.latest, call).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(host.unanswered(doing, self.limit)),
+        };
         answer.map_err(|error| error.problem())
     }
 }

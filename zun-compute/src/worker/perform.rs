@@ -221,25 +221,7 @@ async fn carry_out(work: &Work<'_>) -> Result<(), DriverError> {
         // Before the inspection: a container that does not exist yet leaves nothing to reconcile.
         host.reports.create_requested(container, (spec.auto_remove, work.operation.again));
     }
-    let inspected = match work.operation.change {
-        // It works on the container in any state.
-        Change::Delete { .. } => host.inspect_and_report(container).await,
-        Change::Create { .. }
-        | Change::Start { .. }
-        | Change::Stop { .. }
-        | Change::Reboot { .. }
-        | Change::Rebuild { .. }
-        | Change::Pause
-        | Change::Unpause
-        | Change::Kill { .. }
-        | Change::Update { .. }
-        | Change::PullImage { .. }
-        | Change::RemoveImage { .. }
-        | Change::RemoveResource { .. } => {
-            host.inspect_and_report_within(host.engine_timeout(), container).await
-        }
-    };
-    match (inspected, &work.operation.change) {
+    match (inspect_first(work).await, &work.operation.change) {
         (Ok(seen), Change::Create { spec, start }) => {
             create::create(work, (spec, *start), seen.as_ref()).await
         }
@@ -260,6 +242,17 @@ async fn carry_out(work: &Work<'_>) -> Result<(), DriverError> {
         (Ok(None), _) => Err(DriverError::NoContainer(container)),
         (Err(error), _) => Err(error),
     }
+}
+
+/// Inspects and reports the container before an operation on it. A user waits for most operations, so this waits for a
+/// container that Docker holds.
+async fn inspect_first(work: &Work<'_>) -> Result<Option<ContainerInfo>, DriverError> {
+    let (host, container) = (work.host, work.container());
+    // A removal works on the container in any state.
+    if matches!(work.operation.change, Change::Delete { .. }) {
+        return host.inspect_and_report(container).await;
+    }
+    host.inspect_and_report_within(host.engine_timeout(), container).await
 }
 
 /// Refuses an operation that the container's state does not allow. Returns whether an earlier agent has carried it out,

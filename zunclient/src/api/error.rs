@@ -150,6 +150,9 @@ impl ApiError {
             {
                 Some("the operator can allow it, with a rule in the policy of zun-api")
             }
+            Self::Refused { status: 413, .. } => Some(
+                "shorten the command, the environment or the labels, or copy files into the container with `zun cp`",
+            ),
             Self::Refused { status: 409, message, .. } => return next_step(message),
             Self::Refused { .. }
             | Self::BadAnswer { .. }

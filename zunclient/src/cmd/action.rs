@@ -4,11 +4,11 @@ use chrono::{NaiveDateTime, Utc};
 use clap::{Args, Subcommand};
 use zun_common::api::v1::action::ContainerAction;
 
-use super::container::status_words::duration_words;
+use super::container::status_words::ago_words;
 use super::select::{ListSelect, Select};
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{Column, Table};
+use crate::out::{Cell, Column, Table};
 
 /// What stands in for the end of an operation that has not ended.
 const OPEN: &str = "open";
@@ -132,15 +132,18 @@ pub(super) fn list_table(actions: &[ContainerAction]) -> Table {
     ]);
     let now = Utc::now().naive_utc();
     for action in actions {
-        let started = action.start_time.map(|time| format!("{} ago", duration_words(now - time)));
+        let started = Cell::time(|time| ago_words(now - time), action.start_time);
         let outcome = if action.finish_time.is_some() { DONE } else { OPEN };
         table.row(vec![
             action.action.clone().into(),
             action.request_id.clone().into(),
-            started.into(),
+            started,
             action.message.clone().unwrap_or_else(|| outcome.to_owned()).into(),
-            action.start_time.map(seconds).into(),
-            finish_time(action).into(),
+            Cell::time(seconds, action.start_time),
+            match action.finish_time {
+                Some(time) => Cell::time(seconds, Some(time)),
+                None => finish_time(action).into(),
+            },
         ]);
     }
     table

@@ -26,6 +26,7 @@ fn with_help(arguments: &[OsString]) -> Vec<OsString> {
     match arguments {
         [] | [_] => arguments.iter().take(1).cloned().chain([help()]).collect(),
         [own, word, verb @ ..] if word == "help" => {
+            let verb = verb.iter().skip_while(|word| *word == "help");
             [own].into_iter().chain(verb).cloned().chain([help()]).collect()
         }
         _ => arguments.to_vec(),

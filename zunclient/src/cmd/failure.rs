@@ -71,7 +71,7 @@ impl From<&ApiError> for Failure {
     fn from(error: &ApiError) -> Self {
         let mut message = chain(error);
         // Of a wrong value or name, the message says everything.
-        let is_own = matches!(error.status(), Some(400 | 404));
+        let is_own = matches!(error.status(), Some(400 | 404 | 413));
         if let Some(request) = error.request().filter(|_| !is_own) {
             message = format!("{message}{REQUEST}{request})");
         }

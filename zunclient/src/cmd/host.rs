@@ -1,5 +1,6 @@
 //! `zun host`: hosts, for administrators.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 
 use clap::{Args, Subcommand};
@@ -43,8 +44,9 @@ Examples:
   zun host list --format json
 
 States:
-  up          Its agent sends heartbeats. zun service list shows whether it is
-              disabled
+  up          Its agent sends heartbeats
+  disabled    It gets no new containers (zun service disable). Shown next to the
+              other states
   down        Its agent sends no heartbeats, has shut down, or was forced
               down (zun service force-down)
   recovering  The database was restored from a copy that is older than what the
@@ -123,12 +125,15 @@ impl Host {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.verb {
             Verb::List(List { select }) => {
-                let hosts = context.api.hosts().await?;
-                let records: Vec<Value> = hosts.iter().map(record).collect();
-                select.printer(context).show(&records, || table(&hosts))?;
+                let (hosts, disabled) = tokio::join!(context.api.hosts(), disabled(context));
+                let hosts = hosts?;
+                let records: Vec<Value> =
+                    hosts.iter().map(|host| record(host, &disabled)).collect();
+                select.printer(context).show(&records, || table(&hosts, &disabled))?;
             }
             Verb::Show(Show { host, select }) => {
-                let host = record(&context.api.host(&host).await?);
+                let (host, disabled) = tokio::join!(context.api.host(&host), disabled(context));
+                let host = record(&host?, &disabled);
                 select.printer(context).show(&host, || Table::of_fields(&host))?;
             }
             Verb::Recover(Recover { host }) => {
@@ -200,11 +205,21 @@ const UNITS: [Unit; 5] = [
     ("strays.memory", "memory_bytes", MIB),
 ];
 
-fn record(host: &v1::host::Host) -> Value {
-    with_units(host, &UNITS)
+/// The names of the hosts that get no new containers. Empty if the caller may not know them.
+async fn disabled(context: &Context) -> BTreeSet<String> {
+    let services = context.api.services().await.unwrap_or_default();
+    services.into_iter().filter(|one| one.disabled).map(|one| one.host).collect()
 }
 
-fn table(hosts: &[v1::host::Host]) -> Table {
+fn record(host: &v1::host::Host, disabled: &BTreeSet<String>) -> Value {
+    let mut record = with_units(host, &UNITS);
+    if let Some(fields) = record.as_object_mut() {
+        fields.insert("disabled".to_owned(), disabled.contains(&host.hostname).into());
+    }
+    record
+}
+
+fn table(hosts: &[v1::host::Host], disabled: &BTreeSet<String>) -> Table {
     let mut table = Table::new(vec![
         Column::firm("hostname"),
         Column::whole("state"),
@@ -220,7 +235,11 @@ fn table(hosts: &[v1::host::Host]) -> Table {
     for host in hosts {
         table.row(vec![
             host.hostname.clone().into(),
-            host.state.clone().into(),
+            if disabled.contains(&host.hostname) {
+                format!("{}, disabled", host.state).into()
+            } else {
+                host.state.clone().into()
+            },
             host.total_containers.to_string().into(),
             format!("{} of {}", host.cpu_used, host.cpus).into(),
             format!("{} of {} MiB", host.mem_used, host.mem_total).into(),

@@ -10,13 +10,13 @@ use zun_common::api::v1::image::{FoundImage, Image as Shown, ImageStatus, PullIm
 use zun_common::committed::is_reserved;
 use zun_common::id::HostName;
 
-use super::container::status_words::duration_words;
+use super::container::status_words::ago_words;
 use super::for_each::for_each;
 use super::pull_progress::PullProgress;
 use super::select::{ListSelect, Select};
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{self, Column, Table, Unit, short_id, size_words, with_units};
+use crate::out::{self, Cell, Column, Table, Unit, size_words, with_units};
 
 /// How often the state of a pull is read.
 const READ_EVERY: Duration = Duration::from_millis(300);
@@ -301,15 +301,14 @@ fn table(images: &[Shown]) -> Table {
     ]);
     let now = Utc::now().naive_utc();
     for image in images {
-        let created = image.created_at.map(|at| format!("{} ago", duration_words(now - at)));
         table.row(vec![
-            short_id(&image.uuid).into(),
+            Cell::id(&image.uuid),
             image.repo.clone().into(),
             image.tag.clone().into(),
             image.size.map(size_words).into(),
             image.host.as_ref().map(ToString::to_string).into(),
             image.status.as_str().into(),
-            created.into(),
+            Cell::time(|at| ago_words(now - at), image.created_at),
             image.platform.clone().into(),
             image.uuid.to_string().into(),
         ]);

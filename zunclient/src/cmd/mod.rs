@@ -387,7 +387,13 @@ fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
             }
         };
     }
-    let text = arguments::in_plain_words(&error.to_string());
+    let text = match arguments.iter().find(|word| word.to_str().is_none()) {
+        Some(word) if error.kind() == ErrorKind::InvalidUtf8 => format!(
+            "the argument `{}` is not valid UTF-8: use UTF-8, also for names and commands",
+            word.to_string_lossy()
+        ),
+        Some(_) | None => arguments::in_plain_words(&error.to_string()),
+    };
     let problem: Vec<&str> = text
         .lines()
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
@@ -410,9 +416,15 @@ fn report_usage_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
 /// Returns Docker's exit code for a wrong command line: 1 if a verb or an argument is missing or not expected, 125 if
 /// an option is wrong.
 fn usage_exit(error: &clap::Error) -> Exit {
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        Some(_) | None => "",
+    };
     let is_about_arguments = if error.kind() == ErrorKind::UnknownArgument {
-        let argument = error.get(ContextKind::InvalidArg);
-        !matches!(argument, Some(ContextValue::String(text)) if text.starts_with('-'))
+        !argument.starts_with('-')
+    } else if argument.starts_with("--detach-keys") {
+        // Docker's client leaves it to the daemon to refuse them.
+        true
     } else {
         matches!(
             error.kind(),

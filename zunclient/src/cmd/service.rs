@@ -6,7 +6,7 @@ use zun_common::api::v1;
 use super::select::ListSelect;
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{Column, Table};
+use crate::out::{Cell, Column, Table};
 
 /// Show and manage the services on hosts (administrators)
 #[derive(Debug, Args)]
@@ -143,7 +143,7 @@ fn table(services: &[v1::host::Service]) -> Table {
         Column::wide("last_seen_up"),
     ]);
     for service in services {
-        let seen = service.last_seen_up.map(|time| time.format("%F %T").to_string());
+        let seen = Cell::time(|time| time.format("%F %T").to_string(), service.last_seen_up);
         table.row(vec![
             service.host.clone().into(),
             service.state.clone().into(),
@@ -153,7 +153,7 @@ fn table(services: &[v1::host::Service]) -> Table {
             service.disabled_reason.clone().into(),
             service.console_trouble.clone().into(),
             service.binary.clone().into(),
-            seen.into(),
+            seen,
         ]);
     }
     table

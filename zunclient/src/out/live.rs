@@ -14,20 +14,23 @@ const CLEAR_LINE: &str = "\x1b[K";
 /// Clears everything below the cursor.
 const CLEAR_BELOW: &str = "\x1b[J";
 
-/// What is drawn again and again. Dropping it restores the terminal.
+/// What is drawn again and again. Dropping it restores the terminal, and leaves the last text there.
 pub struct Live<'a> {
     printer: &'a Printer,
     shown: Option<String>,
+    /// The whole last text.
+    last: String,
 }
 
 impl<'a> Live<'a> {
     /// Starts; changes nothing yet.
     pub const fn new(printer: &'a Printer) -> Self {
-        Self { printer, shown: None }
+        Self { printer, shown: None, last: String::new() }
     }
 
     /// Draws a text of whole lines, as far as the terminal has rows, if it differs from the last one.
     pub fn draw(&mut self, text: &str) -> Result<(), PrintError> {
+        text.clone_into(&mut self.last);
         let rows = size_of(std::io::stdout()).map_or(usize::MAX, |size| usize::from(size.rows));
         let end = [CLEAR_LINE, "\r\n"];
         let lines = text.lines().take(rows.saturating_sub(1));
@@ -47,7 +50,8 @@ impl Drop for Live<'_> {
     fn drop(&mut self) {
         if self.shown.is_some() {
             // If the terminal is gone, there is nothing to restore.
-            drop(self.printer.bytes(END.as_bytes()));
+            let last = std::mem::take(&mut self.last);
+            drop(self.printer.bytes(format!("{END}{last}\n").as_bytes()));
         }
     }
 }

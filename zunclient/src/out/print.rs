@@ -108,6 +108,11 @@ impl Printer {
         &self.format
     }
 
+    /// Whether a program reads the output and no format was chosen: what identifies a new thing is enough, as in Docker.
+    pub fn is_for_scripts(&self) -> bool {
+        self.stdout == Stdout::Pipe && self.format == Format::Table && self.columns.is_empty()
+    }
+
     fn is_terminal(&self) -> bool {
         self.stdout != Stdout::Pipe
     }

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use chrono::{NaiveDateTime, SecondsFormat};
 use serde::Serialize;
 use zun_common::status::{Health, Status};
 
 use super::fit::{Yield, fit};
 use super::template::text_of;
-use super::text::{clean, shorten, width};
+use super::text::{clean, short_id, shorten, width};
 use super::values::normal;
 
 /// The spaces between two columns.
@@ -57,18 +58,38 @@ pub struct Cell {
     text: String,
     /// The SGR parameter of its colour.
     colour: Option<u8>,
+    /// What programs read; the text if `None`.
+    exact: Option<String>,
 }
 
 impl Cell {
     /// Text about a container, in the colour of its status.
     pub const fn of_status(text: String, status: Status, health: Option<Health>) -> Self {
-        Self { text, colour: Some(colour(status, health)) }
+        Self { text, colour: Some(colour(status, health)), exact: None }
+    }
+
+    /// An ID, shortened for people.
+    pub fn id(id: &impl ToString) -> Self {
+        Self::from(short_id(id)).exact(id.to_string())
+    }
+
+    /// A point in time, in these words for people.
+    pub fn time(words: impl Fn(NaiveDateTime) -> String, time: Option<NaiveDateTime>) -> Self {
+        let Some(time) = time else { return Self::from("") };
+        let exact = time.and_utc().to_rfc3339_opts(SecondsFormat::Micros, true);
+        Self::from(words(time)).exact(exact)
+    }
+
+    /// Sets what programs read.
+    #[must_use]
+    pub fn exact(self, exact: String) -> Self {
+        Self { exact: Some(exact), ..self }
     }
 }
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        Self { text, colour: None }
+        Self { text, colour: None, exact: None }
     }
 }
 
@@ -186,12 +207,13 @@ impl Table {
         self.rows.iter().map(cells).collect()
     }
 
-    /// Returns the table as CSV of RFC 4180, with a line of titles.
+    /// Returns the table as CSV of RFC 4180, with a line of titles, and with whole IDs and exact times.
     pub(super) fn csv(&self, safe: impl Fn(&str) -> String) -> String {
         let titles = self.columns.iter().map(|column| quoted(&column.title));
         let titles = titles.collect::<Vec<_>>().join(",");
         let line = |row: &Vec<Cell>| {
-            row.iter().map(|cell| quoted(&safe(&cell.text))).collect::<Vec<_>>().join(",")
+            let texts = row.iter().map(|cell| cell.exact.as_ref().unwrap_or(&cell.text));
+            texts.map(|text| quoted(&safe(text))).collect::<Vec<_>>().join(",")
         };
         std::iter::once(titles).chain(self.rows.iter().map(line)).collect::<Vec<_>>().join("\n")
     }
@@ -227,10 +249,9 @@ impl Table {
             .iter()
             .enumerate()
             .filter_map(|(place, index)| {
-                let yields = match self.columns.get(*index)?.yields {
-                    Yield::Optional if self.is_empty(*index) => Yield::Empty,
-                    yields => yields,
-                };
+                let own = self.columns.get(*index)?.yields;
+                let is_spare = own == Yield::Optional && self.is_empty(*index);
+                let yields = if is_spare { Yield::Empty } else { own };
                 Some((natural(place).unwrap_or(0), yields))
             })
             .collect();
@@ -255,7 +276,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn cleaned(cell: &Cell) -> Cell {
-    Cell { text: clean(&cell.text), colour: cell.colour }
+    Cell { text: clean(&cell.text), colour: cell.colour, exact: None }
 }
 
 /// One line. The colours come after the layout, which must not count them.
@@ -345,6 +366,19 @@ mod tests {
         let text = table().render(TableStyle { wide: true, ..TableStyle::default() });
         assert!(text.starts_with("ID            NAME      COMMAND "), "{text}");
         assert!(text.lines().next().is_some_and(|line| line.ends_with("  MORE")), "{text}");
+    }
+
+    #[test]
+    fn csv_has_whole_ids_and_exact_times() {
+        let mut table = Table::new(vec!["id", "created", "name"]);
+        let id = "5bb9ee06-1b68-4b58-a5cd-2b9a4e6f5a11".to_owned();
+        let time = chrono::DateTime::from_timestamp(1_700_000_000, 5000).expect("a time");
+        let ago = Cell::time(|_| "2 minutes ago".to_owned(), Some(time.naive_utc()));
+        table.row(vec![Cell::id(&id), ago, "web".into()]);
+        let csv = table.csv(str::to_owned);
+        assert_eq!(csv, format!("id,created,name\n{id},2023-11-14T22:13:20.000005Z,web"));
+        let text = table.render(TableStyle::default());
+        assert!(text.ends_with("5bb9ee06-1b6  2 minutes ago  web"), "{text}");
     }
 
     #[test]

@@ -200,8 +200,17 @@ pub(in crate::app) fn several_begin_so(
 }
 
 fn ambiguous_id(ident: &Ident, found: &[Record]) -> AppError {
-    let named = found.iter().map(|record| format!("{} ({})", record.id, record.spec.name));
-    several_begin_so("containers", &ident.0, named)
+    let is_own = |record: &Record| record.id.to_string().starts_with(&ident.0);
+    if found.iter().any(is_own) {
+        let named = found.iter().map(|record| format!("{} ({})", record.id, record.spec.name));
+        return several_begin_so("containers", &ident.0, named);
+    }
+    let named = found.iter().map(|record| {
+        let engine = record.engine.as_ref().map_or("", |id| id.as_str());
+        let engine: String = engine.chars().take(12).collect();
+        format!("{} ({}, in Docker {engine})", record.id, record.spec.name)
+    });
+    several_begin_so("containers of Docker", &ident.0, named)
 }
 
 /// Like [`find_record`]. A row that cannot be read is only found by its whole id, or by its name in the caller's

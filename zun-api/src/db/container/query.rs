@@ -81,8 +81,8 @@ pub(crate) fn by_name(conn: &mut Conn, scope: &Scope, name: &str) -> Result<Vec<
 /// The length of Docker's ids.
 const LONGEST_ENGINE_ID: usize = 64;
 
-/// At most `limit` containers whose id, or the id that their engine gave them, begins with this text, those with the id
-/// first; none if no id can begin so.
+/// At most `limit` containers whose id begins with this text. If there are none, those whose id from their engine does:
+/// lists do not show it. None if no id can begin so.
 pub(crate) fn by_id_beginning(
     conn: &mut Conn,
     scope: &Scope,
@@ -98,14 +98,12 @@ pub(crate) fn by_id_beginning(
     let (from, beyond) = (text.to_owned(), format!("{text}g"));
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let own = dsl::uuid.ge(from.clone()).and(dsl::uuid.lt(beyond.clone()));
-    let mut found = read(scoped(scope).filter(own).order(dsl::uuid).limit(most), conn)?;
-    let engines = dsl::engine_id.ge(from).and(dsl::engine_id.lt(beyond));
-    for record in read(scoped(scope).filter(engines).order(dsl::engine_id).limit(most), conn)? {
-        if found.len() < limit && found.iter().all(|other| other.id != record.id) {
-            found.push(record);
-        }
+    let found = read(scoped(scope).filter(own).order(dsl::uuid).limit(most), conn)?;
+    if !found.is_empty() {
+        return Ok(found);
     }
-    Ok(found)
+    let engines = dsl::engine_id.ge(from).and(dsl::engine_id.lt(beyond));
+    read(scoped(scope).filter(engines).order(dsl::engine_id).limit(most), conn)
 }
 
 /// The number of containers that are not deleted, by status.

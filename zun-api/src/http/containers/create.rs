@@ -10,6 +10,7 @@ use zun_common::rpc::container::ConsoleSpec;
 use zun_common::units::{Cpus, Gibibytes, Mebibytes, Resources};
 
 use super::attachments::{self, MOUNTS, NETS};
+use super::bounds;
 use super::exposed_ports::{self, EXPOSED_PORTS};
 use super::hints::{self, HINTS};
 use super::options::{self, ENGINE_OPTIONS, HEALTHCHECK};
@@ -189,6 +190,9 @@ impl FromFields for NewContainer {
             record: fields.word("record").and_then(|word| word.parse().ok()),
             request,
         };
+        let words = wanted.entrypoint.iter().flatten().chain(wanted.command.iter().flatten());
+        bounds::check_words("command", words)?;
+        bounds::check_variables(&wanted.environment)?;
         attachments::check_tmpfs(&wanted.mounts, wanted.options.tmpfs.keys())?;
         options::check_swap(&wanted.options, wanted.resources.memory)?;
         Ok(wanted)

@@ -13,7 +13,7 @@ use zun_common::id::ExecId;
 use zun_common::rpc::exec::{ExecOutput, ExecSpec};
 use zun_common::units::TerminalSize;
 
-use super::{COLUMNS, CONSOLE_SIZE, CSR, ROWS, SIGNAL, csr, initial_size, signal, size};
+use super::{COLUMNS, CONSOLE_SIZE, CSR, ROWS, SIGNAL, bounds, csr, initial_size, signal, size};
 use crate::app::containers::{Exec, Execution, Ident};
 use crate::app::{App, AppError, Caller, InvalidField, Permission};
 use crate::http::extract::{FromFields, Parsed};
@@ -69,6 +69,8 @@ impl FromFields for Exec {
             privileged: fields.flag("privileged"),
             size: initial_size(fields)?,
         };
+        bounds::check_words("command", &spec.command)?;
+        bounds::check_words("environment", &spec.environment)?;
         let csr = fields.text("csr");
         if run && csr.is_some() {
             let rule = "left out if `run` is true, because there is no exec to connect to";

@@ -52,7 +52,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Vec<PortRequest>, InvalidField
         }
         for binding in list {
             let binding = binding_of(binding).ok_or_else(wrong)?;
-            let host_ports = host_ports(binding).ok_or_else(wrong)?;
+            let host_ports = host_ports(binding).map_err(|NoRange| wrong())?;
             let PortBinding { host_address, .. } = binding;
             all.push(PortRequest { port, protocol, host_address, host_ports });
         }
@@ -86,13 +86,16 @@ fn refuse_twice(all: &[PortRequest]) -> Result<(), InvalidField> {
     Ok(())
 }
 
-/// The ports of the host; `Some(None)` for any free one, and `None` if they are no range.
-fn host_ports(binding: PortBinding) -> Option<Option<HostPorts>> {
+/// The last port is before the first, or there is only a last one.
+struct NoRange;
+
+/// The ports of the host; `None` for any free one.
+fn host_ports(binding: PortBinding) -> Result<Option<HostPorts>, NoRange> {
     match (binding.host_port, binding.last_host_port) {
-        (None | Some(0), None) => Some(None),
-        (Some(first), None) => Some(Some(HostPorts { first, last: first })),
-        (Some(first @ 1..), Some(last)) if first <= last => Some(Some(HostPorts { first, last })),
-        (None | Some(_), Some(_)) => None,
+        (None | Some(0), None) => Ok(None),
+        (Some(first), None) => Ok(Some(HostPorts { first, last: first })),
+        (Some(first @ 1..), Some(last)) if first <= last => Ok(Some(HostPorts { first, last })),
+        (None | Some(_), Some(_)) => Err(NoRange),
     }
 }
 

@@ -4,6 +4,7 @@ mod actions;
 mod archive;
 mod attach;
 mod attachments;
+mod bounds;
 mod changes;
 mod commit;
 mod create;

@@ -139,6 +139,7 @@ fn timeless(record: &Record) -> Container {
         published_ports: published.into_iter().collect(),
         addresses: addresses(&record.live, network.as_ref()),
         health: record.live.health,
+        health_output: record.live.health_output.clone(),
         security_groups: None,
         disk: disk.unwrap_or_default().0,
         healthcheck: healthcheck.map(ShownHealthcheck::from),

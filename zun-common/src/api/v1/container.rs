@@ -305,6 +305,9 @@ pub struct Container {
     /// Its health status while it runs; null without a health check. Not in OpenStack Zun's API.
     #[serde(default)]
     pub health: Option<Health>,
+    /// The output of its last health check while it runs, if that failed. Not in OpenStack Zun's API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_output: Option<String>,
     /// Not supported; always null.
     pub security_groups: Option<Vec<String>>,
     /// Maximum size of its writable layer in GiB; 0 if unlimited.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bollard::models::{ContainerState, HealthStatusEnum, NetworkSettings, PortBinding};
 use zun_common::ports::{Protocol, PublishedPort};
-use zun_common::rpc::report::LiveState;
+use zun_common::rpc::report::{LONGEST_HEALTH_OUTPUT, LiveState};
 use zun_common::status::{Health, Status};
 
 /// Converts the state. It is empty unless the container runs: Docker keeps what the last check said.
@@ -19,9 +19,17 @@ pub(super) fn state(
     let health = state.health.as_ref().and_then(|health| health.status);
     LiveState {
         health: health.and_then(converted),
+        health_output: state.health.as_ref().and_then(failed_check),
         addresses: network.map(addresses).unwrap_or_default(),
         ports: network.map(ports).unwrap_or_default(),
     }
+}
+
+/// The output of the last check, if that failed.
+fn failed_check(health: &bollard::models::Health) -> Option<String> {
+    let last = health.log.as_ref()?.last()?;
+    let output = last.output.as_deref().filter(|_| last.exit_code != Some(0))?.trim();
+    (!output.is_empty()).then(|| output.chars().take(LONGEST_HEALTH_OUTPUT).collect())
 }
 
 const fn converted(health: HealthStatusEnum) -> Option<Health> {
@@ -71,9 +79,11 @@ mod tests {
 
     #[test]
     fn a_running_container_has_health_addresses_and_ports_and_a_stopped_one_has_none() {
-        let shown: ContainerState =
-            serde_json::from_str(r#"{"Status":"running","Health":{"Status":"unhealthy"}}"#)
-                .expect("a state");
+        let shown: ContainerState = serde_json::from_str(
+            r#"{"Status":"running","Health":{"Status":"unhealthy","Log":[
+                {"ExitCode":0,"Output":"ok"}, {"ExitCode":1,"Output":"no route\n"}]}}"#,
+        )
+        .expect("a state");
         let network: NetworkSettings = serde_json::from_str(
             r#"{"Networks":{"bridge":{"IPAddress":"172.17.0.2","GlobalIPv6Address":""}},
                 "Ports":{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8080"}],"53/udp":null}}"#,
@@ -81,6 +91,7 @@ mod tests {
         .expect("a network");
         let live = state(Status::Running, &shown, Some(&network));
         assert_eq!(live.health, Some(Health::Unhealthy));
+        assert_eq!(live.health_output.as_deref(), Some("no route"));
         assert_eq!(live.addresses["bridge"], ["172.17.0.2".parse::<IpAddr>().expect("an address")]);
         let ports: Vec<_> = live.ports.iter().map(ToString::to_string).collect();
         assert_eq!(ports, ["80/tcp -> 127.0.0.1:8080"]);

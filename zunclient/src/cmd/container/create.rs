@@ -46,7 +46,7 @@ impl Create {
             unless_ended(&mut signals, created(&context.api, container, progress)).await
         };
         match Box::pin(create).await {
-            Ok(container) if self.quiet => {
+            Ok(container) if self.quiet || context.printer.is_for_scripts() => {
                 let id = container.uuid.to_string();
                 context.printer.value(&json!({ "uuid": id }), || id.clone())?;
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cmd::Failure;
+use crate::exit::Exit;
 
 /// Returns the variables of the files and of the options. Later ones replace earlier ones.
 pub(super) fn environment(
@@ -23,7 +24,9 @@ pub(super) fn environment(
         }
     }
     for variable in given {
-        add_variable(&mut all, variable).map_err(|rule| Failure::new(format!("--env: {rule}")))?;
+        // A wrong option, as in Docker.
+        let wrong = |rule| Failure::with_exit(format!("--env: {rule}"), Exit::ZUN_FAILED);
+        add_variable(&mut all, variable).map_err(wrong)?;
     }
     Ok(all)
 }

@@ -62,6 +62,11 @@ fn task_words(task: TaskState, status: Status) -> Option<String> {
     })
 }
 
+/// Returns how long ago something was, in Docker's words.
+pub(in crate::cmd) fn ago_words(time: TimeDelta) -> String {
+    format!("{} ago", duration_words(time))
+}
+
 /// Returns a rounded duration in Docker's words.
 pub(in crate::cmd) fn duration_words(time: TimeDelta) -> String {
     let seconds = time.num_seconds().max(0);

@@ -116,18 +116,23 @@ fn screen(known: &Known, render: impl Fn(&Table) -> String) -> String {
     if !recent.is_empty() {
         parts.push(format!("Operations:\n{}", render(&action::list_table(&recent))));
     }
+    if let Some(output) = &container.health_output {
+        parts.push(format!("Last health check (failed):\n{}", indented(output)));
+    }
     parts.push(match output {
         Ok(output) if output.trim().is_empty() => "Output: none".to_owned(),
-        Ok(output) => {
-            let lines = output.lines().map(|line| format!("  {}", clean(line).trim_end()));
-            format!("Output:\n{}", lines.collect::<Vec<_>>().join("\n"))
-        }
+        Ok(output) => format!("Output:\n{}", indented(output)),
         // It has never run, and its host does not have it.
         Err(_) if runs.is_empty() && container.status == Status::Error => "Output: none".to_owned(),
         Err(why) => format!("Output: {}", clean(why)),
     });
     parts.push(format!("Next:\n  {}", next(known).join("\n  ")));
     parts.join("\n\n")
+}
+
+fn indented(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("  {}", clean(line).trim_end()));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What is known of the pull of the image.

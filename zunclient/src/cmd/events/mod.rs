@@ -16,7 +16,7 @@ use super::container::starting::is_unreachable;
 use super::{Context, Failure, time};
 use crate::api::{ApiError, EventQuery, EventStream, Streamed};
 use crate::exit::Exit;
-use crate::out::{self, Printer};
+use crate::out::{self, Format, Printer, Table};
 use crate::tty::signals::Signals;
 
 /// The pauses between attempts to connect again.
@@ -93,10 +93,11 @@ async fn follow(
     context: &Context,
     (query, mut stream): (&EventQuery, EventStream),
 ) -> Result<Exit, Failure> {
+    let mut is_first = true;
     loop {
         let lost = match stream.next().await {
             Ok(Streamed::Event(event)) => {
-                show(&context.printer, &event)?;
+                show(&context.printer, &event, std::mem::take(&mut is_first))?;
                 continue;
             }
             Ok(Streamed::End(EventsEndReason::Until)) => return Ok(Exit::OK),
@@ -143,8 +144,44 @@ fn is_busy(error: &ApiError) -> bool {
     error.status() == Some(503)
 }
 
-fn show(printer: &Printer, event: &Event) -> Result<(), Failure> {
-    Ok(printer.item(event, || line(event))?)
+fn show(printer: &Printer, event: &Event, is_first: bool) -> Result<(), Failure> {
+    match printer.format() {
+        Format::Csv | Format::Name => {
+            let rendered = printer.rendered(&[event], table(event))?;
+            // The titles come once.
+            let titles = usize::from(*printer.format() == Format::Csv && !is_first);
+            let lines = rendered.split('\n').skip(titles).collect::<Vec<_>>().join("\n");
+            Ok(printer.line(&lines)?)
+        }
+        Format::Table
+        | Format::Wide
+        | Format::Json
+        | Format::Yaml
+        | Format::Value
+        | Format::Template(_) => Ok(printer.item(event, || line(event))?),
+    }
+}
+
+/// An event in a row.
+fn table(event: &Event) -> Table {
+    let Event { time, kind, action, actor, project_id, host } = event;
+    let name = actor.attributes.get("name").unwrap_or(&actor.id);
+    let others = actor.attributes.iter().filter(|(key, _)| *key != "name");
+    let attributes = others.map(|(key, value)| format!("{key}={value}"));
+    let mut table = Table::new(
+        ["time", "type", "action", "id", "name", "attributes", "host", "project_id"].to_vec(),
+    );
+    table.row(vec![
+        time.to_rfc3339_opts(SecondsFormat::Micros, true).into(),
+        kind.clone().into(),
+        action.clone().into(),
+        actor.id.clone().into(),
+        name.clone().into(),
+        attributes.collect::<Vec<_>>().join(",").into(),
+        host.as_ref().map(ToString::to_string).into(),
+        project_id.clone().into(),
+    ]);
+    table
 }
 
 /// An event in a line, as in Docker.

@@ -4,6 +4,7 @@ mod cast;
 mod download;
 mod play;
 
+use chrono::SecondsFormat;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use zun_common::api::v1::recording::Recording as Shown;
@@ -13,7 +14,7 @@ use super::select::{ListSelect, Select};
 use super::sessions::warn_of_unresponsive;
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{self, Column, Table, Unit, size_words, with_units};
+use crate::out::{self, Cell, Column, Table, Unit, size_words, with_units};
 
 /// List, play and download recordings of sessions
 #[derive(Debug, Args)]
@@ -174,7 +175,8 @@ fn table(recordings: &[Shown]) -> Table {
             recording.id.to_string().into(),
             recording.container_name.clone().into(),
             kind.to_owned().into(),
-            recording.started_at.format("%F %T").to_string().into(),
+            Cell::from(recording.started_at.format("%F %T").to_string())
+                .exact(recording.started_at.to_rfc3339_opts(SecondsFormat::Micros, true)),
             duration(recording).into(),
             recording.end.clone().into(),
             recording.policy.to_string().into(),

@@ -12,7 +12,7 @@ use super::for_each::for_each;
 use super::select::{ListSelect, Select};
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{Column, Table, short_id};
+use crate::out::{Cell, Column, Table};
 use password::PasswordFlags;
 
 /// Manage the project's logins to image registries
@@ -169,7 +169,7 @@ fn table(registries: &[Shown]) -> Table {
     ]);
     for registry in registries {
         table.row(vec![
-            short_id(&registry.uuid).into(),
+            Cell::id(&registry.uuid),
             registry.name.clone().into(),
             registry.domain.clone().into(),
             registry.username.clone().into(),

@@ -11,12 +11,12 @@ use zun_common::resource::ResourceKind;
 pub(super) use network::Network;
 pub(super) use volume::Volume;
 
-use super::container::status_words::duration_words;
+use super::container::status_words::ago_words;
 use super::for_each::for_each;
 use super::select::{ListSelect, Select};
 use super::{Context, Failure};
 use crate::exit::Exit;
-use crate::out::{Column, Table};
+use crate::out::{Cell, Column, Table};
 
 /// What to list.
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ async fn create(
     (ask, quiet): (&CreateResource, bool),
 ) -> Result<Exit, Failure> {
     let created = context.api.create_resource(kind, ask).await?;
-    if quiet {
+    if quiet || context.printer.is_for_scripts() {
         context.printer.keys(&[created.name])?;
     } else {
         context.printer.show(&created, || Table::of_fields(&created))?;
@@ -100,8 +100,7 @@ fn table(resources: &[Resource], kind: ResourceKind) -> Table {
             cells.push(resource.subnet.clone().into());
             cells.push(resource.internal.map(|internal| internal.to_string()).into());
         }
-        let created = resource.created_at.map(|at| format!("{} ago", duration_words(now - at)));
-        cells.push(created.into());
+        cells.push(Cell::time(|at| ago_words(now - at), resource.created_at));
         cells.push(resource.uuid.to_string().into());
         table.row(cells);
     }

@@ -18,7 +18,7 @@ use super::super::session::{ConsoleFlags, TerminalNeeds, terminal};
 use super::super::starting::unless_ended;
 use super::collected;
 use super::on_disconnect::OnDisconnect;
-use crate::api::Client;
+use crate::api::{ApiError, Client};
 use crate::cmd::{Context, Failure};
 use crate::console::docker_exec::{self, DetachedStart};
 use crate::console::pty::Pty;
@@ -47,7 +47,7 @@ impl ExecSession<'_> {
         let mut signals = Signals::catch()?;
         let needs = TerminalNeeds { tty: ask.tty == Some(true), input: ask.interactive };
         let open = async {
-            let (exec, dial) = self.create(ask).await?;
+            let (exec, dial) = self.create(ask, false).await?;
             Ok((exec, connection(dial)?.open().await?))
         };
         let opened = unless_ended(&mut signals, open).await?;
@@ -149,7 +149,7 @@ impl ExecSession<'_> {
     pub(super) async fn start_detached(&self, ask: Execute) -> Result<Exit, Failure> {
         let mut signals = Signals::catch()?;
         let begin = async {
-            let (exec, dial) = self.create(ask).await?;
+            let (exec, dial) = self.create(ask, true).await?;
             Ok((exec, docker_exec::start_detached(&dial).await?))
         };
         let printer = &self.context.printer;
@@ -159,18 +159,20 @@ impl ExecSession<'_> {
                 Ok(Exit::OK)
             }
             (_, DetachedStart::Running) => Ok(Exit::OK),
-            (_, DetachedStart::NotRunnable { code, message }) => {
-                Err(not_started(self.container, code, &message))
+            // As in Docker, where the exit code of a command in the background is never known.
+            (_, DetachedStart::NotRunnable { code: _, message }) => {
+                Err(Failure::with_exit(format!("{}: {message}", self.container), Exit::FAILED))
             }
         }
     }
 
-    async fn create(&self, ask: Execute) -> Result<(ExecHandle, Dial), Failure> {
+    async fn create(&self, ask: Execute, is_detached: bool) -> Result<(ExecHandle, Dial), Failure> {
         let Context { api, .. } = self.context;
         let request = signing_request("zun", Vec::new())
             .map_err(|error| Failure::new(zun_common::chain(&error)))?;
         let ask = Execute { csr: Some(request.csr), ..ask };
-        let executed = api.execute(self.container, &ask).await?;
+        let executed = api.execute(self.container, &ask).await;
+        let executed = executed.map_err(|error| not_runnable(error, is_detached))?;
         let (Some(endpoint), Some(exec)) = (executed.console, executed.exec_id) else {
             return Err(Failure::new(
                 "cannot connect to the command: the service sent no console for it; compare the versions of the client and the service with `zun version`",
@@ -266,6 +268,12 @@ impl Remote for ExecHandle {
             Err(error) => error.status() == Some(409),
         }
     }
+}
+
+/// A command that the service refuses is one that Docker cannot run.
+fn not_runnable(error: ApiError, is_detached: bool) -> Failure {
+    let exit = (error.status() == Some(400) && !is_detached).then_some(Exit::of_process(126));
+    Failure { exit, ..error.into() }
 }
 
 fn not_started(container: &str, code: i64, reason: &str) -> Failure {

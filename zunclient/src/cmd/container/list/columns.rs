@@ -4,8 +4,8 @@ use chrono::Utc;
 use zun_common::api::v1::container::Container;
 use zun_common::ports::PublishedPort;
 
-use super::super::status_words::{duration_words, status_cell};
-use crate::out::{Cell, Column, Table, short_id};
+use super::super::status_words::{ago_words, status_cell};
+use crate::out::{Cell, Column, Table};
 
 /// What the table shows.
 #[derive(Debug, Clone, Copy)]
@@ -38,13 +38,12 @@ pub(super) fn table(containers: &[Container], shown: Shown) -> Table {
     let now = Utc::now().naive_utc();
     for container in containers {
         let id = container.uuid.to_string();
-        let short = short_id(&container.uuid);
         let mut row: Vec<Cell> = vec![
-            if shown.whole_ids { id.clone() } else { short }.into(),
+            if shown.whole_ids { id.clone().into() } else { Cell::id(&id) },
             container.name.clone().into(),
             container.image.clone().into(),
             command(container).into(),
-            status_cell(container, now),
+            status_cell(container, now).exact(container.status.to_string()),
             ports(&container.published_ports).into(),
         ];
         if with_host {
@@ -53,10 +52,10 @@ pub(super) fn table(containers: &[Container], shown: Shown) -> Table {
         if shown.projects {
             row.push(container.project_id.clone().into());
         }
-        let created = container.created_at.map(|at| format!("{} ago", duration_words(now - at)));
+        let created = Cell::time(|at| ago_words(now - at), container.created_at);
         let labels = container.labels.iter().map(|(key, value)| format!("{key}={value}"));
         row.extend([
-            created.into(),
+            created,
             container.attached.to_string().into(),
             labels.collect::<Vec<_>>().join(",").into(),
             id.into(),
