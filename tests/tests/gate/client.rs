@@ -118,7 +118,7 @@ impl Session {
         };
         Ok(Self {
             socket,
-            acknowledged: hello.stdin_next,
+            acknowledged: if hello.resumed { 0 } else { hello.stdin_next },
             hello: *hello,
             stdout: Vec::new(),
             stderr: Vec::new(),

@@ -22,6 +22,8 @@ const BETWEEN: usize = 16 << 10;
 pub(super) struct Copy {
     pub(super) input: Vec<u8>,
     pub(super) sent: usize,
+    /// How many bytes were passed on to the process.
+    acknowledged: usize,
     pub(super) end_sent: bool,
     /// Stdin does not end before the last cut.
     pub(super) may_end: bool,
@@ -31,7 +33,15 @@ pub(super) struct Copy {
 
 impl Copy {
     pub(super) const fn of(input: Vec<u8>) -> Self {
-        Self { input, sent: 0, end_sent: false, may_end: false, output: Vec::new(), ending: None }
+        Self {
+            input,
+            sent: 0,
+            acknowledged: 0,
+            end_sent: false,
+            may_end: false,
+            output: Vec::new(),
+            ending: None,
+        }
     }
 
     /// Sends and receives until the link is lost, or the session has ended.
@@ -39,7 +49,8 @@ impl Copy {
         loop {
             let window = usize::try_from(STDIN_WINDOW).expect("small");
             let acknowledged = usize::try_from(session.acknowledged).expect("small");
-            let until = self.input.len().min(acknowledged + window);
+            self.acknowledged = self.acknowledged.max(acknowledged);
+            let until = self.input.len().min(self.acknowledged + window);
             let next = until.min(self.sent + random.random_range(1..20_000));
             let can_send = next > self.sent;
             let received = tokio::select! {

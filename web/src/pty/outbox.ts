@@ -7,7 +7,7 @@ import { Violation } from './violation.ts';
 /** The most bytes of stdin in a message. */
 const CHUNK = 32 << 10;
 
-/** How many bytes of stdin may be sent before they are acknowledged. */
+/** How many bytes of stdin may be sent before the gate acknowledges that it has passed them on. */
 const WINDOW = 256 << 10;
 
 /** How many bytes of stdin may be kept. */
@@ -16,6 +16,11 @@ export const MOST_INPUT = 64 << 20;
 export class Outbox {
   /** The offset of the first kept byte of stdin: how many bytes the gate has accepted. */
   #accepted: number;
+  /**
+   * How many bytes the gate has passed on to the process. The others count towards the window, also those that the gate
+   * has accepted: otherwise it would have to keep a window for each lost link while the process reads nothing.
+   */
+  #passed: number;
   #kept: Uint8Array[] = [];
   #keptBytes = 0;
   /** How many of the kept bytes were sent on this link. */
@@ -26,6 +31,7 @@ export class Outbox {
   /** Begins where the gate's first hello says. */
   constructor(hello: ServerHello) {
     this.#accepted = hello.stdin_next;
+    this.#passed = hello.stdin_next;
     this.#end = hello.stdin_ended ? 'accepted' : 'open';
     this.#signals = { accepted: hello.signal_next - 1, kept: [], sent: 0 };
   }
@@ -54,7 +60,7 @@ export class Outbox {
       return { type: 'signal', number: this.#signals.accepted + this.#signals.sent, name };
     }
     if (this.#sentBytes < this.#keptBytes) {
-      const most = Math.min(CHUNK, WINDOW - this.#sentBytes);
+      const most = Math.min(CHUNK, WINDOW - (this.#accepted + this.#sentBytes - this.#passed));
       if (most <= 0) return undefined;
       const data = this.#read(this.#sentBytes, most);
       this.#sentBytes += data.length;
@@ -108,9 +114,10 @@ export class Outbox {
     if (hello.stdin_ended) this.#end = 'accepted';
   }
 
-  /** The gate has accepted stdin before this offset. */
-  stdinAccepted(offset: number): void {
+  /** The gate has passed on stdin before this offset. */
+  stdinPassed(offset: number): void {
     if (offset > this.#accepted + this.#sentBytes) throw new Violation('the gate acknowledges stdin that was not sent');
+    this.#passed = Math.max(this.#passed, offset);
     this.#forget(offset);
   }
 

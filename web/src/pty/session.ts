@@ -139,7 +139,7 @@ export class Session {
   #accepted(stream: Stream, offset: number): void {
     switch (stream) {
       case 'stdin':
-        return this.#outbox.stdinAccepted(offset);
+        return this.#outbox.stdinPassed(offset);
       case 'stdinEnd':
         return this.#outbox.endAccepted();
       case 'signals':

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { closingOf, closingOfCode } from '../../src/pty/ending.ts';
 import { decode, encode, type Frame } from '../../src/pty/frame.ts';
 import type { ClientHello, ServerHello } from '../../src/pty/hello.ts';
+import { Outbox } from '../../src/pty/outbox.ts';
 import { Session, type Screen } from '../../src/pty/session.ts';
 import { Violation } from '../../src/pty/violation.ts';
 
@@ -203,6 +204,25 @@ test('input waits once the window is full, and continues after an acknowledgemen
   world.session.receive({ type: 'ack', stream: 'stdin', offset: 4 });
   assert.equal(sent(), 4);
   assert.throws(() => world.session.receive({ type: 'ack', stream: 'stdin', offset: 1 << 30 }), Violation);
+});
+
+test('stdin that the process has not got counts towards the window of the next link', () => {
+  const window = 256 << 10;
+  const outbox = new Outbox(serverHello());
+  outbox.write(new Uint8Array(2 * window));
+  const sent = () => {
+    let bytes = 0;
+    for (let frame = outbox.nextFrame(); frame !== undefined; frame = outbox.nextFrame()) {
+      if (frame.type === 'stdin') bytes += frame.data.length;
+    }
+    return bytes;
+  };
+  assert.equal(sent(), window);
+  outbox.linkLost();
+  outbox.resumed(serverHello({ resumed: true, stdin_next: window }));
+  assert.equal(sent(), 0);
+  outbox.stdinPassed(1000);
+  assert.equal(sent(), 1000);
 });
 
 test('output is acknowledged once it was shown: little after a while, much at once', () => {

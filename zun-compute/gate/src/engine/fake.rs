@@ -108,6 +108,13 @@ impl FakeEngine {
         }
     }
 
+    /// Starts the process without reporting it yet.
+    pub fn start_unreported(&self, target: &Target) {
+        if let Some(found) = self.lock().get_mut(target) {
+            found.process.running = true;
+        }
+    }
+
     /// Ends the process. The test must also drop its stream.
     pub fn exit(&self, target: &Target, exit: Exit) {
         if let Some(found) = self.lock().get_mut(target) {

@@ -19,7 +19,7 @@ impl Hub {
         let resume = hello.resume.clone().ok_or(JoinRefused::Unknown)?;
         let live = self.find(&resume).ok_or(JoinRefused::Unknown)?;
         let id = live.change(|session, now| session.resume(key, hello, resume, now))?;
-        Ok(Connected { live, id })
+        Ok(Connected::new(live, id))
     }
 
     /// The right of the client of a session to copy files.

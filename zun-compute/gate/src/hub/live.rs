@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use zun_common::id::ProjectId;
 use zun_common::pty::Frame;
 
@@ -28,7 +29,7 @@ pub struct Live {
     /// How many clients it has, with those that may come back: counted without waiting for the session.
     attachments: AtomicUsize,
     state: Mutex<State>,
-    changed: Notify,
+    watchers: Watchers,
     /// Notified when the screen lags behind the output.
     pub(super) screen_lags: Notify,
 }
@@ -37,6 +38,46 @@ pub struct Live {
 struct State {
     session: Session,
     saved: Saved,
+}
+
+/// Those who wait for changes, by what they wait for. Input, output and acknowledgements are frequent, so they wake only
+/// those whom they can concern: waking a task costs more than the change.
+#[derive(Debug, Default)]
+struct Watchers {
+    input: Notify,
+    room: Notify,
+    clients: Notify,
+    others: Notify,
+}
+
+/// Which changes wake a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// Input has arrived, or anything except output, acknowledgements and written input has changed.
+    Input,
+    /// Output was acknowledged, or anything except output and input.
+    Room,
+    /// Output has arrived, or input was written, or anything except other clients' input and acknowledgements.
+    Clients,
+    /// Anything except input, acknowledgements, and output that is not recorded.
+    Others,
+}
+
+/// What has changed in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Changed {
+    /// Possibly everything.
+    Anything,
+    /// Input of a client has arrived. Whether the client gets something for it, its connection finds out.
+    Input,
+    /// A client has acknowledged output.
+    Acknowledged,
+    /// Something that concerns only the client that caused it.
+    Own,
+    /// There is more output.
+    Output,
+    /// Input was written to the engine.
+    Written,
 }
 
 /// The result of one inspection of the session.
@@ -61,8 +102,8 @@ impl Live {
         let (target, project) = (saved.target().clone(), saved.run().project.clone());
         let attachments = AtomicUsize::new(session.attachments());
         let state = Mutex::new(State { session, saved });
-        let (changed, screen_lags) = (Notify::new(), Notify::new());
-        Self { target, project, attachments, state, changed, screen_lags }
+        let (watchers, screen_lags) = (Watchers::default(), Notify::new());
+        Self { target, project, attachments, state, watchers, screen_lags }
     }
 
     /// What the session is connected to.
@@ -95,35 +136,108 @@ impl Live {
         self.change_with(change, |saved, session| {
             session.take_unrecorded();
             saved.state(session);
+            Changed::Anything
         })
     }
 
-    /// The same for a change of the streams only, which happens often.
-    pub(super) fn advance<T>(&self, change: impl FnOnce(&mut Session, Instant) -> T) -> T {
+    /// The same for changes of the streams, which are frequent. Wakes only those whom the change concerns, unless it has
+    /// changed more than that.
+    fn advance<T>(&self, changed: Changed, change: impl FnOnce(&mut Session, Instant) -> T) -> T {
         self.change_with(change, |saved, session| {
-            if session.take_unrecorded() { saved.state(session) } else { saved.progress(session) }
+            if session.take_unrecorded() {
+                saved.state(session);
+                return Changed::Anything;
+            }
+            saved.progress(session);
+            changed
         })
     }
 
-    /// Handles a message of a client.
-    pub fn receive(&self, id: ConnectionId, frame: Frame) {
-        self.advance(|session, now| session.receive(id, frame, now));
+    /// Adds output to the session.
+    pub(super) fn output<T>(&self, change: impl FnOnce(&mut Session, Instant) -> T) -> T {
+        self.advance(Changed::Output, change)
+    }
+
+    /// Input was written to the engine, or cannot be.
+    pub(super) fn wrote(&self, change: impl FnOnce(&mut Session, Instant)) {
+        self.advance(Changed::Written, change);
+    }
+
+    /// Output was recorded.
+    pub(super) fn recorded(&self, change: impl FnOnce(&mut Session, Instant)) {
+        self.advance(Changed::Anything, change);
+    }
+
+    /// Handles a message of a client. Its own connection must look for what it has to send, as [`Connected`] does.
+    ///
+    /// [`Connected`]: super::Connected
+    pub(super) fn receive(&self, id: ConnectionId, frame: Frame) {
+        let changed = match &frame {
+            Frame::Stdin(_) => Changed::Input,
+            Frame::Ack { .. } => Changed::Acknowledged,
+            Frame::Ping(_) | Frame::Pong(_) => Changed::Own,
+            Frame::StdinEnd
+            | Frame::Resize(_)
+            | Frame::Signal { .. }
+            | Frame::Stdout(_)
+            | Frame::Stderr(_)
+            | Frame::Status(_)
+            | Frame::Hello(_)
+            | Frame::Event(_)
+            | Frame::Gap { .. }
+            | Frame::Snapshot { .. } => Changed::Anything,
+        };
+        self.advance(changed, |session, now| session.receive(id, frame, now));
     }
 
     fn change_with<T>(
         &self,
         change: impl FnOnce(&mut Session, Instant) -> T,
-        save: impl FnOnce(&mut Saved, &mut Session),
+        save: impl FnOnce(&mut Saved, &mut Session) -> Changed,
     ) -> T {
         let mut state = self.lock();
         let State { session, saved } = &mut *state;
-        let changed = change(session, Instant::now());
-        save(saved, session);
+        let result = change(session, Instant::now());
+        let changed = save(saved, session);
         session.recorded();
         self.attachments.store(session.attachments(), Ordering::Relaxed);
+        let is_recorded = session.is_recorded();
         drop(state);
-        self.changed.notify_waiters();
-        changed
+        self.wake(changed, is_recorded);
+        result
+    }
+
+    fn wake(&self, changed: Changed, is_recorded: bool) {
+        let Watchers { input, room, clients, others } = &self.watchers;
+        match changed {
+            Changed::Anything => {
+                for all in [input, room, clients, others] {
+                    all.notify_waiters();
+                }
+            }
+            Changed::Input => input.notify_waiters(),
+            Changed::Acknowledged => room.notify_waiters(),
+            Changed::Own => {}
+            Changed::Output => {
+                clients.notify_waiters();
+                if is_recorded {
+                    others.notify_waiters();
+                }
+            }
+            Changed::Written => clients.notify_waiters(),
+        }
+    }
+
+    /// Completes at the next change that concerns the watcher. To be enabled before the session is inspected.
+    pub(super) fn changed(&self, watch: Watch) -> Notified<'_> {
+        let Watchers { input, room, clients, others } = &self.watchers;
+        let notify = match watch {
+            Watch::Input => input,
+            Watch::Room => room,
+            Watch::Clients => clients,
+            Watch::Others => others,
+        };
+        notify.notified()
     }
 
     /// The engine has opened another stream, which begins in the middle of the output: what was printed in between is
@@ -157,13 +271,14 @@ impl Live {
         }
     }
 
-    /// Inspects the session after each change, until the function finds something.
+    /// Inspects the session after each change that concerns the watcher, until the function finds something.
     pub(super) async fn until<T>(
         &self,
+        watch: Watch,
         mut look: impl FnMut(&mut Session, Instant) -> Found<T>,
     ) -> T {
         loop {
-            let mut changed = pin!(self.changed.notified());
+            let mut changed = pin!(self.changed(watch));
             changed.as_mut().enable();
             let found = look(&mut self.lock().session, Instant::now());
             match found {
@@ -179,38 +294,32 @@ impl Live {
         }
     }
 
-    /// Waits until a connection has something to do.
-    pub async fn to_do(&self, id: ConnectionId) -> ToDo {
-        let (to_do, wants_redraw) = self
-            .until(|session, now| match collect(session, id, now) {
-                Found::This(to_do) => Found::This((to_do, session.wants_redraw())),
-                Found::Nothing(until) => Found::Nothing(until),
-            })
-            .await;
+    /// Returns what a connection has to do now, or when to ask again if nothing changes before.
+    pub(super) fn to_do(&self, id: ConnectionId) -> Found<ToDo> {
+        let (found, wants_redraw) = {
+            let session = &mut self.lock().session;
+            (collect(session, id, Instant::now()), session.wants_redraw())
+        };
         if wants_redraw {
             // A snapshot that is not exact asks for it.
-            self.changed.notify_waiters();
+            self.watchers.others.notify_waiters();
         }
-        to_do
+        found
     }
 
     /// Waits until a connection must be closed even if output for its client is pending.
     pub async fn closing(&self, id: ConnectionId) {
-        self.until(
-            |session, _| {
-                if session.is_closing(id) { Found::This(()) } else { Found::Nothing(None) }
-            },
-        )
+        self.until(Watch::Others, |session, _| {
+            if session.is_closing(id) { Found::This(()) } else { Found::Nothing(None) }
+        })
         .await;
     }
 
     /// Waits until the access of a connection's client is revoked.
     pub async fn revoked(&self, id: ConnectionId) {
-        self.until(
-            |session, _| {
-                if session.is_revoked(id) { Found::This(()) } else { Found::Nothing(None) }
-            },
-        )
+        self.until(Watch::Others, |session, _| {
+            if session.is_revoked(id) { Found::This(()) } else { Found::Nothing(None) }
+        })
         .await;
     }
 

@@ -1,6 +1,7 @@
 //! All sessions of the gate: opens them, and finds those that clients come back to.
 
 mod access;
+mod connected;
 mod live;
 mod opening;
 mod pace;
@@ -24,6 +25,7 @@ use zun_common::id::{EngineId, ProjectId};
 use zun_common::pty::{ClientHello, Resume};
 use zun_common::shutdown::Tasks;
 
+pub use connected::{Connected, Outgoing};
 pub use live::{Live, ToDo};
 pub use projects::HubLimits;
 
@@ -31,7 +33,7 @@ use crate::engine::{Engine, EngineError, Target, exit_after_restart};
 use crate::kept::{DescriptorStore, Inherited, session_name};
 use crate::recording::{NoRecording, Recordings};
 use crate::rights::Rights;
-use crate::session::{ConnectionId, JoinRefused, KeyHash, Limits};
+use crate::session::{JoinRefused, KeyHash, Limits};
 use crate::stats::{Gauges, Limit, Stats};
 use opening::Opening;
 use pace::Pace;
@@ -97,15 +99,6 @@ pub struct FormerClient {
     pub grant: String,
     /// Whether it sent input.
     pub writes: bool,
-}
-
-/// A client's connection to its session.
-#[derive(Debug)]
-pub struct Connected {
-    /// The session.
-    pub live: Arc<Live>,
-    /// The connection.
-    pub id: ConnectionId,
 }
 
 /// The sessions.

@@ -10,7 +10,7 @@ use zun_common::chain;
 use zun_common::docker_stream::{Demultiplexer, Stream};
 use zun_common::pty::Size;
 
-use super::live::{Found, Live};
+use super::live::{Found, Live, Watch};
 use super::pace::Pace;
 use crate::engine::{Engine, Recipients, Signal};
 use crate::kept::{Input, Output};
@@ -40,7 +40,7 @@ pub(super) async fn read(
     let mut reader = JournalReader::new(live.read(|session| session.journal_position()), tty);
     loop {
         reader.fill_rings(live, output)?;
-        live.until(|session, now| {
+        live.until(Watch::Room, |session, now| {
             if session.wants_output() {
                 Found::This(())
             } else {
@@ -76,7 +76,7 @@ impl JournalReader {
             return Ok(());
         }
         self.read += self.buffer.len() as u64;
-        let in_rings = live.advance(|session, now| {
+        let in_rings = live.output(|session, now| {
             let Some(demultiplexer) = &mut self.demultiplexer else {
                 session.output(Stream::Stdout, &self.buffer, now);
                 session.set_journal_position(JournalPosition { offset: self.read, frame: None });
@@ -103,11 +103,11 @@ impl JournalReader {
 pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, stdin_ends: bool) {
     if input.flush(stream).await.is_err() {
         tokio::time::sleep(OUTPUT_ENDS).await;
-        live.advance(Session::close_input);
+        live.wrote(Session::close_input);
     }
     loop {
         let next = live
-            .until(|session, now| match session.input_due(now) {
+            .until(Watch::Input, |session, now| match session.input_due(now) {
                 Some(due) => Found::Nothing(Some(due)),
                 None => session.next_input().map_or(Found::Nothing(None), Found::This),
             })
@@ -121,7 +121,7 @@ pub(super) async fn write(live: &Live, stream: &UnixStream, input: &mut Input, s
             // If the process or the engine has ended, the output also ends, which ends this pump.
             tokio::time::sleep(OUTPUT_ENDS).await;
         }
-        live.advance(|session, now| match written {
+        live.wrote(|session, now| match written {
             Ok(()) => session.wrote(now),
             // The process has closed its stdin.
             Err(_) => session.close_input(now),
@@ -145,7 +145,7 @@ pub(super) async fn act_on_disconnect(live: &Live, engine: &dyn Engine) {
     let [mut pause, longest] = SIGNAL_RETRY;
     loop {
         let name = live
-            .until(|session, now| match session.disconnect_signal(now) {
+            .until(Watch::Others, |session, now| match session.disconnect_signal(now) {
                 Ok(name) => Found::This(name),
                 Err(due) => Found::Nothing(due),
             })
@@ -176,7 +176,7 @@ pub(super) async fn act_on_disconnect(live: &Live, engine: &dyn Engine) {
 }
 
 async fn signal_not_due(live: &Live) {
-    live.until(|session, now| match session.disconnect_signal(now) {
+    live.until(Watch::Others, |session, now| match session.disconnect_signal(now) {
         Ok(_) => Found::Nothing(None),
         Err(_) => Found::This(()),
     })
@@ -188,7 +188,7 @@ pub(super) async fn control(live: &Live, engine: &dyn Engine) {
     let mut refused = 0;
     loop {
         let next = live
-            .until(|session, now| {
+            .until(Watch::Others, |session, now| {
                 session.next_control(now).map_or(Found::Nothing(None), Found::This)
             })
             .await;

@@ -11,7 +11,7 @@ use zun_common::id::RecordingId;
 use zun_common::pty::Size;
 use zun_common::recording::{RecordPolicy, RecordingInfo};
 
-use super::live::{Found, Live};
+use super::live::{Found, Live, Watch};
 use super::{ConnectError, Hub};
 use crate::engine::{Inspected, Owner, Target};
 use crate::recording::{self, Batch, Recordings, Writer};
@@ -139,7 +139,7 @@ impl Recorder {
     async fn run(&mut self, live: &Live) {
         let (mut failed, mut gives_up) = (0, false);
         while !gives_up {
-            let (batch, end) = match live.until(|session, _| work(session)).await {
+            let (batch, end) = match live.until(Watch::Others, |session, _| work(session)).await {
                 Work::Batch(batch) => (batch, None),
                 Work::End(end) => (Batch::default(), Some(end)),
             };
@@ -147,7 +147,7 @@ impl Recorder {
             match done {
                 Ok(Done::Recorded(batch)) => {
                     failed = 0;
-                    live.advance(|session, _| session.recorded_output(&batch));
+                    live.recorded(|session, _| session.recorded_output(&batch));
                 }
                 Ok(Done::Ended) => return,
                 Err(error) => {

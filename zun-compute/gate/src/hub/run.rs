@@ -11,7 +11,7 @@ use zun_common::chain;
 use zun_common::pty::{Ending, EndingReason};
 use zun_common::shutdown::Tasks;
 
-use super::live::{Found, Live};
+use super::live::{Found, Live, Watch};
 use super::pace::Pace;
 use super::streams::Streams;
 use super::{pumps, reattach};
@@ -53,7 +53,7 @@ pub(super) async fn run(
     }
     tokio::select! {
         () = keep_attachments(live) => {}
-        () = live.until(|session, _| if session.is_abandoned() { Found::This(()) } else { Found::Nothing(None) }) => {}
+        () = live.until(Watch::Others, |session, _| if session.is_abandoned() { Found::This(()) } else { Found::Nothing(None) }) => {}
     }
     log_departures(live);
 }
@@ -167,7 +167,7 @@ async fn serve_stream(
     let detached = || StreamEnd::Over(Ending::new(EndingReason::Detached, ""));
     tokio::select! {
         end = served => end,
-        () = unused(live) => detached(),
+        () = unused(live, engine) => detached(),
         () = pumps::write(live, stream, input, stdin_ends) => detached(),
         () = pumps::control(live, engine) => detached(),
         removed = watch_process(live, engine, again) => StreamEnd::Over(removed),
@@ -278,20 +278,27 @@ async fn watch_process(live: &Live, engine: &dyn Engine, again: bool) -> Ending 
 }
 
 /// Returns if the process has not been started, and no client waits for it.
-async fn unused(live: &Live) {
-    live.until(
-        |session, _| {
-            if session.close_unused() { Found::This(()) } else { Found::Nothing(None) }
-        },
-    )
-    .await;
+async fn unused(live: &Live, engine: &dyn Engine) {
+    loop {
+        live.until(Watch::Others, |session, _| {
+            if session.is_unused() { Found::This(()) } else { Found::Nothing(None) }
+        })
+        .await;
+        // The last client may have left right after the start, before the engine has reported it. Its output is kept.
+        let inspected = engine.inspect(live.target()).await;
+        if let Some(started) = inspected.ok().filter(|inspected| inspected.process.running) {
+            live.started(started.run());
+        } else if live.change(|session, _| session.close_unused()) {
+            return;
+        }
+    }
 }
 
 /// Forgets attachments whose clients do not come back, and logs all that leave. Never returns.
 async fn keep_attachments(live: &Live) {
     loop {
         let departure = live
-            .until(|session, now| {
+            .until(Watch::Input, |session, now| {
                 let released = session.expire(now);
                 match session.next_departure() {
                     None if !released => Found::Nothing(session.next_expiry()),
@@ -310,12 +317,9 @@ async fn keep_attachments(live: &Live) {
 /// Completes when the gate stops and no signal is unconfirmed.
 pub(super) async fn stopped(live: &Live, tasks: &Tasks) {
     tasks.cancelled().await;
-    let answered =
-        live.until(
-            |session, _| {
-                if session.is_signalling() { Found::Nothing(None) } else { Found::This(()) }
-            },
-        );
+    let answered = live.until(Watch::Others, |session, _| {
+        if session.is_signalling() { Found::Nothing(None) } else { Found::This(()) }
+    });
     drop(timeout(ANSWER, answered).await);
 }
 

@@ -175,9 +175,12 @@ impl World {
             let mut casts =
                 paths.filter(|path| path.extension().is_some_and(|kind| kind == "cast"));
             let (Some(path), None) = (casts.next(), casts.next()) else { panic!("one recording") };
-            let text = std::fs::read_to_string(path).expect("text");
-            // The last line may be incomplete.
-            let events = text.lines().skip(1).filter_map(|line| serde_json::from_str(line).ok());
+            let mut bytes = std::fs::read(path).expect("a file");
+            // The last line may be incomplete, even its last character.
+            bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+            let text = String::from_utf8(bytes).expect("text");
+            let events = text.lines().skip(1);
+            let events = events.map(|line| serde_json::from_str(line).expect("an event"));
             let output = events.filter(|event: &Value| event[1] == "o");
             recorded = output.filter_map(|event| event[2].as_str().map(str::to_owned)).collect();
             if recorded.len() >= expected.len() {
@@ -244,11 +247,12 @@ impl World {
 
     /// Receives what there is, and acknowledges output.
     fn take_messages(&mut self) {
-        let Some(Connected { live, id }) = &self.connected else { return };
+        let Some(connected) = &self.connected else { return };
         let mut messages = Vec::new();
         self.run(async |_| {
+            let mut outgoing = connected.outgoing();
             while let Ok(ToDo::Send(more)) =
-                timeout(Duration::from_millis(1), live.to_do(*id)).await
+                timeout(Duration::from_millis(1), outgoing.next()).await
             {
                 messages.extend(more);
             }
@@ -278,7 +282,7 @@ impl World {
         }
         let offset = self.received.len() as u64;
         let frame = Frame::Ack { stream: Stream::Stdout, offset };
-        live.receive(*id, frame);
+        connected.receive(frame);
     }
 
     /// Sends what the window allows.
@@ -287,8 +291,7 @@ impl World {
         let until = self.typed.len().min(self.acknowledged + window);
         if until > self.sent {
             let frame = Frame::Stdin(Bytes::copy_from_slice(&self.typed[self.sent..until]));
-            let Connected { live, id } = self.connected.as_ref().expect("connected");
-            live.receive(*id, frame);
+            self.connected.as_ref().expect("connected").receive(frame);
             self.sent = until;
         }
     }
@@ -464,7 +467,7 @@ fn the_clients_of_a_killed_gate_are_known_and_those_that_left_before_are_not() {
     world.kill();
     let (target, grant) = (target(), "g1".to_owned());
     assert_eq!(world.former, [FormerClient { target, grant, writes: true }]);
-    let Connected { live, id } = world.connected.take().expect("connected");
+    let Connected { live, id, .. } = world.connected.take().expect("connected");
     live.disconnect(id, Left::Lost);
     world.kill();
     assert_eq!(world.former, []);
@@ -482,7 +485,7 @@ fn a_session_that_is_over_leaves_the_store() {
         world.turn(5);
         world.take_messages();
     }
-    let Connected { live, id } = world.connected.take().expect("connected");
+    let Connected { live, id, .. } = world.connected.take().expect("connected");
     live.disconnect(id, Left::Detached);
     while world.run(async |hub| hub.count()) > 0 {
         world.turn(5);

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use super::{one_pipe, punch};
 
 /// The spool gives memory back in pieces of at least this size.
-const HOLE: u64 = 64 << 10;
+const HOLE: u64 = 256 << 10;
 /// No hole is punched in this many of the newest bytes of the spool: more than a pipe and a socket can hold. splice may
 /// pass the spool's own pages to the engine, and a hole would zero a part of them.
 const IN_FLIGHT: u64 = 512 << 10;

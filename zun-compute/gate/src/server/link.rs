@@ -36,6 +36,9 @@ const BUFFER: usize = 16 << 10;
 /// Why a session ends that must be recorded, in at most 123 bytes.
 pub(super) const NOT_RECORDED: &str = "the session must be recorded, and its host cannot record it: ask the administrator to check the log of zun-console";
 
+/// The length from which a message is one of many, in bytes.
+const BULK: usize = 8 << 10;
+
 /// The websocket.
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -61,6 +64,8 @@ impl Link {
         let (sink, stream) = socket.split();
         let mut receiving = std::pin::pin!(self.receive(stream));
         tokio::select! {
+            // What was received comes first: it does not wake the task that sends.
+            biased;
             left = &mut receiving => left,
             sent = self.send(sink) => match sent {
                 // The client answers the close, and may still be sending.
@@ -74,12 +79,17 @@ impl Link {
 
     /// Passes messages to the session until the client disconnects.
     async fn receive(&self, mut stream: SplitStream<Socket>) -> Left {
-        let Connected { live, id } = &self.connected;
+        let Connected { live, id, .. } = &self.connected;
         while let Some(Ok(message)) = stream.next().await {
+            let length = message.len();
             let broken = match message {
                 Message::Binary(bytes) => match Frame::decode(&bytes) {
                     Ok(Some(frame)) => {
-                        live.receive(*id, frame);
+                        self.connected.receive(frame);
+                        if length >= BULK {
+                            // The session passes this on while the next message arrives.
+                            tokio::task::yield_now().await;
+                        }
                         false
                     }
                     Ok(None) => false,
@@ -105,9 +115,9 @@ impl Link {
         &self,
         mut sink: SplitSink<Socket, Message>,
     ) -> Result<(SplitSink<Socket, Message>, u16), io::Error> {
-        let Connected { live, id } = &self.connected;
+        let mut outgoing = self.connected.outgoing();
         loop {
-            match live.to_do(*id).await {
+            match outgoing.next().await {
                 ToDo::Send(messages) => {
                     unless_closed(&self.connected, send_all(&mut sink, messages)).await?;
                 }
@@ -138,7 +148,7 @@ async fn send_all(
 
 /// Sends something. Fails if the connection must be closed and the client does not receive in time.
 pub(super) async fn unless_closed(
-    Connected { live, id }: &Connected,
+    Connected { live, id, .. }: &Connected,
     sending: impl Future<Output = io::Result<()>>,
 ) -> io::Result<()> {
     let cut = async {
@@ -153,7 +163,7 @@ pub(super) async fn unless_closed(
 
 /// Serves a connection to its end. Returns `None` if the client's access was revoked and it did not disconnect in time.
 pub(super) async fn unless_revoked<T>(
-    Connected { live, id }: &Connected,
+    Connected { live, id, .. }: &Connected,
     serving: impl Future<Output = T>,
 ) -> Option<T> {
     let gone = async {

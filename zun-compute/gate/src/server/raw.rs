@@ -89,6 +89,8 @@ impl RawLink {
         let (accepted, acknowledged) = watch::channel(0);
         let mut receiving = std::pin::pin!(self.receive(stream, acknowledged));
         tokio::select! {
+            // What was received comes first: it does not wake the task that sends.
+            biased;
             () = &mut receiving => {}
             sent = self.send(sink, &accepted) => {
                 if let Ok((_sink, code)) = sent {
@@ -101,7 +103,7 @@ impl RawLink {
 
     /// Passes input to the session until the client disconnects.
     async fn receive(&self, mut stream: SplitStream<Socket>, mut accepted: watch::Receiver<u64>) {
-        let Connected { live, id } = &self.connected;
+        let Connected { live, id, .. } = &self.connected;
         let writes = live.read(|session| session.client(*id)).is_some_and(|client| client.writes);
         let mut sent = 0;
         while let Some(Ok(message)) = stream.next().await {
@@ -128,12 +130,11 @@ impl RawLink {
         sent: &mut u64,
         accepted: &mut watch::Receiver<u64>,
     ) -> Result<(), watch::error::RecvError> {
-        let Connected { live, id } = &self.connected;
         while !typed.is_empty() {
             let piece = typed.split_to(typed.len().min(PIECE));
             *sent += piece.len() as u64;
             accepted.wait_for(|accepted| sent.saturating_sub(*accepted) <= STDIN_WINDOW).await?;
-            live.receive(*id, Frame::Stdin(piece));
+            self.connected.receive(Frame::Stdin(piece));
         }
         Ok(())
     }
@@ -144,10 +145,10 @@ impl RawLink {
         mut sink: SplitSink<Socket, Message>,
         accepted: &watch::Sender<u64>,
     ) -> Result<(SplitSink<Socket, Message>, u16), io::Error> {
-        let Connected { live, id } = &self.connected;
+        let mut outgoing = self.connected.outgoing();
         let mut shown = Shown { stdout: 0, stderr: 0, text: None, ending: None };
         loop {
-            let messages = match live.to_do(*id).await {
+            let messages = match outgoing.next().await {
                 ToDo::Send(messages) => messages,
                 ToDo::Close(code) => {
                     let message = close_message(code, shown.ending.as_deref());
@@ -215,8 +216,7 @@ impl RawLink {
     }
 
     fn acknowledge(&self, stream: Stream, offset: u64) {
-        let Connected { live, id } = &self.connected;
-        live.receive(*id, Frame::Ack { stream, offset });
+        self.connected.receive(Frame::Ack { stream, offset });
     }
 }
 

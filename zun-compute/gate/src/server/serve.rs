@@ -298,7 +298,7 @@ impl Server {
     }
 
     /// Notifies the agent of a container's client.
-    fn attached(&self, Connected { live, id }: &Connected) -> Option<Attached> {
+    fn attached(&self, Connected { live, id, .. }: &Connected) -> Option<Attached> {
         let (notifier, Target::Container(container)) = (self.notifier.as_ref()?, live.target())
         else {
             return None;

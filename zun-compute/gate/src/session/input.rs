@@ -15,10 +15,11 @@ use crate::replies::Filtered;
 use crate::ring::{Charge, Memory, read_at};
 
 /// The largest piece that is written to the engine and acknowledged at once.
-const PIECE: usize = 16 << 10;
+const PIECE: usize = 64 << 10;
 
-/// The most stdin that an attachment may send before it is acknowledged, in bytes. A client that resumes may not know
-/// the last acknowledgements, so the limit is higher than the window of clients.
+/// The most stdin that an attachment may send before it is acknowledged, in bytes. Acknowledgements arrive late, and a
+/// client in another process that continues the session does not know the earlier ones, so the limit is higher than the
+/// window of clients.
 const MOST_UNACKNOWLEDGED: u64 = 2 * STDIN_WINDOW;
 
 /// A piece of stdin.

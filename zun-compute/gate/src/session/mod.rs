@@ -221,10 +221,14 @@ impl Session {
         self.ending.is_some()
     }
 
-    /// Closes the session to new clients if the process is not running and no client waits for it. Returns whether it
-    /// is closed.
+    /// Whether the session is closed to new clients, or its process is not running and no client waits for it.
+    pub fn is_unused(&self) -> bool {
+        self.closed || (self.is_abandoned() && !self.process.running)
+    }
+
+    /// Closes the session to new clients if it is unused. Returns whether it is closed.
     pub fn close_unused(&mut self) -> bool {
-        self.closed = self.closed || (self.is_abandoned() && !self.process.running);
+        self.closed = self.is_unused();
         self.closed
     }
 

@@ -74,6 +74,7 @@ impl Session {
             }
             EngineStream::Stderr => self.stderr.push(bytes),
         }
+        self.unrecorded |= !self.process.running;
         self.process.running = true;
         for attachment in self.attachments.values_mut() {
             attachment.pending_since.get_or_insert(now);

@@ -91,6 +91,11 @@ impl Session {
         }
     }
 
+    /// Whether its output is recorded.
+    pub const fn is_recorded(&self) -> bool {
+        self.recorder.is_some()
+    }
+
     /// Whether input is held, because the session must be recorded and cannot be.
     pub(super) fn is_frozen(&self) -> bool {
         self.recorder.as_ref().is_some_and(|one| one.is_required() && one.failed.is_some())

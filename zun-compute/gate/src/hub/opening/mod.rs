@@ -75,7 +75,7 @@ pub(super) fn connect_again(
     let (name, grant) = (join.name.clone(), join.grant.clone());
     let id = live.change(|session, now| session.join_again(join, since, now))?;
     info!(session.id = %name, grant.id = %grant, %target, "session begins again: the client was disconnected before it knew of it");
-    Ok(Connected { live, id })
+    Ok(Connected::new(live, id))
 }
 
 impl Turn {
@@ -138,7 +138,10 @@ impl Turn {
                 Err(JoinRefused::FullForGrant) => {
                     return Err(refused(&self.hub, Limit::GrantAttachments));
                 }
-                joined => return Ok(Connected { id: joined?, live }),
+                joined => {
+                    let id = joined?;
+                    return Ok(Connected::new(live, id));
+                }
             }
         }
         self.open(client).await
@@ -196,7 +199,7 @@ impl Turn {
         let live = Arc::new(Live::new(session, saved));
         let awaited = Awaited { output_ended, exit, again: false };
         hub.serve(number, Arc::clone(&live), (streams, recorder.begun()), awaited);
-        Ok(Connected { live, id })
+        Ok(Connected::new(live, id))
     }
 }
 
@@ -241,7 +244,7 @@ impl Handoff {
 
 impl Drop for Handoff {
     fn drop(&mut self) {
-        if let Some(Connected { live, id }) = self.0.take() {
+        if let Some(Connected { live, id, .. }) = self.0.take() {
             live.disconnect(id, Left::Lost);
         }
     }

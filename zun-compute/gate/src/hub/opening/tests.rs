@@ -108,7 +108,7 @@ impl World {
             let connecting = hub.connect(&target, client(), &rights);
             timeout(Duration::from_millis(20), connecting).await
         });
-        if let Ok(Ok(Connected { live, id })) = connected {
+        if let Ok(Ok(Connected { live, id, .. })) = connected {
             live.disconnect(id, Left::Lost);
         }
     }
@@ -142,8 +142,9 @@ async fn opened(hub: &Hub) {
 }
 
 async fn until(connected: &Connected, wanted: impl Fn(&Frame) -> bool) {
+    let mut outgoing = connected.outgoing();
     loop {
-        let ToDo::Send(messages) = connected.live.to_do(connected.id).await else {
+        let ToDo::Send(messages) = outgoing.next().await else {
             panic!("closed");
         };
         let mut frames =

@@ -171,7 +171,7 @@ impl Session {
         match frame {
             Frame::Stdout(data) => self.inbox.output(Output::Stdout, data),
             Frame::Stderr(data) => self.inbox.output(Output::Stderr, data),
-            Frame::Ack { stream: Stream::Stdin, offset } => self.outbox.stdin_accepted(offset)?,
+            Frame::Ack { stream: Stream::Stdin, offset } => self.outbox.stdin_passed(offset)?,
             Frame::Ack { stream: Stream::StdinEnd, .. } => self.outbox.end_accepted()?,
             Frame::Ack { stream: Stream::Signals, offset } => {
                 self.outbox.signals_accepted(offset)?;

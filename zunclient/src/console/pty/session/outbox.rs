@@ -23,6 +23,9 @@ pub(super) struct Outbox {
 struct Stdin {
     /// How many bytes the gate has accepted: the offset of the first kept byte.
     accepted: u64,
+    /// How many bytes the gate has passed on to the process. The others count towards the window, also those that the
+    /// gate has accepted: otherwise it would have to keep a window for each lost link while the process reads nothing.
+    passed: u64,
     /// Sent on this link, oldest first.
     sent: VecDeque<Bytes>,
     /// Not sent on this link. They follow those that were sent.
@@ -60,7 +63,11 @@ impl Outbox {
     /// Begins at the offsets of the gate's first hello.
     pub(super) fn new(hello: &ServerHello) -> Self {
         Self {
-            stdin: Stdin { accepted: hello.stdin_next, ..Stdin::default() },
+            stdin: Stdin {
+                accepted: hello.stdin_next,
+                passed: hello.stdin_next,
+                ..Stdin::default()
+            },
             end: if hello.stdin_ended { End::Accepted } else { End::Open },
             signals: Signals {
                 accepted: hello.signal_next.saturating_sub(1),
@@ -74,7 +81,8 @@ impl Outbox {
         if self.end != End::Open {
             return typed.clear();
         }
-        let room = STDIN_WINDOW.saturating_sub(self.stdin.kept);
+        let Stdin { accepted, kept, passed, .. } = self.stdin;
+        let room = STDIN_WINDOW.saturating_sub((accepted + kept).saturating_sub(passed));
         let count = usize::try_from(room).unwrap_or(usize::MAX).min(typed.len());
         if count > 0 {
             self.stdin.kept += length(count);
@@ -149,12 +157,13 @@ impl Outbox {
         }
     }
 
-    /// The gate has accepted stdin before this offset.
-    pub(super) fn stdin_accepted(&mut self, offset: u64) -> Result<(), Violation> {
+    /// The gate has passed on stdin before this offset.
+    pub(super) fn stdin_passed(&mut self, offset: u64) -> Result<(), Violation> {
         let sent: u64 = self.stdin.sent.iter().map(|chunk| length(chunk.len())).sum();
         if offset > self.stdin.accepted + sent {
             return Err(Violation("the gate acknowledges stdin that was not sent"));
         }
+        self.stdin.passed = self.stdin.passed.max(offset);
         self.stdin.forget(offset);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut as _, BytesMut};
 use proptest::prelude::*;
-use zun_common::pty::{EndingReason, Replay, SessionKind};
+use zun_common::pty::{EndingReason, Replay, STDIN_WINDOW, SessionKind};
 
 use super::*;
 
@@ -295,7 +295,7 @@ proptest! {
 #[test]
 fn input_waits_once_the_window_is_full_and_continues_after_an_acknowledgement() {
     let mut world = World::new();
-    let window = usize::try_from(zun_common::pty::STDIN_WINDOW).unwrap();
+    let window = usize::try_from(STDIN_WINDOW).unwrap();
     let mut typed = Bytes::from(vec![b'x'; window + 10]);
     world.client.write(&mut typed);
     assert_eq!(typed.len(), 10);
@@ -407,4 +407,30 @@ fn an_exit_without_all_of_the_output_is_a_lost_link() {
     assert!(world.client.is_over());
     assert!(matches!(world.client.next_event(world.now), Some(Event::Lost(_))));
     assert_eq!(world.client.next_event(world.now), Some(Event::Exit(0)));
+}
+
+#[test]
+fn stdin_that_the_process_has_not_got_counts_towards_the_window_of_the_next_link() {
+    let hello = Gate::default().hello(&ClientHello::default());
+    let mut outbox = Outbox::new(&hello);
+    let mut typed = Bytes::from(vec![b'x'; 1 << 20]);
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no other message is expected")]
+    let mut send = |outbox: &mut Outbox| {
+        outbox.write(&mut typed);
+        let frames = std::iter::from_fn(|| outbox.next_frame());
+        let stdin = frames.filter_map(|frame| match frame {
+            Frame::Stdin(bytes) => Some(bytes.len() as u64),
+            _ => None,
+        });
+        stdin.sum::<u64>()
+    };
+    assert_eq!(send(&mut outbox), STDIN_WINDOW);
+    for _ in 0..3 {
+        outbox.link_lost();
+        let hello = ServerHello { stdin_next: STDIN_WINDOW, ..hello.clone() };
+        outbox.resumed(&hello).expect("the gate has all of it");
+        assert_eq!(send(&mut outbox), 0);
+    }
+    outbox.stdin_passed(1000).expect("passed on");
+    assert_eq!(send(&mut outbox), 1000);
 }
