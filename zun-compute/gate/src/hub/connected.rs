@@ -4,8 +4,9 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
+use tokio::sync::futures::Notified;
 use tokio::time::Sleep;
 use zun_common::pty::Frame;
 
@@ -62,19 +63,25 @@ impl Outgoing<'_> {
                 Found::Nothing(None) => {}
                 Found::Nothing(Some(at)) => self.set_alarm(at.into()),
             }
-            poll_fn(|context| {
-                let rings = |alarm: &mut Pin<Box<Sleep>>| alarm.as_mut().poll(context).is_ready();
-                if self.alarm.as_mut().is_some_and(rings) {
-                    self.alarm = None;
-                    return Poll::Ready(());
-                }
-                if received.load(Ordering::Relaxed) {
-                    return Poll::Ready(());
-                }
-                changed.as_mut().poll(context)
-            })
-            .await;
+            poll_fn(|context| self.poll_wait(context, changed.as_mut())).await;
         }
+    }
+
+    /// Is ready if the session should be looked at again.
+    fn poll_wait(
+        &mut self,
+        context: &mut Context<'_>,
+        changed: Pin<&mut Notified<'_>>,
+    ) -> Poll<()> {
+        let rings = |alarm: &mut Pin<Box<Sleep>>| alarm.as_mut().poll(context).is_ready();
+        if self.alarm.as_mut().is_some_and(rings) {
+            self.alarm = None;
+            return Poll::Ready(());
+        }
+        if self.connected.received.load(Ordering::Relaxed) {
+            return Poll::Ready(());
+        }
+        changed.poll(context)
     }
 
     fn set_alarm(&mut self, at: tokio::time::Instant) {
@@ -135,12 +142,12 @@ mod tests {
         let looks = [0; 3].map(AtomicUsize::new);
         let counts = || looks.each_ref().map(|looks| looks.load(Ordering::Relaxed));
         let watching = [Watch::Input, Watch::Room, Watch::Others].into_iter().zip(&looks);
-        let waiting = futures_util::future::join_all(watching.map(|(watch, looks)| {
-            live.until(watch, |_, _| {
-                looks.fetch_add(1, Ordering::Relaxed);
-                Found::<()>::Nothing(None)
-            })
-        }));
+        let count = |looks: &AtomicUsize| {
+            looks.fetch_add(1, Ordering::Relaxed);
+            Found::<()>::Nothing(None)
+        };
+        let waiting = watching.map(|(watch, looks)| live.until(watch, move |_, _| count(looks)));
+        let waiting = futures_util::future::join_all(waiting);
         let changing = async {
             tokio::time::sleep(SHORT).await;
             assert_eq!(counts(), [1, 1, 1]);

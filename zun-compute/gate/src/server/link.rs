@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use zun_common::pty::{Frame, MAXIMUM_FRAME, close};
+use zun_common::pty::{Frame, InvalidFrame, MAXIMUM_FRAME, close};
 
 use super::attached::Attached;
 use crate::hub::{Connected, ToDo};
@@ -81,20 +81,9 @@ impl Link {
     async fn receive(&self, mut stream: SplitStream<Socket>) -> Left {
         let Connected { live, id, .. } = &self.connected;
         while let Some(Ok(message)) = stream.next().await {
-            let length = message.len();
+            let is_bulk = message.len() >= BULK;
             let broken = match message {
-                Message::Binary(bytes) => match Frame::decode(&bytes) {
-                    Ok(Some(frame)) => {
-                        self.connected.receive(frame);
-                        if length >= BULK {
-                            // The session passes this on while the next message arrives.
-                            tokio::task::yield_now().await;
-                        }
-                        false
-                    }
-                    Ok(None) => false,
-                    Err(_) => true,
-                },
+                Message::Binary(bytes) => self.pass(&bytes).is_err(),
                 Message::Text(_) => true,
                 Message::Close(frame) => {
                     // This sends the answer.
@@ -103,11 +92,23 @@ impl Link {
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => false,
             };
+            if is_bulk {
+                // The session passes this on while the next message arrives.
+                tokio::task::yield_now().await;
+            }
             if broken {
                 live.change(|session, _| session.refuse(*id, close::PROTOCOL_ERROR));
             }
         }
         Left::Lost
+    }
+
+    /// Passes a message to the session. Ignores one whose channel is not known.
+    fn pass(&self, message: &Bytes) -> Result<(), InvalidFrame> {
+        if let Some(frame) = Frame::decode(message)? {
+            self.connected.receive(frame);
+        }
+        Ok(())
     }
 
     /// Sends the client what the session has for it, and finally a close frame.
