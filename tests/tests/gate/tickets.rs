@@ -232,7 +232,7 @@ async fn sessions_are_listed_and_revoked_with_their_ids_within_a_second() {
     }
     assert_eq!(
         bench.control("GET", "/sessions", &json!(null)).1,
-        json!({"attachments": [], "tickets": []})
+        json!({"attachments": [], "tickets": [], "recordings": []})
     );
 }
 
