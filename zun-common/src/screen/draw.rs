@@ -19,13 +19,13 @@ enum Detail {
     Plain,
 }
 
-/// Draws as much as fits into `limit` bytes. Returns whether that is all.
+/// Draws as much as fits into `limit` bytes. Returns whether that is all, and equals the model.
 pub(super) fn within(terminal: &Terminal, modes: &TerminalModes, limit: usize) -> (Vec<u8>, bool) {
     let dump = terminal.dump();
     for detail in [Detail::All, Detail::Active, Detail::Plain] {
-        let drawn = Drawing::of(terminal, modes, (&dump, detail));
-        if drawn.len() <= limit {
-            return (drawn.into_bytes(), detail == Detail::All);
+        let Drawing { out, loses_origin, .. } = Drawing::of(terminal, modes, (&dump, detail));
+        if out.len() <= limit {
+            return (out.into_bytes(), detail == Detail::All && !loses_origin);
         }
     }
     (Vec::new(), false)
@@ -49,6 +49,9 @@ struct Drawing<'a> {
     /// The attributes that were set last.
     attributes: String,
     saved: Saved,
+    /// Whether origin mode may be off after it, although it is on. A resize can leave the cursor outside of the margins. In
+    /// origin mode, only restoring a saved cursor moves it there, which also restores the saved mode.
+    loses_origin: bool,
 }
 
 /// Blanks that are written only if something follows them in their row.
@@ -69,7 +72,7 @@ struct Saved {
 }
 
 impl<'a> Drawing<'a> {
-    fn of(terminal: &Terminal, modes: &'a TerminalModes, (dump, detail): (&str, Detail)) -> String {
+    fn of(terminal: &Terminal, modes: &'a TerminalModes, (dump, detail): (&str, Detail)) -> Self {
         let columns = u16::try_from(terminal.size().0).unwrap_or(u16::MAX);
         let mut drawing = Self {
             out: String::with_capacity(dump.len()),
@@ -83,6 +86,7 @@ impl<'a> Drawing<'a> {
             cursor: (1, 1),
             attributes: String::new(),
             saved: Saved { cursor: (1, 1), attributes: String::new(), has_modes: false },
+            loses_origin: false,
         };
         let (mut parser, mut begin) = (Parser::new(), 0);
         for (at, character) in dump.char_indices() {
@@ -92,7 +96,7 @@ impl<'a> Drawing<'a> {
                 begin = end;
             }
         }
-        drawing.out
+        drawing
     }
 
     /// Draws a control function. `words` is the sequence for it in the model's dump.
@@ -162,6 +166,7 @@ impl<'a> Drawing<'a> {
         match function {
             Function::Cup(row, column) => self.cursor = (*row, (*column).min(self.columns)),
             Function::Decset(_) | Function::Decrst(_) => self.saved.has_modes = true,
+            Function::Scorc => self.loses_origin = true,
             Function::Decsc => {
                 self.saved.cursor = self.cursor;
                 self.saved.attributes.clone_from(&self.attributes);
