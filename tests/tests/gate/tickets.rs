@@ -264,7 +264,7 @@ async fn the_control_socket_refuses_what_it_does_not_know_and_other_users() {
         String::from_utf8(output.stdout).expect("text")
     };
     assert_eq!(as_nobody("65534"), "");
-    assert_eq!(as_nobody("0"), r#"{"attachments":[],"tickets":[]}"#);
+    assert_eq!(as_nobody("0"), r#"{"attachments":[],"tickets":[],"recordings":[]}"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
