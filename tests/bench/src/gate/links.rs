@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::process::Signal;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use zun_common::environment::random_share;
 use zun_tests::delay::DelayingProxy;
 use zun_tests::proxy::Proxy;
@@ -21,6 +23,8 @@ const RESTARTS: usize = 20;
 const CUTS: usize = 500;
 /// The longest time between two cuts.
 const BETWEEN: Duration = Duration::from_millis(20);
+/// How long a new link may carry no output.
+const CARRIES: Duration = Duration::from_secs(30);
 const PIECE: usize = 4 << 10;
 
 /// Measures the time until a lost link is replaced, on a long network.
@@ -100,8 +104,12 @@ pub fn cuts(bench: &Bench<'_>) {
         let (mut input, mut events) = (console.input, console.events);
         let _control = console.control;
         let mut cut = 0;
+        let arrived = Notify::new();
         let cutting = async {
             while cut < wanted {
+                // The client waits longer and longer if no link carries anything.
+                let carried = timeout(CARRIES, arrived.notified()).await;
+                carried.expect("output on the new link");
                 tokio::time::sleep(BETWEEN.mul_f64(1.0 - random_share(1.0))).await;
                 link.disconnect();
                 cut += 1;
@@ -120,6 +128,7 @@ pub fn cuts(bench: &Bench<'_>) {
             loop {
                 let event = events.next().await.expect("an event");
                 let Event::Stdout(bytes) = event else { continue };
+                arrived.notify_one();
                 for found in bytes {
                     wrong += u64::from(found != byte(at));
                     at += 1;
