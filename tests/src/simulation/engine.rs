@@ -397,6 +397,10 @@ impl Images for Engine {
         self.fake.image_names().await
     }
 
+    async fn image_changes(&self) -> Result<BoxStream<'static, ()>, DriverError> {
+        self.fake.image_changes().await
+    }
+
     async fn image_ports(&self, image: &str) -> Result<Vec<ContainerPort>, DriverError> {
         self.fake.image_ports(image).await
     }

@@ -367,6 +367,7 @@ async fn hosts_and_services_are_shown_as_zun_shows_them() {
           "console": "192.0.2.7:2376",
           "cpu_used": 1.0,
           "cpus": 4.0,
+          "disabled": false,
           "disk_quota_supported": false,
           "disk_total": 20,
           "disk_used": 0,

@@ -1,10 +1,12 @@
-//! Reports which images the host has: after a change by this agent, and when it notices another one.
+//! Reports which images the host has: after each change, by this agent or by others.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use tokio::time::{MissedTickBehavior, interval};
+use zun_common::backoff::Backoff;
 use zun_common::bus::Bus;
 use zun_common::chain;
 use zun_common::id::Epoch;
@@ -15,42 +17,65 @@ use zun_common::shutdown::Tasks;
 
 use crate::host::{Host, within};
 
-/// How often the images are listed.
-const EVERY: Duration = Duration::from_secs(15);
+/// How often the images are listed without a change. A report that was lost is repeated then.
+const EVERY: Duration = Duration::from_mins(1);
+/// The pauses before another attempt to follow the changes of the images.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reports the images until shutdown. A report that is lost is repeated after 15 seconds: only the scheduler
-/// needs it.
+/// Reports the images until shutdown. Only the scheduler needs the reports.
 pub(crate) async fn report(host: Arc<Host>, bus: Bus, tasks: Tasks) {
+    tokio::select! {
+        biased;
+        () = tasks.cancelled() => {}
+        () = send(&host, &bus) => {}
+        () = follow(&host) => {}
+    }
+}
+
+/// Notices changes that others make in the engine. Never returns.
+async fn follow(host: &Host) {
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+    loop {
+        let subscribing = host.driver.image_changes();
+        match within(ENGINE_TIMEOUT, "follow the changes of the images", subscribing).await {
+            Ok(mut changes) => {
+                backoff.reset();
+                // What has changed before.
+                host.images_changed.notify_one();
+                while changes.next().await.is_some() {
+                    host.images_changed.notify_one();
+                }
+            }
+            Err(error) => {
+                tracing::debug!(error = %chain(&error), "cannot follow the changes of the images");
+            }
+        }
+        backoff.wait().await;
+    }
+}
+
+/// Sends the reports. Never returns.
+async fn send(host: &Host, bus: &Bus) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reported: Option<(Epoch, BTreeSet<String>)> = None;
     loop {
         tokio::select! {
-            biased;
-            () = tasks.cancelled() => return,
             () = host.images_changed.notified() => {}
             _ = ticks.tick() => {}
         }
-        let reporting = async {
-            let epoch = host.control.registered().await;
-            let images = images(&host).await?;
-            if reported.as_ref().is_some_and(|(of, last)| (*of, last) == (epoch, &images)) {
-                return None;
+        let epoch = host.control.registered().await;
+        let Some(images) = images(host).await else { continue };
+        if reported.as_ref().is_some_and(|(of, last)| (*of, last) == (epoch, &images)) {
+            continue;
+        }
+        let call = ReportHostImages { host: host.name.clone(), epoch, images };
+        match bus.call_controller(&call, &CallContext::internal()).await {
+            Ok(_stored) => reported = Some((epoch, call.images)),
+            Err(error) => {
+                tracing::debug!(error = %chain(&error), "cannot report the images of the host");
             }
-            let call = ReportHostImages { host: host.name.clone(), epoch, images };
-            match bus.call_controller(&call, &CallContext::internal()).await {
-                Ok(_stored) => Some((epoch, call.images)),
-                Err(error) => {
-                    tracing::debug!(error = %chain(&error), "cannot report the images of the host");
-                    None
-                }
-            }
-        };
-        tokio::select! {
-            biased;
-            () = tasks.cancelled() => return,
-            sent = reporting => if sent.is_some() { reported = sent },
         }
     }
 }

@@ -370,6 +370,9 @@ pub trait Images: Send + Sync {
     async fn image_origin(&self, image: &str) -> Result<ImageOrigin, DriverError>;
     /// Lists the names of the images that the host has, with tags.
     async fn image_names(&self) -> Result<Vec<String>, DriverError>;
+    /// Subscribes to changes of the images: one item for each, soon after it. The subscription is active when this
+    /// returns. The stream ends when the engine stops.
+    async fn image_changes(&self) -> Result<BoxStream<'static, ()>, DriverError>;
     /// Returns the ports that an image of the host exposes. Those of other protocols than TCP and UDP are left out.
     async fn image_ports(&self, image: &str) -> Result<Vec<ContainerPort>, DriverError>;
     /// Removes an image. Fails with [`DriverError::Conflict`] if a container uses it.

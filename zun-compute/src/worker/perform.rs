@@ -76,7 +76,8 @@ pub(super) async fn perform(work: &Work<'_>) -> Option<Finished> {
         if is_continued && work.host.control.epoch() != Some(work.epoch) {
             return None;
         }
-        if work.superseded.is_cancelled() && !removes {
+        // What cannot be repeated may have been done in spite of its error, so the error is reported.
+        if work.superseded.is_cancelled() && !removes && !work.operation.change.is_once() {
             return Some(Finished::without_failure(superseded()));
         }
         if !is_repeated(&work.operation.change, &error) || is_too_late(work) {

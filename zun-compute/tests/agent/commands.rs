@@ -232,6 +232,15 @@ async fn an_image_is_pulled_and_removed_by_request() {
 }
 
 #[tokio::test]
+async fn an_image_that_another_client_of_docker_adds_is_reported_at_once() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    world.controller.until_image("cirros:latest").await;
+    world.engine.add_image("by-hand");
+    world.controller.until_image("by-hand:latest").await;
+}
+
+#[tokio::test]
 async fn a_command_that_cannot_be_run_is_reported_with_the_exit_code_of_a_shell() {
     let world = World::new().await;
     let _agent = world.agent().await;

@@ -1,6 +1,6 @@
 //! A scripted zun-api that records messages and answers calls.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use zun_common::bus::{Bus, Incoming, Route, Router};
 use zun_common::id::{ContainerId, Epoch, OperationId, RequestId};
 use zun_common::rpc::digest::ReportHash;
-use zun_common::rpc::host::{Assigned, AssignedContainer, AssignedContainers, Heartbeat};
+use zun_common::rpc::host::{
+    Assigned, AssignedContainer, AssignedContainers, Heartbeat, ReportHostImages,
+};
 use zun_common::rpc::image::{ImageState, ReportImage};
 use zun_common::rpc::operation::{
     Change, LedgerPosition, OpenOperations, Operation, OperationOutcome, Outcome, PerformOperation,
@@ -26,6 +28,8 @@ struct Received {
     heartbeats: Vec<Heartbeat>,
     strays: Vec<UnknownContainer>,
     images: usize,
+    /// The names of the images that the host has.
+    host_images: BTreeSet<String>,
     assigned: Vec<AssignedContainer>,
     /// Whether it says which containers are assigned.
     answers: bool,
@@ -232,8 +236,8 @@ impl Controller {
     /// Starts to serve agents. Which containers are assigned is answered only after [`Controller::answers`].
     pub(crate) async fn start(bus: &Bus, tasks: &Tasks) -> Self {
         let controller = Self { received: Arc::default(), changes: watch::Sender::new(()) };
-        let [registers, beats, reports, strays, images, assigned] =
-            [(); 6].map(|()| controller.clone());
+        let [registers, beats, reports, strays, images, host_images, assigned] =
+            [(); 7].map(|()| controller.clone());
         let router = Router::new()
             .on(move |agent: RegisterAgent, _: Incoming| {
                 let registered = registers.record(|received| received.register(agent));
@@ -256,6 +260,10 @@ impl Controller {
                 if let ImageState::Present(_) = call.state {
                     images.record(|received| received.images += 1);
                 }
+                async { Ok::<_, Problem>(Done {}) }
+            })
+            .on(move |call: ReportHostImages, _: Incoming| {
+                host_images.record(|received| received.host_images = call.images);
                 async { Ok::<_, Problem>(Done {}) }
             })
             .on(move |_: AssignedContainers, _: Incoming| {
@@ -310,6 +318,13 @@ impl Controller {
     /// The number of images that were reported as present.
     pub(crate) fn reported_images(&self) -> usize {
         self.received.lock().expect("a lock").images
+    }
+
+    /// Waits until the host has reported that it has an image.
+    pub(crate) async fn until_image(&self, name: &str) {
+        let found =
+            || self.received.lock().expect("a lock").host_images.contains(name).then_some(());
+        self.eventually(found, || format!("the image {name}")).await;
     }
 
     /// Waits until no operation is open.

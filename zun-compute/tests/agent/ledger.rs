@@ -155,6 +155,32 @@ async fn a_signal_that_an_agent_received_before_it_died_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_signal_that_may_have_been_sent_before_a_removal_is_not_reported_as_canceled() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    let stall = world.engine.stall(Operation::Kill);
+    world.engine.lose_next_answer(Operation::Kill);
+    let signal = "SIGUSR1".to_owned();
+    let kill = world.controller.accept(container, Change::Kill { signal });
+    let remove = async {
+        world.until_asked(Operation::Kill, 1).await;
+        let delete = world.controller.accept(container, Change::Delete { how: Removal::Force });
+        let removed = world.call(&delete);
+        tokio::pin!(removed);
+        let pause = std::time::Duration::from_millis(200);
+        assert!(tokio::time::timeout(pause, &mut removed).await.is_err(), "it waits");
+        drop(stall);
+        removed.await.expect("an answer");
+    };
+    let (answer, ()) = tokio::join!(world.call(&kill), remove);
+    let outcome = answer.expect("an answer").outcome;
+    let Some(Outcome::Failed(problem)) = outcome else { panic!("not failed: {outcome:?}") };
+    assert_eq!(problem.code, Code::EngineDown, "{}", problem.message);
+    world.controller.until(container, Status::Deleted).await;
+}
+
+#[tokio::test]
 async fn a_creation_waits_while_docker_does_not_answer() {
     let world = World::new().await;
     let _agent = world.agent().await;

@@ -157,6 +157,9 @@ impl Images for Defective {
     async fn image_names(&self) -> Outcome<Vec<String>> {
         self.0.image_names().await
     }
+    async fn image_changes(&self) -> Outcome<BoxStream<'static, ()>> {
+        self.0.image_changes().await
+    }
     async fn image_ports(&self, image: &str) -> Outcome<Vec<ContainerPort>> {
         self.0.image_ports(image).await
     }

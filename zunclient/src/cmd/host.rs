@@ -1,6 +1,5 @@
 //! `zun host`: hosts, for administrators.
 
-use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 
 use clap::{Args, Subcommand};
@@ -125,15 +124,12 @@ impl Host {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.verb {
             Verb::List(List { select }) => {
-                let (hosts, disabled) = tokio::join!(context.api.hosts(), disabled(context));
-                let hosts = hosts?;
-                let records: Vec<Value> =
-                    hosts.iter().map(|host| record(host, &disabled)).collect();
-                select.printer(context).show(&records, || table(&hosts, &disabled))?;
+                let hosts = context.api.hosts().await?;
+                let records: Vec<Value> = hosts.iter().map(record).collect();
+                select.printer(context).show(&records, || table(&hosts))?;
             }
             Verb::Show(Show { host, select }) => {
-                let (host, disabled) = tokio::join!(context.api.host(&host), disabled(context));
-                let host = record(&host?, &disabled);
+                let host = record(&context.api.host(&host).await?);
                 select.printer(context).show(&host, || Table::of_fields(&host))?;
             }
             Verb::Recover(Recover { host }) => {
@@ -205,21 +201,11 @@ const UNITS: [Unit; 5] = [
     ("strays.memory", "memory_bytes", MIB),
 ];
 
-/// The names of the hosts that get no new containers. Empty if the caller may not know them.
-async fn disabled(context: &Context) -> BTreeSet<String> {
-    let services = context.api.services().await.unwrap_or_default();
-    services.into_iter().filter(|one| one.disabled).map(|one| one.host).collect()
+fn record(host: &v1::host::Host) -> Value {
+    with_units(host, &UNITS)
 }
 
-fn record(host: &v1::host::Host, disabled: &BTreeSet<String>) -> Value {
-    let mut record = with_units(host, &UNITS);
-    if let Some(fields) = record.as_object_mut() {
-        fields.insert("disabled".to_owned(), disabled.contains(&host.hostname).into());
-    }
-    record
-}
-
-fn table(hosts: &[v1::host::Host], disabled: &BTreeSet<String>) -> Table {
+fn table(hosts: &[v1::host::Host]) -> Table {
     let mut table = Table::new(vec![
         Column::firm("hostname"),
         Column::whole("state"),
@@ -235,7 +221,7 @@ fn table(hosts: &[v1::host::Host], disabled: &BTreeSet<String>) -> Table {
     for host in hosts {
         table.row(vec![
             host.hostname.clone().into(),
-            if disabled.contains(&host.hostname) {
+            if host.disabled {
                 format!("{}, disabled", host.state).into()
             } else {
                 host.state.clone().into()

@@ -315,22 +315,12 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     let parsed = arguments::parse(&command.color(colours), arguments);
     let parsed = parsed.and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
-        Ok((cli, RefusedFields::of(chosen_verb(&matches))))
+        Ok((cli, RefusedFields::of(&matches)))
     });
     match parsed {
         Ok((cli, refused_fields)) => execute(cli, refused_fields).into(),
         Err(error) => report_usage_error(&error, arguments).into(),
     }
-}
-
-/// The verb of the command line.
-fn chosen_verb(matches: &clap::ArgMatches) -> clap::Command {
-    let (mut command, mut matches) = (Cli::command(), matches);
-    while let Some((name, inner)) = matches.subcommand() {
-        let Some(verb) = command.find_subcommand(name).cloned() else { break };
-        (command, matches) = (verb, inner);
-    }
-    command
 }
 
 fn execute(cli: Cli, refused_fields: RefusedFields) -> Exit {

@@ -1,10 +1,10 @@
 //! Refused values, in words of the command line: the service names the field of its request and the form that the field
 //! has there.
 
-use clap::Command;
+use clap::{ArgMatches, Command, CommandFactory as _};
 use serde_json::Value;
 
-use super::Failure;
+use super::{Cli, Failure};
 
 /// What is around the parts of the service's message about a value.
 const BEFORE_FIELD: &str = "Invalid input for field '";
@@ -93,12 +93,26 @@ const RIGHTS: [(&str, &str); 16] = [
 
 /// Replaces fields by the options and arguments of one verb.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RefusedFields(Command);
+pub(super) struct RefusedFields {
+    /// The words of the verb, such as `image` and `search`. Its options are only read for a message: that takes longer
+    /// than the rest of the start.
+    verb: Vec<String>,
+}
 
 impl RefusedFields {
-    /// For this verb.
-    pub(super) const fn of(verb: Command) -> Self {
-        Self(verb)
+    /// For the verb of a command line.
+    pub(super) fn of(mut matches: &ArgMatches) -> Self {
+        let mut verb = Vec::new();
+        while let Some((name, inner)) = matches.subcommand() {
+            verb.push(name.to_owned());
+            matches = inner;
+        }
+        Self { verb }
+    }
+
+    fn command(&self) -> Option<Command> {
+        let find = |of: Command, name: &String| of.find_subcommand(name).cloned();
+        self.verb.iter().try_fold(Cli::command(), find)
     }
 
     /// Names the option or argument instead of the field, if the service refused one that has an option or is an argument.
@@ -116,27 +130,27 @@ impl RefusedFields {
         let in_form =
             |(form, typed): (&str, &str)| Some(format!("{typed}{}", rule.strip_prefix(form)?));
         let rule = FORMS.into_iter().find_map(in_form).unwrap_or_else(|| rule.to_owned());
-        let place = field.split('.').find_map(|part| self.place(part))?;
+        let verb = self.command()?;
+        let place = field.split('.').find_map(|part| place(&verb, part))?;
         let value = typed(value).map(|value| format!(" '{value}'")).unwrap_or_default();
         Some(format!("{before}invalid value{value} for '{place}': it must be {rule}"))
     }
+}
 
-    /// The option or argument that sets a field.
-    fn place(&self, field: &str) -> Option<String> {
-        let named = OPTIONS.iter().find(|(name, _)| *name == field);
-        let option =
-            named.map_or_else(|| field.replace('_', "-"), |(_, option)| (*option).to_owned());
-        if self.0.get_arguments().any(|argument| argument.get_long() == Some(&option)) {
-            return Some(format!("--{option}"));
-        }
-        let (_, name) = ARGUMENTS.iter().find(|(name, _)| *name == field)?;
-        let only = self.0.get_positionals().collect::<Vec<_>>();
-        let own = match only[..] {
-            [only] if field != "command" => only.get_value_names().and_then(|names| names.first()),
-            _ => None,
-        };
-        Some(format!("<{}>", own.map_or(*name, |own| own.as_str())))
+/// The option or argument of a verb that sets a field.
+fn place(verb: &Command, field: &str) -> Option<String> {
+    let named = OPTIONS.iter().find(|(name, _)| *name == field);
+    let option = named.map_or_else(|| field.replace('_', "-"), |(_, option)| (*option).to_owned());
+    if verb.get_arguments().any(|argument| argument.get_long() == Some(&option)) {
+        return Some(format!("--{option}"));
     }
+    let (_, name) = ARGUMENTS.iter().find(|(name, _)| *name == field)?;
+    let only = verb.get_positionals().collect::<Vec<_>>();
+    let own = match only[..] {
+        [only] if field != "command" => only.get_value_names().and_then(|names| names.first()),
+        _ => None,
+    };
+    Some(format!("<{}>", own.map_or(*name, |own| own.as_str())))
 }
 
 /// Names the option that needs a right.
@@ -174,17 +188,13 @@ fn typed(value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Arg, CommandFactory as _};
+    use clap::Arg;
 
     use super::*;
-    use crate::cmd::Cli;
 
     fn words(verb: &[&str], message: &str) -> String {
-        let mut command = Cli::command();
-        for name in verb {
-            command = command.find_subcommand(name).expect("a verb").clone();
-        }
-        let failure = RefusedFields::of(command).in_words(Failure::new(message));
+        let verb = verb.iter().map(|name| (*name).to_owned()).collect();
+        let failure = RefusedFields { verb }.in_words(Failure::new(message));
         failure.message.expect("a message")
     }
 

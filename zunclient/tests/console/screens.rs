@@ -22,7 +22,7 @@ fn host(name: &str, state: &str) -> Value {
         "disk_quota_supported": false, "runtimes": ["runc"], "enable_cpu_pinning": false,
         "engine": "Docker 28.2.2", "console": "compute1.example.org:2376", "state": state,
         "state_reason": if state == "up" { Value::Null } else { json!("no heartbeat for 40 s") },
-        "strays": [] })
+        "disabled": state != "up", "strays": [] })
 }
 
 async fn service() -> Service {

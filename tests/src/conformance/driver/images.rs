@@ -1,9 +1,10 @@
 //! Images.
 
+use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use zun_compute::driver::{DriverError, PullRequest};
 
-use super::{TestEngine, within};
+use super::{IDLE, Subject, TestEngine, spec, within};
 
 pub async fn an_image_exists_or_not(engine: &dyn TestEngine) {
     let driver = engine.driver();
@@ -69,4 +70,14 @@ pub async fn an_unknown_image_is_an_error_with_a_message(engine: &dyn TestEngine
     assert!(matches!(error, DriverError::NoImage(_) | DriverError::Engine { .. }), "{error:?}");
     assert!(error.to_string().contains(&image) || error.to_string().len() > 20, "{error}");
     assert!(!engine.driver().image_present(&image, None).await.unwrap());
+}
+
+pub async fn each_change_of_the_images_is_told(engine: &dyn TestEngine) {
+    let subject = Subject::created(engine, &spec(engine, IDLE)).await;
+    let mut changes = subject.driver.image_changes().await.unwrap();
+    subject.driver.commit(subject.id, ("zun.local/test/changes", "v1")).await.unwrap();
+    within(changes.next()).await.expect("it was added");
+    let mut changes = subject.driver.image_changes().await.unwrap();
+    subject.driver.image_remove("zun.local/test/changes:v1").await.unwrap();
+    within(changes.next()).await.expect("it was removed");
 }

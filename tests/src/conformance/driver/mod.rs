@@ -287,6 +287,7 @@ macro_rules! driver_conformance {
             a_pull_fetches_an_image_and_reports_progress
             a_pull_continues_if_nobody_reads_its_progress
             an_unknown_image_is_an_error_with_a_message
+            each_change_of_the_images_is_told
         }}
         $crate::driver_cases! { $engine, files {
             an_archive_is_unpacked_and_read_again

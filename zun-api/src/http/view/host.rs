@@ -54,6 +54,7 @@ pub(in crate::http) fn host(
         console: record.console.as_ref().map(|console| console.address.clone()),
         state: state.to_owned(),
         state_reason: state_reason(record, *liveness),
+        disabled: record.disabled,
         strays: record.strays.iter().map(stray).collect(),
     };
     Seen { whole, reader: view_context.reader(caller) }

@@ -10,6 +10,7 @@ use super::version::Link;
 
 /// A compute host in the API's responses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub struct Host {
     /// Id.
     pub uuid: String,
@@ -57,6 +58,9 @@ pub struct Host {
     /// Why it is not up, or why another agent was refused, and what to do. Not in OpenStack Zun's API.
     #[serde(default)]
     pub state_reason: Option<String>,
+    /// Whether it gets no new containers, because its service was disabled. Not in OpenStack Zun's API.
+    #[serde(default)]
+    pub disabled: bool,
     /// Containers of this cluster on the host that the service does not know. Not in OpenStack Zun's API.
     #[serde(default)]
     pub strays: Vec<Stray>,

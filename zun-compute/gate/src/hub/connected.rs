@@ -94,10 +94,11 @@ impl Outgoing<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::AtomicUsize;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
+    use tokio::time::{Instant, sleep, timeout};
     use zun_common::docker_stream::Stream as EngineStream;
     use zun_common::pty::{ClientHello, SessionKind, Stream};
     use zun_common::shutdown::Tasks;
@@ -111,11 +112,12 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(1);
 
-    fn target() -> Target {
+    pub(crate) fn target() -> Target {
         Target::Container("ab".repeat(32).parse().expect("an id"))
     }
 
-    fn hub(running: bool) -> (Arc<Hub>, Arc<FakeEngine>) {
+    /// A gate whose engine has one container.
+    pub(crate) fn hub(running: bool) -> (Arc<Hub>, Arc<FakeEngine>) {
         let fake = Arc::new(FakeEngine::default());
         let kind = SessionKind::Container;
         fake.add(target(), Process { kind, tty: true, stdin: true, running });
@@ -124,7 +126,7 @@ mod tests {
         (Hub::new(engine, (limits, 8), tasks, Default::default()), fake)
     }
 
-    async fn connect(hub: &Arc<Hub>) -> Connected {
+    pub(crate) async fn connect(hub: &Arc<Hub>) -> Connected {
         let (grant, key) = ("g1".to_owned(), KeyHash::of(b"key"));
         let hello = ClientHello { writes: true, ..ClientHello::default() };
         let client = Client { grant, key, may_write: true, files: None, hello };
@@ -137,7 +139,7 @@ mod tests {
         let connected = connect(&hub).await;
         let Connected { live, .. } = &connected;
         let mut outgoing = connected.outgoing();
-        while tokio::time::timeout(SHORT, outgoing.next()).await.is_ok() {}
+        while timeout(SHORT, outgoing.next()).await.is_ok() {}
         connected.receive(Frame::Ping(1));
         let looks = [0; 3].map(AtomicUsize::new);
         let counts = || looks.each_ref().map(|looks| looks.load(Ordering::Relaxed));
@@ -149,20 +151,20 @@ mod tests {
         let waiting = watching.map(|(watch, looks)| live.until(watch, move |_, _| count(looks)));
         let waiting = futures_util::future::join_all(waiting);
         let changing = async {
-            tokio::time::sleep(SHORT).await;
+            sleep(SHORT).await;
             assert_eq!(counts(), [1, 1, 1]);
             connected.receive(Frame::Stdin("a".into()));
-            tokio::time::sleep(SHORT).await;
+            sleep(SHORT).await;
             let [input, room, others] = counts();
             assert!(input > 1, "{:?}", counts());
             live.output(|session, now| session.output(EngineStream::Stdout, b"a", now));
-            tokio::time::sleep(SHORT).await;
+            sleep(SHORT).await;
             assert_eq!(counts(), [input, room, others]);
             connected.receive(Frame::Ack { stream: Stream::Stdout, offset: 0 });
-            tokio::time::sleep(SHORT).await;
+            sleep(SHORT).await;
             assert_eq!(counts(), [input, room + 1, others]);
             live.change(|session, _| session.restart());
-            tokio::time::sleep(SHORT).await;
+            sleep(SHORT).await;
             assert_eq!(counts(), [input + 1, room + 2, others + 1]);
         };
         tokio::select! {
@@ -176,9 +178,9 @@ mod tests {
         let (hub, _fake) = hub(true);
         let connected = connect(&hub).await;
         let mut outgoing = connected.outgoing();
-        while tokio::time::timeout(SHORT, outgoing.next()).await.is_ok() {}
+        while timeout(SHORT, outgoing.next()).await.is_ok() {}
         let asks = async {
-            tokio::time::sleep(SHORT).await;
+            sleep(SHORT).await;
             connected.receive(Frame::Ping(7));
             std::future::pending::<()>().await;
         };
@@ -189,25 +191,26 @@ mod tests {
         };
         let Some(ToDo::Send(messages)) = answer else { panic!("{answer:?}") };
         assert_eq!(messages, [Frame::Pong(7).encode()]);
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         connected.receive(Frame::Stdin("ab".into()));
         let ack = Frame::Ack { stream: Stream::Stdin, offset: 2 }.encode();
         let ToDo::Send(messages) = outgoing.next().await else { panic!("closed") };
         assert!(messages.contains(&ack), "{messages:?}");
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", Instant::now());
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     }
+
     #[tokio::test(start_paused = true)]
     async fn a_client_that_leaves_before_the_start_is_reported_leaves_the_output_to_the_next() {
         let (hub, fake) = hub(false);
         let first = connect(&hub).await;
         fake.start_unreported(&target());
         first.live.disconnect(first.id, Left::Detached);
-        tokio::time::sleep(SHORT).await;
+        sleep(SHORT).await;
         first.live.output(|session, now| session.output(EngineStream::Stdout, b"ready", now));
         let second = connect(&hub).await;
         assert!(Arc::ptr_eq(&first.live, &second.live));
         second.live.disconnect(second.id, Left::Detached);
-        tokio::time::sleep(SHORT).await;
+        sleep(SHORT).await;
         assert_eq!(hub.count(), 1);
     }
 
@@ -216,7 +219,7 @@ mod tests {
         let (hub, _fake) = hub(false);
         let only = connect(&hub).await;
         only.live.disconnect(only.id, Left::Detached);
-        tokio::time::sleep(SHORT).await;
+        sleep(SHORT).await;
         assert_eq!(hub.count(), 0);
     }
 }

@@ -50,16 +50,16 @@ struct Watchers {
     others: Notify,
 }
 
-/// Which changes wake a task.
+/// What a task waits for. All are also woken by any change that is not one of the frequent ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Watch {
-    /// Input has arrived, or anything except output, acknowledgements and written input has changed.
+    /// Input of a client.
     Input,
-    /// Output was acknowledged, or anything except output and input.
+    /// Acknowledgements of output.
     Room,
-    /// Output has arrived, or input was written, or anything except other clients' input and acknowledgements.
+    /// Output, and input that was written to the engine.
     Clients,
-    /// Anything except input, acknowledgements, and output that is not recorded.
+    /// Of the frequent changes only output, if it is recorded.
     Others,
 }
 

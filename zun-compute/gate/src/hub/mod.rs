@@ -1,7 +1,7 @@
 //! All sessions of the gate: opens them, and finds those that clients come back to.
 
 mod access;
-mod connected;
+pub(crate) mod connected;
 mod live;
 mod opening;
 mod pace;

@@ -105,7 +105,21 @@ fn random() -> Result<Ticket, NoTicket> {
 }
 
 impl State {
-    /// Whether the project may get another ticket.
+    /// Checks whether the project may get another ticket, with this ID and this life in seconds. Returns the life.
+    fn admit(&self, grant: &str, project: &ProjectId, seconds: u32) -> Result<Duration, NoTicket> {
+        let life = Duration::from_secs(seconds.into());
+        if life.is_zero() || life > LONGEST_LIFE {
+            return Err(NoTicket::OutOfRange);
+        }
+        if self.revoked.contains_key(grant) {
+            return Err(NoTicket::Revoked);
+        }
+        if !self.has_room(project) {
+            return Err(NoTicket::TooMany);
+        }
+        Ok(life)
+    }
+
     fn has_room(&self, project: &ProjectId) -> bool {
         let sessions = self.tickets.values().map(|right| &right.project);
         let projects = sessions.chain(self.recordings.values().map(|right| &right.project));
@@ -118,17 +132,11 @@ impl Rights {
     /// Issues a ticket.
     pub fn issue(&self, request: TicketRequest, now: Instant) -> Result<Ticket, NoTicket> {
         let TicketRequest { target, mode, project, grant, seconds, uses, files } = request;
-        let life = Duration::from_secs(seconds.into());
-        if !(1..=MOST_USES).contains(&uses) || life.is_zero() || life > LONGEST_LIFE {
+        if !(1..=MOST_USES).contains(&uses) {
             return Err(NoTicket::OutOfRange);
         }
         let mut state = self.state(now);
-        if state.revoked.contains_key(&grant) {
-            return Err(NoTicket::Revoked);
-        }
-        if !state.has_room(&project) {
-            return Err(NoTicket::TooMany);
-        }
+        let life = state.admit(&grant, &project, seconds)?;
         let ticket = random()?;
         let may_write = mode == Mode::ReadWrite;
         let files = files.filter(|_| may_write);

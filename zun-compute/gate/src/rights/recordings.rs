@@ -1,11 +1,10 @@
 //! Tickets for recordings. Each is for one recording, and can be used once.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use zun_common::gate_control::{GateRecordingTicket, RecordingTicketRequest};
 use zun_common::id::{ContainerId, ProjectId, RecordingId};
 use zun_common::pty::Ticket;
-use zun_common::pty::ticket::LONGEST_LIFE;
 
 use super::{NoTicket, Rights, key_of, random};
 use crate::session::KeyHash;
@@ -31,17 +30,8 @@ impl Rights {
         now: Instant,
     ) -> Result<Ticket, NoTicket> {
         let RecordingTicketRequest { project, grant, seconds } = request;
-        let life = Duration::from_secs(seconds.into());
-        if life.is_zero() || life > LONGEST_LIFE {
-            return Err(NoTicket::OutOfRange);
-        }
         let mut state = self.state(now);
-        if state.revoked.contains_key(&grant) {
-            return Err(NoTicket::Revoked);
-        }
-        if !state.has_room(&project) {
-            return Err(NoTicket::TooMany);
-        }
+        let life = state.admit(&grant, &project, seconds)?;
         let ticket = random()?;
         let right = RecordingRight { recording, grant, container, project, expires: now + life };
         state.recordings.insert(key_of(&ticket).to_bytes(), right);
@@ -88,6 +78,8 @@ impl Rights {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::time::Duration;
+
     use super::super::MOST_OF_PROJECT;
     use super::super::tests::request;
     use super::*;

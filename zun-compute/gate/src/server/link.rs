@@ -223,30 +223,13 @@ pub(super) async fn websocket(upgraded: Upgraded) -> Socket {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use zun_common::pty::{ClientHello, SessionKind};
-    use zun_common::shutdown::Tasks;
-
     use super::*;
-    use crate::engine::Target;
-    use crate::engine::fake::FakeEngine;
-    use crate::hub::{Client, Hub};
-    use crate::session::{KeyHash, Process};
-    use crate::settings::LimitSettings;
+    use crate::hub::connected::tests::{connect, hub};
 
     #[tokio::test(start_paused = true)]
     async fn a_revoked_client_that_does_not_read_is_cut_off_within_a_second() {
-        let target = Target::Container("ab".repeat(32).parse().expect("an id"));
-        let fake = FakeEngine::default();
-        let kind = SessionKind::Container;
-        fake.add(target.clone(), Process { kind, tty: true, stdin: true, running: true });
-        let (limits, tasks) = (LimitSettings::default().of_sessions(None), Tasks::new());
-        let hub = Hub::new(Arc::new(fake), (limits, 8), tasks, Default::default());
-        let (grant, key) = ("g1".to_owned(), KeyHash::of(b"key"));
-        let client =
-            Client { grant, key, may_write: true, files: None, hello: ClientHello::default() };
-        let connected = hub.connect(&target, client, &Arc::default()).await.expect("connected");
+        let (hub, _fake) = hub(true);
+        let connected = connect(&hub).await;
         let stuck = unless_closed(&connected, std::future::pending());
         let mut stuck = std::pin::pin!(stuck);
         assert!(timeout(Duration::from_mins(1), &mut stuck).await.is_err(), "it may be slow");

@@ -1,10 +1,10 @@
-//! Subscribes to Docker's events about Zun's containers.
+//! Subscribes to Docker's events about Zun's containers, and about images.
 
 use bollard::models::EventMessage;
 use bytes::{Buf as _, BytesMut};
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::{self, BoxStream, Stream};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tracing::{debug, warn};
@@ -18,25 +18,16 @@ use crate::driver::{DriverError, EngineEvent, EngineEventKind, ProcessExit};
 /// The longest event that is accepted, in bytes.
 const LONGEST_EVENT: usize = 4 << 20;
 /// `{"type":["container"],"label":["zun.container"]}`
-const FILTERS: &str =
+const OF_CONTAINERS: &str =
     "%7B%22type%22%3A%5B%22container%22%5D%2C%22label%22%3A%5B%22zun.container%22%5D%7D";
+/// `{"type":["image"]}`
+const OF_IMAGES: &str = "%7B%22type%22%3A%5B%22image%22%5D%7D";
 
 impl DockerDriver {
-    /// Subscribes to events. Docker answers before it has subscribed, so the request asks for the events since just
-    /// before the request. Docker and the agent use the same clock.
+    /// Subscribes to the events of Zun's containers.
     pub(super) async fn subscribe(&self) -> Result<BoxStream<'static, EngineEvent>, DriverError> {
-        let Api { version, sizes, .. } = self.api().await?;
-        let now = Utc::now();
-        let (seconds, nanos) = (now.timestamp(), now.timestamp_subsec_nanos());
-        let path = format!("/v{version}/events?since={seconds}.{nanos:09}&filters={FILTERS}");
-        let body = within(QUICK, self.wire.get(&path))
-            .await
-            .map_err(|failure| failure.about_engine("subscribe to Docker's events"))?;
-        let lines = Lines { body, held: BytesMut::new() };
-        let lines = stream::unfold(lines, |mut lines| async {
-            let line = lines.next().await?;
-            Some((read(&line), lines))
-        });
+        let Api { sizes, .. } = self.api().await?;
+        let lines = self.events_with(OF_CONTAINERS).await?;
         let oom_events = self.oom_events.clone();
         let forget = move |oom_events: &OomEvents, engine: &EngineId| {
             oom_events.forget(engine);
@@ -56,6 +47,31 @@ impl DockerDriver {
             std::future::ready(event)
         });
         Ok(events.boxed())
+    }
+
+    /// Subscribes to changes of images.
+    pub(super) async fn subscribe_to_images(&self) -> Result<BoxStream<'static, ()>, DriverError> {
+        Ok(self.events_with(OF_IMAGES).await?.map(drop).boxed())
+    }
+
+    /// Subscribes to events. Docker answers before it has subscribed, so the request asks for the events since just
+    /// before the request. Docker and the agent use the same clock. An item is `None` if it cannot be read.
+    async fn events_with(
+        &self,
+        filters: &str,
+    ) -> Result<impl Stream<Item = Option<EventMessage>> + use<>, DriverError> {
+        let Api { version, .. } = self.api().await?;
+        let now = Utc::now();
+        let (seconds, nanos) = (now.timestamp(), now.timestamp_subsec_nanos());
+        let path = format!("/v{version}/events?since={seconds}.{nanos:09}&filters={filters}");
+        let body = within(QUICK, self.wire.get(&path))
+            .await
+            .map_err(|failure| failure.about_engine("subscribe to Docker's events"))?;
+        let lines = Lines { body, held: BytesMut::new() };
+        Ok(stream::unfold(lines, |mut lines| async {
+            let line = lines.next().await?;
+            Some((read(&line), lines))
+        }))
     }
 }
 

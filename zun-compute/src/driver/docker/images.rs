@@ -9,6 +9,7 @@ use bollard::query_parameters::{
     CreateImageOptionsBuilder, ListImagesOptions, RemoveImageOptions, SearchImagesOptionsBuilder,
 };
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use zun_common::image_name::{DOCKER_IO, ImageName, registry_domain};
@@ -106,6 +107,10 @@ impl Images for DockerDriver {
         let images = within(QUICK, api.docker.list_images(None::<ListImagesOptions>)).await;
         let images = images.map_err(|failure| failure.about("list the images"))?;
         Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
+    }
+
+    async fn image_changes(&self) -> Result<BoxStream<'static, ()>, DriverError> {
+        self.subscribe_to_images().await
     }
 
     async fn image_ports(&self, image: &str) -> Result<Vec<ContainerPort>, DriverError> {

@@ -53,6 +53,7 @@ pub enum Operation {
     ImageRemove,
     ImagePorts,
     ImageNames,
+    ImageChanges,
     RemoveResource,
 }
 

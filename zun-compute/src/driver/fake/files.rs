@@ -72,6 +72,7 @@ impl Files for FakeDriver {
             let name = full_name(&format!("{repository}:{tag}"));
             state.committed.insert(name.clone(), project);
             state.images.insert(name);
+            self.shared.image_changes.send_replace(());
             Ok(format!("sha256:{image}"))
         };
         self.shared.faults.perform(Operation::Commit, Some(container), work).await

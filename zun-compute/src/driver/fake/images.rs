@@ -1,6 +1,8 @@
 //! Images of the in-memory engine.
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use zun_common::image_name::ImageName;
@@ -40,6 +42,7 @@ impl Images for FakeDriver {
                 }
             }
             self.shared.state().images.insert(name);
+            self.shared.image_changes.send_replace(());
             Ok(())
         };
         self.shared.faults.perform(Operation::ImagePull, None, work).await
@@ -67,6 +70,18 @@ impl Images for FakeDriver {
         self.shared.faults.perform(Operation::ImageNames, None, work).await
     }
 
+    async fn image_changes(&self) -> Result<BoxStream<'static, ()>, DriverError> {
+        let work = async {
+            let changes = self.shared.image_changes.subscribe();
+            Ok(stream::unfold(changes, |mut changes| async {
+                changes.changed().await.ok()?;
+                Some(((), changes))
+            })
+            .boxed())
+        };
+        self.shared.faults.perform(Operation::ImageChanges, None, work).await
+    }
+
     async fn image_ports(&self, image: &str) -> Result<Vec<ContainerPort>, DriverError> {
         let work = async {
             let name = image.parse::<ImageName>()?.to_string();
@@ -87,7 +102,9 @@ impl Images for FakeDriver {
                 let words = format!("the image {name} is used by a container");
                 return Err(DriverError::Conflict { words });
             }
-            Ok(if state.images.remove(&name) { Change::Done } else { Change::Already })
+            let is_removed = state.images.remove(&name);
+            self.shared.image_changes.send_replace(());
+            Ok(if is_removed { Change::Done } else { Change::Already })
         };
         self.shared.faults.perform(Operation::ImageRemove, None, work).await
     }

@@ -89,6 +89,7 @@ impl FakeDriver {
     /// Adds an image to the engine.
     pub fn add_image(&self, image: &str) {
         self.shared.state().images.insert(shared::full_name(image));
+        self.shared.image_changes.send_replace(());
     }
 
     /// Sets the ports that an image exposes.
@@ -99,6 +100,7 @@ impl FakeDriver {
     /// Removes an image from the engine.
     pub fn remove_image(&self, image: &str) {
         self.shared.state().images.remove(&shared::full_name(image));
+        self.shared.image_changes.send_replace(());
     }
 
     /// Adds an image to the registry. A pull reports these steps.

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use zun_common::environment::{self, random_uuid};
 use zun_common::grant::ApiVersion;
 use zun_common::id::{ContainerId, EngineId, ExecId, ProjectId, ResourceId};
@@ -36,6 +36,7 @@ const EVENTS_HELD: usize = 4096;
 pub(super) struct Shared {
     state: Mutex<State>,
     events: Mutex<broadcast::Sender<EngineEvent>>,
+    pub(super) image_changes: watch::Sender<()>,
     pub(super) faults: Faults,
     pub(super) tasks: Tasks,
     /// The runtime of the processes, which outlive an agent with its own runtime. `None` if the engine was created
@@ -64,6 +65,7 @@ impl Default for Shared {
         Self {
             state: Mutex::default(),
             events: Mutex::new(broadcast::Sender::new(EVENTS_HELD)),
+            image_changes: watch::Sender::default(),
             faults: Faults::default(),
             tasks: Tasks::new(),
             runtime: Handle::try_current().ok(),
