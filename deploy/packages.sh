@@ -28,6 +28,9 @@ missing() {
 missing_postgres() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql; }
 
 # The tests compare pictures of pages with these fonts.
+# The tests set the clocks of services.
+missing_faketime() { compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || echo libfaketime; }
+
 missing_fonts() { [ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf ] || echo fonts-dejavu-core; }
 
 # The tests install Keystone in a Python environment.
@@ -39,7 +42,7 @@ known() { [ -n "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ]; }
 case ${1:-} in
   run) wanted=$(missing "${RUN[@]}" | sort -u) ;;
   web) wanted=$(missing "${WEB[@]}" | sort -u) ;;
-  test) wanted=$({ missing "${RUN[@]}" "${WEB[@]}" "${TEST[@]}"; missing_postgres; missing_fonts; missing_venv; } | sort -u) ;;
+  test) wanted=$({ missing "${RUN[@]}" "${WEB[@]}" "${TEST[@]}"; missing_postgres; missing_fonts; missing_faketime; missing_venv; } | sort -u) ;;
   *) sed -n "3,5s/^# *//p" "$0" >&2; exit 2 ;;
 esac
 [ -n "$wanted" ] || exit 0

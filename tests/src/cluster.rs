@@ -2,6 +2,7 @@
 //! Clusters use the RabbitMQ of the test run, each with its own virtual host, so that they are separate, or a RabbitMQ
 //! cluster of their own.
 
+mod clock;
 mod database;
 mod faults;
 mod gate;
@@ -87,6 +88,8 @@ pub struct Cluster {
 
 struct Api {
     endpoint: SocketAddr,
+    /// The proxy in front of PostgreSQL.
+    database_link: Option<Proxy>,
     /// The listener for its metrics.
     metrics: SocketAddr,
     running: Option<Running>,
@@ -99,6 +102,8 @@ struct Host {
     metrics: SocketAddr,
     link: Option<Proxy>,
     agent: Option<Running>,
+    /// Another agent with the same name.
+    twin: Option<Running>,
     engine: PrivateEngine,
     proxy: Option<Proxy>,
     tunnel: Option<Tunnel>,
@@ -158,8 +163,9 @@ impl Cluster {
         for index in 0..apis {
             let (link, bus) = cluster.link().await;
             let (endpoint, metrics) = (free_address(), free_address());
-            write_api_settings(&cluster, (index, &bus), (endpoint, metrics));
-            cluster.apis.push(Api { endpoint, metrics, running: None, link });
+            let (database_link, database) = cluster.database_link().await;
+            write_api_settings(&cluster, (index, &bus, &database), (endpoint, metrics));
+            cluster.apis.push(Api { endpoint, database_link, metrics, running: None, link });
             cluster.start_api(index);
         }
         for index in 0..hosts {
@@ -198,6 +204,11 @@ impl Cluster {
     /// Returns the number of zun-api.
     pub const fn apis(&self) -> usize {
         self.apis.len()
+    }
+
+    /// Returns the number of hosts.
+    pub const fn hosts(&self) -> usize {
+        self.hosts.len()
     }
 
     /// Returns the address of a zun-api, without the version.
@@ -370,7 +381,7 @@ impl Cluster {
             advertised.unwrap_or_default(),
         );
         write_private(&settings, &text);
-        Host { name, engine, settings, metrics, link, agent: None, proxy, tunnel, gate }
+        Host { name, engine, settings, metrics, link, agent: None, twin: None, proxy, tunnel, gate }
     }
 
     /// Returns the names and addresses for the hosts' certificates.
@@ -421,9 +432,13 @@ impl Drop for Cluster {
 }
 
 impl Running {
-    fn spawn(program: &str, settings: &Path, log: &Path) -> Self {
+    fn spawn(program: &str, (settings, log): (&Path, &Path), clock: Option<&Path>) -> Self {
         let log = File::options().create(true).append(true).open(log).expect("a log file");
-        let child = Command::new(binary(program))
+        let mut command = Command::new(binary(program));
+        if let Some(clock) = clock {
+            clock::follow(&mut command, clock);
+        }
+        let child = command
             .arg("--config")
             .arg(settings)
             .stdin(Stdio::null())
@@ -446,15 +461,16 @@ impl Drop for Running {
         if self.0.kill().is_ok() && self.0.wait().is_err() {
             eprintln!("cannot wait for a service");
         }
+        clock::clean(self.0.id());
     }
 }
 
 fn write_api_settings(
     cluster: &Cluster,
-    (index, bus): (usize, &str),
+    (index, bus, database): (usize, &str, &str),
     (endpoint, metrics): (SocketAddr, SocketAddr),
 ) {
-    let (directory, database) = (cluster.directory.path(), cluster.database_url());
+    let directory = cluster.directory.path();
     let tokens = directory.join("tokens.toml");
     let entries = [(TOKEN, "admin", "['admin']"), (STRANGERS_TOKEN, "stranger", "[]")];
     let entries = entries.map(|(token, user, roles)| {

@@ -1,10 +1,14 @@
 //! A PostgreSQL database per test, on the server of this test run. `tests/services/postgres.sh` starts it and passes its
 //! URL in the environment.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
+use rustix::process::{Pid, Signal, kill_process};
 use url::Url;
 use uuid::Uuid;
+
+use crate::eventually::eventually;
 
 /// A database that no other test uses. It is removed when this is dropped.
 #[derive(Debug)]
@@ -32,6 +36,38 @@ impl Database {
     /// Returns the URL for `database.url`.
     pub fn url(&self) -> String {
         self.at().to_string()
+    }
+
+    /// Returns the URL for `database.url` that connects to another address.
+    ///
+    /// # Panics
+    /// Panics if the URL has no room for it.
+    pub fn url_through(&self, way: SocketAddr) -> String {
+        let mut url = self.at();
+        url.set_ip_host(way.ip()).expect("an address");
+        url.set_port(Some(way.port())).expect("a port");
+        url.to_string()
+    }
+
+    /// Returns the address on which the server listens.
+    ///
+    /// # Panics
+    /// Panics if it is not an address on this machine.
+    pub fn address(&self) -> SocketAddr {
+        let ip = self.server.host_str().and_then(|host| host.parse().ok()).expect("an IP address");
+        SocketAddr::new(ip, self.server.port().expect("a port"))
+    }
+
+    /// Kills the process of one connection with SIGKILL. The server then ends all connections, also those to other
+    /// databases, and recovers from its log. Waits until it answers again.
+    ///
+    /// # Panics
+    /// Panics if that fails.
+    pub fn crash(&self) {
+        let statement = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
+        let pid = query(&self.server, statement).trim().parse().ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a pid"), Signal::KILL).expect("the process runs");
+        eventually("PostgreSQL answers again", || psql(&self.server, "SELECT 1").is_ok());
     }
 
     /// Runs a statement, and returns its rows as text.
@@ -84,9 +120,16 @@ impl Drop for Database {
 }
 
 fn query(url: &Url, statement: &str) -> String {
+    psql(url, statement).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs a statement, and returns its rows as text, or what psql says.
+fn psql(url: &Url, statement: &str) -> Result<String, String> {
     let mut psql = Command::new("psql");
     psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, url.as_str()]);
     let done = psql.output().expect("psql is installed");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).expect("text")
+    if !done.status.success() {
+        return Err(String::from_utf8_lossy(&done.stderr).into_owned());
+    }
+    Ok(String::from_utf8(done.stdout).expect("text"))
 }

@@ -68,14 +68,19 @@ impl Rabbit {
 
     /// Creates an empty virtual host.
     pub async fn virtual_host(&self) -> VirtualHost {
-        let name = format!("test-{}", Uuid::new_v4());
-        let user = self.amqp.username();
-        self.request("PUT", &format!("vhosts/{name}"), "").await;
-        let all = r#"{"configure":".*","write":".*","read":".*"}"#;
-        self.request("PUT", &format!("permissions/{name}/{user}"), all).await;
         let mut url = self.amqp.clone();
-        url.set_path(&format!("/{name}"));
-        VirtualHost { url }
+        url.set_path(&format!("/test-{}", Uuid::new_v4()));
+        let virtual_host = VirtualHost { url };
+        self.create(&virtual_host).await;
+        virtual_host
+    }
+
+    /// Creates a virtual host again that was removed.
+    pub async fn create(&self, virtual_host: &VirtualHost) {
+        let (path, user) = (virtual_host.url.path(), self.amqp.username());
+        self.request("PUT", &format!("vhosts{path}"), "").await;
+        let all = r#"{"configure":".*","write":".*","read":".*"}"#;
+        self.request("PUT", &format!("permissions{path}/{user}"), all).await;
     }
 
     /// Creates a user with these permissions (configure, write, read) on a virtual host, and returns the URL.
@@ -134,21 +139,33 @@ impl Rabbit {
         docker(&self.engine, arguments).await;
     }
 
+    /// Waits until the management API answers.
+    pub async fn until_managed(&self) {
+        let asked = || self.asked("GET", "vhosts", "");
+        let answers = || async { asked().await.filter(|status| status.contains(" 200")) };
+        eventually_some("the management API answers", answers).await;
+    }
+
     /// Sends a request to the management API.
     async fn request(&self, method: &str, path: &str, body: &str) {
+        let status = self.asked(method, path, body).await.expect("the management API answers");
+        assert!(status.contains(" 20"), "{method} {path}: {status}");
+    }
+
+    /// Sends a request to the management API, and returns the first line of the answer.
+    async fn asked(&self, method: &str, path: &str, body: &str) -> Option<String> {
         let host = address(&self.api);
         let authorization = BasicAuthorization(&self.api);
-        let mut stream = TcpStream::connect(host).await.expect("the management API listens");
+        let mut stream = TcpStream::connect(host).await.ok()?;
         let request = format!(
             "{method} /api/{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
-        stream.write_all(request.as_bytes()).await.expect("written");
+        stream.write_all(request.as_bytes()).await.ok()?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
-        let status = answer.lines().next().unwrap_or_default();
-        assert!(status.contains(" 20"), "{method} {path}: {status}");
+        stream.read_to_string(&mut answer).await.ok()?;
+        answer.lines().next().map(str::to_owned)
     }
 }
 

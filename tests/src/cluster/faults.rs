@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use zun_common::chain;
 
-use super::{Cluster, Running};
+use super::{Cluster, Running, clock, free_address, write_private};
 use crate::proxy::Proxy;
 use crate::rabbit::Rabbit;
 
@@ -19,14 +19,83 @@ impl Cluster {
     pub fn launch_api(&mut self, index: usize) {
         let settings = self.directory.path().join(format!("zun-api-{index}.toml"));
         let log = self.directory.path().join(format!("zun-api-{index}.log"));
-        self.apis[index].running = Some(Running::spawn("zun-api", &settings, &log));
+        let clock = self.clock("zun-api", index);
+        self.apis[index].running =
+            Some(Running::spawn("zun-api", (&settings, &log), clock.as_deref()));
     }
 
     /// Starts a host's agent.
     pub fn launch_agent(&mut self, index: usize) {
         let log = self.directory.path().join(format!("zun-compute-{index}.log"));
+        let clock = self.clock("zun-compute", index);
         let host = &mut self.hosts[index];
-        host.agent = Some(Running::spawn("zun-compute", &host.settings, &log));
+        host.agent = Some(Running::spawn("zun-compute", (&host.settings, &log), clock.as_deref()));
+    }
+
+    /// Starts another agent with the name of a host, as on a machine that was copied. Its engine is that of
+    /// `engine`, which can be the same host.
+    pub fn launch_twin(&mut self, index: usize, engine: usize) {
+        let directory = self.directory.path();
+        let log = directory.join(format!("zun-compute-{index}-twin.log"));
+        let settings = directory.join(format!("zun-compute-{index}-twin.toml"));
+        let text = std::fs::read_to_string(&self.hosts[index].settings).expect("the settings");
+        let own = directory.join(format!("host{index}"));
+        let replaced = |text: &str, from: &str, to: &str| {
+            assert!(text.contains(from), "{from}: {text}");
+            text.replacen(from, to, 1)
+        };
+        let state = own.join("state").display().to_string();
+        let text = replaced(&text, &state, &format!("{state}-twin"));
+        let socket = |host: usize| self.engine_socket(host).display().to_string();
+        let text = replaced(&text, &socket(index), &socket(engine));
+        let metrics = format!("'{}'", self.hosts[index].metrics);
+        let text = replaced(&text, &metrics, &format!("'{}'", free_address()));
+        write_private(&settings, &text);
+        self.hosts[index].twin = Some(Running::spawn("zun-compute", (&settings, &log), None));
+    }
+
+    /// Kills the agent that [`Self::launch_twin`] started, if it still runs.
+    pub fn end_twin(&mut self, index: usize) {
+        drop(self.hosts[index].twin.take());
+    }
+
+    /// Sets the clock of a zun-api so many seconds ahead of the machine's, or behind. The clock of waits stays.
+    pub fn step_api_clock(&self, index: usize, seconds: i32) {
+        self.step_clock("zun-api", index, seconds);
+    }
+
+    /// Like [`Self::step_api_clock`], for the agent of a host.
+    pub fn step_agent_clock(&self, index: usize, seconds: i32) {
+        self.step_clock("zun-compute", index, seconds);
+    }
+
+    fn step_clock(&self, program: &str, index: usize, seconds: i32) {
+        let clock = self.clock(program, index).expect("a breakable cluster");
+        clock::set(&clock, seconds);
+    }
+
+    /// Returns the file with the clock of a service. Only in a cluster that is breakable.
+    fn clock(&self, program: &str, index: usize) -> Option<PathBuf> {
+        if !self.has_links {
+            return None;
+        }
+        let clock = self.directory.path().join(format!("{program}-{index}.clock"));
+        if !clock.exists() {
+            clock::set(&clock, 0);
+        }
+        Some(clock)
+    }
+
+    /// Removes everything that the broker has for this cluster, and ends its connections, as after the loss of the
+    /// broker's disk.
+    pub async fn wipe_rabbit(&self) {
+        self.rabbit(0).until_managed().await;
+        self.rabbit(0).remove(&self.bus).await;
+    }
+
+    /// Lets services use the broker again after [`Self::wipe_rabbit`].
+    pub async fn refill_rabbit(&self) {
+        self.rabbit(0).create(&self.bus).await;
     }
 
     /// Starts a service again that has ended by itself, as systemd does.
@@ -120,6 +189,8 @@ impl Cluster {
         for index in 0..self.hosts.len() {
             let agent = format!("zun-compute-{index}.log");
             copy(self.directory.path().join(&agent), agent);
+            let twin = format!("zun-compute-{index}-twin.log");
+            copy(self.directory.path().join(&twin), twin);
             let engine = self.engine_directory(index).join("dockerd.log");
             copy(engine, format!("dockerd-{index}.log"));
         }

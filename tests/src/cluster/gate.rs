@@ -62,7 +62,7 @@ impl Gate {
 
     fn run(&mut self) {
         let log = self.settings.with_extension("log");
-        self.running = Some(Running::spawn("zun-console", &self.settings, &log));
+        self.running = Some(Running::spawn("zun-console", (&self.settings, &log), None));
         let address = self.address;
         eventually("the gate listens", || std::net::TcpStream::connect(address).is_ok());
     }

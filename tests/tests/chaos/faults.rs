@@ -88,6 +88,9 @@ impl Injector<'_> {
                 return disturb(self.link(fault.part), fault.how);
             }
             How::Restore => return self.save().await,
+            How::Wipe => return self.cluster.wipe_rabbit().await,
+            How::Step(seconds) => return self.step(fault.part, seconds),
+            How::Twin | How::Impostor => return self.launch_twin(fault),
         };
         let freeze = fault.how == How::Freeze;
         match fault.part {
@@ -98,7 +101,15 @@ impl Injector<'_> {
             Part::Engine(host) => self.cluster.signal_engine(host, signal),
             Part::Rabbit(node) if freeze => self.cluster.rabbit(node).pause().await,
             Part::Rabbit(node) => self.cluster.rabbit(node).kill().await,
-            Part::ApiLink(_) | Part::AgentLink(_) | Part::Database => {}
+            Part::Postgres => self.cluster.crash_postgres(),
+            Part::ApiLink(_)
+            | Part::AgentLink(_)
+            | Part::DatabaseLink(_)
+            | Part::ApiClock(_)
+            | Part::AgentClock(_)
+            | Part::HostName(_)
+            | Part::Database
+            | Part::Queues => {}
         }
     }
 
@@ -113,22 +124,59 @@ impl Injector<'_> {
             Part::Engine(host) => self.cluster.start_engine(host).await,
             Part::Rabbit(node) if freeze => self.cluster.rabbit(node).unpause().await,
             Part::Rabbit(node) => self.cluster.rabbit(node).start().await,
-            Part::ApiLink(_) | Part::AgentLink(_) => {
+            Part::ApiLink(_) | Part::AgentLink(_) | Part::DatabaseLink(_) => {
                 if let Some(link) = self.link(fault.part) {
                     link.restore();
                 }
             }
+            Part::ApiClock(_) | Part::AgentClock(_) => self.step(fault.part, 0),
+            Part::HostName(host) => self.cluster.end_twin(host),
+            Part::Postgres => {}
             Part::Database => self.restore(),
+            Part::Queues => self.cluster.refill_rabbit().await,
         }
+    }
+
+    fn step(&self, part: Part, seconds: i32) {
+        match part {
+            Part::ApiClock(api) => self.cluster.step_api_clock(api, seconds),
+            Part::AgentClock(host) => self.cluster.step_agent_clock(host, seconds),
+            Part::Api(_)
+            | Part::Agent(_)
+            | Part::Engine(_)
+            | Part::Rabbit(_)
+            | Part::ApiLink(_)
+            | Part::AgentLink(_)
+            | Part::DatabaseLink(_)
+            | Part::HostName(_)
+            | Part::Postgres
+            | Part::Database
+            | Part::Queues => {}
+        }
+    }
+
+    fn launch_twin(&mut self, fault: &Fault) {
+        let Part::HostName(host) = fault.part else { return };
+        let hosts = self.cluster.hosts();
+        let engine = if fault.how == How::Impostor { (host + 1) % hosts } else { host };
+        self.cluster.launch_twin(host, engine);
     }
 
     fn link(&self, part: Part) -> Option<&Proxy> {
         match part {
             Part::ApiLink(api) => Some(self.cluster.api_link(api)),
             Part::AgentLink(host) => Some(self.cluster.agent_link(host)),
-            Part::Api(_) | Part::Agent(_) | Part::Engine(_) | Part::Rabbit(_) | Part::Database => {
-                None
-            }
+            Part::DatabaseLink(api) => Some(self.cluster.postgres_link(api)),
+            Part::Api(_)
+            | Part::Agent(_)
+            | Part::Engine(_)
+            | Part::Rabbit(_)
+            | Part::ApiClock(_)
+            | Part::AgentClock(_)
+            | Part::HostName(_)
+            | Part::Postgres
+            | Part::Database
+            | Part::Queues => None,
         }
     }
 
@@ -215,7 +263,13 @@ fn kind(fault: &Fault) -> String {
         Part::Rabbit(_) => "RabbitMQ",
         Part::ApiLink(_) => "zun-api's link",
         Part::AgentLink(_) => "zun-compute's link",
+        Part::DatabaseLink(_) => "link to PostgreSQL",
+        Part::ApiClock(_) => "zun-api's clock",
+        Part::AgentClock(_) => "zun-compute's clock",
+        Part::HostName(_) => "host name",
+        Part::Postgres => "PostgreSQL",
         Part::Database => "database",
+        Part::Queues => "queues",
     };
     format!("{part} {}", format!("{:?}", fault.how).to_lowercase())
 }

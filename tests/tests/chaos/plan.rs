@@ -1,10 +1,11 @@
 //! The schedule: what each client does, and which faults happen, both drawn from the seed. How long requests take is not
 //! in it, so two runs with one seed differ.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom as _;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::settings::Settings;
@@ -91,8 +92,20 @@ pub enum Part {
     ApiLink(usize),
     /// The link between the agent of a host and the broker.
     AgentLink(usize),
+    /// The link between a zun-api and PostgreSQL.
+    DatabaseLink(usize),
+    /// The clock of a zun-api.
+    ApiClock(usize),
+    /// The clock of the agent of a host.
+    AgentClock(usize),
+    /// The name of a host.
+    HostName(usize),
+    /// PostgreSQL.
+    Postgres,
     /// The database.
     Database,
+    /// What the broker has for the cluster.
+    Queues,
 }
 
 /// What happens to it.
@@ -112,6 +125,14 @@ pub enum How {
     StallAnswers,
     /// It is copied while no zun-api runs; at the end, they are killed and the copy is brought back.
     Restore,
+    /// It is removed; empty at the end.
+    Wipe,
+    /// It is so many seconds ahead, or behind.
+    Step(i32),
+    /// Another agent takes it, on the same engine.
+    Twin,
+    /// Another agent takes it, on the engine of another host.
+    Impostor,
 }
 
 /// How often each fault of a part happens, of 10.
@@ -120,15 +141,30 @@ type Weights = &'static [(How, u32)];
 const OF_SERVICES: Weights = &[(How::Kill, 6), (How::Terminate, 1), (How::Freeze, 3)];
 const OF_FOREIGN: Weights = &[(How::Kill, 7), (How::Freeze, 3)];
 const OF_LINKS: Weights = &[(How::Cut, 4), (How::Stall, 4), (How::StallAnswers, 2)];
+const OF_CLOCKS: Weights = &[
+    (How::Step(20), 2),
+    (How::Step(-20), 2),
+    (How::Step(300), 2),
+    (How::Step(-300), 2),
+    (How::Step(7_200), 1),
+    (How::Step(-7_200), 1),
+];
+const OF_NAMES: Weights = &[(How::Twin, 6), (How::Impostor, 4)];
+const OF_POSTGRES: Weights = &[(How::Kill, 10)];
 const OF_THE_DATABASE: Weights = &[(How::Restore, 10)];
+const OF_QUEUES: Weights = &[(How::Wipe, 10)];
 
 impl Part {
     const fn faults(self) -> Weights {
         match self {
             Self::Api(_) | Self::Agent(_) => OF_SERVICES,
             Self::Engine(_) | Self::Rabbit(_) => OF_FOREIGN,
-            Self::ApiLink(_) | Self::AgentLink(_) => OF_LINKS,
+            Self::ApiLink(_) | Self::AgentLink(_) | Self::DatabaseLink(_) => OF_LINKS,
+            Self::ApiClock(_) | Self::AgentClock(_) => OF_CLOCKS,
+            Self::HostName(_) => OF_NAMES,
+            Self::Postgres => OF_POSTGRES,
             Self::Database => OF_THE_DATABASE,
+            Self::Queues => OF_QUEUES,
         }
     }
 }
@@ -205,29 +241,37 @@ pub fn rounds(settings: &Settings) -> impl Iterator<Item = Round> + use<> {
     std::iter::repeat_with(move || first.pop().unwrap_or_else(|| round(&mut random, &parts, long)))
 }
 
-/// All parts but the database.
+/// All parts that can fail together with others.
 fn parts(settings: &Settings) -> Vec<Part> {
+    let (apis, hosts) = (0..settings.apis, 0..settings.hosts);
     let mut parts: Vec<Part> = (0..settings.brokers).map(Part::Rabbit).collect();
-    parts.extend((0..settings.apis).flat_map(|api| [Part::Api(api), Part::ApiLink(api)]));
+    parts.extend(apis.clone().flat_map(|api| [Part::Api(api), Part::ApiLink(api)]));
     parts.extend(
-        (0..settings.hosts)
+        hosts
+            .clone()
             .flat_map(|host| [Part::Agent(host), Part::Engine(host), Part::AgentLink(host)]),
     );
+    if settings.is_long {
+        parts.extend(apis.clone().map(Part::ApiClock));
+        parts.extend(hosts.flat_map(|host| [Part::AgentClock(host), Part::HostName(host)]));
+    }
+    if settings.is_long && settings.postgres {
+        parts.extend(apis.map(Part::DatabaseLink));
+        parts.push(Part::Postgres);
+    }
     parts
 }
 
+/// Parts that fail alone, in long runs.
+const ALONE: [Part; 2] = [Part::Database, Part::Queues];
+
 /// One round for each kind of fault, and one that lasts longer than every deadline of an operation, in any order.
 fn one_of_each(random: &mut StdRng, settings: &Settings) -> Vec<Round> {
-    let mut one = |count: usize| random.random_range(0..count);
-    let parts = [
-        Part::Rabbit(one(settings.brokers)),
-        Part::Api(one(settings.apis)),
-        Part::ApiLink(one(settings.apis)),
-        Part::Agent(one(settings.hosts)),
-        Part::Engine(one(settings.hosts)),
-        Part::AgentLink(one(settings.hosts)),
-        Part::Database,
-    ];
+    let mut parts = parts(settings);
+    parts.shuffle(random);
+    parts.extend(ALONE);
+    let mut kinds = HashSet::new();
+    parts.retain(|part| kinds.insert(std::mem::discriminant(part)));
     let kinds =
         parts.into_iter().flat_map(|part| part.faults().iter().map(move |(how, _)| (part, *how)));
     let mut faults: Vec<Fault> =
@@ -239,8 +283,9 @@ fn one_of_each(random: &mut StdRng, settings: &Settings) -> Vec<Round> {
 }
 
 fn round(random: &mut StdRng, parts: &[Part], long: bool) -> Round {
-    if long && random.random_bool(0.04) {
-        let fault = fault(random, Part::Database, long);
+    if long && random.random_bool(0.06) {
+        let part = *ALONE.choose(random).expect("two parts");
+        let fault = fault(random, part, long);
         return Round { pause: pause(random), faults: vec![fault] };
     }
     let mut parts = parts.to_vec();
