@@ -18,6 +18,7 @@ use zun_common::id::HostName;
 use zun_common::shutdown::Tasks;
 
 use crate::app::App;
+use crate::app::containers::WaitingAccesses;
 use crate::app::events::EventStreams;
 use crate::auth::{AuthError, Authenticator, Policy};
 use crate::ca::{CaError, CertificateAuthority};
@@ -117,6 +118,7 @@ pub(crate) async fn serve_agents(
         ca: load_ca(&settings)?,
         secrets: load_keys(&settings)?,
         event_streams: EventStreams::new(settings.events.streams),
+        waiting_accesses: WaitingAccesses::default(),
         hosts_beating: AtomicU32::new(0),
         tasks: background.clone(),
         closing,

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use zun_common::bus::CallError;
+use zun_common::pki::signing_request;
 use zun_common::rpc::host::AssignedContainers;
 use zun_common::rpc::operation::{
     Change, Operation, OperationOutcome, Outcome, PROTOCOL, RegisterAgent,
@@ -249,6 +250,12 @@ async fn a_host_without_containers_may_bring_another_engine() {
     agent.call_api(&other).await.expect("nothing is lost");
 }
 
+/// What the actions of a list are, and why they failed.
+fn messages(actions: &Value) -> Value {
+    let listed = actions["containerActions"].as_array().expect("a list").iter();
+    listed.map(|action| json!([action["action"], action["message"]])).collect()
+}
+
 #[tokio::test]
 async fn operations_are_listed_and_shown_also_of_a_deleted_container() {
     let api = Api::start().await;
@@ -259,14 +266,8 @@ async fn operations_are_listed_and_shown_also_of_a_deleted_container() {
     let path = format!("/v1/containers/{id}");
     api.delete(ANN, &format!("{path}?stop=true")).await.expect(204);
     let actions = api.get(ANN, &format!("{path}/container_actions")).await.expect(200).json();
-    let listed: Vec<_> = actions["containerActions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|action| json!([action["action"], action["message"]]))
-        .collect();
     let expected = json!([["delete", null], ["pause", "cannot pause it"], ["create", null]]);
-    assert_eq!(json!(listed), expected);
+    assert_eq!(messages(&actions), expected);
     let pause = &actions["containerActions"][1];
     assert_eq!(pause["user_id"], json!("ann"));
     assert!(pause["events"].is_null());
@@ -278,6 +279,52 @@ async fn operations_are_listed_and_shown_also_of_a_deleted_container() {
     api.get(BOB, &format!("{path}/container_actions")).await.expect(404);
     let missing = api.get(ANN, &format!("{path}/container_actions/req-none")).await.refusal();
     assert_eq!(missing, "404 container.action-not-found Action req-none could not be found.");
+}
+
+/// Waits until the actions of a container are these: accesses are recorded after the response.
+async fn until_actions(api: &Api, container: &str, expected: &Value) {
+    let path = format!("{container}/container_actions");
+    let listed = || async {
+        let actions = api.get(ANN, &path).await.expect(200).json();
+        (messages(&actions) == *expected).then_some(())
+    };
+    eventually_some(&format!("the actions are {expected}"), listed).await;
+}
+
+#[tokio::test]
+async fn commands_and_attaches_are_listed_with_who_asked_for_them() {
+    let api = Api::with_consoles().await;
+    let agent = api.agent("h1").await;
+    let id = api.container(&agent, "test", Status::Running).await;
+    let path = format!("/v1/containers/{id}");
+    let execute = format!("{path}/execute?command=id&run=true");
+    api.post(ANN, &execute, Value::Null).await.expect(200);
+    until_actions(&api, &path, &json!([["execute", null], ["create", null]])).await;
+    agent.refuse("exec.run", Problem::new(Code::Engine, "cannot run it"));
+    api.post(ANN, &execute, Value::Null).await.refusal();
+    agent.refuse("exec.run", Problem::new(Code::Uncertain, "the agent was replaced"));
+    api.post(ANN, &execute, Value::Null).await.refusal();
+    let unknown = "The host did not report the outcome. It may have been carried out.";
+    let expected = json!([
+        ["execute", unknown],
+        ["execute", "cannot run it"],
+        ["execute", null],
+        ["create", null]
+    ]);
+    until_actions(&api, &path, &expected).await;
+    let csr = signing_request("client", Vec::new()).unwrap().csr;
+    let attach = json!({"csr": csr, "protocols": ["docker.attach"], "mode": "rw"});
+    api.post(ANN, &format!("{path}/attach"), attach).await.expect(200);
+    let attached = || async {
+        let actions = api.get(ANN, &format!("{path}/container_actions")).await.json();
+        let newest = actions["containerActions"][0].clone();
+        (newest["action"] == "attach").then_some(newest)
+    };
+    let newest = eventually_some("the attach is listed", attached).await;
+    assert_eq!(newest["user_id"], json!("ann"));
+    let request = newest["request_id"].as_str().unwrap();
+    let shown = api.get(ANN, &format!("{path}/container_actions/{request}")).await.expect(200);
+    assert_eq!(shown.json()["containerAction"]["events"][0]["result"], json!("Success"));
 }
 
 #[tokio::test]

@@ -59,6 +59,7 @@ pub(crate) struct App {
     /// Without keys no secrets are stored.
     pub(crate) secrets: Option<SecretKeys>,
     pub(crate) event_streams: events::EventStreams,
+    pub(crate) waiting_accesses: containers::WaitingAccesses,
     /// The number of hosts that send heartbeats, as last counted.
     pub(crate) hosts_beating: AtomicU32,
     /// Work that continues after its request was answered.

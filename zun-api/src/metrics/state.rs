@@ -217,7 +217,7 @@ impl StateMetrics {
     }
 
     fn show_operations(&self, snapshot: &Snapshot) {
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().filter(|kind| !kind.is_access()) {
             let name = kind.as_str();
             let found = snapshot.operations.iter().find(|(known, _, _)| known == name);
             let (count, oldest) = found.map_or((0, None), |(_, count, oldest)| (*count, *oldest));

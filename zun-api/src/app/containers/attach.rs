@@ -5,12 +5,14 @@ use std::time::Duration;
 use zun_common::api::v1::console::{ConsoleEndpoint, DOCKER_ATTACH, PTY};
 use zun_common::grant::{Grant, Mode, Target};
 use zun_common::rpc::container::LocateConsole;
+use zun_common::rpc::operation::Outcome;
 use zun_common::status::{Action, Status};
 
 use super::console::{ConsoleTarget, listener_for, recorded_at};
 use super::wait::WaitFor;
 use super::{Ident, Placed};
 use crate::app::{App, AppError, Caller};
+use crate::db::operation::Kind;
 
 /// An attach request.
 #[derive(Debug, Clone)]
@@ -56,6 +58,7 @@ impl App {
             stdin: console.stdin,
         };
         let endpoint = self.grant(caller, &request.csr, &console_target)?;
+        self.record_access(caller, &record, (Kind::Attach, Outcome::Succeeded));
         Ok(ConsoleEndpoint { run: console.run, running: console.running, ..endpoint })
     }
 

@@ -8,15 +8,18 @@ use zun_common::rpc::Done;
 use zun_common::rpc::exec::{
     CreateExec, ExecConsole, ExecOutput, ExecSpec, LocateExec, ResizeExec, RunExec, SignalExec,
 };
+use zun_common::rpc::operation::Outcome;
 use zun_common::status::Action;
 use zun_common::units::TerminalSize;
 
+use super::access::outcome_of_run;
 use super::console::{ConsoleTarget, listener_for, recorded_at};
 use super::ticket::{NewTicket, address_with};
 use super::{Ident, Placed};
 use crate::app::live_host::LiveHost;
 use crate::app::{App, AppError, Caller};
 use crate::db::container::Record;
+use crate::db::operation::Kind;
 
 /// An exec request.
 #[derive(Debug, Clone)]
@@ -62,7 +65,11 @@ impl App {
         }
         if run {
             let call = RunExec { container: record.id, spec };
-            return Ok(Execution::Ran(self.call_agent(caller, &host, &call).await?));
+            let ran = self.call_agent(caller, &host, &call).await;
+            if let Some(outcome) = outcome_of_run(&ran) {
+                self.record_access(caller, &record, (Kind::Execute, outcome));
+            }
+            return Ok(Execution::Ran(ran?));
         }
         if csr.is_some() {
             self.require_ca()?;
@@ -70,6 +77,7 @@ impl App {
         let (tty, stdin) = (spec.tty, spec.stdin);
         let created =
             self.call_agent(caller, &host, &CreateExec { container: record.id, spec }).await?;
+        self.record_access(caller, &record, (Kind::Execute, Outcome::Succeeded));
         let Some(csr) = csr else {
             let address = if stdin {
                 Some(self.address_of(caller, (&record, &host), created.exec.clone()).await?)

@@ -1,5 +1,6 @@
 //! The operations on containers.
 
+mod access;
 mod actions;
 mod attach;
 mod attachments;
@@ -33,6 +34,7 @@ use zun_common::id::ContainerId;
 use zun_common::rpc::Code;
 use zun_common::status::{Action, Status};
 
+pub(crate) use access::WaitingAccesses;
 pub(crate) use attach::Attach;
 pub(crate) use attachments::{MountRequest, NetworkRequest, SourceRequest};
 pub(super) use console::ConsoleTarget;

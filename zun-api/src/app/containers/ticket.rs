@@ -9,12 +9,14 @@ use zun_common::grant::Mode;
 use zun_common::id::ExecId;
 use zun_common::pty::{TICKET_PATH, Ticket};
 use zun_common::rpc::console::{ConsoleTicket as Issued, IssueTicket};
+use zun_common::rpc::operation::Outcome;
 use zun_common::status::Action;
 
 use super::{Ident, Placed};
 use crate::app::live_host::LiveHost;
 use crate::app::{App, AppError, Caller, Permission};
 use crate::db::container::Record;
+use crate::db::operation::Kind;
 
 /// A request for a ticket.
 #[derive(Debug, Clone)]
@@ -67,6 +69,7 @@ impl App {
         }
         let request = NewTicket::of_openstack(None);
         let ticket = self.issue_ticket(caller, (&record, &host), request).await?;
+        self.record_access(caller, &record, (Kind::Attach, Outcome::Succeeded));
         Ok(address_with(&ticket))
     }
 

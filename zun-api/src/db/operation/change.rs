@@ -18,6 +18,9 @@ use crate::db::schema::hosts::dsl as hosts;
 use crate::db::schema::operations::{self, dsl};
 use crate::db::{Conn, DbError, lock, now};
 
+/// How many accesses of a kind are recorded for each container.
+const MAX_ACCESSES: i64 = 200;
+
 /// An operation to accept.
 #[derive(Debug)]
 pub(crate) struct NewOperation<'a> {
@@ -138,6 +141,58 @@ pub(crate) fn record(
             ..new_row(OperationId::random(), new)?
         })
         .execute(conn)?;
+    Ok(())
+}
+
+/// A connection of a user to a container's console, or a command that a user ran in it.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) container: ContainerId,
+    pub(crate) project: ProjectId,
+    pub(crate) user: UserId,
+    pub(crate) request: RequestId,
+    pub(crate) kind: Kind,
+    pub(crate) outcome: Outcome,
+}
+
+/// Records an access. Of each container and kind, only the newest 200 stay.
+pub(crate) fn record_access(conn: &mut Conn, access: &Access) -> Result<(), DbError> {
+    let at = now(conn)?;
+    let row = NewRow {
+        uuid: OperationId::random().to_string(),
+        host: None,
+        sequence: 0,
+        previous: None,
+        container: access.container.to_string(),
+        project_id: access.project.to_string(),
+        user_id: access.user.to_string(),
+        kind: access.kind.as_str(),
+        arguments: None,
+        request_id: access.request.to_string(),
+        key_project: None,
+        idempotency_key: None,
+        fingerprint: None,
+        epoch: None,
+        deaths: 0,
+        not_after: None,
+        outcome: Some(OutcomeKind::of(&access.outcome).as_str()),
+        problem: problem(&access.outcome)?,
+        accepted_at: at,
+        finished_at: Some(at),
+    };
+    diesel::insert_into(dsl::operations).values(row).execute(conn)?;
+    let of_kind =
+        dsl::container.eq(access.container.to_string()).and(dsl::kind.eq(access.kind.as_str()));
+    let oldest_to_keep: Option<i64> = dsl::operations
+        .filter(of_kind.clone())
+        .order(dsl::id.desc())
+        .offset(MAX_ACCESSES - 1)
+        .select(dsl::id)
+        .first(conn)
+        .optional()?;
+    if let Some(oldest) = oldest_to_keep {
+        diesel::delete(dsl::operations.filter(of_kind.and(dsl::id.lt(oldest)))).execute(conn)?;
+    }
     Ok(())
 }
 

@@ -93,7 +93,9 @@ fn event_of(finished: &Finished) -> Option<NewEvent> {
         | Kind::Delete
         | Kind::PullImage
         | Kind::RemoveImage
-        | Kind::RemoveResource => return None,
+        | Kind::RemoveResource
+        | Kind::Attach
+        | Kind::Execute => return None,
     };
     let event = NewEvent::of(action);
     match &finished.change {
@@ -157,7 +159,9 @@ fn take_effect(
             | Kind::Kill
             | Kind::Update
             | Kind::Delete
-            | Kind::RemoveResource,
+            | Kind::RemoveResource
+            | Kind::Attach
+            | Kind::Execute,
             _,
         ) => Ok(None),
     }

@@ -17,7 +17,8 @@ mod query;
 mod row;
 
 pub(crate) use change::{
-    Accepted, Ended, NewOperation, Subject, accept, forget, lock_open, record, supersede,
+    Accepted, Access, Ended, NewOperation, Subject, accept, forget, lock_open, record,
+    record_access, supersede,
 };
 pub(crate) use effect::{Settled, settle, settle_reported};
 pub(crate) use epoch::{end_epoch, lock_epoch, mark_non_idempotent_unknown};

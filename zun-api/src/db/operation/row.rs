@@ -75,6 +75,8 @@ texts!(
         PullImage = "pull_image",
         RemoveImage = "remove_image",
         RemoveResource = "remove_resource",
+        Attach = "attach",
+        Execute = "execute",
     }
 );
 
@@ -103,6 +105,12 @@ impl Kind {
     /// The removals that stay open until they succeed, because the API no longer shows what they remove.
     pub(super) const LASTING: [&'static str; 2] =
         [Self::Delete.as_str(), Self::RemoveResource.as_str()];
+
+    /// Whether a user connected to a container or ran a command in it. That is recorded when it has ended, and no agent
+    /// receives it.
+    pub(crate) const fn is_access(self) -> bool {
+        matches!(self, Self::Attach | Self::Execute)
+    }
 
     pub(crate) const fn of(change: &Change) -> Self {
         match change {

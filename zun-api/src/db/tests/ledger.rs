@@ -28,9 +28,40 @@ on_both! {
     the_names_of_several_updates_go_back_to_the_last_one_that_holds
     a_container_stays_until_its_host_has_carried_out_its_removal
     old_operations_are_deleted_except_the_newest_of_a_container
+    of_the_accesses_to_a_container_the_newest_stay
     an_unhealthy_container_is_restarted_until_a_restart_succeeds
     a_heartbeat_hands_out_operations_only_if_that_is_stored_durably
     a_heartbeat_that_has_waited_does_not_count_as_sent_now
+}
+
+fn of_the_accesses_to_a_container_the_newest_stay(fixture: &Fixture) {
+    let (mut conn, host) = prepared(fixture);
+    let (record, other) = (insert(&mut conn, &host), insert(&mut conn, &host));
+    let access = |record: &Record, kind| operation::Access {
+        container: record.id,
+        project: record.project.clone(),
+        user: record.user.clone(),
+        request: RequestId::random(),
+        kind,
+        outcome: Outcome::Succeeded,
+    };
+    let mut write = |access: &operation::Access| {
+        transaction(&mut conn, |conn| operation::record_access(conn, access)).expect("recorded");
+    };
+    let newest = access(&record, Kind::Execute);
+    write(&access(&other, Kind::Execute));
+    write(&access(&record, Kind::Attach));
+    for _ in 0..200 {
+        write(&access(&record, Kind::Execute));
+    }
+    write(&newest);
+    let mut listed_of = |record: &Record| operation::of_container(&mut conn, record.id).expect("read");
+    let listed = listed_of(&record);
+    assert_eq!(listed.first().map(|one| one.request.clone()), Some(newest.request.to_string()));
+    let count = |kind| listed.iter().filter(|one| one.kind == kind).count();
+    assert_eq!(count(Kind::Execute), 200);
+    assert_eq!(count(Kind::Attach), 1);
+    assert_eq!(listed_of(&other).len(), 1);
 }
 
 fn prepared(fixture: &Fixture) -> (Conn, HostName) {
