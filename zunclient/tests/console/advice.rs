@@ -138,3 +138,27 @@ async fn why_shows_the_end_the_operations_the_output_and_the_next_command() {
     assert_eq!(code, Some(1));
     assert!(message.starts_with("zun: Container nope could not be found."), "{message}");
 }
+
+#[tokio::test]
+async fn why_shows_the_output_of_the_health_check_that_failed() {
+    let service = Service::start(|ask| {
+        let target = ask.target.as_str();
+        if target.ends_with("/runs") {
+            return (200, json!({ "runs": [] }));
+        }
+        if target.ends_with("/container_actions") {
+            return (200, json!({ "containerActions": [] }));
+        }
+        if target.ends_with("/logs") {
+            return error(409, "Cannot logs container web: host compute1 is down");
+        }
+        let fields = json!({ "name": "web", "host": "compute1", "health": "unhealthy",
+            "health_output": "wget: can't connect\nto 127.0.0.1" });
+        (200, container("Running", &fields))
+    })
+    .await;
+    let (code, text, _) = piped(&service, &["why", "web"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    let shown = "Last health check (failed):\n  wget: can't connect\n  to 127.0.0.1\n";
+    assert!(text.contains(shown), "{text}");
+}

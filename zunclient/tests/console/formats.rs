@@ -1,9 +1,15 @@
 //! The formats of results, with the real binary.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
 
-use crate::fake::service::{ID, Service};
+use crate::fake::service::{EVENTS, ID, Service};
 use crate::lists::{containers, listing, piped, shown};
 use crate::run::container;
 
@@ -124,5 +130,38 @@ async fn no_format_sends_control_characters_to_a_terminal() {
         let raw = ['\u{9b}', '\u{1b}', '\u{202e}'];
         assert!(!text.contains(raw), "{format}: {text:?}");
         assert!(text.contains("31m"), "{format}: {text:?}");
+    }
+}
+
+#[tokio::test]
+async fn events_are_shown_in_each_format_as_soon_as_they_happen() {
+    let row = format!("2026-11-29T18:00:00.000000Z,container,die,{ID},\"web, 2\",exitCode=3,,p");
+    for (format, expected) in [
+        ("name", &["web, 2"][..]),
+        ("csv", &["time,type,action,id,name,attributes,host,project_id", &row][..]),
+        ("{{.Action}} {{.Actor.Attributes.exitCode}}", &["die 3"][..]),
+    ] {
+        let service = Service::start(|_ask| {
+            let event = json!({ "time": "2026-11-29T18:00:00Z", "type": "container", "action": "die",
+                "actor": { "id": ID, "attributes": { "name": "web, 2", "exitCode": "3" } },
+                "project_id": "p" });
+            (EVENTS, event)
+        })
+        .await;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_zun"))
+            .args(["events", "-o", format])
+            .env_clear()
+            .env("OS_ENDPOINT", format!("http://127.0.0.1:{}/v1", service.port))
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary runs");
+        service.new_event.notify_one();
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        for line in expected {
+            let shown = timeout(Duration::from_secs(20), lines.next_line()).await;
+            let shown = shown.expect("an event").expect("text");
+            assert_eq!(shown.as_deref(), Some(*line), "{format}");
+        }
     }
 }

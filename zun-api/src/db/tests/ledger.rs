@@ -55,7 +55,8 @@ fn of_the_accesses_to_a_container_the_newest_stay(fixture: &Fixture) {
         write(&access(&record, Kind::Execute));
     }
     write(&newest);
-    let mut listed_of = |record: &Record| operation::of_container(&mut conn, record.id).expect("read");
+    let mut listed_of =
+        |record: &Record| operation::of_container(&mut conn, record.id).expect("read");
     let listed = listed_of(&record);
     assert_eq!(listed.first().map(|one| one.request.clone()), Some(newest.request.to_string()));
     let count = |kind| listed.iter().filter(|one| one.kind == kind).count();
