@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
+use zun_common::screen::{Care, Screen as Emulator};
 use zun_common::units::TerminalSize;
 use zunclient::console::{Console, ConsoleError, Control, Event, Events, Input};
 use zunclient::relay::{Ended, RelayContext, Remote, SignalRouting, Terminal, relay};
 use zunclient::tty::escape::{EscapeScanner, Leave};
 use zunclient::tty::keys::Keys;
+use zunclient::tty::letterbox::Letterbox;
 use zunclient::tty::link_status::LinkStatus;
 use zunclient::tty::screen::{Closed, Output, Screen};
 use zunclient::tty::signals::Signals;
@@ -137,6 +139,7 @@ fn test(conditions: Options) -> TestSession {
         screen: Screen::to_channel(screen),
         sizes: following,
         raw: None,
+        quiet: None,
         redraws: conditions.redraws,
         link_status: LinkStatus::in_line(Some(b'~')),
         letterbox: None,
@@ -383,4 +386,181 @@ async fn the_user_asks_for_the_escapes_and_leaves_while_the_link_is_away() {
 async fn shown(test: &mut TestSession) -> String {
     let (_, bytes) = timeout(TIMEOUT, test.shown.recv()).await.expect("in time").expect("output");
     String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// The window of a test with a program, whose terminal has the same size.
+struct Window {
+    test: TestSession,
+    shown: Emulator,
+}
+
+const WINDOW: TerminalSize = TerminalSize { rows: 10, columns: 70 };
+/// A program that draws the whole normal screen, and one on the alternate screen.
+const MONITOR: &str = "\x1b[?25l\x1b[H\x1b[2Jup 1 day\r\n\n  PID COMMAND\x1b[10;1Hthe last row";
+const EDITOR: &str = "\x1b[?1049h\x1b[H\x1b[2Jfirst\r\n~\r\n~\x1b[10;1H-- INSERT --\x1b[2;1H";
+
+impl Window {
+    fn new() -> Self {
+        let options = Options { size: Some(WINDOW), ..Options::default() };
+        let mut shown = Emulator::new(WINDOW.into());
+        shown.feed(b"host$ zun attach test\r\n", Care::Whole);
+        let mut test = test(options);
+        if let Some((_, terminal)) = &mut test.session {
+            terminal.letterbox = Some(Letterbox::new(true));
+        }
+        Self { test, shown }
+    }
+
+    async fn happens(&self, event: Event) {
+        self.test.prints.send(event).await.expect("somebody reads");
+    }
+
+    fn rows(&self) -> Vec<String> {
+        self.shown.rows(0..WINDOW.rows.into(), &(0..WINDOW.columns.into()))
+    }
+
+    fn shows(&self, words: &str) -> bool {
+        self.rows().iter().any(|row| row.contains(words))
+    }
+
+    /// Waits until the window shows what is wanted.
+    async fn until(&mut self, is_reached: impl Fn(&Self) -> bool) {
+        while !is_reached(self) {
+            let next = timeout(6 * TIMEOUT, self.test.shown.recv()).await;
+            assert!(next.is_ok(), "it shows {:#?}", self.rows());
+            let (_, bytes) = next.ok().flatten().expect("it is open");
+            self.shown.feed(&bytes, Care::Whole);
+        }
+    }
+
+    /// Begins a program, and returns what it shows.
+    async fn begins(&mut self, program: &'static str, last: &str) -> Vec<String> {
+        self.happens(Event::TerminalSize { size: WINDOW, is_own: true }).await;
+        self.happens(out(program)).await;
+        self.until(|window| window.shows(last)).await;
+        self.rows()
+    }
+
+    async fn loses_the_link(&mut self) {
+        self.happens(Event::Reconnecting { host: "h:1".to_owned() }).await;
+        self.until(|window| window.shows("connection to h:1 lost")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_a_full_screen_program_shows_what_it_showed_before() {
+    for (program, last) in [(MONITOR, "the last row"), (EDITOR, "INSERT")] {
+        let mut window = Window::new();
+        let session = window.test.session();
+        let play = async {
+            let before = window.begins(program, last).await;
+            window.loses_the_link().await;
+            window.happens(Event::Reconnected).await;
+            window.until(|window| window.rows() == before).await;
+            window.happens(Event::Exit(0)).await;
+        };
+        let (ended, ()) = Box::pin(async { tokio::join!(session, play) }).await;
+        assert_eq!(ended, Ended::Exited(0));
+        // It was not asked to draw its screen again, which some programs do not do.
+        let mut sizes = Vec::new();
+        while let Ok(sent) = window.test.sent.try_recv() {
+            sizes.push(sent);
+        }
+        assert!(!sizes.contains(&Sent::Size(WINDOW.rows - 1, WINDOW.columns)), "{sizes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_help_over_a_full_screen_program_goes_with_the_next_key() {
+    for (program, last) in [(MONITOR, "the last row"), (EDITOR, "INSERT")] {
+        let mut window = Window::new();
+        let session = window.test.session();
+        let play = async {
+            let before = window.begins(program, last).await;
+            window.test.types(b"\r~?").await;
+            window.until(|window| window.shows("~.  disconnect")).await;
+            assert_eq!(window.rows()[0], before[0]);
+            window.test.types(b"j").await;
+            window.until(|window| window.rows() == before).await;
+            window.happens(Event::Exit(0)).await;
+        };
+        let (ended, ()) = Box::pin(async { tokio::join!(session, play) }).await;
+        assert_eq!(ended, Ended::Exited(0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_help_during_an_outage_replaces_the_status_line_which_comes_again_below() {
+    let mut window = Window::new();
+    let session = window.test.session();
+    let play = async {
+        window.begins("$ ", "$ ").await;
+        window.loses_the_link().await;
+        window.test.types(b"\r~?").await;
+        window.until(|window| window.shows("show this help")).await;
+        let rows = window.rows();
+        assert_eq!(rows[1..3], ["$ ~?", "Sequences at the start of a line:"], "{rows:#?}");
+        window.until(|window| window.shows("connection to h:1 lost")).await;
+        // The prompt is there again, and the line is below it.
+        assert_eq!(window.rows()[5], "$");
+        assert!(window.rows()[6].contains("lost"), "{:#?}", window.rows());
+        window.happens(Event::Exit(0)).await;
+    };
+    let (ended, ()) = Box::pin(async { tokio::join!(session, play) }).await;
+    assert_eq!(ended, Ended::Exited(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_stays_for_a_while_when_the_size_of_another_client_begins_and_ends() {
+    let mut window = Window::new();
+    let session = window.test.session();
+    let play = async {
+        window.begins("$ half a comm", "comm").await;
+        window.happens(Event::Notice("client 6 joined".to_owned())).await;
+        window.until(|window| window.shows("client 6 joined")).await;
+        // What the user was typing continues below it.
+        assert_eq!(window.rows()[3], "$ half a comm");
+        assert_eq!(window.shown.cursor().column, 13);
+        let size = TerminalSize { rows: 6, columns: 40 };
+        window.happens(Event::TerminalSize { size, is_own: false }).await;
+        let label = "40x6: the size of another client";
+        window.until(|window| window.shows(label) && window.shows("client 6 joined")).await;
+        window.until(|window| window.shows(label) && !window.shows("client 6 joined")).await;
+        window.happens(Event::Notice("client 6 left".to_owned())).await;
+        window.until(|window| window.shows(label) && window.shows("client 6 left")).await;
+        window.happens(Event::TerminalSize { size: WINDOW, is_own: true }).await;
+        window.until(|window| !window.shows(label) && window.shows("client 6 left")).await;
+        window.until(|window| window.rows().concat() == "$ half a comm").await;
+        window.happens(Event::Exit(0)).await;
+    };
+    let (ended, ()) = Box::pin(async { tokio::join!(session, play) }).await;
+    assert_eq!(ended, Ended::Exited(0));
+}
+
+#[tokio::test]
+async fn a_message_about_the_end_begins_a_line_but_the_end_of_the_output_is_not_changed() {
+    let lost = || Event::Lost("reset".to_owned());
+    assert_eq!(written_until("$ ", lost()).await, "$ \r\n");
+    assert_eq!(written_until("bye\r\n", lost()).await, "bye\r\n");
+    assert_eq!(written_until("$ ", Event::Exit(0)).await, "$ ");
+}
+
+/// Returns what is written to the window until a session has ended.
+async fn written_until(output: &'static str, end: Event) -> String {
+    let mut window = Window::new();
+    let session = window.test.session();
+    let TestSession { prints, mut shown, .. } = window.test;
+    let play = async move {
+        for event in [out(output), end] {
+            prints.send(event).await.expect("somebody reads");
+        }
+    };
+    let written = async {
+        let mut written = String::new();
+        while let Some((_, bytes)) = shown.recv().await {
+            written.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        written
+    };
+    Box::pin(async { tokio::join!(session, play, written) }).await.2
 }

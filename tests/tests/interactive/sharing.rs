@@ -121,8 +121,15 @@ fn a_viewer_in_a_smaller_window_sees_a_part_of_the_terminal(other: &mut Pty, zun
     other.shows("clients use this session. You are client");
     other.shows("The terminal has your size, 100x24.");
     other.types("\r");
+    // What is typed at a viewer is not shown, and not left to the shell.
+    assert_ne!(small.modes(), small.first_modes());
+    small.types("typed in vain\r");
+    other.types("echo and''more\r");
+    small.shows("andmore");
+    assert!(!small.transcript().contains("vain"), "{}", small.transcript());
     small.signal(Signal::TERM);
     assert_eq!(small.exit(), 143);
+    assert_eq!(small.modes(), small.first_modes());
 }
 
 /// Runs `web/tests/service` with the container `shared`, which has a shell, and takes part in its shared session. The

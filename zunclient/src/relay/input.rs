@@ -6,11 +6,10 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::DETACH_TIMEOUT;
+use super::{Aside, DETACH_TIMEOUT};
 use crate::console::{ConsoleError, Control, Input};
 use crate::tty::escape::{EscapeScanner, Leave, Typed};
 use crate::tty::keys::Keys;
-use crate::tty::screen::{Output, Screen};
 
 /// How long a half-typed sequence is held back if no other key follows.
 const PARTIAL_SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -23,11 +22,11 @@ const KEY_QUEUE: usize = 256;
 pub(super) async fn send_typed(
     keys_and_scanner: (Option<&mut Keys>, Option<&mut EscapeScanner>),
     (input, control): (&mut dyn Input, &dyn Control),
-    screen: &Screen,
+    asides: &mpsc::Sender<Aside>,
 ) -> Leave {
     match keys_and_scanner {
         (Some(keys), Some(scanner)) => {
-            send_from_person((keys, scanner), (input, control), screen).await
+            send_from_person((keys, scanner), (input, control), asides).await
         }
         (Some(keys), None) => {
             // A process that has closed its input may still print.
@@ -49,7 +48,7 @@ async fn send_from_pipe(keys: &mut Keys, input: &mut dyn Input) -> Result<(), Co
 async fn send_from_person(
     (keys, scanner): (&mut Keys, &mut EscapeScanner),
     (input, control): (&mut dyn Input, &dyn Control),
-    screen: &Screen,
+    asides: &mpsc::Sender<Aside>,
 ) -> Leave {
     let (queue, mut queued) = mpsc::channel::<Vec<u8>>(KEY_QUEUE);
     let (written, all_written) = oneshot::channel::<()>();
@@ -59,13 +58,13 @@ async fn send_from_person(
                 Some(typed) => scanner.feed(&typed),
                 None => Typed { send: scanner.flush(), leave: None, help: false },
             };
-            let words = help.then(|| scanner.help() + &control.about().unwrap_or_default());
-            if let Some(words) = words
-                && screen.write(Output::Stdout, words.into()).await.is_err()
-            {
-                // The session ends.
-                return None;
-            }
+            let aside = if help {
+                Aside::Help(scanner.help() + &control.about().unwrap_or_default())
+            } else {
+                Aside::Typed
+            };
+            // A stalled terminal must not delay the keys.
+            asides.try_send(aside).ok();
             push(&queue, send).await;
             if let Some(leave) = leave {
                 drop(queue);

@@ -2,12 +2,13 @@
 
 mod input;
 mod output;
+mod overlays;
 mod size;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use crate::console::{Closing, Console};
@@ -28,6 +29,18 @@ use size::{Redraws, follow_size};
 /// How long detaching waits for a stalled terminal or host.
 const DETACH_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// How many asides may wait for a stalled terminal.
+const ASIDES: usize = 8;
+
+/// What the keys ask for besides input for the process.
+#[derive(Debug)]
+enum Aside {
+    /// This text.
+    Help(String),
+    /// Something was typed, so the text that was asked for is no longer needed.
+    Typed,
+}
+
 /// The terminal side.
 pub struct Terminal {
     /// The input, if it is wanted.
@@ -40,6 +53,8 @@ pub struct Terminal {
     pub sizes: Sizes,
     /// Raw mode, if the terminal is in it.
     pub raw: Option<RawMode>,
+    /// Hides what is typed, if the terminal only shows output.
+    pub quiet: Option<RawMode>,
     /// Whether to ask the process to redraw its screen.
     pub redraws: bool,
     /// Shows the user that the link is lost.
@@ -107,11 +122,21 @@ pub async fn relay(
     relay_context: RelayContext<'_>,
 ) -> (Ended, u64) {
     let Console { mut events, mut input, control, .. } = console;
-    let Terminal { mut keys, mut scanner, screen, sizes, raw, redraws, mut link_status, letterbox } =
-        terminal;
+    let Terminal {
+        mut keys,
+        mut scanner,
+        screen,
+        sizes,
+        raw,
+        quiet,
+        redraws,
+        mut link_status,
+        letterbox,
+    } = terminal;
     let RelayContext { signals, signal_routing, remote, process_started } = relay_context;
     let signal_routing = if raw.is_some() { SignalRouting::ToClient } else { signal_routing };
     let redraw_wanted = Notify::new();
+    let (ask, asides) = mpsc::channel(ASIDES);
     let mut pump = OutputPump {
         screen: &screen,
         link_status: &mut link_status,
@@ -119,17 +144,21 @@ pub async fn relay(
         process_started,
         redraw_wanted: &redraw_wanted,
         letterbox,
+        asides,
+        overlay: None,
         bytes: 0,
     };
     let redraws = Redraws { at_once: redraws, wanted: &redraw_wanted };
     let ended = tokio::select! {
-        ended = pump.run(events.as_mut()) => ended,
-        leave = send_typed((keys.as_mut(), scanner.as_mut()), (input.as_mut(), control.as_ref()), &screen) => left(leave),
-        ended = handle_signals(signals, signal_routing, (control.as_ref(), remote), raw.as_ref()) => ended,
+        ended = Box::pin(pump.run(events.as_mut())) => ended,
+        leave = send_typed((keys.as_mut(), scanner.as_mut()), (input.as_mut(), control.as_ref()), &ask) => left(leave),
+        ended = handle_signals(signals, signal_routing, (control.as_ref(), remote), raw.as_ref().or(quiet.as_ref())) => ended,
         () = follow_size(control.as_ref(), sizes.clone(), process_started, redraws) => Ended::WithoutExitCode(None),
     };
     let bytes = pump.bytes;
-    let boxed = pump.letterbox.as_mut().map(Letterbox::end).unwrap_or_default();
+    let letterbox = pump.letterbox.take();
+    let (removed, _) = link_status.over(*sizes.borrow());
+    let restored = [removed, end_of_screen(letterbox, &link_status, &ended)].concat();
     drop(keys);
     if matches!(
         ended,
@@ -145,15 +174,39 @@ pub async fn relay(
         };
         drop(timeout(DETACH_TIMEOUT, leaving).await);
     }
-    let (removed, _) = link_status.over(*sizes.borrow());
-    let restored = [removed, boxed, link_status.reset()].concat();
     if !restored.is_empty() {
         // A stalled terminal is left as it is.
         drop(timeout(DETACH_TIMEOUT, screen.write(Output::Stdout, restored.into())).await);
     }
     let ended = finish(ended, screen, signals).await;
-    drop(raw);
+    drop((raw, quiet));
     (ended, bytes)
+}
+
+/// Returns what ends the drawing of a terminal of another size, resets what the process has set, and ends the line
+/// before a message.
+fn end_of_screen(letterbox: Option<Letterbox>, link_status: &LinkStatus, ended: &Ended) -> Vec<u8> {
+    let reset = link_status.reset();
+    let Some(mut letterbox) = letterbox else { return reset };
+    let boxed = letterbox.end();
+    let line_end =
+        if boxed.is_empty() && has_message(ended) { letterbox.line_end_after(&reset) } else { b"" };
+    [&boxed, reset.as_slice(), line_end].concat()
+}
+
+/// Whether zun prints how the session ended, which begins a line of its own.
+const fn has_message(ended: &Ended) -> bool {
+    match ended {
+        Ended::WithoutExitCode(_)
+        | Ended::ExitedLinkLost(..)
+        | Ended::Closed(_)
+        | Ended::Detached(_)
+        | Ended::ForcedOut(_) => true,
+        // What the process printed last is not changed.
+        Ended::Exited(_) | Ended::NotStarted(..) | Ended::OutputClosed(_) | Ended::Signal(_) => {
+            false
+        }
+    }
 }
 
 /// A closed terminal ends the input and also sends SIGHUP. The result is the same, whichever zun sees first.

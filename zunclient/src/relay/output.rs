@@ -1,13 +1,14 @@
 //! Shows the output of the process and the state of the link.
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
-use super::Ended;
+use super::{Aside, Ended};
 use crate::console::{Event, Events};
 use crate::tty::letterbox::{Drawing, Letterbox};
 use crate::tty::link_status::LinkStatus;
+use crate::tty::overlay::Overlay;
 use crate::tty::screen::{Closed, Output, Screen};
 use crate::tty::size::Sizes;
 
@@ -22,8 +23,21 @@ pub(super) struct OutputPump<'a> {
     pub(super) redraw_wanted: &'a Notify,
     /// Shows a terminal of another size.
     pub(super) letterbox: Option<Letterbox>,
+    /// What the keys ask for.
+    pub(super) asides: mpsc::Receiver<Aside>,
+    /// Text about the session that is shown for a while.
+    pub(super) overlay: Option<Overlay>,
     /// How many bytes the process has printed.
     pub(super) bytes: u64,
+}
+
+/// What the pump handles next.
+enum Next {
+    Event(Option<Event>),
+    WindowSized,
+    StatusDue,
+    OverlayDue,
+    Aside(Aside),
 }
 
 impl OutputPump<'_> {
@@ -32,67 +46,86 @@ impl OutputPump<'_> {
         let (mut lost, mut sizes) = (None, self.sizes.clone());
         self.window_sized();
         loop {
-            let event = tokio::select! {
-                biased;
-                () = changed(&mut sizes), if self.letterbox.is_some() => {
+            let handled = match self.next(events, &mut sizes).await {
+                Next::Event(event) => match self.follow(event, &mut lost).await {
+                    Ok(None) => Ok(()),
+                    Ok(Some(ended)) => return ended,
+                    Err(closed) => Err(closed),
+                },
+                Next::WindowSized => {
+                    // The window moves the rows of the normal screen, each in its own way.
+                    self.link_status.moved_rows();
                     let drawing = self.window_sized();
-                    if let Err(closed) = self.show(drawing).await {
-                        return Ended::OutputClosed(closed);
-                    }
-                    continue;
+                    self.show(drawing).await
                 }
-                event = events.next() => event,
-                () = at(self.link_status.next_tick()) => {
-                    if let Err(closed) = self.tick().await {
-                        return Ended::OutputClosed(closed);
-                    }
-                    continue;
-                }
+                Next::StatusDue => self.tick().await,
+                Next::OverlayDue => self.overlay_due().await,
+                Next::Aside(aside) => self.aside(aside).await,
             };
-            let shown = match event {
-                Some(Event::Stdout(bytes)) => self.print(Output::Stdout, bytes).await,
-                Some(Event::Stderr(bytes)) => self.print(Output::Stderr, bytes).await,
-                Some(Event::Snapshot(draw)) => self.snapshot(&draw).await,
-                Some(Event::Gap(bytes)) => {
-                    self.overwritten();
-                    self.draw(self.link_status.gap(bytes)).await
-                }
-                Some(Event::Notice(words)) => {
-                    self.overwritten();
-                    self.draw(self.link_status.notice(&words)).await
-                }
-                Some(Event::TerminalSize { size, is_own }) => {
-                    let letterbox = self.letterbox.as_mut();
-                    let drawing = letterbox.map(|it| it.terminal_sized(size.into(), is_own));
-                    self.show(drawing.unwrap_or(Drawing::Output)).await
-                }
-                Some(Event::Reconnecting { host }) => {
-                    self.link_status.reconnecting(host, Instant::now());
-                    Ok(())
-                }
-                Some(Event::Reconnected) => self.reconnected().await,
-                Some(Event::Exit(code)) => {
-                    return lost
-                        .map_or(Ended::Exited(code), |why| Ended::ExitedLinkLost(code, why));
-                }
-                Some(Event::NotStarted { code, reason }) => return Ended::NotStarted(code, reason),
-                Some(Event::Closed(closing)) => return Ended::Closed(closing),
-                Some(Event::Lost(why)) => {
-                    lost = Some(why);
-                    Ok(())
-                }
-                None => return Ended::WithoutExitCode(lost),
-            };
-            if let Err(closed) = shown {
+            if let Err(closed) = handled {
                 return Ended::OutputClosed(closed);
             }
         }
     }
 
+    async fn next(&mut self, events: &mut dyn Events, sizes: &mut Sizes) -> Next {
+        tokio::select! {
+            biased;
+            () = changed(sizes), if self.letterbox.is_some() => Next::WindowSized,
+            Some(aside) = self.asides.recv() => Next::Aside(aside),
+            event = events.next() => Next::Event(event),
+            () = at(self.link_status.next_tick()) => Next::StatusDue,
+            () = at(self.overlay.as_ref().map(Overlay::next)) => Next::OverlayDue,
+        }
+    }
+
+    /// Handles an event. Returns how the session ended, if it did.
+    async fn follow(
+        &mut self,
+        event: Option<Event>,
+        lost: &mut Option<String>,
+    ) -> Result<Option<Ended>, Closed> {
+        match event {
+            Some(Event::Stdout(bytes)) => self.print(Output::Stdout, bytes).await?,
+            Some(Event::Stderr(bytes)) => self.print(Output::Stderr, bytes).await?,
+            Some(Event::Snapshot(draw)) => self.snapshot(&draw).await?,
+            Some(Event::Gap(bytes)) => {
+                self.notice(format!(
+                    "{bytes} bytes of output were skipped: this client was too slow"
+                ))
+                .await?;
+            }
+            Some(Event::Notice(words)) => self.notice(words).await?,
+            Some(Event::TerminalSize { size, is_own }) => {
+                let letterbox = self.letterbox.as_mut();
+                let drawing = letterbox.map(|it| it.terminal_sized(size.into(), is_own));
+                self.show(drawing.unwrap_or(Drawing::Output)).await?;
+            }
+            Some(Event::Reconnecting { host }) => {
+                self.link_status.reconnecting(host, Instant::now());
+            }
+            Some(Event::Reconnected) => self.reconnected().await?,
+            Some(Event::Exit(code)) => {
+                let lost = lost.take();
+                return Ok(Some(
+                    lost.map_or(Ended::Exited(code), |why| Ended::ExitedLinkLost(code, why)),
+                ));
+            }
+            Some(Event::NotStarted { code, reason }) => {
+                return Ok(Some(Ended::NotStarted(code, reason)));
+            }
+            Some(Event::Closed(closing)) => return Ok(Some(Ended::Closed(closing))),
+            Some(Event::Lost(why)) => *lost = Some(why),
+            None => return Ok(Some(Ended::WithoutExitCode(lost.take()))),
+        }
+        Ok(None)
+    }
+
     /// Draws the line about the lost link again.
     async fn tick(&mut self) -> Result<(), Closed> {
         let size = *self.sizes.borrow();
-        let line = self.link_status.tick(size, Instant::now());
+        let is_full_screen = self.is_full_screen();
+        let line = self.link_status.tick((size, is_full_screen), Instant::now());
         self.overwritten();
         self.draw(line).await
     }
@@ -117,21 +150,22 @@ impl OutputPump<'_> {
     }
 
     /// Other text was written over the terminal's content.
-    fn overwritten(&mut self) {
+    pub(super) fn overwritten(&mut self) {
         if let Some(letterbox) = &mut self.letterbox {
             letterbox.overwritten();
         }
     }
 
     /// Shows a drawing instead of output.
-    async fn show(&mut self, drawing: Drawing) -> Result<(), Closed> {
+    pub(super) async fn show(&mut self, drawing: Drawing) -> Result<(), Closed> {
         match drawing {
             Drawing::Output => Ok(()),
             Drawing::Instead(drawn) => self.draw(drawn).await,
             Drawing::Cleared(drawn) => {
                 let bytes = [self.link_status.clear(), drawn].concat();
                 self.link_status.printed(&bytes);
-                self.draw(bytes).await
+                self.draw(bytes).await?;
+                self.overlay_cleared().await
             }
         }
     }
@@ -147,23 +181,20 @@ impl OutputPump<'_> {
         self.bytes += u64::try_from(draw.len()).unwrap_or(u64::MAX);
         let bytes = Bytes::from([&self.link_status.clear(), draw.as_ref()].concat());
         self.link_status.printed(&bytes);
-        self.screen.write(Output::Stdout, bytes).await
+        self.screen.write(Output::Stdout, bytes).await?;
+        self.overlay_cleared().await
     }
 
     async fn reconnected(&mut self) -> Result<(), Closed> {
         let size = *self.sizes.borrow();
-        let (removed, redraws) = self.link_status.reconnected(size, Instant::now());
-        if redraws {
-            self.redraw_wanted.notify_one();
-        }
+        let (removed, was_over) = self.link_status.reconnected(size, Instant::now());
+        let was_shown = !removed.is_empty();
         self.draw(removed).await?;
-        let letterbox = self.letterbox.as_mut();
-        let drawing = letterbox.map_or(Drawing::Output, Letterbox::again);
-        self.show(drawing).await
+        if was_shown { self.uncover(was_over).await } else { Ok(()) }
     }
 
     /// Writes text that the process did not print.
-    async fn draw(&self, bytes: Vec<u8>) -> Result<(), Closed> {
+    pub(super) async fn draw(&self, bytes: Vec<u8>) -> Result<(), Closed> {
         if bytes.is_empty() {
             Ok(())
         } else {

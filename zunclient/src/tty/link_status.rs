@@ -61,7 +61,7 @@ struct Reconnection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     BelowCursor,
-    /// The last row of the alternate screen. Its content is lost until the process redraws it.
+    /// The last row, over content of the process.
     LastRow,
     /// A message, which is not removed.
     Message,
@@ -104,6 +104,40 @@ impl LinkStatus {
         }
     }
 
+    /// What is known of the terminal that shows the output; `None` without one.
+    pub(crate) fn output(&self) -> Option<&OutputState> {
+        match &self.display {
+            Display::Line { output, .. } => Some(output),
+            Display::Messages { .. } => None,
+        }
+    }
+
+    /// Text that the process did not print has moved the rows of the normal screen.
+    pub(crate) fn moved_rows(&mut self) {
+        if let Display::Line { output, .. } = &mut self.display {
+            output.moved_rows();
+        }
+    }
+
+    /// Returns what removes the line until it is drawn again, so that other text can be written.
+    pub(crate) fn hide(&mut self, size: Option<TerminalSize>) -> Vec<u8> {
+        let Some(Reconnection { shown, .. }) = &mut self.reconnection else { return Vec::new() };
+        match shown {
+            Some(place @ (Place::BelowCursor | Place::LastRow)) => {
+                let removed = place.removed(size);
+                *shown = None;
+                removed
+            }
+            Some(Place::Message) | None => Vec::new(),
+        }
+    }
+
+    /// Whether the line is in the last row of the window.
+    pub(crate) fn uses_last_row(&self) -> bool {
+        let shown = self.reconnection.as_ref().and_then(|state| state.shown);
+        shown == Some(Place::LastRow)
+    }
+
     /// The link is lost.
     pub fn reconnecting(&mut self, host: String, now: Instant) {
         let next = Some(now + UNNOTICED);
@@ -115,8 +149,12 @@ impl LinkStatus {
         self.reconnection.as_ref()?.next
     }
 
-    /// Returns what to write to the terminal now.
-    pub fn tick(&mut self, size: Option<TerminalSize>, now: Instant) -> Vec<u8> {
+    /// Returns what to write to the terminal now. If the program uses the whole screen, that is over its last row.
+    pub(crate) fn tick(
+        &mut self,
+        (size, is_full_screen): (Option<TerminalSize>, bool),
+        now: Instant,
+    ) -> Vec<u8> {
         let Self { display, reconnection: Some(state) } = self else { return Vec::new() };
         match display {
             Display::Messages { raw } => {
@@ -128,7 +166,7 @@ impl LinkStatus {
             Display::Line { output, leave } => {
                 state.next = Some(now + TICK);
                 if output.is_whole() {
-                    state.line(output, leave.as_ref(), (size, now))
+                    state.line(is_full_screen, leave.as_ref(), (size, now))
                 } else {
                     Vec::new()
                 }
@@ -136,19 +174,13 @@ impl LinkStatus {
         }
     }
 
-    /// The link is restored, or the session ends. Returns what removes the line from the terminal, and whether the
-    /// process should redraw its screen.
+    /// The link is restored, or the session ends. Returns what removes the line from the terminal, and whether content
+    /// of the process was under it.
     pub fn over(&mut self, size: Option<TerminalSize>) -> (Vec<u8>, bool) {
         let Some(Reconnection { shown: Some(place), .. }) = self.reconnection.take() else {
             return (Vec::new(), false);
         };
-        let removed = match place {
-            Place::Message => String::new(),
-            Place::BelowCursor | Place::LastRow => {
-                format!("{SAVE}{}{CLEAR}{RESTORE}", place.go(size))
-            }
-        };
-        (removed.into_bytes(), place == Place::LastRow)
+        (place.removed(size), place == Place::LastRow)
     }
 
     /// The link is restored. Like [`LinkStatus::over`], but also prints a message if one about the lost link was
@@ -163,20 +195,9 @@ impl LinkStatus {
         self.over(size)
     }
 
-    /// Reports missing output. Returns what to write to the terminal.
-    pub fn gap(&self, bytes: u64) -> Vec<u8> {
-        self.notice(&format!("{bytes} bytes of output were skipped: this client was too slow"))
-    }
-
-    /// Shows a notice about the session. Returns what to write to the terminal.
+    /// Prints a notice about the session. Returns what to write to the terminal.
     pub fn notice(&self, words: &str) -> Vec<u8> {
         match &self.display {
-            // The program draws the last row again when it next uses it.
-            Display::Line { output, .. } if output.is_alternate() => {
-                let words: String = words.chars().take(usize::from(COLUMNS) - 6).collect();
-                let go = Place::LastRow.go(None);
-                format!("{SAVE}{go}{CLEAR}\x1b[7mzun: {words}\x1b[m{RESTORE}").into_bytes()
-            }
             Display::Line { .. } => format!("\r\n\x1b[7mzun: {words}\x1b[m\r\n").into_bytes(),
             Display::Messages { raw } => {
                 message(words, *raw);
@@ -193,7 +214,7 @@ impl Reconnection {
 
     fn line(
         &mut self,
-        output: &OutputState,
+        is_full_screen: bool,
         leave: Option<&String>,
         (size, now): (Option<TerminalSize>, Instant),
     ) -> Vec<u8> {
@@ -208,15 +229,25 @@ impl Reconnection {
         }
         let columns = size.map_or(COLUMNS, |size| size.columns);
         let words: String = words.chars().take(usize::from(columns.saturating_sub(1))).collect();
-        let begin = if self.shown.is_none() && !output.is_alternate() { MAKE_ROOM } else { "" };
-        let place = if output.is_alternate() { Place::LastRow } else { Place::BelowCursor };
-        self.shown = Some(place);
+        let begin = if self.shown.is_none() && !is_full_screen { MAKE_ROOM } else { "" };
+        let place = if is_full_screen { Place::LastRow } else { Place::BelowCursor };
+        let place = *self.shown.get_or_insert(place);
         let go = place.go(size);
         format!("{begin}{SAVE}{go}{CLEAR}\x1b[7m{words}\x1b[m{RESTORE}").into_bytes()
     }
 }
 
 impl Place {
+    /// Returns what removes a line there. A message stays.
+    fn removed(self, size: Option<TerminalSize>) -> Vec<u8> {
+        match self {
+            Self::Message => Vec::new(),
+            Self::BelowCursor | Self::LastRow => {
+                format!("{SAVE}{}{CLEAR}{RESTORE}", self.go(size)).into_bytes()
+            }
+        }
+    }
+
     /// Returns the sequence that moves the cursor there.
     fn go(self, size: Option<TerminalSize>) -> String {
         match self {
@@ -264,11 +295,11 @@ mod tests {
         let start = Instant::now();
         let mut status = LinkStatus::in_line(Some(b'~'));
         status.reconnecting("h:1".to_owned(), start);
-        let first = text(&status.tick(SIZE, start + UNNOTICED));
+        let first = text(&status.tick((SIZE, false), start + UNNOTICED));
         assert_eq!(first, "^D^[A^7^E^[2K^[7mzun: connection to h:1 lost, reconnecti^[m^8");
         assert_eq!(status.next_tick(), Some(start + UNNOTICED + TICK));
         let wide = Some(TerminalSize { rows: 24, columns: 100 });
-        let second = text(&status.tick(wide, start + UNNOTICED + 12 * TICK));
+        let second = text(&status.tick((wide, false), start + UNNOTICED + 12 * TICK));
         let words = "zun: connection to h:1 lost, reconnecting (12 s) … press Enter, then ~., to disconnect";
         assert_eq!(second, format!("^7^E^[2K^[7m{words}^[m^8"));
         let (removed, redraws) = status.reconnected(SIZE, start);
@@ -276,22 +307,27 @@ mod tests {
     }
 
     #[test]
-    fn on_the_alternate_screen_the_last_row_is_used_and_redrawn_by_the_process() {
+    fn over_a_full_screen_program_the_last_row_is_used_and_drawn_again_later() {
         let start = Instant::now();
         let mut status = LinkStatus::in_line(None);
-        status.printed(b"\x1b[?1049h");
         status.reconnecting("h:1".to_owned(), start);
-        assert!(text(&status.tick(SIZE, start)).starts_with("^7^[24;1H^[2K^[7mzun: "));
+        assert!(text(&status.tick((SIZE, true), start)).starts_with("^7^[24;1H^[2K^[7mzun: "));
         let (removed, redraws) = status.over(SIZE);
         assert_eq!((text(&removed).as_str(), redraws), ("^7^[24;1H^[2K^8", true));
     }
 
     #[test]
-    fn a_notice_scrolls_the_normal_screen_and_leaves_the_alternate_one_in_place() {
+    fn the_line_is_hidden_for_other_text_and_drawn_again_with_the_next_second() {
+        let start = Instant::now();
         let mut status = LinkStatus::in_line(None);
         assert_eq!(text(&status.notice("words")), "\r\n^[7mzun: words^[m\r\n");
-        status.printed(b"\x1b[?1049h");
-        assert_eq!(text(&status.notice("words")), "^7^[999;1H^[2K^[7mzun: words^[m^8");
+        status.reconnecting("h:1".to_owned(), start);
+        assert!(status.hide(SIZE).is_empty());
+        status.tick((SIZE, false), start + UNNOTICED);
+        assert_eq!(text(&status.hide(SIZE)), "^7^E^[2K^8");
+        assert!(status.hide(SIZE).is_empty());
+        let again = text(&status.tick((SIZE, false), start + UNNOTICED + TICK));
+        assert!(again.starts_with("^D^[A^7^E^[2K^[7mzun: "), "{again}");
     }
 
     #[test]
@@ -300,7 +336,7 @@ mod tests {
         let mut status = LinkStatus::in_line(None);
         status.printed(b"\x1b[3");
         status.reconnecting("h:1".to_owned(), start);
-        assert!(status.tick(SIZE, start).is_empty());
+        assert!(status.tick((SIZE, false), start).is_empty());
         assert_eq!(status.over(SIZE), (Vec::new(), false));
     }
 }

@@ -6,6 +6,8 @@ pub mod keys;
 pub mod letterbox;
 pub mod link_status;
 pub(crate) mod output_state;
+pub(crate) mod overlay;
+mod quiet;
 pub mod raw;
 pub mod screen;
 pub mod signals;

@@ -1,7 +1,7 @@
 //! Tracks a terminal's output, so that zun can draw between its bytes: whether it is inside a sequence or a character,
 //! which screen is active, and which modes are set.
 
-use zun_common::terminal::{Piece, Scanner, Sequence, TerminalModes};
+use zun_common::terminal::{Csi, Piece, Scanner, Sequence, TerminalModes};
 
 /// Cancels a sequence.
 const CANCEL: &[u8] = b"\x18";
@@ -11,18 +11,47 @@ const CANCEL: &[u8] = b"\x18";
 pub(crate) struct OutputState {
     scanner: Scanner,
     modes: TerminalModes,
+    rows: Rows,
+}
+
+/// Whether the rows of the process's terminal are the rows of the window. At first they are not: the session begins
+/// below what the window showed before.
+#[derive(Debug, Default)]
+struct Rows {
+    cursor: Cursor,
+    /// The process has cleared the whole screen.
+    is_cleared: bool,
+}
+
+/// What is known of the cursor's row.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Cursor {
+    #[default]
+    Unknown,
+    /// The process has moved the cursor to a row by its number.
+    Known,
+    /// It has just moved the cursor to the first column of the first row.
+    Home,
 }
 
 impl OutputState {
     /// Follows output.
     pub(crate) fn follow(&mut self, output: &[u8]) {
-        let Self { scanner, modes } = self;
+        let Self { scanner, modes, rows } = self;
         scanner.feed(output, |piece| match piece {
-            Piece::Text(text) => modes.shifted(text),
-            Piece::Sequence(sequence) => {
-                if let Some(sequence) = Sequence::read(sequence) {
-                    modes.follow(&sequence);
+            Piece::Text(text) => {
+                modes.shifted(text);
+                if !text.is_empty() {
+                    rows.cursor = rows.cursor.left();
                 }
+            }
+            Piece::Sequence(sequence) => {
+                let Some(sequence) = Sequence::read(sequence) else { return };
+                // On the alternate screen, the rows of the normal one stay as they are.
+                if modes.alternate().is_none() {
+                    rows.follow(&sequence);
+                }
+                modes.follow(&sequence);
             }
         });
     }
@@ -37,10 +66,58 @@ impl OutputState {
         self.modes.alternate().is_some()
     }
 
+    /// Returns `true` if row n of the process's terminal is row n of the window. A window whose size changes moves its
+    /// rows, so this is for windows that kept their size.
+    pub(crate) fn knows_rows(&self) -> bool {
+        self.is_alternate() || self.rows.cursor != Cursor::Unknown && self.rows.is_cleared
+    }
+
+    /// Other text has moved the rows of the normal screen.
+    pub(crate) fn moved_rows(&mut self) {
+        self.rows = Rows::default();
+    }
+
     /// Returns the sequences that reset the modes that the process has set. Empty if there are none.
     pub(crate) fn reset(&self) -> Vec<u8> {
         let cancel = if self.is_whole() { &b""[..] } else { CANCEL };
         [cancel, &self.modes.reset()].concat()
+    }
+}
+
+impl Cursor {
+    /// It may have left the first column of the first row.
+    const fn left(self) -> Self {
+        match self {
+            Self::Unknown => Self::Unknown,
+            Self::Known | Self::Home => Self::Known,
+        }
+    }
+}
+
+impl Rows {
+    fn follow(&mut self, sequence: &Sequence<'_>) {
+        match sequence {
+            Sequence::Csi(csi) => self.control(csi),
+            Sequence::Escape { intermediates: [], last: b'c' } => {
+                *self = Self { cursor: Cursor::Home, is_cleared: true };
+            }
+            Sequence::Escape { .. } => self.cursor = self.cursor.left(),
+            Sequence::Osc(_) | Sequence::Dcs(_) | Sequence::Other => {}
+        }
+    }
+
+    fn control(&mut self, csi: &Csi<'_>) {
+        if csi.is(None, b'J') {
+            let clears = csi.first() == 2 || csi.first() == 0 && self.cursor == Cursor::Home;
+            self.is_cleared |= clears;
+        } else if csi.is(None, b'H') || csi.is(None, b'f') {
+            let is_home = csi.numbers().all(|number| number <= 1);
+            self.cursor = if is_home { Cursor::Home } else { Cursor::Known };
+        } else if csi.is(None, b'd') {
+            self.cursor = Cursor::Known;
+        } else if !csi.is(None, b'm') {
+            self.cursor = self.cursor.left();
+        }
     }
 }
 
@@ -90,6 +167,31 @@ mod tests {
         ] {
             assert!(followed(&[whole]).is_whole(), "{whole:?}");
         }
+    }
+
+    #[test]
+    fn the_rows_are_known_once_the_screen_was_cleared_and_the_cursor_placed() {
+        for known in [
+            &b"\x1b[H\x1b[2J"[..],
+            b"$ top\r\n\x1b[2J\x1b[3;1H",
+            b"\x1b[1;1H\x1b[m\x1b[J",
+            b"\x1bc",
+            b"\x1b[?1049h",
+        ] {
+            assert!(followed(&[known]).knows_rows(), "{known:?}");
+        }
+        for unknown in [
+            &b"$ ls\r\n"[..],
+            b"\x1b[2J",
+            b"\x1b[Hx\x1b[J",
+            b"\x1b[5;1H\x1b[J",
+            b"\x1b[?1049h\x1b[H\x1b[2J\x1b[?1049l",
+        ] {
+            assert!(!followed(&[unknown]).knows_rows(), "{unknown:?}");
+        }
+        let mut moved = followed(&[b"\x1b[H\x1b[2J"]);
+        moved.moved_rows();
+        assert!(!moved.knows_rows());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Raw mode. The terminal is restored on drop, in the panic hook, and before the process is suspended.
+//! Raw mode, and a terminal without echo. The terminal is restored on drop, in the panic hook, and before the process is suspended.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -6,11 +6,19 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use termion::raw::{IntoRawMode as _, RawTerminal};
 
-/// The terminal that is in raw mode. It is global so that the panic hook can restore it.
-static RAW: Mutex<Option<RawTerminal<File>>> = Mutex::new(None);
+use super::quiet::Quiet;
+
+/// The terminal whose mode was changed. It is global so that the panic hook can restore it.
+static RAW: Mutex<Option<Changed>> = Mutex::new(None);
 static HOOK: Once = Once::new();
 
-/// Keeps the terminal in raw mode until it is dropped.
+/// How the terminal was changed. It is restored on drop.
+enum Changed {
+    Raw(RawTerminal<File>),
+    Quiet(Quiet),
+}
+
+/// Keeps the terminal in raw mode, or without echo, until it is dropped.
 #[derive(Debug)]
 #[must_use = "the terminal is restored when this is dropped"]
 pub struct RawMode(());
@@ -20,18 +28,39 @@ impl RawMode {
     pub fn enter(terminal: OwnedFd) -> std::io::Result<Self> {
         HOOK.call_once(restore_on_panic);
         let raw = File::from(terminal).into_raw_mode()?;
-        *slot() = Some(raw);
+        *slot() = Some(Changed::Raw(raw));
         Ok(Self(()))
+    }
+
+    /// Hides what is typed on a terminal that only shows output, so that it does not appear in the output, and does
+    /// not reach the shell afterwards. Ctrl-c still interrupts zun. Returns `None` for a job in the background.
+    pub fn without_echo(terminal: OwnedFd) -> std::io::Result<Option<Self>> {
+        HOOK.call_once(restore_on_panic);
+        let quiet = Quiet::of(terminal)?;
+        if !quiet.is_in_foreground() {
+            return Ok(None);
+        }
+        quiet.hide()?;
+        *slot() = Some(Changed::Quiet(quiet));
+        Ok(Some(Self(())))
     }
 
     /// Restores the terminal for a while, such as before the process is stopped.
     pub fn suspend(&self) -> std::io::Result<()> {
-        slot().as_ref().map_or(Ok(()), RawTerminal::suspend_raw_mode)
+        match slot().as_ref() {
+            Some(Changed::Raw(raw)) => raw.suspend_raw_mode(),
+            Some(Changed::Quiet(quiet)) => quiet.show(),
+            None => Ok(()),
+        }
     }
 
-    /// Puts the terminal into raw mode again.
+    /// Changes the terminal again.
     pub fn resume(&self) -> std::io::Result<()> {
-        slot().as_ref().map_or(Ok(()), RawTerminal::activate_raw_mode)
+        match slot().as_ref() {
+            Some(Changed::Raw(raw)) => raw.activate_raw_mode(),
+            Some(Changed::Quiet(quiet)) => quiet.hide(),
+            None => Ok(()),
+        }
     }
 }
 
@@ -41,12 +70,12 @@ impl Drop for RawMode {
     }
 }
 
-/// Restores the terminal if it is in raw mode. It can be called more than once.
+/// Restores the terminal if it was changed. It can be called more than once.
 pub fn restore() {
     drop(slot().take());
 }
 
-fn slot() -> std::sync::MutexGuard<'static, Option<RawTerminal<File>>> {
+fn slot() -> std::sync::MutexGuard<'static, Option<Changed>> {
     RAW.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

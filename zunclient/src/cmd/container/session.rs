@@ -340,7 +340,7 @@ fn set_up(
     let terminal = terminal(needs, console_flags, &context.tasks);
     let never = |error: io::Error| Unfinished::NeverBegan(Failure::from(error));
     let terminal = terminal.map_err(never)?;
-    if terminal.raw.is_some() {
+    if terminal.raw.is_some() || terminal.quiet.is_some() {
         signals.catch_stop().map_err(never)?;
     }
     Ok(terminal)
@@ -372,6 +372,11 @@ pub(super) fn terminal(
         letterbox: in_line.then(|| Letterbox::new(input)),
         link_status,
         raw: if person { Some(RawMode::enter(copy(&stdin)?)?) } else { None },
+        quiet: if tty && !input && stdio.both_are_terminals() {
+            RawMode::without_echo(copy(&stdin)?)?
+        } else {
+            None
+        },
         keys: if input { Some(Keys::read(stdin)?) } else { None },
         scanner: person
             .then(|| EscapeScanner::new(&console_flags.detach_keys, console_flags.escape)),
