@@ -10,15 +10,21 @@ use crate::id::ContainerId;
 /// Bits of each hash. The sum of the hashes of 2^24 containers fits into 64 bits.
 const BITS: u32 = 40;
 
-/// A hash of what an agent has reported of a container: the number of its newest run, and its status.
+/// A hash of what an agent has reported of a container: the number of its newest run, its status, and the task that is in
+/// progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ReportHash(u64);
 
 impl ReportHash {
     /// Returns the hash (FNV-1a). It is the same on all machines.
-    pub fn of(container: ContainerId, run: i64, status: &str) -> Self {
-        let text = format!("{container} {run} {status}");
+    pub fn of(container: ContainerId, run: i64, (status, task): (&str, Option<&str>)) -> Self {
+        let mut text = format!("{container} {run} {status}");
+        // Older agents and zun-api hash no task, and agree while there is none.
+        if let Some(task) = task {
+            text.push(' ');
+            text.push_str(task);
+        }
         let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
@@ -52,7 +58,7 @@ mod tests {
     #[test]
     fn a_digest_depends_on_every_fact_and_not_on_the_order() {
         let [one, other] = [(); 2].map(|()| ContainerId::random());
-        let hash = |container, run, status| ReportHash::of(container, run, status);
+        let hash = |container, run, status| ReportHash::of(container, run, (status, None));
         let digest = |hashes: &[ReportHash]| hashes.iter().copied().collect::<Digest>();
         let both = [hash(one, 1, "Running"), hash(other, 2, "Stopped")];
         assert_eq!(digest(&both), digest(&[both[1], both[0]]));
@@ -60,6 +66,8 @@ mod tests {
         {
             assert_ne!(digest(&both), digest(&[changed, both[1]]));
         }
+        let stopping = ReportHash::of(one, 1, ("Running", Some("container_stopping")));
+        assert_ne!(digest(&both), digest(&[stopping, both[1]]));
         assert!(both.iter().all(|hash| hash.0 < 1 << BITS));
     }
 
@@ -68,9 +76,9 @@ mod tests {
         let [lost, other] = [(); 2].map(|()| ContainerId::random());
         let differences: Vec<u64> = [(1, "Running"), (1, "Restarting"), (2, "Running")]
             .map(|(run, status)| {
-                let common = ReportHash::of(other, run, status);
+                let common = ReportHash::of(other, run, (status, None));
                 let with = |status| -> Digest {
-                    [ReportHash::of(lost, 1, status), common].into_iter().collect()
+                    [ReportHash::of(lost, 1, (status, None)), common].into_iter().collect()
                 };
                 with("Running").difference(with("Stopped"))
             })
@@ -81,7 +89,7 @@ mod tests {
     #[test]
     fn a_hash_is_the_same_in_every_build() {
         let id = "7b0c8a3e-5f5e-4c5a-9d29-6e1f6f2f3f11".parse().expect("an id");
-        let wire = serde_json::to_string(&ReportHash::of(id, 3, "Running")).expect("JSON");
+        let wire = serde_json::to_string(&ReportHash::of(id, 3, ("Running", None))).expect("JSON");
         assert_eq!(wire, "234086663682");
     }
 }

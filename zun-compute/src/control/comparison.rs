@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn digest() -> Digest {
-        [ReportHash::of(ContainerId::random(), 1, "Running")].into_iter().collect()
+        [ReportHash::of(ContainerId::random(), 1, ("Running", None))].into_iter().collect()
     }
 
     fn heartbeats_until_due(comparison: &mut Comparison) -> u32 {
@@ -92,9 +92,9 @@ mod tests {
         }
         let lost = ContainerId::random();
         let [first, second] = ["Running", "Restarting"].map(|status| {
-            let other = ReportHash::of(ContainerId::random(), 1, status);
+            let other = ReportHash::of(ContainerId::random(), 1, (status, None));
             ["Running", "Unknown"].map(|of_lost| -> Digest {
-                [other, ReportHash::of(lost, 1, of_lost)].into_iter().collect()
+                [other, ReportHash::of(lost, 1, (of_lost, None))].into_iter().collect()
             })
         });
         assert!(!comparison.compare(first[0], first[1]));

@@ -110,7 +110,8 @@ impl TrackedContainer {
         let newest = report.runs.iter().map(|run| run.number).max();
         self.confirmed.run = self.confirmed.run.max(newest.unwrap_or_default());
         let is_going = matches!(report.status, Status::Deleting | Status::Deleted);
-        let hash = ReportHash::of(report.container, self.confirmed.run, report.status.as_str());
+        let state = (report.status.as_str(), report.task_state.map(TaskState::as_str));
+        let hash = ReportHash::of(report.container, self.confirmed.run, state);
         self.confirmed.hash = (!is_going).then_some(hash);
     }
 

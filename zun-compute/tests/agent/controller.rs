@@ -20,7 +20,7 @@ use zun_common::rpc::operation::{
 use zun_common::rpc::report::{ContainerReport, LastRun, UnknownContainer};
 use zun_common::rpc::{Code, Done, Problem};
 use zun_common::shutdown::Tasks;
-use zun_common::status::Status;
+use zun_common::status::{Status, TaskState};
 
 #[derive(Debug, Default)]
 struct Received {
@@ -86,11 +86,18 @@ impl Received {
     /// What the digest has of the container.
     fn reported(&self, container: ContainerId) -> Option<ReportHash> {
         let reports = self.reports.get(&container)?;
-        let status = reports.last()?.status;
+        let last = reports.last()?;
+        let status = last.status;
         let runs = reports.iter().flat_map(|report| &report.runs);
         let run = runs.map(|run| run.number).max().unwrap_or_default();
         let counts = !matches!(status, Status::Deleting | Status::Deleted);
-        counts.then(|| ReportHash::of(container, run, status.as_str()))
+        counts.then(|| {
+            ReportHash::of(
+                container,
+                run,
+                (status.as_str(), last.task_state.map(TaskState::as_str)),
+            )
+        })
     }
 
     /// A container with operations, unless its removal was reported.
@@ -408,6 +415,14 @@ impl Controller {
     /// Loses all reports of a container, as a database does that was restored from an older copy.
     pub(crate) fn lose_reports(&self, container: ContainerId) {
         self.record(|received| received.reports.remove(&container));
+    }
+
+    /// Loses the end of a task, as a database does that was restored from a copy of the time before.
+    pub(crate) fn lose_the_end_of(&self, container: ContainerId, task: TaskState) {
+        self.record(|received| {
+            let reports = received.reports.get_mut(&container);
+            reports.and_then(|all| all.last_mut()).expect("a report").task_state = Some(task);
+        });
     }
 
     /// Waits until the newest report has this status and no task state.

@@ -3,7 +3,7 @@
 use zun_common::rpc::Code;
 use zun_common::rpc::container::ShowContainer;
 use zun_common::rpc::host::{AssignedContainer, Heartbeat, RemoveStray};
-use zun_common::status::Status;
+use zun_common::status::{Status, TaskState};
 use zun_compute::driver::fake::Operation;
 use zun_compute::driver::{Inspect, Lifecycle};
 
@@ -100,6 +100,17 @@ async fn a_report_that_zun_api_has_lost_is_sent_again_without_a_change_of_the_co
     let report = world.controller.until(lost, Status::Running).await;
     assert_eq!(report.runs.last().map(|run| run.number), Some(1), "{report:?}");
     assert_eq!(world.controller.history(kept).len(), before, "only the differing one");
+}
+
+#[tokio::test]
+async fn the_end_of_a_task_that_zun_api_has_lost_is_reported_again() {
+    let mut world = World::new().await;
+    world.settings.heartbeat.interval = 1;
+    let _agent = world.agent().await;
+    let container = world.running(&["/bin/sh"]).await;
+    world.controller.until(container, Status::Running).await;
+    world.controller.lose_the_end_of(container, TaskState::Killing);
+    world.controller.until(container, Status::Running).await;
 }
 
 #[tokio::test]

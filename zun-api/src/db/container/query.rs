@@ -127,13 +127,13 @@ pub(crate) fn name_taken(
 
 /// What agents have reported of the containers on a host. Counts those that [`assigned`] shows as reported.
 pub(crate) fn digest(conn: &mut Conn, host: &HostName) -> Result<Digest, DbError> {
-    let rows: Vec<(String, i64, String)> = dsl::containers
+    let rows: Vec<(String, i64, String, Option<String>)> = dsl::containers
         .filter(dsl::host.eq(host.as_str()).and(dsl::gone_at.is_null()))
         .filter(dsl::deleted_at.is_null().and(dsl::epoch.gt(0)))
-        .select((dsl::uuid, dsl::run, dsl::status))
+        .select((dsl::uuid, dsl::run, dsl::status, dsl::task_state))
         .load(conn)?;
-    let hash = |(uuid, run, status): (String, i64, String)| {
-        Some(ReportHash::of(uuid.parse().ok()?, run, &status))
+    let hash = |(uuid, run, status, task): (String, i64, String, Option<String>)| {
+        Some(ReportHash::of(uuid.parse().ok()?, run, (&status, task.as_deref())))
     };
     Ok(rows.into_iter().filter_map(hash).collect())
 }
@@ -155,6 +155,7 @@ pub(crate) struct Assigned {
 struct AssignedRow {
     uuid: String,
     status: String,
+    task_state: Option<String>,
     engine_id: Option<String>,
     auto_remove: bool,
     epoch: i64,
@@ -166,12 +167,14 @@ impl AssignedRow {
     fn parse(self) -> Option<Assigned> {
         let id = self.uuid.parse().ok()?;
         let is_reported = self.epoch > 0 && self.deleted_at.is_none();
+        let stored = (self.status.as_str(), self.task_state.as_deref());
+        let reported = is_reported.then(|| ReportHash::of(id, self.run, stored));
         Some(Assigned {
             id,
             status: self.status.parse().unwrap_or(Status::Error),
             engine: self.engine_id.and_then(|engine| engine.parse().ok()),
             auto_remove: self.auto_remove,
-            reported: is_reported.then(|| ReportHash::of(id, self.run, &self.status)),
+            reported,
         })
     }
 }

@@ -119,12 +119,15 @@ fn the_digest_has_what_is_reported_of_a_hosts_containers(fixture: &Fixture) {
     let digest = |conn: &mut Conn| container::digest(conn, &host).expect("read");
     assert_eq!(digest(&mut conn), Digest::default(), "nothing was reported");
     container::apply(&mut conn, Epoch(1), &report(id, &host, Status::Running)).expect("applied");
-    let reported: Digest = [ReportHash::of(id, 1, "Running")].into_iter().collect();
+    let reported: Digest = [ReportHash::of(id, 1, ("Running", None))].into_iter().collect();
     assert_eq!(digest(&mut conn), reported);
     let assigned = container::assigned(&mut conn, &host).expect("read");
     assert_eq!(assigned[0].reported.into_iter().collect::<Digest>(), reported);
-    diesel::sql_query("UPDATE containers SET status = 'Created'").execute(&mut conn).expect("lost");
-    assert_ne!(digest(&mut conn), reported);
+    for lost in ["task_state = 'container_killing'", "task_state = NULL, status = 'Created'"] {
+        let statement = format!("UPDATE containers SET {lost}");
+        diesel::sql_query(statement).execute(&mut conn).expect("lost");
+        assert_ne!(digest(&mut conn), reported);
+    }
     container::write_tombstone(&mut conn, id).expect("deleted");
     assert_eq!(digest(&mut conn), Digest::default());
 }
