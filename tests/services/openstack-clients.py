@@ -146,7 +146,7 @@ def neutral(text, env, host):
 
 def plain(text):
     """Removes what moves the cursor, and the prompts' spaces at the ends of lines."""
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.replace("\r", ""))
+    text = re.sub(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[0-Z^-~])", "", text.replace("\r", ""))
     return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
 
 
@@ -226,7 +226,7 @@ zun-api, set `OS_AUTH_TYPE=admin_token`, `OS_ENDPOINT` and `OS_TOKEN`, or `OS_AU
 ([Installation](install.md#who-may-use-it)).
 
 `deploy/openstack-clients.sh` runs the commands against the standalone service and writes this page. Do not edit it. The
-script replaces names of hosts, identifiers and times.
+script replaces names of hosts, identifiers and times, so some tables below are not aligned.
 """
 
 INTERACTIVE = """The client connects to a websocket at the host's console gate, at the name in the gate's section `[public]`. It trusts only the
