@@ -177,7 +177,7 @@ impl Family {
     }
 }
 
-/// Whether a word looks like a part of an id.
+/// Whether a word looks like a part of an ID.
 fn is_id(word: &str) -> bool {
     word.len() >= 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -410,7 +410,7 @@ impl ScriptedAgent {
     }
 }
 
-/// Returns the engine id that the agent reports for every container.
+/// Returns the engine ID that the agent reports for every container.
 ///
 /// # Panics
 /// Never.
@@ -426,7 +426,7 @@ pub fn ticket() -> Ticket {
     "t".repeat(43).parse().expect("a ticket")
 }
 
-/// Returns the id that the agent reports for every exec.
+/// Returns the ID that the agent reports for every exec.
 ///
 /// # Panics
 /// Never.

@@ -163,7 +163,7 @@ pub enum Response {
 /// A container in a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// Its id.
+    /// Its ID.
     pub id: ContainerId,
     /// Its name.
     pub name: String,

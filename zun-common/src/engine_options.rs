@@ -137,7 +137,7 @@ pub struct Device {
     pub permissions: String,
 }
 
-/// GPUs of a host. As text `all`, a number, or `device=` with ids, such as `device=0,1`.
+/// GPUs of a host. As text `all`, a number, or `device=` with IDs, such as `device=0,1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Gpus {

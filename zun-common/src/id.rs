@@ -100,38 +100,38 @@ text_id!(
     is_host_name
 );
 text_id!(
-    /// The engine's id of a container: 64 lower-case hexadecimal digits.
-    EngineId, "engine id", "it must be 64 lower-case hexadecimal digits", is_hex64
+    /// The engine's ID of a container: 64 lower-case hexadecimal digits.
+    EngineId, "engine ID", "it must be 64 lower-case hexadecimal digits", is_hex64
 );
 text_id!(
-    /// The engine's id of an exec: 64 lower-case hexadecimal digits.
-    ExecId, "exec id", "it must be 64 lower-case hexadecimal digits", is_hex64
+    /// The engine's ID of an exec: 64 lower-case hexadecimal digits.
+    ExecId, "exec ID", "it must be 64 lower-case hexadecimal digits", is_hex64
 );
 text_id!(
     /// A project (tenant): 1 to 255 printable ASCII characters without spaces.
-    ProjectId, "project id", "it must be 1 to 255 printable ASCII characters without spaces", is_printable_id
+    ProjectId, "project ID", "it must be 1 to 255 printable ASCII characters without spaces", is_printable_id
 );
 text_id!(
     /// A user: 1 to 255 printable ASCII characters without spaces.
-    UserId, "user id", "it must be 1 to 255 printable ASCII characters without spaces", is_printable_id
+    UserId, "user ID", "it must be 1 to 255 printable ASCII characters without spaces", is_printable_id
 );
 text_id!(
-    /// The id of a client's request. It travels over the bus into the agent's log.
-    RequestId, "request id", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
-);
-
-text_id!(
-    /// The id of a grant or ticket.
-    GrantId, "grant id", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
+    /// The ID of a client's request. It travels over the bus into the agent's log.
+    RequestId, "request ID", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
 );
 
 text_id!(
-    /// The id of a cluster: of its database, from the first start on.
-    ClusterId, "cluster id", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
+    /// The ID of a grant or ticket.
+    GrantId, "grant ID", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
+);
+
+text_id!(
+    /// The ID of a cluster: of its database, from the first start on.
+    ClusterId, "cluster ID", "it must be 1 to 64 letters, digits, hyphens or underscores", is_request
 );
 
 impl RequestId {
-    /// Returns a random id in OpenStack's form `req-<uuid>`.
+    /// Returns a random ID in OpenStack's form `req-<uuid>`.
     pub fn random() -> Self {
         Self(format!("req-{}", random_uuid()))
     }
@@ -147,7 +147,7 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Returns a random id.
+            /// Returns a random ID.
             pub fn random() -> Self {
                 Self(random_uuid())
             }
@@ -172,35 +172,35 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// Zun's id of a container.
-    ContainerId, "container id"
+    /// Zun's ID of a container.
+    ContainerId, "container ID"
 );
 uuid_id!(
-    /// The id of an operation in zun-api's ledger.
-    OperationId, "operation id"
+    /// The ID of an operation in zun-api's ledger.
+    OperationId, "operation ID"
 );
 uuid_id!(
-    /// The id of an image that was pulled through the API.
-    ImageId, "image id"
+    /// Zun's ID of an image on a host.
+    ImageId, "image ID"
 );
 uuid_id!(
-    /// The id of a volume or a network.
-    ResourceId, "resource id"
+    /// The ID of a volume or a network.
+    ResourceId, "resource ID"
 );
 uuid_id!(
-    /// The id of a recording of a session.
-    RecordingId, "recording id"
+    /// The ID of a recording of a session.
+    RecordingId, "recording ID"
 );
 uuid_id!(
-    /// The id of a project's login to an image registry.
-    RegistryId, "registry id"
+    /// The ID of a project's login to an image registry.
+    RegistryId, "registry ID"
 );
 
-/// Generates the conversions between this id and the subject id of an operation.
+/// Generates the conversions between this ID and the subject ID of an operation.
 macro_rules! subject {
     ($name:ident) => {
         impl $name {
-            /// The id under which the ledger has its operations. Each subject has a queue of its own, as each container
+            /// The ID under which the ledger has its operations. Each subject has a queue of its own, as each container
             /// has.
             pub const fn subject(self) -> ContainerId {
                 ContainerId(self.0)
@@ -223,7 +223,7 @@ impl ContainerId {
         format!("zun-{}", self.0)
     }
 
-    /// Returns the id in an engine name, if the name has the form `zun-<uuid>`. Docker may put a `/` before it.
+    /// Returns the ID in an engine name, if the name has the form `zun-<uuid>`. Docker may put a `/` before it.
     pub fn from_engine_name(name: &str) -> Option<Self> {
         name.strip_prefix('/').unwrap_or(name).strip_prefix("zun-")?.parse().ok()
     }

@@ -43,7 +43,7 @@ impl ImageName {
         own_domain(&self.repository).unwrap_or(DOCKER_IO)
     }
 
-    /// Whether Docker could take it for the id of an image, of which it needs only the first digits.
+    /// Whether Docker could take it for the ID of an image, of which it needs only the first digits.
     pub fn looks_like_id(&self) -> bool {
         matches!(self.repository.as_str(), "sha256" | "sha384" | "sha512")
     }

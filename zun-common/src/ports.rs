@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::status::UnknownName;
 
-/// A protocol with ports.
+/// A transport protocol of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "messages", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]

@@ -23,7 +23,7 @@ pub enum RecordPolicy {
     /// They are recorded as far as possible. Gaps are marked in the recording.
     BestEffort,
     /// No session without a recording: if it cannot begin, the session does not; if it cannot continue, input is held,
-    /// and the session ends after [`GRACE_SECONDS`].
+    /// and the session ends after 30 seconds.
     Required,
 }
 
@@ -84,7 +84,7 @@ pub struct RecordingInfo {
     pub exec: Option<ExecId>,
     /// Whether the process has a terminal.
     pub tty: bool,
-    /// The policy under which it was made.
+    /// The policy that applied when it began.
     pub policy: RecordPolicy,
     /// When it began, in milliseconds since the Unix epoch.
     pub started: u64,

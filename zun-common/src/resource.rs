@@ -29,7 +29,7 @@ impl ResourceKind {
         }
     }
 
-    /// Returns the resource's name in the engine. It has the id, so resources of two projects are never the same one, even
+    /// Returns the resource's name in the engine. It has the ID, so resources of two projects are never the same one, even
     /// if they have the same name.
     pub fn engine_name(self, id: ResourceId) -> String {
         format!("zun-{}-{id}", self.as_str())
@@ -91,7 +91,7 @@ pub struct Mount {
 pub enum MountSource {
     /// A named volume.
     Volume {
-        /// Its id.
+        /// Its ID.
         id: ResourceId,
         /// Its name in the project.
         name: String,
@@ -126,7 +126,7 @@ pub enum NetworkMode {
 /// A network of the project, and the container's place in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedNetwork {
-    /// Its id.
+    /// Its ID.
     pub id: ResourceId,
     /// Its name in the project.
     pub name: String,

@@ -1,11 +1,11 @@
 //! The lock that keeps a second agent on this machine from driving the same Docker engine.
 //!
-//! It is an advisory lock (`flock`) on a file in the agent's state directory, named by the engine's own id. The state
+//! It is an advisory lock (`flock`) on a file in the agent's state directory, named by the engine's own ID. The state
 //! directory is the place that the systemd unit and the standalone service both may write, and agents of one machine
 //! have the same one unless an administrator separates them. The kernel releases the lock when the agent ends, however
 //! it ends. The file stays, because removing it could let two agents lock two files of one name.
 //!
-//! An agent on another machine, or with another state directory, is kept out by zun-api, which knows agents by the id of
+//! An agent on another machine, or with another state directory, is kept out by zun-api, which knows agents by the ID of
 //! their state directory.
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -53,7 +53,7 @@ pub(crate) struct EngineLock {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The engine's id, and the locked file.
+    /// The engine's ID, and the locked file.
     held: Option<(String, File)>,
     /// Since when another agent holds the lock.
     refused_since: Option<Instant>,
@@ -91,7 +91,7 @@ pub(crate) fn create_state_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// The engine's id may contain any character.
+/// The engine's ID may contain any character.
 fn file_name(engine: &str) -> String {
     let safe = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
     let name: String = engine.chars().take(100).map(safe).collect();

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  entries ── keys ──> requests ──┬── names ──> one sequence per name ──┐
-//!                                 └── lives ──> one sequence per id ────┴── search ──> violations
+//!                                 └── lives ──> one sequence per ID ────┴── search ──> violations
 //! ```
 //! A request that got no answer may have been performed at any time after its call, or never.
 
@@ -78,7 +78,7 @@ pub enum Call {
         /// The container.
         id: ContainerId,
     },
-    /// Show a container by its id.
+    /// Show a container by its ID.
     Show {
         /// The container.
         id: ContainerId,

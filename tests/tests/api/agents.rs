@@ -128,7 +128,7 @@ async fn one_engine_is_one_host() {
     first.heartbeat(|_| {}).await.ok();
     let cloned = agent("h2", "engine of h1", &identity("the boot of a cloned machine"));
     register(&second, &cloned).await.expect("its engine is another one");
-    // Docker 20.10 gives all engines of a machine one id.
+    // Docker 20.10 gives all engines of a machine one ID.
     let data = Some("/var/lib/another-docker".to_owned());
     let other = AgentIdentity { data, ..identity("a boot") };
     register(&api.agent("h4").await, &agent("h4", "engine of h1", &other))

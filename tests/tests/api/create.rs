@@ -176,7 +176,7 @@ async fn each_wrong_field_is_named_with_its_value_and_its_rule() {
     400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":"1"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, only for on-failure, a MaximumRetryCount.
     400 container.schema-validation-error Invalid input for field 'restart_policy'. Value: '{"MaximumRetryCount":2,"Name":"always"}'. It must be an object with a Name (no, always, on-failure or unless-stopped) and, only for on-failure, a MaximumRetryCount.
     400 container.schema-validation-error Invalid input for field 'host'. Value: 'Not_A_Host'. It must be a host name of lower-case letters, digits and inner hyphens, with dots between the parts.
-    400 container.schema-validation-error Invalid input for field 'nets.network'. Value: 'x'. It must be the name or id of a network, `none` or `host`.
+    400 container.schema-validation-error Invalid input for field 'nets.network'. Value: 'x'. It must be the name or ID of a network, `none` or `host`.
     501 container.not-offered Network ports are not supported, because they need Neutron. Name a network of the project.
     501 container.not-offered Fixed IPv6 addresses are not supported, because they need Neutron. Networks of a host have IPv4 only.
     400 container.schema-validation-error Missing field 'mounts.destination'. It must be an absolute path in the container of at most 4096 characters, without `..`, other than `/`.
@@ -247,7 +247,7 @@ async fn an_id_that_lists_show_is_found_although_ids_of_docker_begin_alike() {
         assert_eq!(shown["uuid"], json!(ids[id].to_string()), "{beginning}");
     }
     let refused = found("f0f0f0f0").await.refusal();
-    let words = "Several containers of Docker have ids that begin with 'f0f0f0f0': ";
+    let words = "Several containers of Docker have IDs that begin with 'f0f0f0f0': ";
     assert!(refused.contains(words), "{refused}");
     assert!(refused.contains("in Docker f0f0f0f0eeee)"), "{refused}");
 }
@@ -256,7 +256,7 @@ async fn an_id_that_lists_show_is_found_although_ids_of_docker_begin_alike() {
 async fn a_container_is_found_by_a_unique_beginning_of_its_id() {
     let api = Api::start().await;
     let mut ids = Vec::new();
-    // There are 16 digits, so two ids begin with the same one.
+    // There are 16 digits, so two IDs begin with the same one.
     for _ in 0..17 {
         ids.push(api.create(ANN, json!({"image": "cirros"})).await.to_string());
     }
@@ -268,7 +268,7 @@ async fn a_container_is_found_by_a_unique_beginning_of_its_id() {
     let alike: Vec<_> = ids.iter().filter(|id| id.starts_with(first)).collect();
     let ambiguous = api.get(ANN, &format!("/v1/containers/{first}")).await.refusal();
     let words =
-        format!("409 container.conflict Several containers have ids that begin with '{first}': ");
+        format!("409 container.conflict Several containers have IDs that begin with '{first}': ");
     assert!(ambiguous.starts_with(&words), "{ambiguous}");
     let named = alike.iter().filter(|id| ambiguous.contains(id.as_str())).count();
     assert_eq!(named, alike.len().min(5), "{ambiguous}");
@@ -293,7 +293,7 @@ async fn a_container_is_found_by_a_beginning_of_the_id_that_docker_gave_it() {
         assert_eq!(api.get(ANN, &path).await.json()["uuid"], json!(id), "{path}");
         assert_eq!(api.get(BOB, &path).await.status, 404, "another project's");
     }
-    // The scripted agent gives all its containers the same id.
+    // The scripted agent gives all its containers the same ID.
     let other = api.container(&agent, "other", Status::Created).await;
     let ambiguous = api.get(ANN, &format!("/v1/containers/{}", &engine[..12])).await.refusal();
     assert!(ambiguous.contains(&id.to_string()), "{ambiguous}");

@@ -15,7 +15,7 @@ use crate::support::{ADMIN, ANN, Api, BOB, REA, eventually_some, send};
 struct Stream {
     response: Response,
     text: String,
-    /// The id of the last block.
+    /// The ID of the last block.
     id: String,
 }
 

@@ -123,7 +123,7 @@ async fn an_image_of_a_container_is_only_for_its_project() {
 }
 
 /// Forms in which another project could name an image that a project has committed. Docker drops its own domains, and
-/// finds images by the first digits of their ids.
+/// finds images by the first digits of their IDs.
 const FORMS: [&str; 12] = [
     "zun.local/16477688c0e00699/web:v1",
     "docker.io/zun.local/16477688c0e00699/web:v1",

@@ -96,7 +96,7 @@ async fn invalid_parameters_of_a_list_are_named() {
     400 container.schema-validation-error Invalid input for field 'sort_key'. Value: 'x'. It must be one of id, uuid, name, image, status, memory, cpu, created_at, updated_at.
     400 container.schema-validation-error Invalid input for field 'sort_dir'. Value: 'up'. It must be `asc` or `desc`.
     400 container.schema-validation-error Invalid input for field 'status'. Value: 'Happy'. It must be a status such as `Running`.
-    400 container.schema-validation-error Invalid input for field 'marker'. Value: 'x'. It must be a container's uuid.
+    400 container.schema-validation-error Invalid input for field 'marker'. Value: 'x'. It must be a container's UUID.
     ");
     let marker = api.get(ANN, &format!("/v1/containers?marker={unknown}")).await.refusal();
     assert!(marker.starts_with("404 "), "{marker}");

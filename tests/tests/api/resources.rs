@@ -198,7 +198,7 @@ async fn a_volume_is_on_the_host_of_its_first_container_and_all_others_run_there
     let detail = refused["status_detail"].as_str().unwrap();
     let reason = "0 of 1 hosts fit: 1 without the requested volume, which another host has. h1: ";
     assert!(detail.starts_with(reason), "{detail}");
-    // It has an id too. One that is no volume's is not the name of a new one.
+    // It has an ID too. One that is no volume's is not the name of a new one.
     let volume = api.get(ADMIN, "/v1/volumes/data").await.json()["uuid"].clone();
     api.post(ADMIN, CONTAINERS, mounting(volume.as_str().unwrap())).await.expect(202);
     let missing = "8f14e45f-ceea-467a-9575-0e2b5c1a7d3b";

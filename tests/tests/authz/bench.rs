@@ -122,13 +122,13 @@ impl Bench {
         command
     }
 
-    /// Creates a container without network from these options, image and command, and returns its id.
+    /// Creates a container without network from these options, image and command, and returns its ID.
     pub(super) fn container(&self, arguments: &[&str]) -> String {
         let all = [&["create", "--network", "none"], arguments].concat();
         self.docker(&all)
     }
 
-    /// Creates an exec with a terminal in a running container and returns its id.
+    /// Creates an exec with a terminal in a running container and returns its ID.
     pub(super) async fn exec(&self, container: &str, command: &[&str]) -> String {
         let body = serde_json::json!({ "AttachStdin": true, "AttachStdout": true, "Tty": true, "Cmd": command });
         let body = body.to_string();

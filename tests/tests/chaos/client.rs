@@ -195,7 +195,7 @@ impl Client {
         answer
     }
 
-    /// Shows a container by its id.
+    /// Shows a container by its ID.
     pub async fn show(&self, client: usize, id: ContainerId) -> Answer {
         self.read_one(client, &id.to_string(), Call::Show { id }).await
     }
@@ -344,7 +344,7 @@ impl Facts {
     }
 }
 
-/// Returns the id of a container in an answer.
+/// Returns the ID of a container in an answer.
 pub fn id_of(row: &Value) -> Option<ContainerId> {
     row["uuid"].as_str()?.parse().ok()
 }

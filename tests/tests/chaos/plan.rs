@@ -67,7 +67,7 @@ pub enum IfHeld {
     Limit(u64),
     /// Give it another name.
     Rename(String),
-    /// Show it by its id.
+    /// Show it by its ID.
     Show,
     /// Show it by its name.
     Find,

@@ -96,7 +96,7 @@ impl Bench {
         Identity::granted(&self.ca, grant, "g1", Utc::now())
     }
 
-    /// Creates a container without network, which is removed with this, and returns its id.
+    /// Creates a container without network, which is removed with this, and returns its ID.
     pub(super) fn container(&self, arguments: &[&str]) -> String {
         let all = [&["create", "--network", "none"], arguments].concat();
         let id = self.docker(&all);
@@ -128,7 +128,7 @@ impl Bench {
         &self.socket
     }
 
-    /// Creates an exec in a running container, and returns its id.
+    /// Creates an exec in a running container, and returns its ID.
     pub(super) fn exec(&self, container: &str, tty: bool, command: &[&str]) -> String {
         let body = json!({
             "AttachStdin": true, "AttachStdout": true, "AttachStderr": true, "Tty": tty, "Cmd": command,

@@ -124,7 +124,7 @@ impl Host {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    /// Starts a container and returns its id.
+    /// Starts a container and returns its ID.
     pub(super) fn container(&self) -> String {
         self.docker(&["run", "-d", "--network", "none", "small", "/bin/busybox", "sleep", "100000"])
     }

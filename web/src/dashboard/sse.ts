@@ -13,7 +13,7 @@ export class EventReader {
   #rest = '';
   #data: string[] = [];
   #type = '';
-  /** The id of the newest event, with which a client continues. */
+  /** The ID of the newest event, with which a client continues. */
   lastId = '';
 
   /** Takes a part of the stream, and returns the events that it completes. */

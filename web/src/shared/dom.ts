@@ -1,4 +1,4 @@
-/** Returns the element with this id, which is in index.html. */
+/** Returns the element with this ID, which is in index.html. */
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`the page has no element ${id}`);

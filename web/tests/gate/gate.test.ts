@@ -95,7 +95,7 @@ function docker(...options: string[]): string {
   return execFileSync('docker', ['-H', `unix://${bench.docker}`, ...options], { encoding: 'utf8' }).trim();
 }
 
-/** Runs a shell with a terminal, and returns its container's id. */
+/** Runs a shell with a terminal, and returns its container's ID. */
 function shell(script = 'exec sh'): string {
   const id = docker('run', '-d', '-i', '-t', '--network', 'none', '-e', 'PS1=$ ', 'busybox', 'sh', '-c', script);
   containers.push(id);

@@ -123,7 +123,7 @@ pub(crate) enum AppError {
     ResourceNotFound {
         /// What it would be.
         kind: ResourceKind,
-        /// Its id or name.
+        /// Its ID or name.
         ident: String,
     },
     #[error("Multiple {}s exist with the name '{name}'. Please use the uuid instead.", kind.as_str())]
@@ -144,7 +144,7 @@ pub(crate) enum AppError {
     ResourceInUse {
         /// What it is.
         kind: ResourceKind,
-        /// Its id or name.
+        /// Its ID or name.
         name: String,
         /// By how many containers, also stopped ones.
         count: usize,
@@ -194,7 +194,7 @@ pub(crate) enum AppError {
     )]
     AmbiguousName(String),
     #[error(
-        "Several {what} have ids that begin with '{beginning}': {candidates}. Please use more characters."
+        "Several {what} have IDs that begin with '{beginning}': {candidates}. Please use more characters."
     )]
     AmbiguousId { what: &'static str, beginning: String, candidates: String },
     #[error("A container with the name '{0}' already exists.")]

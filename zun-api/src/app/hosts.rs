@@ -17,7 +17,7 @@ impl App {
         Ok(self.db.read(with_liveness).await?)
     }
 
-    /// Returns one host, by name, id, or a unique beginning of its id.
+    /// Returns one host, by name, ID, or a unique beginning of its ID.
     pub(crate) async fn host(
         &self,
         caller: &Caller,

@@ -55,7 +55,7 @@ impl App {
         Ok(all)
     }
 
-    /// Finds an image by its id.
+    /// Finds an image by its ID.
     pub(crate) async fn image(&self, caller: &Caller, id: &str) -> Result<Record, AppError> {
         let missing = || AppError::ImageNotFound(id.chars().take(80).collect());
         let (scope, id) = (caller.visible_scope(), id.parse::<ImageId>());

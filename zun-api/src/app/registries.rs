@@ -80,7 +80,7 @@ impl App {
         Ok(all)
     }
 
-    /// Finds a login by id or name, the caller's own before others.
+    /// Finds a login by ID or name, the caller's own before others.
     pub(crate) async fn registry(&self, caller: &Caller, ident: &str) -> Result<Record, AppError> {
         let (scopes, wanted) = ([caller.own_scope(), caller.visible_scope()], ident.to_owned());
         let found = self.db.read(move |conn| find(conn, &scopes, &wanted)).await?;
@@ -286,7 +286,7 @@ pub(super) fn choose(
 }
 
 /// Parses the name of an image, and checks that another project has not committed it. Docker also
-/// finds images by the first digits of their ids, which anyone can guess, so only administrators use ids.
+/// finds images by the first digits of their IDs, which anyone can guess, so only administrators use IDs.
 fn permitted(
     caller: &Caller,
     project: &ProjectId,

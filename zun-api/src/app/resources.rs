@@ -74,7 +74,7 @@ impl App {
         Ok(self.db.read(read).await?)
     }
 
-    /// Finds one by id, name, or a unique beginning of its id, the caller's own before others.
+    /// Finds one by ID, name, or a unique beginning of its ID, the caller's own before others.
     pub(crate) async fn resource(
         &self,
         caller: &Caller,
@@ -215,7 +215,7 @@ pub(super) fn missing(kind: ResourceKind, ident: &str) -> AppError {
     AppError::ResourceNotFound { kind, ident: ident.chars().take(80).collect() }
 }
 
-/// The shortest beginning of an id by which a volume or a network is found.
+/// The shortest beginning of an ID by which a volume or a network is found.
 const SHORTEST_BEGINNING: usize = 4;
 
 fn find(

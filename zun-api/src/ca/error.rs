@@ -14,9 +14,9 @@ pub enum CaError {
     /// The certificate signing request is not acceptable.
     #[error("the certificate signing request is not valid")]
     Request(#[from] InvalidCsr),
-    /// The grant's id is not valid in a certificate.
+    /// The grant's ID is not valid in a certificate.
     #[error(
-        "grant id `{0}` is not valid: it must be 1 to 64 printable ASCII characters without spaces"
+        "grant ID `{0}` is not valid: it must be 1 to 64 printable ASCII characters without spaces"
     )]
     GrantId(String),
     /// The host is not enrolled.
@@ -60,9 +60,9 @@ pub enum CaError {
     NotOwner {
         /// The CA's directory.
         directory: PathBuf,
-        /// The user id of its owner.
+        /// The user ID of its owner.
         owner: u32,
-        /// The user id of this process.
+        /// The user ID of this process.
         own: u32,
     },
     /// A file cannot be read.

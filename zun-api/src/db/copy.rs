@@ -185,7 +185,7 @@ fn copy_table(
         insert(target, (table, columns), rows)?;
     }
     if let Conn::Postgres(target) = target {
-        // The next id is greater than those of the copied rows.
+        // The next ID is greater than those of the copied rows.
         diesel::sql_query(format!(
             "SELECT setval(pg_get_serial_sequence('{table}', 'id'), {}, {})",
             last.max(1),
@@ -232,7 +232,7 @@ struct Body {
     body: String,
 }
 
-/// Returns the next rows by id.
+/// Returns the next rows by ID.
 fn batch(
     conn: &mut Conn,
     (table, columns): Table<'_>,

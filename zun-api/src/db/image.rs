@@ -116,7 +116,7 @@ pub(crate) fn all(conn: &mut Conn, scope: &Scope) -> Result<Vec<Record>, DbError
     read(scoped(scope), conn)
 }
 
-/// The image with this id.
+/// The image with this ID.
 pub(crate) fn by_id(
     conn: &mut Conn,
     scope: &Scope,
@@ -138,7 +138,7 @@ pub(crate) fn is_available(
     Ok(select(exists(named)).get_result(conn)?)
 }
 
-/// Stores that an image is pulled. The project has one row for an image on a host, whose id stays. Fails as a
+/// Stores that an image is pulled. The project has one row for an image on a host, whose ID stays. Fails as a
 /// duplicate if another transaction stores the first one at the same time.
 pub(crate) fn request(conn: &mut Conn, requested: Requested) -> Result<Record, DbError> {
     let Requested { project, user, host, repo, tag, platform } = requested;

@@ -3,7 +3,7 @@
 //!
 //! Order: containers, then operations, then projects, then volumes and networks, then hosts. A new container's project is
 //! locked before its row is inserted: nobody else knows that row, but an insertion waits for others with the same name.
-//! Several of one kind are locked together, in the order of their ids.
+//! Several of one kind are locked together, in the order of their IDs.
 
 use diesel::prelude::*;
 use zun_common::id::{ContainerId, OperationId};

@@ -109,7 +109,7 @@ pub(crate) fn all(conn: &mut Conn, scope: &Scope) -> Result<Vec<Record>, DbError
     read(scoped(scope), conn)
 }
 
-/// The login with this id, or else those with this name: which can be several only if the scope has several projects.
+/// The login with this ID, or else those with this name: which can be several only if the scope has several projects.
 pub(crate) fn by_ident(
     conn: &mut Conn,
     scope: &Scope,
@@ -128,7 +128,7 @@ pub(crate) fn by_ident(
     read(scoped(scope).filter(dsl::name.eq(ident.to_owned())).limit(2), conn)
 }
 
-/// The login of a project with this id.
+/// The login of a project with this ID.
 pub(crate) fn by_id(
     conn: &mut Conn,
     project: &ProjectId,

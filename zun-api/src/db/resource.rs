@@ -223,7 +223,7 @@ pub(crate) fn all(
     read(scoped(scope, kind), conn)
 }
 
-/// The one with this id, or else those with this name: which can be several only if the scope has several projects.
+/// The one with this ID, or else those with this name: which can be several only if the scope has several projects.
 pub(crate) fn by_ident(
     conn: &mut Conn,
     (scope, kind): (&Scope, ResourceKind),

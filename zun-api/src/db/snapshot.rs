@@ -105,7 +105,7 @@ pub(crate) fn snapshot(conn: &mut Conn) -> Result<Snapshot, DbError> {
     })
 }
 
-/// The tables, and the counters of their ids.
+/// The tables, and the counters of their IDs.
 fn tables(conn: &mut Conn) -> Result<Vec<String>, DbError> {
     let own = "SELECT name AS table_name FROM main.sqlite_schema WHERE type = 'table' \
                AND (name = 'sqlite_sequence' OR name NOT LIKE 'sqlite%')";

@@ -37,7 +37,7 @@ impl ErrorResponse {
     }
 
     fn internal() -> Self {
-        let words = "Internal error in zun-api. Its log has the details under this request id.";
+        let words = "Internal error in zun-api. Its log has the details under this request ID.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "container.internal-error", &words)
     }
 
@@ -292,7 +292,7 @@ impl ResponseError for AppError {
         error_response(self).status
     }
 
-    /// Without a body: `middleware.rs` writes it, because it knows the request id.
+    /// Without a body: `middleware.rs` writes it, because it knows the request ID.
     fn error_response(&self) -> HttpResponse<BoxBody> {
         HttpResponse::new(self.status_code())
     }
@@ -351,8 +351,8 @@ mod tests {
         Engine: 502 container.docker-error its words
         EngineDown: 503 container.engine-down its words
         StaleEpoch: 503 container.busy The agent of host h1 is being replaced; try again in a second.
-        Internal: 500 container.internal-error Internal error in zun-api. Its log has the details under this request id.
-        Unknown: 500 container.internal-error Internal error in zun-api. Its log has the details under this request id.
+        Internal: 500 container.internal-error Internal error in zun-api. Its log has the details under this request ID.
+        Unknown: 500 container.internal-error Internal error in zun-api. Its log has the details under this request ID.
         ");
     }
 

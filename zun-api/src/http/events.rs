@@ -1,4 +1,4 @@
-//! `GET /v1/events`: server-sent events. The id of each is a position, with which a client continues where it was
+//! `GET /v1/events`: server-sent events. The ID of each is a position, with which a client continues where it was
 //! (`Last-Event-ID`). Not in OpenStack Zun's API.
 
 use std::convert::Infallible;
@@ -130,11 +130,11 @@ pub(super) async fn follow(
 fn last_event_id(request: &HttpRequest) -> Result<Option<Position>, InvalidField> {
     let Some(value) = request.headers().get(LAST_EVENT_ID) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
-    // A browser sends none, or an empty one, before it has got an id.
+    // A browser sends none, or an empty one, before it has got an ID.
     if text.is_empty() && value.is_empty() {
         return Ok(None);
     }
-    let invalid = |_invalid| InvalidField::new(LAST_EVENT_ID, text, "the id of an event");
+    let invalid = |_invalid| InvalidField::new(LAST_EVENT_ID, text, "the ID of an event");
     text.parse().map(Some).map_err(invalid)
 }
 
@@ -145,7 +145,7 @@ fn chunk(item: Item, sees_hosts: bool) -> Bytes {
             let id = event.position;
             format!("id: {id}\ndata: {}\n\n", json(&view(*event, sees_hosts)))
         }
-        // An event without data only sets the id. The comment is for those who watch.
+        // An event without data only sets the ID. The comment is for those who watch.
         Item::Alive(position) => format!(": alive\nid: {position}\n\n"),
         Item::End(reason) => format!("event: end\ndata: {}\n\n", json(&EventsEnd { reason })),
     };

@@ -1,4 +1,4 @@
-//! Wraps every request: request id, microversion, limits, error body, log line and metrics.
+//! Wraps every request: request ID, microversion, limits, error body, log line and metrics.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

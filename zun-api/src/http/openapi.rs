@@ -167,7 +167,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator, defaults: &DefaultLim
         parameters.push(json!({
             "name": "Last-Event-ID",
             "in": "header",
-            "description": "Continue after the event with this id.",
+            "description": "Continue after the event with this ID.",
             "schema": {"type": "string", "pattern": "^[0-9]{1,18}\\.[0-9]{1,18}$"},
         }));
     }
@@ -231,7 +231,7 @@ fn path_parameters(path: &str) -> Vec<Value> {
     let parameter = |name: &str| {
         let about = match name {
             "ident" => "UUID or name",
-            "request" => "The id of the request, as in `x-openstack-request-id`",
+            "request" => "The ID of the request, as in `x-openstack-request-id`",
             _ => "Name",
         };
         json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": "string", "minLength": 1}})

@@ -54,7 +54,7 @@ impl ItemPage {
         }
     }
 
-    /// Returns the items of the page, and the id of the last one if the page is full. `Err` is a marker that is the id
+    /// Returns the items of the page, and the ID of the last one if the page is full. `Err` is a marker that is the ID
     /// of none.
     pub(super) fn select<T>(
         &self,

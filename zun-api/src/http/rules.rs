@@ -22,7 +22,7 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
-/// Whether a text could be taken for a container's id: 32 hexadecimal digits, with or without hyphens.
+/// Whether a text could be taken for a container's ID: 32 hexadecimal digits, with or without hyphens.
 fn looks_like_an_id(text: &str) -> bool {
     let digits = text.bytes().filter(|byte| *byte != b'-');
     let is_hex = |byte: u8| byte.is_ascii_hexdigit();
@@ -106,12 +106,12 @@ pub(super) const TASK_STATE: Rule = Rule {
     description: "a task state such as `container_creating`",
     is_valid: |text| text.parse::<TaskState>().is_ok(),
 };
-/// Id of a container.
+/// ID of a container.
 pub(super) const CONTAINER_ID: Rule = Rule {
-    description: "a container's uuid",
+    description: "a container's UUID",
     is_valid: |text| text.parse::<ContainerId>().is_ok(),
 };
-/// Id of an exec.
+/// ID of an exec.
 pub(super) const EXEC_ID: Rule = Rule {
     description: "64 lower-case hexadecimal digits",
     is_valid: |text| text.parse::<ExecId>().is_ok(),

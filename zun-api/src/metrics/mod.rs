@@ -1,5 +1,5 @@
 //! Metrics in the `OpenMetrics` text format, which Prometheus reads. Labels contain no tenant data, and each has few
-//! values: no ids, no names of hosts, no paths.
+//! values: no IDs, no names of hosts, no paths.
 
 mod state;
 

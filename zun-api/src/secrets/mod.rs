@@ -75,7 +75,7 @@ impl SecretKeys {
         Ok(Self { first, former: keys.collect() })
     }
 
-    /// The id of the key that encrypts.
+    /// The ID of the key that encrypts.
     pub(crate) fn newest(&self) -> &str {
         &self.first.id
     }

@@ -43,7 +43,7 @@ impl fmt::Display for Route {
 pub struct Outgoing {
     /// The destination.
     pub route: Route,
-    /// The message's id; it stays the same across retries.
+    /// The message's ID; it stays the same across retries.
     pub id: Uuid,
     /// The encoded envelope.
     pub body: Bytes,

@@ -11,7 +11,7 @@ pub use trusted_cas::{TrustedCas, TrustedCasError};
 
 use crate::grant::Grant;
 
-/// The longest grant id, in bytes.
+/// The longest grant ID, in bytes.
 const MAX_ID: usize = 64;
 /// The longest validity of a grant, in seconds. zun-api signs for 120 s, and backdates the start by 60 s to allow for
 /// clock skew.
@@ -29,8 +29,8 @@ pub enum InvalidCertificate {
     /// It is a CA, or its extended key usage is not exactly `clientAuth`.
     #[error("the certificate must be a client certificate with no other key usage")]
     NotClientOnly,
-    /// The common name is not usable as a grant id.
-    #[error("the certificate has no common name that is a valid grant id")]
+    /// The common name is not usable as a grant ID.
+    #[error("the certificate has no common name that is a valid grant ID")]
     NoUsableName,
     /// It does not have exactly one grant.
     #[error("the only subject alternative name of the certificate must be a grant URI")]
@@ -40,10 +40,10 @@ pub enum InvalidCertificate {
     LifetimeTooLong,
 }
 
-/// The grant in a certificate, with its id, its validity and the key of its owner.
+/// The grant in a certificate, with its ID, its validity and the key of its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantCertificate {
-    /// The grant's id.
+    /// The grant's ID.
     pub id: String,
     /// What it permits.
     pub grant: Grant,
@@ -115,7 +115,7 @@ fn is_for_clients_only(certificate: &X509Certificate<'_>) -> bool {
     *client_auth && !others.into_iter().any(|other| *other) && other.is_empty()
 }
 
-/// The common name, if there is exactly one and it is a valid id.
+/// The common name, if there is exactly one and it is a valid ID.
 fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     let mut names = certificate.subject().iter_common_name();
     let (name, None) = (names.next()?, names.next()) else { return None };

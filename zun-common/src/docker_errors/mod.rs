@@ -1,4 +1,4 @@
-//! Rewrites Docker's error messages for users: one line, never empty, without the host's paths and Docker's ids. Also
+//! Rewrites Docker's error messages for users: one line, never empty, without the host's paths and Docker's IDs. Also
 //! maps an error to an exit code.
 
 mod paths;

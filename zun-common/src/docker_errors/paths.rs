@@ -1,9 +1,9 @@
-//! Hides the host's paths and Docker's ids in an error message.
+//! Hides the host's paths and Docker's IDs in an error message.
 
 /// Replaces host paths by paths inside the container.
 ///
 /// A path into a container's file system keeps only its part inside the container. Docker's other paths are shortened
-/// to their last component. 64-digit ids are removed, except digests.
+/// to their last component. 64-digit IDs are removed, except digests.
 pub(super) fn hide_host_paths(line: &str) -> String {
     let mut shown = String::with_capacity(line.len());
     let mut rest = without_mount_note(line);
@@ -31,12 +31,12 @@ pub(super) fn hide_host_paths(line: &str) -> String {
     tidy(&shown)
 }
 
-/// Marks the place of a removed id or socket until [`tidy`] removes the mark. [`super::user_message`] has already
+/// Marks the place of a removed ID or socket until [`tidy`] removes the mark. [`super::user_message`] has already
 /// removed all control characters from the message, so the mark is unique.
 const REMOVED: char = '\u{1}';
-/// Number of digits in a Docker id.
+/// Number of digits in a Docker ID.
 const ID: usize = 64;
-/// Minimum number of digits in a storage id.
+/// Minimum number of digits in a storage ID.
 const MIN_STORAGE_ID: usize = 12;
 
 /// Docker's default directories, and `/proc` paths of its own processes.
@@ -51,9 +51,9 @@ const DOCKER_DIRECTORIES: [&str; 8] = [
     "/proc/thread-self/",
 ];
 
-/// Names of a container's root directory, if its parent directory is named by an id.
+/// Names of a container's root directory, if its parent directory is named by an ID.
 const ROOTS: [&str; 5] = ["merged", "rootfs", "diff", "fs", "mnt"];
-/// Parents of root directories that are named by an id.
+/// Parents of root directories that are named by an ID.
 const ROOT_PARENTS: [&str; 4] = ["subvolumes", "graph", "mnt", "overlayfs"];
 
 fn is_path_char(character: char) -> bool {
@@ -119,7 +119,7 @@ fn is_root(names: &[&str], at: usize) -> bool {
     is_under_id && !ROOTS.contains(&name(at + 1))
 }
 
-/// Whether a name contains a Docker id, such as `docker-<id>.scope`.
+/// Whether a name contains a Docker ID, such as `docker-<id>.scope`.
 fn contains_id(name: &str) -> bool {
     name.split(|c: char| !c.is_ascii_alphanumeric()).any(is_id)
 }
@@ -140,7 +140,7 @@ fn without_mount_note(line: &str) -> String {
     format!("{before}{after}")
 }
 
-/// Removes the marks of removed ids, and the quotes, brackets and spaces around them.
+/// Removes the marks of removed IDs, and the quotes, brackets and spaces around them.
 fn tidy(text: &str) -> String {
     let mut text = text.to_owned();
     for (left, right) in [('"', '"'), ('\'', '\''), ('(', ')')] {

@@ -159,7 +159,7 @@ impl Grant {
         )
     }
 
-    /// Returns the start of the raw request target of all allowed calls, up to and including the id.
+    /// Returns the start of the raw request target of all allowed calls, up to and including the ID.
     pub fn prefix(&self, version: ApiVersion) -> String {
         match &self.target {
             Target::Container { id, .. } | Target::Data { id, .. } => {

@@ -32,7 +32,7 @@ impl DataKind {
             .find(|data| data.uri_suffix() == uri_suffix)
     }
 
-    /// The path of its calls after the container's id. The client adds the query.
+    /// The path of its calls after the container's ID. The client adds the query.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Logs => "/logs",
@@ -40,7 +40,7 @@ impl DataKind {
         }
     }
 
-    /// Whether this is exactly one of its calls. `tail` is the request target after the container's id.
+    /// Whether this is exactly one of its calls. `tail` is the request target after the container's ID.
     pub(super) fn permits(self, method: &str, tail: &str) -> bool {
         match self {
             Self::Logs => {
@@ -54,7 +54,7 @@ impl DataKind {
     }
 }
 
-/// The path after the container's id of the call that streams its root filesystem, without volumes.
+/// The path after the container's ID of the call that streams its root filesystem, without volumes.
 pub const EXPORT_PATH: &str = "/export";
 
 const LOGS_PREFIX: &str = "/logs?";

@@ -44,26 +44,26 @@ impl Mode {
 pub enum Target {
     /// A container's console.
     Container {
-        /// The engine's id of the container.
+        /// The engine's ID of the container.
         id: EngineId,
         /// Whether the client may type.
         mode: Mode,
     },
     /// A container's output or files.
     Data {
-        /// The engine's id of the container.
+        /// The engine's ID of the container.
         id: EngineId,
         /// Output or files.
         data: DataKind,
     },
     /// An exec.
     Exec {
-        /// The engine's id of the exec.
+        /// The engine's ID of the exec.
         id: ExecId,
     },
     /// A recording at the host's console gate.
     Recording {
-        /// Its id.
+        /// Its ID.
         id: RecordingId,
     },
 }
@@ -90,9 +90,9 @@ pub struct SessionEvent {
     /// prints. So the agent counts the client's wait request instead.
     #[serde(default)]
     pub watches: bool,
-    /// The grant's id: the common name of the certificate.
+    /// The grant's ID: the common name of the certificate.
     pub grant: String,
-    /// The engine's id of the container.
+    /// The engine's ID of the container.
     pub container: EngineId,
 }
 
@@ -117,7 +117,7 @@ pub enum SessionEventKind {
 )]
 pub struct InvalidGrant;
 
-/// The engine's id of a container that does not exist.
+/// The engine's ID of a container that does not exist.
 const NO_CONTAINER: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 impl Grant {

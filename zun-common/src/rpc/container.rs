@@ -292,7 +292,7 @@ pub struct ConsoleListener {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct Console {
-    /// The engine's id of the container.
+    /// The engine's ID of the container.
     pub engine: EngineId,
     /// The listener to connect to.
     pub listener: ConsoleListener,

@@ -30,7 +30,7 @@ impl CallContext {
 pub struct Envelope {
     /// The protocol version of the sender.
     pub v: u32,
-    /// Id of the message. Redeliveries keep it.
+    /// ID of the message. Redeliveries keep it.
     pub id: Uuid,
     /// Method of the call.
     pub method: String,
@@ -59,7 +59,7 @@ pub struct Envelope {
 pub struct Reply {
     /// The protocol version of the sender.
     pub v: u32,
-    /// Id of the request; absent if it could not be read.
+    /// ID of the request; absent if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<Uuid>,
     /// The outcome of the call.

@@ -49,7 +49,7 @@ impl Call for CreateExec {
 /// A created exec and its listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedExec {
-    /// The engine's id of the exec.
+    /// The engine's ID of the exec.
     pub exec: ExecId,
     /// The listener to connect to; absent if the host's listener is not up.
     pub listener: Option<ConsoleListener>,
@@ -77,7 +77,7 @@ impl Call for RunExec {
 /// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecOutput {
-    /// The engine's id of the exec.
+    /// The engine's ID of the exec.
     pub exec: ExecId,
     /// Its stdout.
     #[serde(with = "base64_bytes")]

@@ -115,7 +115,7 @@ impl Call for CommitContainer {
 /// An image that was created from a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
-    /// The engine's id of the image.
+    /// The engine's ID of the image.
     pub image: String,
     /// Its size in bytes; `None` from an older agent, or if the engine does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

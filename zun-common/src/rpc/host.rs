@@ -72,7 +72,7 @@ pub struct Heartbeat {
 /// A container with the label of this cluster that zun-api does not know, such as after a restore of its database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StrayContainer {
-    /// The id from its label.
+    /// The ID from its label.
     pub container: ContainerId,
     /// Its display name, from its label.
     pub name: Option<String>,
@@ -219,7 +219,7 @@ pub struct AssignedContainer {
     pub container: ContainerId,
     /// The status in zun-api's database.
     pub status: Status,
-    /// The engine's id, if the host ever reported one.
+    /// The engine's ID, if the host ever reported one.
     pub engine: Option<EngineId>,
     /// Whether the container is removed when its process ends. If so, a missing container is not an error.
     pub auto_remove: bool,

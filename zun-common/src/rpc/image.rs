@@ -41,7 +41,7 @@ pub enum ImageState {
 /// An image that a host has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PulledImage {
-    /// The engine's id of the image, such as `sha256:…`.
+    /// The engine's ID of the image, such as `sha256:…`.
     pub id: String,
     /// Its size in bytes.
     pub size: u64,

@@ -49,7 +49,7 @@ pub const RECORD_PROTOCOL: u32 = 7;
 /// An accepted change to a container, or to an image, a volume or a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// Its id.
+    /// Its ID.
     pub id: OperationId,
     /// Its number among the operations of the host. Operations of a container are carried out in this order.
     pub sequence: i64,
@@ -154,7 +154,7 @@ pub enum Change {
     RemoveResource {
         /// Its kind.
         resource: ResourceKind,
-        /// Its id.
+        /// Its ID.
         id: ResourceId,
     },
 }
@@ -250,7 +250,7 @@ pub struct Performing {
 pub struct RegisterAgent {
     /// The host.
     pub host: HostName,
-    /// The engine's own id.
+    /// The engine's own ID.
     pub engine_id: String,
     /// The newest protocol that the agent speaks.
     pub protocol: u32,
@@ -265,11 +265,11 @@ pub struct RegisterAgent {
 /// Distinguishes agents that have the same host name or manage the same engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentIdentity {
-    /// The id of its state directory. A lock there lets only one agent manage an engine.
+    /// The ID of its state directory. A lock there lets only one agent manage an engine.
     pub state: Uuid,
     /// The machine's boot ID (`/proc/sys/kernel/random/boot_id`); `None` if the kernel has none.
     pub boot: Option<String>,
-    /// The directory with the data of its engine: engines of one machine may have one id. `None` if it is not known.
+    /// The directory with the data of its engine: engines of one machine may have one ID. `None` if it is not known.
     #[serde(default)]
     pub data: Option<String>,
 }

@@ -29,7 +29,7 @@ pub struct ContainerReport {
     pub task_state: Option<TaskState>,
     /// Reason for the status, if it needs one.
     pub status_reason: Option<String>,
-    /// The engine's id, once it has one.
+    /// The engine's ID, once it has one.
     pub engine: Option<EngineId>,
     /// Exit code of the last run.
     pub exit_code: Option<i64>,
@@ -120,11 +120,11 @@ impl LiveState {
 /// A container with Zun's label that zun-api may not know: a stray.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownContainer {
-    /// The id from the container's name.
+    /// The ID from the container's name.
     pub container: ContainerId,
     /// The host.
     pub host: HostName,
-    /// The engine's id.
+    /// The engine's ID.
     pub engine: EngineId,
     /// The agent's epoch; `None` from older agents.
     #[serde(default)]

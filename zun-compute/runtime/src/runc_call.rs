@@ -14,7 +14,7 @@ use crate::sizes::Sizes;
 /// A call of runc that creates a container or an exec.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RuncCall {
-    /// Docker's id of the container or the exec.
+    /// Docker's ID of the container or the exec.
     id: OsString,
     /// The file that describes the process.
     file: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct RuncCall {
 }
 
 impl RuncCall {
-    /// Parses runc's arguments. `None` for other calls. The id of an exec is the name of its pid file.
+    /// Parses runc's arguments. `None` for other calls. The ID of an exec is the name of its pid file.
     pub(crate) fn parse(arguments: &[OsString]) -> Option<Self> {
         let value = |name: &str| {
             let at = arguments.iter().position(|argument| argument == name)?;

@@ -30,7 +30,7 @@ impl Sizes {
         Ok(Self { directory, owner: about.st_uid })
     }
 
-    /// Reads the file of an id. It must be a regular file of the directory's owner. Links are not followed, and the
+    /// Reads the file of an ID. It must be a regular file of the directory's owner. Links are not followed, and the
     /// call never blocks.
     pub(crate) fn read(&self, id: &OsStr) -> io::Result<String> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -45,7 +45,7 @@ impl Sizes {
         Ok(text)
     }
 
-    /// Removes the file of an id.
+    /// Removes the file of an ID.
     pub(crate) fn remove(&self, id: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.directory, id, AtFlags::empty())?)
     }

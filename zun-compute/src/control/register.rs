@@ -13,7 +13,7 @@ use zun_common::rpc::operation::{AgentIdentity, PROTOCOL, RegisterAgent, Registe
 use crate::host::Host;
 use crate::worker::Workers;
 
-/// The time limit for Docker to name its id.
+/// The time limit for Docker to name its ID.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Registers the agent. Fails if Docker or zun-api does not answer, or if zun-api refuses.

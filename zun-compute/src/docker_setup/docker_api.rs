@@ -101,7 +101,7 @@ pub(super) async fn engine(socket: &Path) -> io::Result<Engine> {
     })
 }
 
-/// Returns the running containers and the ids of their processes.
+/// Returns the running containers and the IDs of their processes.
 pub(super) async fn running_pids(socket: &Path) -> io::Result<BTreeMap<String, i64>> {
     let listed: Vec<Listed> = get(socket, "/containers/json").await?;
     let mut found = BTreeMap::new();

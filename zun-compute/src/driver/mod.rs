@@ -45,9 +45,9 @@ pub enum Change {
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerInfo {
-    /// Zun's id of the container.
+    /// Zun's ID of the container.
     pub container: ContainerId,
-    /// The engine's id of the container.
+    /// The engine's ID of the container.
     pub engine: EngineId,
     /// The status, converted from the engine's.
     pub status: Status,
@@ -87,9 +87,9 @@ pub enum ListedContainer {
     Inspected(Box<ContainerInfo>),
     /// The engine has the container, but its state is unknown.
     StateUnknown {
-        /// Zun's id of the container.
+        /// Zun's ID of the container.
         container: ContainerId,
-        /// The engine's id of the container, if it could be read.
+        /// The engine's ID of the container, if it could be read.
         engine: Option<EngineId>,
         /// Why the container could not be inspected.
         reason: DriverError,
@@ -97,7 +97,7 @@ pub enum ListedContainer {
 }
 
 impl ListedContainer {
-    /// Zun's id of the container.
+    /// Zun's ID of the container.
     pub fn container(&self) -> ContainerId {
         match self {
             Self::Inspected(info) => info.container,
@@ -117,7 +117,7 @@ impl ListedContainer {
 /// An event of one of Zun's containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineEvent {
-    /// Zun's id of the container.
+    /// Zun's ID of the container.
     pub container: ContainerId,
     /// The engine's identifier.
     pub engine: EngineId,
@@ -188,10 +188,10 @@ impl<'a> PullRequest<'a> {
 /// The engine and its machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
-    /// The engine's own id. Docker 20.10 keeps it in `/etc/docker/key.json`, newer versions in the data directory. So
+    /// The engine's own ID. Docker 20.10 keeps it in `/etc/docker/key.json`, newer versions in the data directory. So
     /// it changes if Docker loses its data, except on 20.10.
     pub id: String,
-    /// The directory with its data. Engines of one machine may have one id, but not one directory.
+    /// The directory with its data. Engines of one machine may have one ID, but not one directory.
     pub data: String,
     /// The name and version, such as `docker 20.10.24`.
     pub engine: String,
@@ -219,7 +219,7 @@ pub struct EngineInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are the engine's")]
 pub struct ExecInfo {
-    /// The engine's id of its container.
+    /// The engine's ID of its container.
     pub engine: EngineId,
     /// Whether it is running.
     pub running: bool,
@@ -236,7 +236,7 @@ pub struct ExecInfo {
 /// The life cycle of containers. The operations that return a [`Change`] are idempotent.
 #[async_trait]
 pub trait Lifecycle: Send + Sync {
-    /// Creates a container from an image that is present. An existing container of this id is returned as
+    /// Creates a container from an image that is present. An existing container of this ID is returned as
     /// [`Change::Already`].
     async fn create(
         &self,
@@ -272,7 +272,7 @@ pub trait Lifecycle: Send + Sync {
     -> Result<(), DriverError>;
     /// Removes a container; with `force` even if it is running.
     async fn remove(&self, container: ContainerId, force: bool) -> Result<Change, DriverError>;
-    /// Renames the container with this engine's id, even if it is running, so that it is no container of Zun's and
+    /// Renames the container with this engine's ID, even if it is running, so that it is no container of Zun's and
     /// another one can take its place. Fails if there is another old one.
     async fn rename_to_old(
         &self,
@@ -420,7 +420,7 @@ pub trait Files: Send + Sync {
     ) -> Result<(), DriverError>;
     /// Lists what differs from the image.
     async fn changes(&self, container: ContainerId) -> Result<Vec<FileChange>, DriverError>;
-    /// Creates an image from the container, which is paused meanwhile. Returns the id of the image.
+    /// Creates an image from the container, which is paused meanwhile. Returns the ID of the image.
     async fn commit(
         &self,
         container: ContainerId,

@@ -1,4 +1,4 @@
-//! The agent's metrics in the `OpenMetrics` text format, which Prometheus reads. No label has a container's id or name.
+//! The agent's metrics in the `OpenMetrics` text format, which Prometheus reads. No label has a container's ID or name.
 
 mod listener;
 

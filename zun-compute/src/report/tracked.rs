@@ -318,7 +318,7 @@ impl TrackedContainer {
         self.task.is_some() || self.sequence != ObservationSequence::default()
     }
 
-    /// Whether an event of the container with this engine's id is about it. A late one may be about the container that
+    /// Whether an event of the container with this engine's ID is about it. A late one may be about the container that
     /// a rebuild has replaced.
     pub(super) fn may_be(&self, engine: &EngineId) -> bool {
         self.facts.engine.as_ref().is_none_or(|known| known == engine)

@@ -215,7 +215,7 @@ mod tests {
         let committed = "zun.local/16477688c0e00699/web:v1";
         assert!(check("cirros", None, &["cirros:latest"]));
         assert!(check("team/web:v1", Some("red"), &[committed]));
-        // By its id, or by another way that Docker may know.
+        // By its ID, or by another way that Docker may know.
         assert!(!check("sha256:ab", Some("blue"), &[committed]));
         assert!(!check("team/web:v1", Some("blue"), &[committed]));
         assert!(!check("team/web:v1", Some("blue"), &[]));

@@ -138,7 +138,7 @@ async fn a_container_whose_replacement_is_refused_runs_again_as_it_was() {
 const STEPS_BACK: [Operation; 2] = [Operation::StartOld, Operation::RestoreOld];
 const REFUSAL: &str = "cannot create the container: full";
 
-/// Refuses the next creations, and returns the engine's id of the running container.
+/// Refuses the next creations, and returns the engine's ID of the running container.
 fn refuse_creations(world: &World, container: ContainerId) -> EngineId {
     for _ in 0..2 {
         let refusal =

@@ -31,7 +31,7 @@ async fn existing_containers_are_reported_and_missing_ones_are_corrected() {
     let report = controller.until(vanished.container, Status::Error).await;
     let words = format!("No such container: {}", vanished.container);
     assert_eq!(report.status_reason, Some(words));
-    assert!(report.engine.is_some(), "the engine's id from zun-api must be kept");
+    assert!(report.engine.is_some(), "the engine's ID from zun-api must be kept");
     controller.until(leaving.container, Status::Deleted).await;
     controller.until(went.container, Status::Deleted).await;
     controller.until(ordered.container, Status::Created).await;

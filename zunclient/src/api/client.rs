@@ -1,5 +1,5 @@
 //! The HTTP client of the API. It keeps its connection and limits the time of every request. An error contains the
-//! request id if the service sent one.
+//! request ID if the service sent one.
 
 use std::time::{Duration, Instant};
 
@@ -217,7 +217,7 @@ pub(super) async fn json<T: DeserializeOwned>(answer: Response) -> Result<T, Api
     }
 }
 
-/// Returns the request id, as in the log of the service.
+/// Returns the request ID, as in the log of the service.
 pub(super) fn request_of(answer: &Response) -> Option<String> {
     let header = answer.headers().get(REQUEST_ID)?;
     Some(header.to_str().ok()?.to_owned())

@@ -67,7 +67,7 @@ pub enum ApiError {
         status: u16,
         /// The service's message.
         message: String,
-        /// The request id, as in the log of the service.
+        /// The request ID, as in the log of the service.
         request: Option<String>,
     },
     /// The answer cannot be read.
@@ -76,13 +76,13 @@ pub enum ApiError {
         /// The cause.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
-        /// The request id, as in the log of the service.
+        /// The request ID, as in the log of the service.
         request: Option<String>,
     },
 }
 
 impl ApiError {
-    /// Returns the request id, if the service sent one.
+    /// Returns the request ID, if the service sent one.
     pub fn request(&self) -> Option<&str> {
         match self {
             Self::Refused { request, .. } | Self::BadAnswer { request, .. } => request.as_deref(),

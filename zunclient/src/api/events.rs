@@ -12,7 +12,7 @@ use zun_common::api::v1::event::{Event, EventsEnd, EventsEndReason};
 use super::client::{SHORT_TIMEOUT, request_of};
 use super::{ApiError, Client};
 
-/// The header with the id after which a stream continues.
+/// The header with the ID after which a stream continues.
 const LAST_EVENT_ID: &str = "last-event-id";
 /// How long the service may send nothing. It sends something every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -52,7 +52,7 @@ pub struct EventStream {
 }
 
 impl Client {
-    /// Streams events, after the one with this id if there is one.
+    /// Streams events, after the one with this ID if there is one.
     pub async fn events(
         &self,
         query: &EventQuery,
@@ -91,7 +91,7 @@ impl Client {
 }
 
 impl EventStream {
-    /// The id after which another stream continues where this one is.
+    /// The ID after which another stream continues where this one is.
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
@@ -140,7 +140,7 @@ impl EventStream {
                 let end: Result<EventsEnd, _> = serde_json::from_str(&data);
                 Some(Streamed::End(end.map_err(|cause| self.unreadable(cause))?.reason))
             }
-            // Only an id, or something of a newer service.
+            // Only an ID, or something of a newer service.
             (_, _) => None,
         };
         self.last_id = id.or(self.last_id.take());

@@ -26,7 +26,7 @@ impl Client {
         }
     }
 
-    /// Returns an image by its id.
+    /// Returns an image by its ID.
     pub async fn image(&self, id: &str) -> Result<Image, ApiError> {
         let request = self.request(Method::GET, &["images", id])?;
         json(self.send(request, SHORT_TIMEOUT).await?).await

@@ -99,7 +99,7 @@ impl Client {
     }
 
     /// Sends a request until there is an answer, or the service has been unavailable for too long. Returns the answer's
-    /// body and request id.
+    /// body and request ID.
     async fn repeat(
         &self,
         request: RequestBuilder,
@@ -157,7 +157,7 @@ impl Client {
 }
 
 /// What an answer means that is no success. The service sends `Retry-After` if the same request may succeed later. A
-/// proxy in front of the service sends no request id, and does not know what became of the request.
+/// proxy in front of the service sends no request ID, and does not know what became of the request.
 fn meaning_of(status: StatusCode, headers: &HeaderMap) -> Meaning {
     if !matches!(status.as_u16(), 502..=504) {
         return Meaning::Final;

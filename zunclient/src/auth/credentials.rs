@@ -79,7 +79,7 @@ fn document(method: &str, proof: &Value, scope: Option<&Value>) -> Value {
     }
 }
 
-/// Returns the id or the name, for messages.
+/// Returns the ID or the name, for messages.
 fn describe(object: &Value) -> String {
     let text = object.get("name").or_else(|| object.get("id")).and_then(Value::as_str);
     text.unwrap_or_default().to_owned()

@@ -230,7 +230,7 @@ async fn until_removed(context: &Context, image: &Shown) -> Result<(), Failure> 
 /// The end of the message about an image that does not exist.
 const MISSING: &str = " could not be found.";
 
-/// Finds an image by its id, or by its name if it is on one host only.
+/// Finds an image by its ID, or by its name if it is on one host only.
 async fn find(context: &Context, ident: &str) -> Result<Shown, Failure> {
     if uuid::Uuid::try_parse(ident).is_ok() {
         return Ok(context.api.image(ident).await?);

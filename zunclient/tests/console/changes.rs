@@ -51,7 +51,7 @@ async fn a_commit_prints_the_name_of_the_image() {
     assert_eq!(lines(&service), [format!("{path}web&tag=v1"), format!("{path}team%2Fweb")]);
 }
 
-/// A service with containers of these ids, statuses and operations in progress.
+/// A service with containers of these IDs, statuses and operations in progress.
 async fn with_containers(all: &[(&str, &str, Option<&str>)]) -> Service {
     let shown = all.iter().map(|(uuid, status, task_state)| {
         json!({"uuid": uuid, "name": "test", "project_id": "p", "user_id": "u", "image": "cirros",

@@ -30,7 +30,7 @@ pub(super) fn clear(layout: &Layout) -> Result<(), EngineError> {
     remove_daemon_files(layout)
 }
 
-/// Removes the files of a dockerd that has ended. With the process id in its file, the next one may not start.
+/// Removes the files of a dockerd that has ended. With the process ID in its file, the next one may not start.
 pub(super) fn remove_daemon_files(layout: &Layout) -> Result<(), EngineError> {
     for file in [layout.pidfile(), layout.socket(), layout.ready_socket()] {
         remove(&file, std::fs::remove_file(&file))?;
@@ -47,7 +47,7 @@ fn remove(path: &Path, outcome: std::io::Result<()>) -> Result<(), EngineError> 
     }
 }
 
-/// Returns the ids of all containers of the engine: 64 hexadecimal digits each, so they are unique on the machine.
+/// Returns the IDs of all containers of the engine: 64 hexadecimal digits each, so they are unique on the machine.
 fn containers(layout: &Layout) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(layout.data().join("containers")) else {
         return Vec::new();
@@ -99,7 +99,7 @@ fn processes(layout: &Layout, containers: &[String]) -> Vec<(i32, OwnedFd)> {
         .filter_map(Pid::from_raw)
         .filter(|pid| *pid != getpid() && !pid.is_init())
         .filter_map(|pid| {
-            // Open the pidfd before the check, because the kernel may reuse the id for another process.
+            // Open the pidfd before the check, because the kernel may reuse the ID for another process.
             let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
             let number = pid.as_raw_nonzero().get();
             is_ours(number, own, containers).then_some((number, process))

@@ -92,7 +92,7 @@ pub enum EngineError {
     /// Some processes do not end after SIGKILL.
     #[error("these processes of the private engine did not end after SIGKILL: {pids:?}")]
     Unkillable {
-        /// The process ids.
+        /// The process IDs.
         pids: Vec<i32>,
     },
 }

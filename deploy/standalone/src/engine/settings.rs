@@ -97,7 +97,7 @@ impl Layout {
         self.root.join("daemon.json")
     }
 
-    /// The file with dockerd's process id.
+    /// The file with dockerd's process ID.
     pub fn pidfile(&self) -> PathBuf {
         self.root.join("dockerd.pid")
     }

@@ -1,5 +1,5 @@
 //! The lock that allows one instance per state directory. The kernel's file lock shows whether an instance is running,
-//! and the file's text is its process id.
+//! and the file's text is its process ID.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -33,7 +33,7 @@ impl Drop for Lock {
 /// The instance that has locked the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Its process id; `None` if it has not written it yet.
+    /// Its process ID; `None` if it has not written it yet.
     pub pid: Option<i32>,
 }
 
@@ -49,7 +49,7 @@ pub enum LockError {
     Held {
         /// The directory.
         state: PathBuf,
-        /// The process id of the other instance; `None` if it has not written it yet.
+        /// The process ID of the other instance; `None` if it has not written it yet.
         pid: Option<i32>,
     },
     /// The lock file cannot be used.
@@ -58,7 +58,7 @@ pub enum LockError {
     /// The other instance did not end, even after SIGKILL.
     #[error("process {pid} did not end within {seconds} s of SIGTERM, nor after SIGKILL")]
     DoesNotEnd {
-        /// The process id of the other instance.
+        /// The process ID of the other instance.
         pid: i32,
         /// The time limit, in seconds.
         seconds: u64,

@@ -65,7 +65,7 @@ pub struct BrokenInspection {
 
 /// A container of a test. It is removed on drop.
 pub struct Subject {
-    /// Its id.
+    /// Its ID.
     pub id: ContainerId,
     /// The driver under test.
     pub driver: Arc<dyn ContainerDriver>,

@@ -50,7 +50,7 @@ impl<'a> Caller<'a> {
         self.identity.as_ref().map(|make| make(&self.id()))
     }
 
-    /// Returns the id of its grant.
+    /// Returns the ID of its grant.
     pub(super) fn id(&self) -> String {
         self.name.replace(' ', "-")
     }

@@ -95,7 +95,7 @@ impl Site {
         docker(&self.docker, arguments)
     }
 
-    /// Runs `docker VERB` for another container of the site's image, without network, and returns its id. Removes an
+    /// Runs `docker VERB` for another container of the site's image, without network, and returns its ID. Removes an
     /// older container of that name first.
     pub(super) fn container(&self, verb: &[&str], name: &str, command: &[&str]) -> String {
         if !self

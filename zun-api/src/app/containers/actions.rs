@@ -5,7 +5,7 @@ use crate::app::{App, AppError, Caller};
 use crate::db::operation::{self, Record};
 
 impl App {
-    /// Returns the operations on a container, newest first. A deleted container is found by its id.
+    /// Returns the operations on a container, newest first. A deleted container is found by its ID.
     pub(crate) async fn actions(
         &self,
         caller: &Caller,

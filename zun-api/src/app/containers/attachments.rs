@@ -27,7 +27,7 @@ pub(crate) struct MountRequest {
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SourceRequest {
-    /// A volume of the project, by name or id. A new name creates a volume.
+    /// A volume of the project, by name or ID. A new name creates a volume.
     Volume(String),
     Anonymous,
     File(Vec<u8>),
@@ -39,7 +39,7 @@ pub(crate) enum SourceRequest {
 pub(crate) enum NetworkRequest {
     None,
     Host,
-    /// A network of the project, by name or id.
+    /// A network of the project, by name or ID.
     Named {
         ident: String,
         aliases: Vec<String>,
@@ -50,7 +50,7 @@ pub(crate) enum NetworkRequest {
 /// The existing volumes and networks that a container uses.
 #[derive(Debug, Default)]
 pub(super) struct Attachments {
-    /// The volumes, by their name or id in the request. `None` is one to create.
+    /// The volumes, by their name or ID in the request. `None` is one to create.
     volumes: Vec<(String, Option<Record>)>,
     network: Option<Record>,
 }

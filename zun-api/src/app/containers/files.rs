@@ -23,7 +23,7 @@ pub(crate) struct Commit {
 /// An image that was created from a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommittedImage {
-    /// The engine's id.
+    /// The engine's ID.
     pub(crate) id: String,
     /// Its name on the host.
     pub(crate) name: String,

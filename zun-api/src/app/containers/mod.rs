@@ -57,7 +57,7 @@ use super::{App, AppError, Caller};
 use crate::db::container::{self, Record, Scope};
 use crate::db::{Conn, DbError, host};
 
-/// A container's id, name, or the beginning of an id in a path.
+/// A container's ID, name, or the beginning of an ID in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ident(pub(crate) String);
 
@@ -65,7 +65,7 @@ enum Lookup {
     Found(Box<Record>),
     Missing,
     AmbiguousName,
-    /// Several ids begin with it.
+    /// Several IDs begin with it.
     AmbiguousId(Vec<Record>),
 }
 
@@ -91,7 +91,7 @@ pub(super) struct Placed {
 }
 
 impl App {
-    /// Finds a container by id, name, or a unique beginning of its id or of the one that Docker gave it. Containers
+    /// Finds a container by ID, name, or a unique beginning of its ID or of the one that Docker gave it. Containers
     /// that the caller may not see are not found.
     pub(crate) async fn find(&self, caller: &Caller, ident: &Ident) -> Result<Record, AppError> {
         self.find_with(caller, ident, find_record).await
@@ -189,7 +189,7 @@ fn if_rebuilding(error: AppError, record: &Record, action: Action) -> AppError {
 /// The most IDs that an error names.
 const CANDIDATES: usize = 5;
 
-/// The error if several ids begin with the text. Names them if there are not too many.
+/// The error if several IDs begin with the text. Names them if there are not too many.
 pub(in crate::app) fn several_begin_so(
     what: &'static str,
     beginning: &str,
@@ -215,7 +215,7 @@ fn ambiguous_id(ident: &Ident, found: &[Record]) -> AppError {
     several_begin_so("containers of Docker", &ident.0, named)
 }
 
-/// Like [`find_record`]. A row that cannot be read is only found by its whole id, or by its name in the caller's
+/// Like [`find_record`]. A row that cannot be read is only found by its whole ID, or by its name in the caller's
 /// project, because other matches are not known.
 fn find_or_stand_in(
     conn: &mut Conn,
@@ -236,7 +236,7 @@ fn find_or_stand_in(
     }
 }
 
-/// Looks up the id first, then the name, then the beginning of an id, and the caller's own containers before others.
+/// Looks up the ID first, then the name, then the beginning of an ID, and the caller's own containers before others.
 fn find_record(
     conn: &mut Conn,
     own: &Scope,

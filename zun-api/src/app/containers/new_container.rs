@@ -52,7 +52,7 @@ pub(crate) struct NewContainer {
     pub(crate) healthcheck: Option<Healthcheck>,
     pub(crate) options: EngineOptions,
     pub(crate) ports: Vec<PortRequest>,
-    /// Name or id of the login to the image's registry.
+    /// Name or ID of the login to the image's registry.
     pub(crate) registry: Option<String>,
     pub(crate) mounts: Vec<MountRequest>,
     pub(crate) network: Option<NetworkRequest>,

@@ -34,7 +34,7 @@ pub(crate) struct WaitForRun {
 }
 
 impl App {
-    /// Returns the newest runs of a container, newest first. A deleted container is found by its id.
+    /// Returns the newest runs of a container, newest first. A deleted container is found by its ID.
     pub(crate) async fn runs(
         &self,
         caller: &Caller,

@@ -67,7 +67,7 @@ impl App {
         Ok(last)
     }
 
-    /// Returns a deleted container, by its id, if the caller may see it. It is `Deleting` until its host has removed it.
+    /// Returns a deleted container, by its ID, if the caller may see it. It is `Deleting` until its host has removed it.
     pub(crate) async fn deleted(
         &self,
         caller: &Caller,

@@ -99,7 +99,7 @@ fn is_action(value: &str, action: &str) -> bool {
     value == action || action.split_once(':').is_some_and(|(name, _)| name == value)
 }
 
-/// A container by its name, its id or the beginning of its id.
+/// A container by its name, its ID or the beginning of its ID.
 fn is_subject(value: &str, event: &Recorded) -> bool {
     event.attributes.get("name").is_some_and(|name| name == value)
         || event.subject.starts_with(value)

@@ -1,6 +1,6 @@
 //! Containers of lists, kept in memory, so that a list neither reads nor parses rows that have not changed.
 //!
-//! The database changes `revision` with each change of a row, whoever makes it. A list first reads the ids and
+//! The database changes `revision` with each change of a row, whoever makes it. A list first reads the IDs and
 //! revisions of its rows, and then only the rows that are not kept with this revision.
 
 use std::collections::HashMap;
@@ -65,7 +65,7 @@ impl Listed {
     }
 }
 
-/// The cached containers by their id. Cloning it is cheap.
+/// The cached containers by their ID. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct ListedRows(Cache<String, (i64, Arc<Listed>)>);
 
@@ -76,7 +76,7 @@ impl ListedRows {
         Self(Cache::builder().max_capacity(CAPACITY).weigher(weigher).build())
     }
 
-    /// Returns the containers with these ids and revisions, in this order. A row that cannot be read is a container in
+    /// Returns the containers with these IDs and revisions, in this order. A row that cannot be read is a container in
     /// Error. Leaves out those that were deleted since the revisions were read.
     pub(super) fn get(
         &self,

@@ -165,7 +165,7 @@ pub(crate) fn page(
     Ok(Some(Part { containers: kept.get(conn, &keys)?, next }))
 }
 
-/// The ids and revisions of the rows of a page.
+/// The IDs and revisions of the rows of a page.
 type Keys = Vec<(String, i64)>;
 
 fn keys(
@@ -186,7 +186,7 @@ fn keys(
     // Its container may have been deleted since the page before: the row stays for a while, and with it the place.
     let marker = with_tombstones(scope).filter(dsl::uuid.eq(marker.to_string()));
     let Some((id, position)) = position(conn, marker, page.key)? else { return Ok(None) };
-    // Two ranges of one index. SQLite does not search an index for the comparison of (key, id) as a whole.
+    // Two ranges of one index. SQLite does not search an index for the comparison of (key, ID) as a whole.
     let same = equal(all(), (page, search), id, &position);
     let mut keys = read(conn, same, page.limit)?;
     if keys.len() < page.limit
@@ -216,7 +216,7 @@ fn load(
     Ok(ordered(rows, page, search).limit(limit).select((dsl::uuid, dsl::revision)).load(conn)?)
 }
 
-/// Finds the marker's row: its id, and where it is in the order.
+/// Finds the marker's row: its ID, and where it is in the order.
 fn position(
     conn: &mut Conn,
     marker: Narrowed<'_>,

@@ -44,7 +44,7 @@ fn read(rows: Narrowed<'_>, conn: &mut Conn) -> Result<Vec<Record>, DbError> {
     rows.into_iter().map(Row::parse).collect()
 }
 
-/// The container with this id.
+/// The container with this ID.
 pub(crate) fn by_id(
     conn: &mut Conn,
     scope: &Scope,
@@ -53,10 +53,10 @@ pub(crate) fn by_id(
     Ok(read(scoped(scope).filter(dsl::uuid.eq(id.to_string())), conn)?.pop())
 }
 
-/// A row by its id: its container, or why it cannot be read.
+/// A row by its ID: its container, or why it cannot be read.
 pub(crate) type ReadRow = (ContainerId, Result<Record, DbError>);
 
-/// The containers with these ids, also deleted ones. A row that cannot be read does not fail the others.
+/// The containers with these IDs, also deleted ones. A row that cannot be read does not fail the others.
 pub(crate) fn by_ids(conn: &mut Conn, ids: &[ContainerId]) -> Result<Vec<ReadRow>, DbError> {
     let names = ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     let rows = dsl::containers.filter(dsl::uuid.eq_any(names)).select(Row::as_select());
@@ -64,7 +64,7 @@ pub(crate) fn by_ids(conn: &mut Conn, ids: &[ContainerId]) -> Result<Vec<ReadRow
     Ok(rows.into_iter().filter_map(|row| Some((row.uuid.parse().ok()?, row.parse()))).collect())
 }
 
-/// The container with this id, even if it is deleted.
+/// The container with this ID, even if it is deleted.
 pub(crate) fn with_tombstone(conn: &mut Conn, id: ContainerId) -> Result<Option<Record>, DbError> {
     Ok(read(dsl::containers.filter(dsl::uuid.eq(id.to_string())).into_boxed(), conn)?.pop())
 }
@@ -78,11 +78,11 @@ pub(crate) fn by_name(conn: &mut Conn, scope: &Scope, name: &str) -> Result<Vec<
     read(scoped(scope).filter(dsl::name.eq(name.to_owned())).limit(2), conn)
 }
 
-/// The length of Docker's ids.
+/// The length of Docker's IDs.
 const LONGEST_ENGINE_ID: usize = 64;
 
-/// At most `limit` containers whose id begins with this text. If there are none, those whose id from their engine does:
-/// lists do not show it. None if no id can begin so.
+/// At most `limit` containers whose ID begins with this text. If there are none, those whose ID from their engine does:
+/// lists do not show it. None if no ID can begin so.
 pub(crate) fn by_id_beginning(
     conn: &mut Conn,
     scope: &Scope,
@@ -93,7 +93,7 @@ pub(crate) fn by_id_beginning(
     if text.is_empty() || text.len() > LONGEST_ENGINE_ID || !text.bytes().all(is_digit) {
         return Ok(Vec::new());
     }
-    // Ranges of the indexes on the ids: `g` comes after every character of an id. SQLite would use none of them for
+    // Ranges of the indexes on the IDs: `g` comes after every character of an ID. SQLite would use none of them for
     // both ranges in one query.
     let (from, beyond) = (text.to_owned(), format!("{text}g"));
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -212,7 +212,7 @@ struct Labels {
     labels: BTreeMap<String, String>,
 }
 
-/// The labels of the containers with these ids, also of deleted ones. A spec that cannot be read has none.
+/// The labels of the containers with these IDs, also of deleted ones. A spec that cannot be read has none.
 pub(crate) fn labels(
     conn: &mut Conn,
     ids: &[&str],

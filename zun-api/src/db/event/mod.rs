@@ -2,8 +2,8 @@
 //! event. Old events are deleted.
 //!
 //! Readers follow the events in the order of their positions, each from the last one that it has read. On
-//! SQLite, ids are given in the order of the commits. On PostgreSQL they are not: a transaction that took an id may
-//! still run when one with a greater id has ended. So a position there begins with the id of the transaction, and only
+//! SQLite, IDs are given in the order of the commits. On PostgreSQL they are not: a transaction that took an ID may
+//! still run when one with a greater ID has ended. So a position there begins with the ID of the transaction, and only
 //! rows of transactions before all that still run are read. No later row can come before those.
 
 mod position;

@@ -11,7 +11,7 @@ use diesel::sql_types::BigInt;
 use crate::db::schema::events::dsl;
 use crate::db::{Conn, DbError};
 
-/// The place of an event in the order of all events. Clients get it as the id of a server-sent event.
+/// The place of an event in the order of all events. Clients get it as the ID of a server-sent event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     /// The transaction on PostgreSQL, 0 on SQLite.
@@ -21,7 +21,7 @@ pub(crate) struct Position {
 
 /// The text is not a position that zun-api has issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not the id of an event")]
+#[error("not the ID of an event")]
 pub(crate) struct InvalidPosition;
 
 impl Position {
@@ -95,8 +95,8 @@ pub(super) fn resume(conn: &mut Conn, after: Position) -> Result<Position, DbErr
     Ok(if is_foreign || is_copied { copied } else { after })
 }
 
-/// The ids of transactions have no meaning in a PostgreSQL server to which the database was restored from another one.
-/// If there are such ids, all existing events come first, in the order of their ids.
+/// The IDs of transactions have no meaning in a PostgreSQL server to which the database was restored from another one.
+/// If there are such IDs, all existing events come first, in the order of their IDs.
 pub(in crate::db) fn forget_foreign_transactions(conn: &mut Conn) -> Result<(), DbError> {
     let Conn::Postgres(conn) = conn else { return Ok(()) };
     let Transactions { running_from: _, next } = transactions(conn)?;

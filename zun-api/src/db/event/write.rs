@@ -12,7 +12,7 @@ use crate::db::container::Record;
 use crate::db::schema::events::dsl;
 use crate::db::{Conn, DbError, POSTGRES_CLOCK};
 
-/// The id of the transaction, in PostgreSQL's SQL.
+/// The ID of the transaction, in PostgreSQL's SQL.
 const POSTGRES_TRANSACTION: &str = "pg_current_xact_id()::TEXT::BIGINT";
 
 /// What belongs to an action, such as an exit code.

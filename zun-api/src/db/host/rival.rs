@@ -27,7 +27,7 @@ pub(crate) enum Refusal {
     OtherEngine {
         /// The host.
         host: HostName,
-        /// The engine's id.
+        /// The engine's ID.
         known: String,
     },
     /// The host has another agent.
@@ -97,7 +97,7 @@ pub(super) fn refusal(
     let Some(AgentIdentity { boot: Some(boot), data: Some(data), .. }) = &agent.agent else {
         return Ok(None);
     };
-    // Engines of machines that were cloned may have one id, but not one boot. Those of one machine may have one id, too
+    // Engines of machines that were cloned may have one ID, but not one boot. Those of one machine may have one ID, too
     // (Docker 20.10), but not one directory.
     let others = query::all(conn)?.into_iter().filter(|other| {
         other.name != host

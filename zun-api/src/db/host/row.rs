@@ -50,9 +50,9 @@ pub(crate) struct Record {
     pub(crate) epoch: Epoch,
     /// The newest protocol that its agent speaks.
     pub(crate) protocol: u32,
-    /// The engine's own id, from the agent's registration.
+    /// The engine's own ID, from the agent's registration.
     pub(crate) engine_id: Option<String>,
-    /// The id of its agent's state directory, the boot of its machine, and the directory with its engine's data.
+    /// The ID of its agent's state directory, the boot of its machine, and the directory with its engine's data.
     pub(super) agent_state: Option<String>,
     pub(super) agent_boot: Option<String>,
     pub(super) engine_data: Option<String>,

@@ -71,7 +71,7 @@ fn a_copy_has_every_row_and_takes_new_ones_both_ways() {
     assert_eq!(contents(&middle), expected);
     assert_eq!(contents(&last), expected);
     for copied in [&middle, &last] {
-        // The next ids are free.
+        // The next IDs are free.
         store(&mut copied.connect(), 5000, &ORDINARY);
         assert_eq!(contents(copied).len(), expected.len() + 1);
     }

@@ -138,7 +138,7 @@ fn a_position_beyond_the_end_of_an_older_database_is_its_end(fixture: &Fixture) 
     assert!(found.ends_with(&["after".to_owned()]), "{found:?}");
 }
 
-/// Of two transactions, the one with the smaller id of an event ends later. And the other way round: the one that began
+/// Of two transactions, the one with the smaller ID of an event ends later. And the other way round: the one that began
 /// first writes later.
 #[test]
 fn an_event_of_a_transaction_that_ends_late_is_not_skipped() {
@@ -243,7 +243,7 @@ fn in_a_server_to_which_the_database_was_restored_followers_continue() {
     let (position, _) = start(&mut conn, (Some(given), None)).expect("a position");
     assert_eq!(rest(&mut conn, position).0, ["b", "c"]);
     assert_eq!(rest(&mut conn, Position::FIRST).0, ["a", "b", "c"]);
-    // The ids of this server's own transactions stay.
+    // The IDs of this server's own transactions stay.
     let (before, _) = rest(&mut conn, Position::FIRST);
     forget_foreign_transactions(&mut conn).expect("nothing to forget");
     assert_eq!(rest(&mut conn, Position::FIRST).0, before);

@@ -47,7 +47,11 @@ const MOUNT: &[Field] = &[
         "`volume`, `bind` (a file with this content) or `host` (a path of the host)",
     )
     .since(23),
-    field("source", Kind::Custom(|| json!({"type": "string"})), "A volume, a content or a path"),
+    field(
+        "source",
+        Kind::Custom(|| json!({"type": "string"})),
+        "The name or ID of a volume, the content of a file in base64, or a path of the host",
+    ),
     text_field("destination", TARGET, "The path in the container"),
     boolean_field("read_only", "Mount it read-only. Not in OpenStack Zun's API"),
     field(
@@ -61,7 +65,7 @@ const MOUNT: &[Field] = &[
     ),
 ];
 const NET: &[Field] = &[
-    text_field("network", NETWORK, "A network"),
+    text_field("network", NETWORK, "The network"),
     text_field("v4-fixed-ip", ADDRESS, "The container's address"),
     texts_field("aliases", HOSTNAME, "Additional names in the network. Not in OpenStack Zun's API"),
     field(
@@ -93,7 +97,7 @@ const TARGET: Rule = Rule {
     },
 };
 const NETWORK: Rule =
-    Rule { description: "the name or id of a network, `none` or `host`", is_valid: is_ident };
+    Rule { description: "the name or ID of a network, `none` or `host`", is_valid: is_ident };
 const ADDRESS: Rule = Rule {
     description: "an IPv4 address in the subnet of the network",
     is_valid: |text| text.parse::<Ipv4Addr>().is_ok(),
@@ -154,7 +158,7 @@ fn mount(fields: &mut Fields) -> Result<MountRequest, InvalidField> {
             None => SourceRequest::Anonymous,
             Some(name) if is_ident(&name) => SourceRequest::Volume(name),
             Some(name) => {
-                let rule = "the id of a volume, or a name: 2 to 255 letters, digits, `_`, `.` or `-`, starting with a \
+                let rule = "the ID of a volume, or a name: 2 to 255 letters, digits, `_`, `.` or `-`, starting with a \
                             letter or digit";
                 return Err(InvalidField::new("source", &name, rule));
             }

@@ -100,7 +100,7 @@ impl FromFields for NewContainer {
         ),
         CONSOLE_SIZE,
         PULL_POLICY,
-        field("restart_policy", Kind::Custom(restart_schema), "Restart policy"),
+        field("restart_policy", Kind::Custom(restart_schema), "When the engine restarts it"),
         boolean_field("auto_remove", "Remove it when its process ends").since(3),
         boolean_field("read_only", "Mount its root read-only. Not in OpenStack Zun's API"),
         field(

@@ -158,9 +158,9 @@ const PROTOCOLS: Field = texts_field(
     "Console protocols of a client that connects to the exec, the preferred one first; `docker.exec` if absent",
 );
 
-/// The id of an exec.
+/// The ID of an exec.
 const EXEC_ID: Field =
-    text_field("exec_id", rules::EXEC_ID, "The engine's id of the exec").required().in_query();
+    text_field("exec_id", rules::EXEC_ID, "The engine's ID of the exec").required().in_query();
 
 /// Reads the field `exec_id`, which must be there.
 fn exec(fields: &mut Fields) -> Result<ExecId, InvalidField> {

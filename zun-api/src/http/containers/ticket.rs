@@ -20,7 +20,7 @@ impl FromFields for NewTicket {
         text_field(
             "exec_id",
             rules::EXEC_ID,
-            "The engine's id of the exec; the container's own console if absent",
+            "The engine's ID of the exec; the container's own console if absent",
         ),
         field(
             "mode",

@@ -121,7 +121,7 @@ pub struct CreateContainer {
     /// Ports to publish, such as `80/tcp`, each with its addresses and ports on the host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub exposed_ports: BTreeMap<String, Vec<PortBinding>>,
-    /// Name or id of the registry login; if absent, the project's login for the image's registry, if it has exactly
+    /// Name or ID of the registry login; if absent, the project's login for the image's registry, if it has exactly
     /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
@@ -209,7 +209,7 @@ pub struct ImagePull {
 /// One layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PulledLayer {
-    /// The engine's short id of the layer.
+    /// The engine's short ID of the layer.
     pub id: String,
     /// The engine's word for its state, such as `Downloading`.
     pub state: String,
@@ -225,7 +225,7 @@ pub struct PulledLayer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields are those of the wire")]
 pub struct Container {
-    /// Id.
+    /// UUID.
     pub uuid: ContainerId,
     /// Links; absent in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiProblem {
-    /// Id of the request, as in the header `x-openstack-request-id`.
+    /// ID of the request, as in the header `x-openstack-request-id`.
     pub request_id: String,
     /// Code for programs, such as `container.container-not-found`.
     pub code: String,

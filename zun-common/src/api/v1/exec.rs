@@ -12,7 +12,7 @@ pub struct Executed {
     pub output: Option<String>,
     /// Exit code, if the command was run to completion.
     pub exit_code: Option<i64>,
-    /// The engine's id of the exec, if the exec was only created.
+    /// The engine's ID of the exec, if the exec was only created.
     pub exec_id: Option<String>,
     /// The address of a websocket for OpenStack's clients, if `interactive` was set without `csr`. It is a secret.
     pub proxy_url: Option<String>,

@@ -61,7 +61,7 @@ pub enum ChangeKind {
 /// Response of `POST /v1/containers/{id}/commit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommittedImage {
-    /// The engine's id of the image. OpenStack Zun returns Glance's.
+    /// The engine's ID of the image. OpenStack Zun returns Glance's.
     pub uuid: String,
     /// The image name to use for new containers, in the same project and on the same host. Not in OpenStack Zun's API.
     pub image: String,

@@ -12,7 +12,7 @@ use super::version::Link;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub struct Host {
-    /// Id.
+    /// UUID.
     pub uuid: String,
     /// Links.
     pub links: Vec<Link>,
@@ -69,7 +69,7 @@ pub struct Host {
 /// A container of this cluster that the service does not know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stray {
-    /// Id.
+    /// UUID.
     pub uuid: String,
     /// Name; null if it has none.
     pub name: Option<String>,

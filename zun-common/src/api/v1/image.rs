@@ -8,15 +8,15 @@ use super::container::ImagePull;
 use super::version::Link;
 use crate::id::{HostName, ImageId};
 
-/// An image that was pulled through the API, in the API's responses.
+/// An image on a host, in the API's responses. It was pulled through the API, or created from a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Image {
-    /// Id.
+    /// UUID.
     pub uuid: ImageId,
     /// Links.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
-    /// The engine's id; null until the host has it.
+    /// The engine's ID; null until the host has it.
     pub image_id: Option<String>,
     /// The repository, such as `cirros` or `registry:5000/team/app`.
     pub repo: String,
@@ -30,13 +30,13 @@ pub struct Image {
     pub host: Option<HostName>,
     /// The platform, if one was requested. Not in OpenStack Zun's API.
     pub platform: Option<String>,
-    /// The progress of the pull. Not in OpenStack Zun's API.
+    /// Whether the host has it. Not in OpenStack Zun's API.
     pub status: ImageStatus,
     /// Why a pull or a removal failed. Not in OpenStack Zun's API.
     pub status_reason: Option<String>,
     /// The layers of a pull that is in progress. Not in OpenStack Zun's API.
     pub image_pull: Option<ImagePull>,
-    /// Time of the first pull. Not in OpenStack Zun's API.
+    /// When it was first pulled, or created from a container. Not in OpenStack Zun's API.
     #[serde(with = "super::time")]
     #[schemars(with = "Option<String>")]
     pub created_at: Option<NaiveDateTime>,
@@ -97,7 +97,7 @@ pub struct PullImage {
     /// Platform, such as `linux/arm64`. Not in OpenStack Zun's API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// Name or id of the login to the registry. Not in OpenStack Zun's API.
+    /// Name or ID of the login to the registry. Not in OpenStack Zun's API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
 }

@@ -40,7 +40,7 @@ pub struct Recording {
     pub host: HostName,
     /// Whether the process has a terminal.
     pub tty: bool,
-    /// The policy under which it was made.
+    /// The policy that applied when it began.
     pub policy: RecordPolicy,
     /// When it began.
     #[schemars(with = "String")]

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 /// A login to a registry in the API's responses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Registry {
-    /// Id.
+    /// UUID.
     pub uuid: RegistryId,
     /// Links.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

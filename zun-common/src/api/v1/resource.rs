@@ -11,7 +11,7 @@ use crate::id::{ContainerId, HostName, ResourceId};
 /// A volume or a network in the API's responses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resource {
-    /// Id.
+    /// UUID.
     pub uuid: ResourceId,
     /// Links.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -89,7 +89,7 @@ pub struct MountField {
 /// A network of a container in requests: OpenStack Zun's fields, and `aliases`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetField {
-    /// Name or id of a network, or `none` or `host`.
+    /// Name or ID of a network, or `none` or `host`.
     pub network: String,
     /// The container's address.
     #[serde(rename = "v4-fixed-ip", default, skip_serializing_if = "Option::is_none")]

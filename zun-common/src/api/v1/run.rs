@@ -24,7 +24,7 @@ pub struct Run {
     pub exit_code: Option<i64>,
     /// Why it ended; null until it has.
     pub reason: Option<EndReason>,
-    /// The reason in words, if there is more to say.
+    /// Details of the reason, if there are any, such as the engine's error.
     pub message: Option<String>,
 }
 

@@ -83,15 +83,15 @@ pub struct AliveGrant {
     pub host: HostName,
     /// Whether its clients may type: `rw` or `ro`.
     pub mode: String,
-    /// Whether its clients may copy the container's files in and out, by way of the console gate.
+    /// Whether its clients may copy the container's files in and out through the console gate.
     #[serde(default)]
     pub files: bool,
     /// How many sessions it has.
     pub sessions: usize,
-    /// For a ticket: how many more sessions it can open, or how often it plays the recording. Absent if none.
+    /// For a ticket that can be used: how many more times it opens a session, or plays the recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<u32>,
-    /// For a ticket that can be used: until when.
+    /// For a ticket that can be used: when it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub expires_at: Option<DateTime<Utc>>,

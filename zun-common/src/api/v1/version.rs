@@ -18,7 +18,7 @@ pub struct Link {
 /// One version of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
-    /// Id, `v1`.
+    /// ID, `v1`.
     pub id: String,
     /// Its links.
     pub links: Vec<Link>,
@@ -39,6 +39,6 @@ pub struct Root {
     pub description: String,
     /// All versions.
     pub versions: Vec<Version>,
-    /// The version to use.
+    /// The version that clients should use.
     pub default_version: Version,
 }

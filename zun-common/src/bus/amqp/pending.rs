@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::backoff::Backoff;
 use crate::bus::transport::{Outgoing, RequestError};
 
-/// Identifies a message across reconnects. It is part of the message's correlation id.
+/// Identifies a message across reconnects. It is part of the message's correlation ID.
 pub(super) type Key = u64;
 
 /// An outgoing message and the channel for its outcome.
@@ -67,7 +67,7 @@ impl PendingMessages {
         self.last
     }
 
-    /// Returns the id of a pending message.
+    /// Returns the ID of a pending message.
     pub(super) fn message(&self, key: Key) -> Option<Uuid> {
         self.entries.get(&key).map(|entry| entry.pending.message.id)
     }

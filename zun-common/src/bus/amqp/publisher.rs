@@ -153,7 +153,7 @@ impl<'a> Publisher<'a> {
     /// Handles all confirms that are ready: first their returned messages, then the confirms themselves.
     ///
     /// lapin attaches a returned message to the next confirm that it resolves. That confirm may belong to another
-    /// message, so returned messages are matched by their own correlation id.
+    /// message, so returned messages are matched by their own correlation ID.
     fn settle(&mut self, first: Confirmed) -> lapin::Result<()> {
         let mut ready = vec![first];
         while let Some(Some(next)) = self.confirms.next().now_or_never() {
@@ -187,7 +187,7 @@ fn confirm(key: Key, confirm: PublisherConfirm) -> BoxFuture<'static, Confirmed>
     Box::pin(confirm.map(move |confirmation| (key, confirmation)))
 }
 
-/// Returns the correlation id of a message: its key and its id. Only the receiver knows the id, so nobody else
+/// Returns the correlation ID of a message: its key and its ID. Only the receiver knows the ID, so nobody else
 /// can forge a reply.
 fn correlation_id(key: Key, id: &Uuid) -> String {
     format!("{key}.{id}")

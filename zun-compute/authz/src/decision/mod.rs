@@ -37,7 +37,7 @@ pub enum Decision {
     Local,
     /// Allowed: the grant permits exactly this request.
     Granted(GrantCertificate),
-    /// Refused, with the grant's id if the certificate has a readable grant from a trusted CA.
+    /// Refused, with the grant's ID if the certificate has a readable grant from a trusted CA.
     Refused(Refusal, Option<String>),
 }
 

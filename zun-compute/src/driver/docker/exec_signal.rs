@@ -1,7 +1,7 @@
 //! Sends a signal to an exec's process. Docker has no call for this, so the agent sends the signal itself: it runs on
-//! the same machine and sees the same process ids.
+//! the same machine and sees the same process IDs.
 //!
-//! The kernel may reuse the process id for another process. So the agent first opens a pidfd, and uses it only if the
+//! The kernel may reuse the process ID for another process. So the agent first opens a pidfd, and uses it only if the
 //! exec is still running afterwards and the process belongs to its container.
 
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ async fn inspect(api: &Api, exec: &ExecId) -> Result<ExecInspectResponse, Driver
     inspecting.await.map_err(|failure| failure.about_exec(DOING, exec))
 }
 
-/// Returns the process id of a running exec. Docker reports that an exec is running a moment before it has a process.
+/// Returns the process ID of a running exec. Docker reports that an exec is running a moment before it has a process.
 async fn running_pid(api: &Api, exec: &ExecId) -> Result<Pid, DriverError> {
     let deadline = Instant::now() + START_TIMEOUT;
     loop {

@@ -77,7 +77,7 @@ pub(super) fn exec_seen(shown: &ExecInspectResponse) -> Result<ExecInfo, DriverE
     })
 }
 
-/// Parses a full-length id of Docker.
+/// Parses a full-length ID of Docker.
 pub(super) fn engine_id(text: Option<&str>) -> Result<EngineId, DriverError> {
     text.unwrap_or_default().parse().map_err(|error: zun_common::id::InvalidId| {
         DriverError::Engine { doing: "read Docker's answer", words: error.to_string() }

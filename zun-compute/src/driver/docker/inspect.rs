@@ -132,7 +132,7 @@ struct Listed {
     status: Option<Status>,
 }
 
-/// Reads the ids and the status of a container from a list. It reads no other field, so a field that it does not know
+/// Reads the IDs and the status of a container from a list. It reads no other field, so a field that it does not know
 /// fails no listing. `None` if the container is not Zun's: if it does not have the name that belongs to its label.
 fn listed(shown: &Value, name: fn(ContainerId) -> String) -> Option<Listed> {
     let container: ContainerId =

@@ -281,7 +281,7 @@ async fn set_restart(api: &Api, name: &str, restarts: Restarts) -> Result<(), Re
     within(SLOW, api.docker.update_container(name, change)).await
 }
 
-/// Removes a container, by Docker's id or name.
+/// Removes a container, by Docker's ID or name.
 async fn remove(api: &Api, container: &str, force: bool) -> Result<Change, DriverError> {
     let options = RemoveContainerOptions { v: true, force, link: false };
     match within(SLOW, api.docker.remove_container(container, Some(options))).await {

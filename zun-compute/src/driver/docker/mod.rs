@@ -44,11 +44,11 @@ use wire::{EngineTransport, LARGEST_ANSWER};
 
 pub use sizes::{CONSOLE_SIZE_API, RUNTIME, RUNTIME_PROGRAM};
 
-/// The label that marks a container as Zun's. Its value is the container's id, and the container's name must match it.
+/// The label that marks a container as Zun's. Its value is the container's ID, and the container's name must match it.
 pub const LABEL_CONTAINER: &str = "zun.container";
-/// The label with the id of the cluster that created a container.
+/// The label with the ID of the cluster that created a container.
 const LABEL_CLUSTER: &str = "zun.cluster";
-/// Label with the id of the rebuild that created the container.
+/// Label with the ID of the rebuild that created the container.
 const LABEL_REBUILD: &str = "zun.rebuild";
 /// The label with the restart policy that the container has while it is not stopped.
 const LABEL_RESTART: &str = "zun.restart";
@@ -59,7 +59,7 @@ pub const LABEL_NAME: &str = "zun.name";
 /// The prefix of Zun's labels. A user's label may not have it.
 pub const LABEL_PREFIX: &str = "zun.";
 
-/// Follows the prefix in the names of the bridges of internal networks ([`DockerDriver::naming_bridges`]). No id begins
+/// Follows the prefix in the names of the bridges of internal networks ([`DockerDriver::naming_bridges`]). No ID begins
 /// with it.
 pub const INTERNAL: &str = "i";
 

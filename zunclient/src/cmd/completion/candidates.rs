@@ -10,7 +10,7 @@ pub(in crate::cmd) enum Kind {
     Container,
     /// An image of a container, or one on a host.
     Image,
-    /// An image on a host that was pulled through the API.
+    /// An image of `zun image list`.
     PulledImage,
     /// A volume.
     Volume,

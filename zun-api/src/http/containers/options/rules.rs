@@ -181,7 +181,7 @@ pub(super) const IPC_MODE: Rule = Rule {
 };
 /// GPUs of the host.
 pub(super) const GPUS: Rule = Rule {
-    description: "`all`, a number from 1 to 64, or `device=` with ids, such as `device=0,1`",
+    description: "`all`, a number from 1 to 64, or `device=` with IDs, such as `device=0,1`",
     is_valid: |text| text.parse::<Gpus>().is_ok(),
 };
 /// A platform.
