@@ -237,7 +237,7 @@ function Pane({ console: one, isShown, report }: { console: Console; isShown: bo
   );
 }
 
-/** Shown if the browser does not show the host's page within this one. */
+/** Shown if the browser does not show the host's page in a frame. */
 function Elsewhere({ console: one }: { console: Console }) {
   const desk = useDesk();
   const [error, setError] = useState<string>();

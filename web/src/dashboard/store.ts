@@ -52,7 +52,7 @@ export class Store {
   #isRefreshing = false;
   #refreshedAt = 0;
   #asleepSince = 0;
-  /** The containers that have changed, or are gone, since the list was asked for. They are newer than it. */
+  /** The containers that have changed or were removed since the list was requested. */
   #newer = new Set<string>();
   /** The container that the user is viewing, a UUID or a name, if the list does not contain it, such as one of another project. */
   #sought: string | undefined;

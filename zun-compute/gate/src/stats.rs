@@ -137,7 +137,7 @@ impl Stats {
         add(&self.0.resumes, 1);
     }
 
-    /// A client was too slow, and got a gap.
+    /// A client was too slow, and missed output.
     pub(crate) fn skipped(&self) {
         add(&self.0.gaps, 1);
     }

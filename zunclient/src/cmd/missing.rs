@@ -1,4 +1,4 @@
-//! What a person probably meant by the name of something that does not exist.
+//! Suggests a similar name for something that does not exist.
 
 use std::time::Duration;
 

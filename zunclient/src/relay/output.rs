@@ -142,14 +142,14 @@ impl OutputPump<'_> {
         }
     }
 
-    /// The window may have another size.
+    /// Handles a window that may have another size.
     fn window_sized(&mut self) -> Drawing {
         let size = *self.sizes.borrow();
         let letterbox = self.letterbox.as_mut();
         letterbox.map_or(Drawing::Output, |letterbox| letterbox.window_sized(size.map(Into::into)))
     }
 
-    /// Other text was written over the terminal's content.
+    /// Handles other text that was written over the terminal's content.
     pub(super) fn overwritten(&mut self) {
         if let Some(letterbox) = &mut self.letterbox {
             letterbox.overwritten();

@@ -27,7 +27,7 @@ use crate::rights::Rights;
 
 /// How long a connection may last.
 const CONNECTION: Duration = Duration::from_secs(10);
-/// The most metrics that are read, in bytes.
+/// The largest text of metrics that is read, in bytes.
 const LARGEST_METRICS: u64 = 1 << 20;
 /// The pause after a failed accept.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -103,7 +103,8 @@ impl Control {
     }
 }
 
-/// Asks the gate that listens at this socket for its metrics.
+/// Returns the metrics of the gate that listens at this socket, in the `OpenMetrics` text format. Fails if there is no gate,
+/// or if it does not answer.
 pub fn metrics(socket: &Path) -> io::Result<String> {
     let mut stream = std::os::unix::net::UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(CONNECTION))?;

@@ -27,7 +27,7 @@ const LARGEST_BODY: usize = 64 << 10;
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// The body of a success, in JSON, or why there is none.
+/// The JSON of a successful response, or the status and the message of a refusal.
 type Answer = Result<Vec<u8>, (StatusCode, String)>;
 
 impl Control {

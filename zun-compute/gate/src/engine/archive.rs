@@ -34,7 +34,7 @@ pub struct ArchiveAnswer {
     pub body: Bytestream,
 }
 
-/// Why files are not copied.
+/// Why files were not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// There is no such path.

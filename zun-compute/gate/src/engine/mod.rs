@@ -33,11 +33,11 @@ pub struct Inspected {
     pub ended: bool,
     /// Whether stdin can be closed without losing output.
     pub stdin_ends: bool,
-    /// The process's number on the host, while it runs.
+    /// The process ID on the host, while it runs.
     pub pid: Option<i32>,
     /// If the last start failed: the exit code, and why.
     pub failed_start: Option<(i64, String)>,
-    /// When the container's present or last run began, in the engine's words.
+    /// When the container's present or last run began, as the engine reports it.
     pub started_at: Option<String>,
     /// Of an exec: its container.
     pub container: Option<EngineId>,
@@ -64,10 +64,10 @@ pub struct Owner {
 pub struct Run {
     /// Whether the run has begun. Otherwise it is the next one.
     pub running: bool,
-    /// When the container's present or last run began, in the engine's words.
+    /// When the container's present or last run began, as the engine reports it.
     #[serde(default)]
     pub started_at: Option<String>,
-    /// The process's number on the host.
+    /// The process ID on the host.
     #[serde(default)]
     pub pid: Option<i32>,
     /// Whether stdin can be closed without losing output.
@@ -128,7 +128,7 @@ pub struct Opened {
     pub stream: UnixStream,
     /// Output that was read already.
     pub early: Bytes,
-    /// To be notified when the output has ended: the engine then knows how the process ended, or will soon.
+    /// The caller notifies this when the output has ended: the engine then knows how the process ended, or will soon.
     pub output_ended: Arc<Notify>,
     /// Completes when the process has exited.
     pub exit: BoxFuture<'static, Result<Exit, EngineError>>,
@@ -216,9 +216,9 @@ pub trait Engine: Send + Sync + 'static {
         }
     }
 
-    /// Opens the stream of a target that was just inspected. A container may be attached to before it is started. The
-    /// engine is asked to start an exec, with a terminal of this size, and this returns as soon as there is a stream. The
-    /// exit of the process is not missed, even if it follows at once.
+    /// Opens the stream of a target that was just inspected. A container may be attached to before it is started. For an
+    /// exec, asks the engine to start it with a terminal of this size, and returns as soon as there is a stream. The exit of
+    /// the process is not missed, even if it follows at once.
     async fn open(
         &self,
         target: &Target,
@@ -226,9 +226,9 @@ pub trait Engine: Send + Sync + 'static {
         size: Option<Size>,
     ) -> Result<Opened, EngineError>;
 
-    /// Waits until an exec has been started. `early` is what was already read from its stream. If it cannot be started,
-    /// the reason is in the stream as if it were output. This only peeks at the reason, so that a later call finds it
-    /// again.
+    /// Waits until an exec has been started. `early` is what was already read from its stream. If the engine cannot start
+    /// it, the engine writes the reason to the stream as if it were output. This only peeks at the reason, so a later call
+    /// finds it again.
     async fn start_of_exec(
         &self,
         target: &Target,

@@ -20,7 +20,7 @@ pub struct Connected {
     pub live: Arc<Live>,
     /// The connection.
     pub id: ConnectionId,
-    /// A message was received since [`Outgoing::next`] has looked at the session.
+    /// Whether a message was received since [`Outgoing::next`] last inspected the session.
     received: AtomicBool,
 }
 
@@ -35,18 +35,18 @@ impl Connected {
         self.received.store(true, Ordering::Relaxed);
     }
 
-    /// What the client is sent.
+    /// The messages for the client.
     pub const fn outgoing(&self) -> Outgoing<'_> {
         Outgoing { connected: self, alarm: None }
     }
 }
 
-/// What a client is sent.
+/// The messages for a client.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     connected: &'a Connected,
-    /// When to look at the session again. It may be earlier than necessary: it is seldom set, since that wakes the thread
-    /// that waits for I/O.
+    /// When to inspect the session again. It may be earlier than necessary: it is seldom set, because setting it wakes the
+    /// thread that waits for I/O.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -67,7 +67,7 @@ impl Outgoing<'_> {
         }
     }
 
-    /// Is ready if the session should be looked at again.
+    /// Is ready when the session must be inspected again.
     fn poll_wait(
         &mut self,
         context: &mut Context<'_>,

@@ -26,7 +26,7 @@ pub struct Live {
     target: Target,
     /// The project of its container, if the agent has created it.
     project: Option<ProjectId>,
-    /// How many clients it has, with those that may come back: counted without waiting for the session.
+    /// How many clients it has, including disconnected ones that may resume. Readable without locking the session.
     attachments: AtomicUsize,
     state: Mutex<State>,
     watchers: Watchers,
@@ -40,8 +40,8 @@ struct State {
     saved: Saved,
 }
 
-/// Those who wait for changes, by what they wait for. Input, output and acknowledgements are frequent, so they wake only
-/// those whom they can concern: waking a task costs more than the change.
+/// The waiting tasks, by what they wait for. Input, output and acknowledgements are frequent, so each of them wakes only
+/// the tasks that it can concern: waking a task costs more than the change.
 #[derive(Debug, Default)]
 struct Watchers {
     input: Notify,
@@ -59,7 +59,7 @@ pub(super) enum Watch {
     Room,
     /// Output, and input that was written to the engine.
     Clients,
-    /// Of the frequent changes only output, if it is recorded.
+    /// Of the frequent changes, only the output of a recorded session.
     Others,
 }
 
@@ -68,7 +68,7 @@ pub(super) enum Watch {
 enum Changed {
     /// Possibly everything.
     Anything,
-    /// Input of a client has arrived. Whether the client gets something for it, its connection finds out.
+    /// Input of a client has arrived. The client's own connection checks whether there is something to send for it.
     Input,
     /// A client has acknowledged output.
     Acknowledged,
@@ -116,7 +116,7 @@ impl Live {
         self.project.as_ref()
     }
 
-    /// How many clients it has, with those that may come back.
+    /// How many clients it has, including disconnected ones that may resume.
     pub(super) fn attachments(&self) -> usize {
         self.attachments.load(Ordering::Relaxed)
     }
@@ -140,8 +140,8 @@ impl Live {
         })
     }
 
-    /// The same for changes of the streams, which are frequent. Wakes only those whom the change concerns, unless it has
-    /// changed more than that.
+    /// The same for changes of the streams, which are frequent. Wakes only the tasks that the change concerns, unless it
+    /// has changed more than that.
     fn advance<T>(&self, changed: Changed, change: impl FnOnce(&mut Session, Instant) -> T) -> T {
         self.change_with(change, |saved, session| {
             if session.take_unrecorded() {
@@ -168,7 +168,7 @@ impl Live {
         self.advance(Changed::Anything, change);
     }
 
-    /// Handles a message of a client. Its own connection must look for what it has to send, as [`Connected`] does.
+    /// Handles a message of a client. The client's own connection must then check what to send, as [`Connected`] does.
     ///
     /// [`Connected`]: super::Connected
     pub(super) fn receive(&self, id: ConnectionId, frame: Frame) {
@@ -263,7 +263,7 @@ impl Live {
         self.lock().saved.is_kept()
     }
 
-    /// The session is over.
+    /// Removes the session's descriptors from the store, because the session is over.
     pub(super) fn forget(&self) {
         let left = self.lock().saved.leave();
         if let Some((store, name)) = left {

@@ -1,4 +1,4 @@
-//! All sessions of the gate: opens them, and finds those that clients come back to.
+//! All sessions of the gate: opens them, and finds those that clients resume.
 
 mod access;
 pub(crate) mod connected;
@@ -118,7 +118,7 @@ pub struct Hub {
 struct Sessions {
     last: u64,
     live: BTreeMap<u64, Arc<Live>>,
-    /// How many sessions are about to be added.
+    /// How many places are reserved for sessions that are being opened.
     begun: usize,
     projects: Projects,
     /// One entry for each target whose session is being opened, so that only one is opened.

@@ -18,7 +18,7 @@ pub struct HubLimits {
     pub sessions: usize,
     /// The most sessions of one project.
     pub project_sessions: usize,
-    /// The most clients of one project, with those that may come back.
+    /// The most clients of one project, including disconnected ones that may resume.
     pub project_attachments: usize,
     /// The most memory of one project, in bytes.
     pub project_memory: usize,
@@ -43,7 +43,7 @@ pub(super) struct Projects {
 #[derive(Debug)]
 struct Project {
     memory: Memory,
-    /// How many of its sessions and clients are about to be added.
+    /// The places that are reserved for its sessions and clients that are being opened.
     begun: Begun,
 }
 

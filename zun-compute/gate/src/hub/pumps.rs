@@ -16,7 +16,7 @@ use crate::engine::{Engine, Recipients, Signal};
 use crate::kept::{Input, Output};
 use crate::session::{Chunk, Control, JournalPosition, Session};
 
-/// How long to retry a size that the engine refuses because the process is still starting.
+/// How many times to retry a size that the engine refuses because the process is still starting.
 const SIZE_RETRIES: u32 = 40;
 /// The pause between two attempts.
 const SIZE_PAUSE: Duration = Duration::from_millis(25);
@@ -160,12 +160,12 @@ pub(super) async fn act_on_disconnect(live: &Live, engine: &dyn Engine) {
         match sent {
             Ok(()) => {
                 live.change(|session, _| session.disconnect_signal_sent());
-                info!(target = %live.target(), signal = name, "all clients are lost: the process got a signal");
+                info!(target = %live.target(), signal = name, "all clients are lost: sent a signal to the process");
             }
             Err(error) => {
                 warn!(
                     target = %live.target(), signal = name, error = %chain(&error),
-                    "all clients are lost, but the process did not get its signal; trying again in {} seconds",
+                    "all clients are lost, but the signal could not be sent to the process; trying again in {} seconds",
                     pause.as_secs()
                 );
                 tokio::time::sleep(pause).await;
@@ -219,7 +219,7 @@ pub(super) async fn control(live: &Live, engine: &dyn Engine) {
                 live.change(|session, _| session.signalling());
                 let signal = Signal { name: &name, to: Recipients::Process };
                 if let Err(error) = engine.signal(live.target(), signal).await {
-                    warn!(target = %live.target(), error = %chain(&error), "a signal was not sent");
+                    warn!(target = %live.target(), error = %chain(&error), "cannot send a signal to the process");
                 }
                 live.change(Session::signalled);
             }

@@ -17,7 +17,7 @@ use crate::ring::read_at;
 
 /// The size of the progress, in bytes: the smallest page.
 const PAGE: usize = 4 << 10;
-/// The most numbers of a progress.
+/// The most values of a progress.
 pub(crate) const MOST_NUMBERS: usize = PAGE / 8 - 1;
 const SELECTOR: u64 = PAGE as u64;
 const FIRST_SLOT: u64 = 2 * SELECTOR;

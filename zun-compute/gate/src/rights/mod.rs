@@ -20,9 +20,9 @@ use crate::session::{KeyHash, Token, UNCONFIRMED_TIMEOUT};
 use kept::Kept;
 pub use recordings::RecordingRight;
 
-/// The most tickets that can be used.
+/// The most unused tickets.
 const MOST_TICKETS: usize = 10_000;
-/// The most tickets of one project, so that other projects get theirs.
+/// The most unused tickets of one project, so that other projects can still get some.
 const MOST_OF_PROJECT: usize = 500;
 /// The most revoked grants that are remembered.
 const MOST_REVOKED: usize = 10_000;

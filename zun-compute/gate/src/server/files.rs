@@ -41,7 +41,7 @@ const COPIES_OF_GRANT: usize = 2;
 const STALLED: Duration = Duration::from_mins(1);
 /// How long a copy may take.
 const LONGEST: Duration = Duration::from_hours(1);
-/// How many parts of an upload wait for the engine.
+/// How many parts of an upload may wait for the engine.
 const QUEUED: usize = 4;
 
 const SCHEME: &str = "Zun-Session ";
@@ -98,7 +98,7 @@ impl Drop for Copy {
     }
 }
 
-/// Why files are not copied, with a sentence for people.
+/// Why files are not copied: the status, and a message for the user.
 type Refusal = (StatusCode, String);
 
 impl Server {

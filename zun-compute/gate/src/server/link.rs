@@ -36,7 +36,7 @@ const BUFFER: usize = 16 << 10;
 /// Why a session ends that must be recorded, in at most 123 bytes.
 pub(super) const NOT_RECORDED: &str = "the session must be recorded, and its host cannot record it: ask the administrator to check the log of zun-console";
 
-/// The length from which a message is one of many, in bytes.
+/// A message of at least this length, in bytes, is probably one of many.
 const BULK: usize = 8 << 10;
 
 /// The websocket.

@@ -80,7 +80,7 @@ pub(super) fn page_downloads() -> Places {
     Places::new(DOWNLOADS)
 }
 
-/// The other side of a new connection.
+/// The remote end of a new connection.
 pub(super) struct Peer {
     pub(super) source: Source,
     /// Its place until its first request has arrived.
@@ -108,7 +108,7 @@ pub(super) enum Next {
     Close(u16, &'static str),
 }
 
-/// What a client speaks.
+/// The protocol of a client.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     /// `zun.pty.v1`.
@@ -309,7 +309,7 @@ impl Server {
 }
 
 impl Shown {
-    /// For the log.
+    /// The ID of the client's grant, for the log.
     fn grant_id(&self) -> &str {
         match self {
             Self::Grant(certificate) => &certificate.id,

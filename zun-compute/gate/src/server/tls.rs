@@ -41,7 +41,7 @@ pub(super) struct Tls {
     public: Option<(HostName, Arc<ServerConfig>)>,
 }
 
-/// What a client has shown in the handshake.
+/// What a client has presented in the handshake.
 pub(super) enum Shown {
     /// A certificate with a grant.
     Grant(Box<GrantCertificate>),

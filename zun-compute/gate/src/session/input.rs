@@ -147,7 +147,7 @@ impl InputQueue {
     }
 }
 
-/// The client broke the protocol: the code to close with.
+/// The client violated the protocol: the code to close the connection with.
 type Broken = u16;
 
 impl Session {
@@ -174,7 +174,7 @@ impl Session {
         }
     }
 
-    /// Closes a connection because its client broke the protocol, and forgets its attachment.
+    /// Closes a connection because its client violated the protocol, and removes its attachment.
     pub fn refuse(&mut self, id: ConnectionId, code: u16) {
         let Some(connection) = self.connections.get(&id) else { return };
         let attachment = connection.attachment;

@@ -42,7 +42,7 @@ pub enum JoinRefused {
     /// There is no such attachment, or the token or key is another one.
     #[error("the session is not known")]
     Unknown,
-    /// The session takes no more clients: open another one.
+    /// The session accepts no more clients: open another one.
     #[error("the session is closed")]
     Closed,
     /// The offsets are beyond what was sent.

@@ -62,7 +62,7 @@ pub struct Limits {
     pub spill: SpillLimits,
     /// How long an attachment waits for its client after a lost connection.
     pub resume: Duration,
-    /// The most attachments of a session, with those that wait for their clients.
+    /// The most attachments of a session, including those that wait for their clients.
     pub attachments: usize,
     /// The most bytes of one copy of files.
     pub files: u64,
@@ -326,7 +326,7 @@ impl Session {
         self.departures.pop_front()
     }
 
-    /// Removes an attachment, and tells the other clients that it has left.
+    /// Removes an attachment, and notifies the other clients that it has left.
     fn remove_attachment(&mut self, id: AttachmentId, reason: &'static str) {
         if let Some(attachment) = self.attachments.remove(&id) {
             self.unrecorded = true;

@@ -20,7 +20,7 @@ const BATCH_DELAY: Duration = Duration::from_millis(5);
 const ECHO: Duration = Duration::from_millis(50);
 /// The most bytes that one read from the engine may add to a stream.
 pub const LARGEST_READ: usize = 64 << 10;
-/// The size of a ring after the process has exited, in bytes: its last output is taken in any case.
+/// The size of a ring after the process has exited, in bytes: its last output is kept even without a reader.
 const LAST_OUTPUT: usize = 64 << 20;
 
 /// What a connection has to do next.
@@ -58,7 +58,7 @@ impl Session {
             && self.stderr.reserve(2 * LARGEST_READ, stderr)
     }
 
-    /// The process has exited: its last output is taken even if nobody reads it.
+    /// The process has exited: its last output is kept even if nobody reads it.
     pub const fn exited(&mut self) {
         self.exited = true;
         self.stdout.raise_limit(LAST_OUTPUT);

@@ -157,9 +157,9 @@ pub struct Progress {
     running: bool,
     /// How many bytes of stdin were accepted in all.
     spooled: u64,
-    /// The place of the end of stdin among them.
+    /// The offset of the end of stdin, if it has ended.
     end: Option<u64>,
-    /// Whether the process takes no more input.
+    /// Whether the process accepts no more input.
     input_closed: bool,
     /// How much stdin of each attachment was accepted, and whether it has ended.
     attachments: Vec<(u64, u64, bool)>,

@@ -302,7 +302,7 @@ impl Session<'_> {
     }
 }
 
-/// Waits until Docker runs a restarting container again: it refuses to attach before.
+/// Waits until Docker runs a restarting container again: Docker refuses to attach before that.
 pub(super) async fn next_run(context: &Context, container: &Container) -> Result<(), Failure> {
     let id = container.uuid.to_string();
     let ask = WaitRequest {

@@ -32,7 +32,7 @@ pub(super) enum Progress {
 /// How long to wait for a pending answer after a signal, so that zun can remove a container that was created.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How long a creation takes without a pull, generously. After that its progress is shown.
+/// A creation without a pull takes less than this. After that, zun shows its progress.
 const QUICK_CREATION: Duration = Duration::from_millis(300);
 
 /// Creates a container, unless a signal ends zun. Returns it when the service has accepted the request, and also sets

@@ -156,7 +156,7 @@ impl Player {
         }
     }
 
-    /// Shows all lines that have arrived. Returns why no more are to be shown.
+    /// Shows all lines that have arrived. Returns a reason if the playback must end.
     async fn show(&mut self, lines: &mut Lines) -> Result<Option<Stopped>, Failure> {
         while let Some(line) = next(lines)? {
             let (time, text) = match line {
@@ -173,7 +173,7 @@ impl Player {
         Ok(None)
     }
 
-    /// Waits until an event is due. Returns why that is not to be.
+    /// Waits until an event is due. Returns a reason if the playback must end first.
     async fn wait(&mut self, time: Duration) -> Result<Option<Stopped>, Failure> {
         let Some(mut due) = self.pace.due(time) else { return Ok(None) };
         let mut paused_at = None;

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::out;
 use crate::tty::raw::RawMode;
 
-/// A longer password is refused by the service.
+/// The longest password that the service accepts, in bytes.
 const LONGEST: u64 = 8192;
 
 /// Where the password comes from.

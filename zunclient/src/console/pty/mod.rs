@@ -67,7 +67,7 @@ pub struct Pty {
     tasks: Tasks,
 }
 
-/// What the client asks for.
+/// The client's request to open a console.
 struct Wants {
     hello: ClientHello,
     /// Whether opening the console starts the process, which can be done once only.

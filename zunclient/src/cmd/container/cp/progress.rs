@@ -8,7 +8,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::out;
 
-/// A copy that is shorter shows nothing.
+/// A copy that takes less time shows no progress.
 const DELAY: Duration = Duration::from_secs(1);
 /// How often the line may change in a second.
 const RATE: u8 = 4;

@@ -39,7 +39,7 @@ pub(super) async fn upload(
                 error_slot.set(zun_common::chain(&cause)).ok();
             }
             // If the receiver is gone, nothing needs to be aborted.
-            failure.blocking_send(Err(io::Error::other("cut"))).ok();
+            failure.blocking_send(Err(io::Error::other("the source has failed"))).ok();
         }
         Ok(())
     });
