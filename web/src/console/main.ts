@@ -20,7 +20,7 @@ import { SearchBar } from './search.ts';
 import { install, letter, withCtrl } from '../shared/shortcuts.ts';
 import { Status } from './status.ts';
 import { adoptStyles } from '../shared/styles.ts';
-import { tellSurrounding } from './surrounding.ts';
+import { notifyParentPage } from './parent_page.ts';
 import { TerminalView } from './terminal.ts';
 import { Toast } from './toast.ts';
 import { Viewers } from './viewers.ts';
@@ -151,7 +151,7 @@ class Page {
     const { hello } = session;
     keep({ ...this.#opening, resume: { session: hello.session, token: hello.token } });
     this.#status.live(hello.running);
-    tellSurrounding('live');
+    notifyParentPage('live');
     this.#status.readOnly(!hello.writes);
     this.#files.update();
     const { options } = this.#view.terminal;
@@ -165,7 +165,7 @@ class Page {
 
   #ended(closing: Closing): void {
     forget();
-    tellSurrounding('ended');
+    notifyParentPage('ended');
     const { terminal } = this.#view;
     terminal.options.disableStdin = true;
     this.#keys.show(false);
@@ -331,7 +331,7 @@ class Page {
 }
 
 adoptStyles();
-tellSurrounding('ready');
+notifyParentPage('ready');
 const opening = takeOpening();
 if (opening === undefined) {
   window.addEventListener('hashchange', () => location.reload());

@@ -37,7 +37,7 @@ export function ContainerPage({ id, tab }: { id: string; tab: string }) {
   const isMissing = container === undefined;
   useEffect(() => {
     // It may belong to another project, which the list does not show.
-    if (isMissing) store.look(id).catch((failure: unknown) => setError(words(failure)));
+    if (isMissing) store.load(id).catch((failure: unknown) => setError(words(failure)));
   }, [isMissing]);
   useEffect(() => () => store.leave(), []);
   if (container === undefined) {

@@ -135,7 +135,7 @@ export class Store {
   }
 
   /** Reads a container that the list does not have, and keeps it until `leave`. */
-  async look(ident: string): Promise<void> {
+  async load(ident: string): Promise<void> {
     this.#sought = ident;
     const found = await this.api.get<Container>(`/v1/containers/${encodeURIComponent(ident)}`);
     if (this.#sought !== ident) return;

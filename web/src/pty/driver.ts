@@ -1,6 +1,6 @@
 // Holds a session's link, and opens another when it is lost. The twin of zunclient/src/console/pty/driver.rs.
 
-import { CLOSE, closingOfCode, lostSession, misunderstood, refusedTicket, tooLong, type Closing } from './ending.ts';
+import { CLOSE, closingOfCode, lostSession, protocolError, refusedTicket, tooLong, type Closing } from './ending.ts';
 import { decode, encode, InvalidFrame, type Frame } from './frame.ts';
 import { subprotocols, type ClientHello, type ServerHello } from './hello.ts';
 import { earliest, Session, type Screen } from './session.ts';
@@ -139,7 +139,7 @@ export class Driver {
       if (frame !== undefined) this.#receive(frame);
     } catch (error) {
       if (!(error instanceof Violation) && !(error instanceof InvalidFrame)) throw error;
-      this.#end(misunderstood(error.message));
+      this.#end(protocolError(error.message));
       return;
     }
     if (this.#session?.closing !== undefined) this.#end(this.#session.closing);

@@ -90,7 +90,7 @@ export function closingOfCode(code: number, reason: string): Closing | undefined
     case CLOSE.notRecorded:
       return bad('The session could not be recorded', `It must be recorded, and its host cannot record it at present. ${LEAVES_RUNNING}`);
     case CLOSE.protocolError:
-      return misunderstood(reason === '' ? 'it reports a bad message' : reason);
+      return protocolError(reason === '' ? 'it reports a bad message' : reason);
     default:
       return undefined;
   }
@@ -118,7 +118,7 @@ export function noTicket(): Closing {
 }
 
 /** The gate violated the protocol. */
-export function misunderstood(what: string): Closing {
+export function protocolError(what: string): Closing {
   return bad('Protocol error between this page and the host', `Reload the page. The cause: ${sentence(what)}`);
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use zun_common::api::v1::session::{AliveGrant, GrantList, RevokedGrant, Session, SessionList};
+use zun_common::api::v1::session::{ActiveGrant, GrantList, RevokedGrant, Session, SessionList};
 use zun_common::gate_control::{GateAttachment, GateRecordingTicket, GateTicket};
 use zun_common::grant::Mode;
 use zun_common::id::{ContainerId, GrantId, HostName};
@@ -137,12 +137,12 @@ const fn mode(writes: bool) -> &'static str {
 }
 
 /// The grants and tickets, by their IDs.
-fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
-    let mut grants: BTreeMap<String, AliveGrant> = BTreeMap::new();
+fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, ActiveGrant> {
+    let mut grants: BTreeMap<String, ActiveGrant> = BTreeMap::new();
     for (host, ConsoleSessions { sessions, tickets, recordings }) in &found.hosts.answers {
         for ticket in recordings {
             let GateRecordingTicket { grant, recording, container, seconds } = ticket.clone();
-            let ticket = AliveGrant {
+            let ticket = ActiveGrant {
                 id: grant.clone(),
                 container,
                 container_name: found.name(container),
@@ -159,7 +159,7 @@ fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
         }
         for UsableTicket { container, exec, ticket } in tickets {
             let GateTicket { grant, target: _, mode, uses, seconds, files } = ticket.clone();
-            let ticket = AliveGrant {
+            let ticket = ActiveGrant {
                 id: grant.clone(),
                 container: *container,
                 container_name: found.name(*container),
@@ -179,7 +179,7 @@ fn alive(found: &Found, now: DateTime<Utc>) -> BTreeMap<String, AliveGrant> {
             if attachment.grant.is_empty() {
                 continue;
             }
-            let grant = grants.entry(attachment.grant.clone()).or_insert_with(|| AliveGrant {
+            let grant = grants.entry(attachment.grant.clone()).or_insert_with(|| ActiveGrant {
                 id: attachment.grant.clone(),
                 container: *container,
                 container_name: found.name(*container),

@@ -1,7 +1,7 @@
 //! `zun grants`: what opens sessions at console gates.
 
 use clap::{Args, Subcommand};
-use zun_common::api::v1::session::AliveGrant;
+use zun_common::api::v1::session::ActiveGrant;
 
 use super::select::ListSelect;
 use super::sessions::warn_of_unresponsive;
@@ -95,7 +95,7 @@ async fn find(context: &Context, id: &str) -> Result<String, Failure> {
     }
 }
 
-fn table(grants: &[AliveGrant]) -> Table {
+fn table(grants: &[ActiveGrant]) -> Table {
     let mut table = Table::new(vec![
         Column::whole("id"),
         Column::firm("container"),

@@ -55,7 +55,7 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GrantList {
     /// Tickets that can be used, and grants and tickets that have sessions.
-    pub grants: Vec<AliveGrant>,
+    pub grants: Vec<ActiveGrant>,
     /// Hosts that did not answer. They may have more grants.
     #[schemars(with = "Vec<String>")]
     pub unresponsive_hosts: Vec<HostName>,
@@ -63,7 +63,7 @@ pub struct GrantList {
 
 /// A grant or ticket that has sessions at a console gate, or a ticket that is still valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AliveGrant {
+pub struct ActiveGrant {
     /// Its ID.
     pub id: String,
     /// The container.

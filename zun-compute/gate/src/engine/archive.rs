@@ -41,12 +41,12 @@ pub enum ArchiveError {
     #[error("no such file or directory")]
     NoFile,
     /// The engine refuses, such as for a container with a read-only file system.
-    #[error("{words}")]
+    #[error("{message}")]
     Refused {
         /// The engine's status code.
         status: u16,
         /// Its reason.
-        words: String,
+        message: String,
     },
     /// The engine failed, or does not know the container.
     #[error(transparent)]

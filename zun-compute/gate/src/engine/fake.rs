@@ -136,8 +136,8 @@ impl FakeEngine {
         let exited = tokio::select! {
             exited = exit.wait_for(Option::is_some) => exited.ok().and_then(|exit| exit.clone()),
             Ok(()) = engine.changed() => {
-                let words = "the engine restarts".to_owned();
-                return Err(EngineError::Failed { doing: "wait for the exit", words });
+                let message = "the engine restarts".to_owned();
+                return Err(EngineError::Failed { doing: "wait for the exit", message });
             }
         };
         exited.ok_or_else(|| EngineError::NotFound(target.clone()))
@@ -197,8 +197,8 @@ impl Engine for FakeEngine {
             false
         })?;
         if is_started {
-            let words = "it was started already".to_owned();
-            return Err(EngineError::Conflict { doing: "start the exec", words });
+            let message = "it was started already".to_owned();
+            return Err(EngineError::Conflict { doing: "start the exec", message });
         }
         let (engine, target) = (self.clone(), target.clone());
         let exit = Box::pin(async move { engine.exit_of(&target).await });

@@ -176,20 +176,20 @@ pub enum EngineError {
     #[error("{0} was started again")]
     Restarted(Target),
     /// The target's state does not allow it, such as an exec that was started already.
-    #[error("the engine cannot {doing}: {words}")]
+    #[error("the engine cannot {doing}: {message}")]
     Conflict {
         /// What was asked.
         doing: &'static str,
         /// What the engine says.
-        words: String,
+        message: String,
     },
     /// The engine failed.
-    #[error("the engine failed to {doing}: {words}")]
+    #[error("the engine failed to {doing}: {message}")]
     Failed {
         /// What was asked.
         doing: &'static str,
         /// What the engine says.
-        words: String,
+        message: String,
     },
     /// The engine cannot be reached.
     #[error("cannot {doing}: no connection to the engine")]

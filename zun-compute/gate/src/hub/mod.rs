@@ -119,7 +119,7 @@ struct Sessions {
     last: u64,
     live: BTreeMap<u64, Arc<Live>>,
     /// How many places are reserved for sessions that are being opened.
-    begun: usize,
+    reserved: usize,
     projects: Projects,
     /// One entry for each target whose session is being opened, so that only one is opened.
     opening: HashMap<Target, Opening>,

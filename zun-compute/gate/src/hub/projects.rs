@@ -44,11 +44,11 @@ pub(super) struct Projects {
 struct Project {
     memory: Memory,
     /// The places that are reserved for its sessions and clients that are being opened.
-    begun: Begun,
+    reserved: Reserved,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Begun {
+struct Reserved {
     sessions: usize,
     attachments: usize,
 }
@@ -57,7 +57,7 @@ struct Begun {
 pub(super) struct ProjectPlace<'a> {
     hub: &'a Hub,
     project: ProjectId,
-    begun: Begun,
+    reserved: Reserved,
 }
 
 impl<'a> ProjectPlace<'a> {
@@ -74,18 +74,18 @@ impl<'a> ProjectPlace<'a> {
         let own: Vec<_> = sessions.of_project(project).map(Arc::clone).collect();
         let attachments: usize = own.iter().map(|live| live.attachments()).sum();
         let found = sessions.project(hub, project);
-        if opens && own.len() + found.begun.sessions >= limits.project_sessions {
+        if opens && own.len() + found.reserved.sessions >= limits.project_sessions {
             return Err(Limit::ProjectSessions);
         }
-        let is_full = attachments + found.begun.attachments >= limits.project_attachments;
+        let is_full = attachments + found.reserved.attachments >= limits.project_attachments;
         if is_full && !make_room(&own, newcomer) {
             return Err(Limit::ProjectAttachments);
         }
-        let begun = Begun { sessions: usize::from(opens), attachments: 1 };
-        found.begun.sessions += begun.sessions;
-        found.begun.attachments += begun.attachments;
+        let reserved = Reserved { sessions: usize::from(opens), attachments: 1 };
+        found.reserved.sessions += reserved.sessions;
+        found.reserved.attachments += reserved.attachments;
         drop(sessions);
-        Ok(Some(Self { hub, project: project.clone(), begun }))
+        Ok(Some(Self { hub, project: project.clone(), reserved }))
     }
 }
 
@@ -102,9 +102,10 @@ impl Drop for ProjectPlace<'_> {
     fn drop(&mut self) {
         let mut sessions = self.hub.sessions();
         if let Some(found) = sessions.projects.all.get_mut(&self.project) {
-            found.begun.sessions = found.begun.sessions.saturating_sub(self.begun.sessions);
-            found.begun.attachments =
-                found.begun.attachments.saturating_sub(self.begun.attachments);
+            found.reserved.sessions =
+                found.reserved.sessions.saturating_sub(self.reserved.sessions);
+            found.reserved.attachments =
+                found.reserved.attachments.saturating_sub(self.reserved.attachments);
         }
     }
 }
@@ -118,12 +119,12 @@ impl Sessions {
         let Projects { all, denied } = &mut self.projects;
         // Also a session that has printed nothing yet has its share of the memory.
         all.retain(|id, found| {
-            id == project || found.memory.is_shared() || found.begun != Begun::default()
+            id == project || found.memory.is_shared() || found.reserved != Reserved::default()
         });
         all.entry(project.clone()).or_insert_with(|| {
             let (whole, most) = (hub.limits.memory.clone(), hub.most.project_memory);
             let memory = Memory::part_of(whole, most, Arc::clone(denied));
-            Project { memory, begun: Begun::default() }
+            Project { memory, reserved: Reserved::default() }
         })
     }
 }

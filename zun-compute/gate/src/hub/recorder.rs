@@ -201,9 +201,9 @@ impl Recorder {
 
     /// The rest of the output of a session that has ended cannot be recorded.
     fn give_up(&mut self, live: &Live) {
-        let words = live.read(|session| session.ending_words());
+        let summary = live.read(|session| session.ending_summary());
         let Some(writer) = self.writer.take() else { return };
-        finish(writer, &format!("{words}; its last output is missing"));
+        finish(writer, &format!("{summary}; its last output is missing"));
     }
 
     /// The gate stops. If it does not keep the session for the next process, the recording ends.
@@ -240,7 +240,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn work(session: &mut Session) -> Found<Work> {
     match session.unrecorded_output() {
         Some(batch) => Found::This(Work::Batch(batch)),
-        None if session.is_over() => Found::This(Work::End(session.ending_words())),
+        None if session.is_over() => Found::This(Work::End(session.ending_summary())),
         None => Found::Nothing(None),
     }
 }

@@ -23,7 +23,7 @@ const LAST_OUTPUT: Duration = Duration::from_secs(10);
 /// How long to wait for the exit code after the end of the output before inspecting the process.
 const EXIT_CODE: Duration = Duration::from_secs(2);
 /// How many times the process is inspected.
-const QUESTIONS: u32 = 5;
+const INSPECTIONS: u32 = 5;
 /// How long a stopping gate waits for the engine's answer about a signal.
 const ANSWER: Duration = Duration::from_secs(1);
 /// How long the engine may take to report the exit of a container that was removed during a restart of the gate.
@@ -223,13 +223,13 @@ async fn after_output(
     mut exit: impl Future<Output = Result<Exit, EngineError>> + Unpin,
 ) -> StreamEnd {
     let mut asked = 0;
-    while asked < QUESTIONS {
+    while asked < INSPECTIONS {
         if let Ok(exited) = timeout(EXIT_CODE, &mut exit).await {
             return stream_end(live, exited);
         }
         match engine.inspect(live.target()).await {
-            Ok(Inspected { failed_start: Some((code, words)), .. }) => {
-                let ending = Ending::with_code(EndingReason::NotStarted, code, words);
+            Ok(Inspected { failed_start: Some((code, reason)), .. }) => {
+                let ending = Ending::with_code(EndingReason::NotStarted, code, reason);
                 return StreamEnd::Over(ending);
             }
             // The process has closed its output.

@@ -116,9 +116,9 @@ impl Server {
             return Err(body);
         }
         let answered = self.copy(head, body, allowance).await;
-        Ok(answered.unwrap_or_else(|(status, words)| {
-            debug!(%status, words, "files were not copied");
-            let mut response = response(Full::from(words).map_err(|never| match never {}));
+        Ok(answered.unwrap_or_else(|(status, reason)| {
+            debug!(%status, reason, "files were not copied");
+            let mut response = response(Full::from(reason).map_err(|never| match never {}));
             *response.status_mut() = status;
             response.headers_mut().insert(CONTENT_TYPE, TEXT);
             response
@@ -133,16 +133,16 @@ impl Server {
     ) -> Result<Response<Bytestream>, Refusal> {
         let FileRight { container, grant, limit } = self.file_right(head)?;
         let (call, path) = call(head).ok_or_else(|| {
-            let words = "the request is not one for files: its path must be absolute".to_owned();
-            (StatusCode::BAD_REQUEST, words)
+            let reason = "the request is not one for files: its path must be absolute".to_owned();
+            (StatusCode::BAD_REQUEST, reason)
         })?;
         let length = body.size_hint().exact();
         if call == ArchiveCall::Write {
             within(length, limit)?;
         }
         let copy = self.copies.begin(&grant, allowance).ok_or_else(|| {
-            let words = "too many files are being copied: try again when some are done".to_owned();
-            (StatusCode::SERVICE_UNAVAILABLE, words)
+            let reason = "too many files are being copied: try again when some are done".to_owned();
+            (StatusCode::SERVICE_UNAVAILABLE, reason)
         })?;
         info!(
             grant.id = %grant, container = %container, path = %String::from_utf8_lossy(&path).escape_debug(),
@@ -231,11 +231,11 @@ fn within(length: Option<u64>, limit: u64) -> Result<(), Refusal> {
     match length {
         Some(length) if length <= limit => Ok(()),
         Some(_) => {
-            let words = format!(
+            let reason = format!(
                 "the upload is too large: the limit is {} MiB (limits.files of the console gate)",
                 limit >> 20
             );
-            Err((StatusCode::PAYLOAD_TOO_LARGE, words))
+            Err((StatusCode::PAYLOAD_TOO_LARGE, reason))
         }
         None => Err((StatusCode::LENGTH_REQUIRED, "the upload has no Content-Length".to_owned())),
     }

@@ -34,7 +34,7 @@ use super::link::{Link, NOT_RECORDED, close_message, websocket};
 use super::origin::Origins;
 use super::places::{Place, PlaceLimits, Places, Source};
 use super::raw::RawLink;
-use super::tls::{Shown, Tls};
+use super::tls::{Presented, Tls};
 use crate::engine::{Bytestream, EngineError, Target};
 use crate::hub::{Client, ConnectError, Connected, Hub};
 use crate::page::WebConsole;
@@ -132,7 +132,7 @@ pub(super) struct Admitted {
 impl Server {
     /// Serves one client.
     pub(super) async fn serve(&self, stream: TcpStream, peer: Peer) {
-        let (stream, shown) = match timeout(HANDSHAKE, self.tls.accept(stream)).await {
+        let (stream, presented) = match timeout(HANDSHAKE, self.tls.accept(stream)).await {
             Ok(Ok(Some(accepted))) => accepted,
             Ok(Err(error)) => {
                 debug!(error = %chain(&error), "a TLS handshake failed");
@@ -140,12 +140,12 @@ impl Server {
             }
             Ok(Ok(None)) | Err(_) => return,
         };
-        if let Shown::Grant(certificate) = &shown
+        if let Presented::Grant(certificate) = &presented
             && let GrantTarget::Recording { id } = certificate.grant.target
         {
             return self.serve_recording(stream, (certificate, id), peer).await;
         }
-        let answered = self.answer_one(stream, &shown, peer).await;
+        let answered = self.answer_one(stream, &presented, peer).await;
         let Some((upgraded, next)) = answered else { return };
         let mut socket = websocket(upgraded).await;
         match next {
@@ -162,7 +162,7 @@ impl Server {
     async fn answer_one(
         &self,
         stream: TlsStream<TcpStream>,
-        shown: &Shown,
+        presented: &Presented,
         Peer { source, handshake }: Peer,
     ) -> Option<(Upgraded, Next)> {
         let pending = Pending {
@@ -174,7 +174,7 @@ impl Server {
             accepted: Mutex::default(),
         };
         let service = service_fn(async |request| {
-            Ok::<_, Infallible>(self.answer(request, shown, &pending).await)
+            Ok::<_, Infallible>(self.answer(request, presented, &pending).await)
         });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -196,15 +196,15 @@ impl Server {
     async fn answer(
         &self,
         mut request: Request<Incoming>,
-        shown: &Shown,
+        presented: &Presented,
         pending: &Pending,
     ) -> Response<Bytestream> {
         drop(pending.handshake.lock().unwrap_or_else(PoisonError::into_inner).take());
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
-        let page = match shown {
-            Shown::Grant(_) => None,
-            Shown::Nothing => self.page.answer(&head),
+        let page = match presented {
+            Presented::Grant(_) => None,
+            Presented::Nothing => self.page.answer(&head),
         };
         if let Some(page) = page {
             return if self.may_download(pending) {
@@ -213,14 +213,14 @@ impl Server {
                 whole(refused(StatusCode::SERVICE_UNAVAILABLE))
             };
         }
-        if matches!(shown, Shown::Nothing)
+        if matches!(presented, Presented::Nothing)
             && let Ok(answer) = self.files(&head, body, &pending.allowance).await
         {
             return answer;
         }
-        let admitted = match shown {
-            Shown::Grant(certificate) => self.admit_certified(&head, certificate).await,
-            Shown::Nothing => self.admit_public(&head).await,
+        let admitted = match presented {
+            Presented::Grant(certificate) => self.admit_certified(&head, certificate).await,
+            Presented::Nothing => self.admit_public(&head).await,
         };
         match admitted {
             Ok(Admitted { key, protocol, next }) => {
@@ -229,7 +229,7 @@ impl Server {
                 whole(switching(&key, protocol))
             }
             Err(status) => {
-                debug!(grant.id = shown.grant_id(), %status, "a client was refused");
+                debug!(grant.id = presented.grant_id(), %status, "a client was refused");
                 whole(refused(status))
             }
         }
@@ -308,7 +308,7 @@ impl Server {
     }
 }
 
-impl Shown {
+impl Presented {
     /// The ID of the client's grant, for the log.
     fn grant_id(&self) -> &str {
         match self {

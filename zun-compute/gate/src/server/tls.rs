@@ -42,7 +42,7 @@ pub(super) struct Tls {
 }
 
 /// What a client has presented in the handshake.
-pub(super) enum Shown {
+pub(super) enum Presented {
     /// A certificate with a grant.
     Grant(Box<GrantCertificate>),
     /// Nothing, because it uses the name for clients with tickets.
@@ -73,7 +73,7 @@ impl Tls {
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
-    ) -> io::Result<Option<(TlsStream<TcpStream>, Shown)>> {
+    ) -> io::Result<Option<(TlsStream<TcpStream>, Presented)>> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let name = start.client_hello().server_name().map(str::to_owned);
         let public = self.public.as_ref().filter(|(public, _)| {
@@ -81,11 +81,11 @@ impl Tls {
         });
         if let Some((_, config)) = public {
             let stream = start.into_stream(Arc::clone(config)).await?;
-            return Ok(Some((stream, Shown::Nothing)));
+            return Ok(Some((stream, Presented::Nothing)));
         }
         let stream = start.into_stream(Arc::clone(&self.config)).await?;
         let grant = self.grant(stream.get_ref().1.peer_certificates());
-        Ok(grant.map(|grant| (stream, Shown::Grant(Box::new(grant)))))
+        Ok(grant.map(|grant| (stream, Presented::Grant(Box::new(grant)))))
     }
 
     /// Reads the grant of a client that has passed the handshake.

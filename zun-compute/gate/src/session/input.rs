@@ -148,7 +148,7 @@ impl InputQueue {
 }
 
 /// The client violated the protocol: the code to close the connection with.
-type Broken = u16;
+type Violation = u16;
 
 impl Session {
     /// Handles a message of a client. Messages of a replaced connection are dropped.
@@ -183,7 +183,7 @@ impl Session {
         }
     }
 
-    fn handle(&mut self, id: AttachmentId, frame: Frame, now: Instant) -> Result<(), Broken> {
+    fn handle(&mut self, id: AttachmentId, frame: Frame, now: Instant) -> Result<(), Violation> {
         match frame {
             Frame::Stdin(bytes) => self.stdin(id, bytes, now),
             Frame::StdinEnd => self.stdin_end(id),
@@ -204,7 +204,7 @@ impl Session {
         }
     }
 
-    fn stdin(&mut self, id: AttachmentId, bytes: Bytes, now: Instant) -> Result<(), Broken> {
+    fn stdin(&mut self, id: AttachmentId, bytes: Bytes, now: Instant) -> Result<(), Violation> {
         let Some(attachment) = self.attachments.get_mut(&id).filter(|found| found.writes) else {
             return Ok(());
         };
@@ -271,7 +271,7 @@ impl Session {
         released
     }
 
-    fn stdin_end(&mut self, id: AttachmentId) -> Result<(), Broken> {
+    fn stdin_end(&mut self, id: AttachmentId) -> Result<(), Violation> {
         let Some(attachment) = self.attachments.get_mut(&id).filter(|found| found.writes) else {
             return Ok(());
         };
@@ -284,7 +284,7 @@ impl Session {
         Ok(())
     }
 
-    fn signal(&mut self, id: AttachmentId, number: u64, name: String) -> Result<(), Broken> {
+    fn signal(&mut self, id: AttachmentId, number: u64, name: String) -> Result<(), Violation> {
         let Some(attachment) = self.attachments.get_mut(&id).filter(|found| found.writes) else {
             return Ok(());
         };
@@ -308,7 +308,7 @@ impl Session {
         id: AttachmentId,
         (stream, to): (Stream, u64),
         now: Instant,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let Some(attachment) = self.attachments.get_mut(&id) else { return Ok(()) };
         let awaited = attachment.awaited.filter(|(at, _)| stream == Stream::Stdout && *at <= to);
         if let Some((_, since)) = awaited {

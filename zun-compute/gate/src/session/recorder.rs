@@ -136,9 +136,9 @@ impl Session {
     }
 
     /// How the session ended, in a few words.
-    pub fn ending_words(&self) -> String {
+    pub fn ending_summary(&self) -> String {
         let Some(ending) = &self.ending else { return String::new() };
-        let words = match ending.zun.reason {
+        let summary = match ending.zun.reason {
             EndingReason::Exited => match ending.zun.exit_code {
                 Some(code) => return format!("the process exited with {code}"),
                 None => "the process exited",
@@ -151,6 +151,6 @@ impl Session {
                 "the session ended"
             }
         };
-        words.to_owned()
+        summary.to_owned()
     }
 }

@@ -30,13 +30,13 @@ pub(super) enum Unfinished {
     /// The command never started. With `--rm`, `zun run` then removes the container.
     NeverBegan(Failure),
     /// The command may have started, and may still be running.
-    Later(Failure),
+    MayRun(Failure),
 }
 
 impl From<Unfinished> for Failure {
     fn from(unfinished: Unfinished) -> Self {
         match unfinished {
-            Unfinished::NeverBegan(failure) | Unfinished::Later(failure) => failure,
+            Unfinished::NeverBegan(failure) | Unfinished::MayRun(failure) => failure,
         }
     }
 }
@@ -117,7 +117,7 @@ pub(super) fn exited(name: &str, code: i64, run: Option<&Run>) -> Result<Exit, U
     // If the engine runs the container again at once, the host's code may be that of the next run.
     let code = run.exit_code.unwrap_or(code);
     match (run.reason, &run.message) {
-        (Some(EndReason::Restarted), _) => Err(Unfinished::Later(restarted(name, code))),
+        (Some(EndReason::Restarted), _) => Err(Unfinished::MayRun(restarted(name, code))),
         (Some(EndReason::Removed), _) => {
             out::notice(&format!("{name} was removed; its process exited with {code}"));
             Ok(Exit::of_process(code))
@@ -137,7 +137,7 @@ pub(super) async fn without_exit_code(
     run: Option<&Run>,
 ) -> Result<Exit, Unfinished> {
     let lost = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-    let failed = |words: String| Unfinished::Later(Failure::with_exit(words, Exit::ZUN_FAILED));
+    let failed = |words: String| Unfinished::MayRun(Failure::with_exit(words, Exit::ZUN_FAILED));
     let Some(run) = run else {
         return Err(failed(still_open((api, container, name), &lost).await));
     };
@@ -149,12 +149,12 @@ pub(super) async fn without_exit_code(
             Err(failed(format!("{name} was removed{lost}; its exit code is not known")))
         }
         (Some(EndReason::Restarted), code, _) => {
-            Err(Unfinished::Later(restarted(name, code.unwrap_or_default())))
+            Err(Unfinished::MayRun(restarted(name, code.unwrap_or_default())))
         }
         (_, Some(code), None) => exited(name, code, Some(run)),
         (_, Some(code), Some(why)) => {
             let next = format!("`zun logs {name}` shows it, unless the container was removed");
-            Err(Unfinished::Later(link_lost(name, code, &why).advise(&next)))
+            Err(Unfinished::MayRun(link_lost(name, code, &why).advise(&next)))
         }
         (_, None, _) => {
             Err(failed(format!("the console of {name} ended{lost}; its exit code is not known")))

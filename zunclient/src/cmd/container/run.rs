@@ -118,7 +118,7 @@ impl Run {
             Ok(exit) => Ok(Ok(exit)),
             // The command could not be run: with --rm nothing is left of it.
             Err(Unfinished::NeverBegan(failure)) => Err(NeverStarted::after_start(failure)),
-            Err(Unfinished::Later(failure)) => Ok(Err(failure)),
+            Err(Unfinished::MayRun(failure)) => Ok(Err(failure)),
         }
     }
 

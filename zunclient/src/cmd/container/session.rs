@@ -249,9 +249,9 @@ impl Session<'_> {
                 ));
                 Ok(Exit::OK)
             }
-            Ended::OutputClosed(closed) => Err(Unfinished::Later(closed.into())),
+            Ended::OutputClosed(closed) => Err(Unfinished::MayRun(closed.into())),
             Ended::Signal(number) => {
-                Err(Unfinished::Later(Failure::silent(Exit(number.exit_code()))))
+                Err(Unfinished::MayRun(Failure::silent(Exit(number.exit_code()))))
             }
             Ended::ForcedOut(_number) => {
                 let state = if waits { "may not have started yet" } else { "is still running" };
@@ -259,7 +259,7 @@ impl Session<'_> {
                     "disconnected from {name} after {SIGNALS_TO_LEAVE} signals; it {state}; come back with `zun attach {name}`"
                 );
                 // Docker's command exits with 1 too.
-                Err(Unfinished::Later(Failure::with_exit(words, Exit::FAILED)))
+                Err(Unfinished::MayRun(Failure::with_exit(words, Exit::FAILED)))
             }
             Ended::Exited(code) => ending::exited(name, code, run.as_ref()),
             Ended::NotStarted(code, reason) => {
@@ -268,11 +268,11 @@ impl Session<'_> {
             }
             Ended::ExitedLinkLost(code, why) => {
                 let next = format!("`zun logs {name}` shows it, unless the container was removed");
-                Err(Unfinished::Later(ending::link_lost(name, code, &why).advise(&next)))
+                Err(Unfinished::MayRun(ending::link_lost(name, code, &why).advise(&next)))
             }
             Ended::Closed(closing) => {
                 let next = format!("come back with `zun attach {name}`");
-                Err(Unfinished::Later(ending::closed(name, &closing, &next)))
+                Err(Unfinished::MayRun(ending::closed(name, &closing, &next)))
             }
             Ended::WithoutExitCode(why) => {
                 let container = (&self.context.api, self.id());

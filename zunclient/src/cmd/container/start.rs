@@ -89,7 +89,7 @@ impl Start {
             Unfinished::NeverBegan(failure) => {
                 Failure { exit: failure.exit.map(|_code| Exit::FAILED), ..failure }
             }
-            Unfinished::Later(failure) => failure,
+            Unfinished::MayRun(failure) => failure,
         })
     }
 }

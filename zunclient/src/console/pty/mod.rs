@@ -63,12 +63,12 @@ const NO_KEEPALIVE: Duration = Duration::from_secs(1 << 30);
 /// A console at the gate that is not yet connected.
 pub struct Pty {
     host: Gate,
-    wants: Wants,
+    request: OpenRequest,
     tasks: Tasks,
 }
 
 /// The client's request to open a console.
-struct Wants {
+struct OpenRequest {
     hello: ClientHello,
     /// Whether opening the console starts the process, which can be done once only.
     starts: bool,
@@ -150,8 +150,8 @@ impl Pty {
         let host = Gate { dialer, address: Address::parse(address)?, ticket: None };
         // A grant for the gate only has no call of Docker.
         let starts = address.contains("/pty/v1/execs/");
-        let wants = Wants { hello, starts };
-        Ok(Self { host, wants, tasks: tasks.child() })
+        let request = OpenRequest { hello, starts };
+        Ok(Self { host, request, tasks: tasks.child() })
     }
 
     /// Opens the console of a ticket. To resume, it uses the same ticket, even after that has expired.
@@ -170,9 +170,9 @@ impl Pty {
         };
         let address = Address { host, port, target: TICKET_PATH.to_owned() };
         let host = Gate { dialer, address, ticket: Some(ticket) };
-        let wants = Wants { hello, starts: false };
+        let request = OpenRequest { hello, starts: false };
         let (console, ServerHello { tty, writes, .. }) =
-            open_at(host, wants, tasks.child()).await?;
+            open_at(host, request, tasks.child()).await?;
         Ok((console, TicketedConsole { tty, writes }))
     }
 }
@@ -189,8 +189,8 @@ fn of_gate(link: LinkTimeouts) -> LinkTimeouts {
 #[async_trait]
 impl Connection for Pty {
     async fn open(self: Box<Self>) -> Result<Console, ConsoleError> {
-        let Self { host, wants, tasks } = *self;
-        open_at(host, wants, tasks).await.map(|(console, _)| console)
+        let Self { host, request, tasks } = *self;
+        open_at(host, request, tasks).await.map(|(console, _)| console)
     }
 }
 
@@ -200,7 +200,7 @@ type Opened<S> = (Sender<S>, Receiver<S>, ServerHello);
 /// Opens the first link.
 async fn open_first<H: Host>(
     host: &H,
-    Wants { hello, starts }: &Wants,
+    OpenRequest { hello, starts }: &OpenRequest,
 ) -> Result<Opened<H::Stream>, ConsoleError> {
     let stream = host.connect().await?;
     open(stream, host, hello).await.map_err(|error| {
@@ -221,16 +221,16 @@ const fn is_refusal(error: &ConsoleError) -> bool {
 /// first failure if the gate does not have the exec, or is unavailable for too long.
 async fn open_again<H: Host>(
     host: &H,
-    Wants { hello, starts }: &Wants,
+    OpenRequest { hello, starts }: &OpenRequest,
     first: Result<Opened<H::Stream>, ConsoleError>,
 ) -> Result<Opened<H::Stream>, ConsoleError> {
     // Asks for everything that the exec has printed since its start.
     let replay = if *starts { Replay::All } else { hello.replay };
-    let wants = Wants { hello: ClientHello { replay, ..hello.clone() }, starts: *starts };
+    let request = OpenRequest { hello: ClientHello { replay, ..hello.clone() }, starts: *starts };
     let until = Instant::now() + if *starts { ASKING } else { RESTARTING };
     while Instant::now() < until {
         tokio::time::sleep(ASKING_PAUSE).await;
-        match open_first(host, &wants).await {
+        match open_first(host, &request).await {
             Ok(opened) => return Ok(opened),
             // A new gate takes over from the former one.
             Err(ConsoleError::Refused { status: UNAVAILABLE | close::RESTARTING, .. }) => {}
@@ -245,10 +245,10 @@ async fn open_again<H: Host>(
 /// Opens the first link, and begins the session.
 async fn open_at<H: Host>(
     host: H,
-    wants: Wants,
+    request: OpenRequest,
     tasks: Tasks,
 ) -> Result<(Console, ServerHello), ConsoleError> {
-    let mut opened = open_first(&host, &wants).await;
+    let mut opened = open_first(&host, &request).await;
     let asks_again = match &opened {
         Err(
             ConsoleError::MayHaveStarted(_)
@@ -263,15 +263,15 @@ async fn open_at<H: Host>(
         Ok(_) | Err(_) => false,
     };
     if asks_again {
-        opened = open_again(&host, &wants, opened).await;
+        opened = open_again(&host, &request, opened).await;
     }
     let (sender, receiver, hello) = opened?;
-    let wants = wants.hello;
+    let request = request.hello;
     let ServerHello { running, has_screen, acts_on_disconnect, .. } = hello;
-    let has_screen = has_screen && wants.replay == Replay::Screen;
+    let has_screen = has_screen && request.replay == Replay::Screen;
     let bad = |problem| ConsoleError::BadAnswer { address: host.address().authority(), problem };
-    let session =
-        Session::new(wants, hello.clone(), Instant::now()).map_err(|violation| bad(violation.0))?;
+    let session = Session::new(request, hello.clone(), Instant::now())
+        .map_err(|violation| bad(violation.0))?;
     let shared = Arc::new(Shared::new(session));
     let (alive, driver_ended) = watch::channel(());
     let driver = Driver { shared: Arc::clone(&shared), host, tasks: tasks.clone(), alive };

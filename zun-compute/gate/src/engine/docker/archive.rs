@@ -65,16 +65,16 @@ async fn refused(
     status: StatusCode,
     response: Response<Incoming>,
 ) -> ArchiveError {
-    let words = match message(call, status, response).await {
-        Ok(words) => words,
+    let message = match message(call, status, response).await {
+        Ok(message) => message,
         Err(error) => return error.into(),
     };
     match (status, call.target) {
-        (StatusCode::NOT_FOUND, Some(target)) if words.contains("No such container") => {
+        (StatusCode::NOT_FOUND, Some(target)) if message.contains("No such container") => {
             EngineError::NotFound(target.clone()).into()
         }
         (StatusCode::NOT_FOUND, _) => ArchiveError::NoFile,
-        _ if status.is_client_error() => ArchiveError::Refused { status: status.as_u16(), words },
-        _ => call.failed(words).into(),
+        _ if status.is_client_error() => ArchiveError::Refused { status: status.as_u16(), message },
+        _ => call.failed(message).into(),
     }
 }

@@ -75,6 +75,6 @@ fn denied(errno: Errno) -> EngineError {
     failed(format!("{}{hint}", std::io::Error::from(errno)))
 }
 
-const fn failed(words: String) -> EngineError {
-    EngineError::Failed { doing: DOING, words }
+const fn failed(message: String) -> EngineError {
+    EngineError::Failed { doing: DOING, message }
 }

@@ -34,7 +34,7 @@ impl Docker {
         let response = self.http.send(&call).await?;
         let (docker, target) = (self.clone(), target.clone());
         Ok(Box::pin(async move {
-            let failed = |words: String| EngineError::Failed { doing: DOING, words };
+            let failed = |message: String| EngineError::Failed { doing: DOING, message };
             let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
             let body = body.map_err(|cause| failed(cause.to_string()))?.to_bytes();
             let answer: Value =

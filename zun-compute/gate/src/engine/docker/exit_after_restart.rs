@@ -121,7 +121,7 @@ impl Docker {
         let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
         let path = format!("/v{}/events?since=0&until={until}&filters={encoded}", self.version());
         let response = self.http.send(&Call::get(DOING, path, target)).await?;
-        let failed = |words: String| EngineError::Failed { doing: DOING, words };
+        let failed = |message: String| EngineError::Failed { doing: DOING, message };
         let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
         let body = body.map_err(|cause| failed(cause.to_string()))?.to_bytes();
         let events = serde_json::Deserializer::from_slice(&body).into_iter::<Value>();

@@ -51,8 +51,8 @@ impl<'a> Call<'a> {
         Self { doing, method: Method::POST, path, body: None, target: Some(target) }
     }
 
-    pub(super) fn failed(&self, words: impl Into<String>) -> EngineError {
-        EngineError::Failed { doing: self.doing, words: words.into() }
+    pub(super) fn failed(&self, message: impl Into<String>) -> EngineError {
+        EngineError::Failed { doing: self.doing, message: message.into() }
     }
 }
 
@@ -196,14 +196,14 @@ pub(super) async fn message(
 }
 
 async fn refused(call: &Call<'_>, status: StatusCode, response: Response<Incoming>) -> EngineError {
-    let words = match message(call, status, response).await {
-        Ok(words) => words,
+    let message = match message(call, status, response).await {
+        Ok(message) => message,
         Err(error) => return error,
     };
     match (status, call.target) {
         (StatusCode::NOT_FOUND, Some(target)) => EngineError::NotFound(target.clone()),
-        (StatusCode::CONFLICT, _) => EngineError::Conflict { doing: call.doing, words },
-        _ => EngineError::Failed { doing: call.doing, words },
+        (StatusCode::CONFLICT, _) => EngineError::Conflict { doing: call.doing, message },
+        _ => EngineError::Failed { doing: call.doing, message },
     }
 }
 

@@ -60,10 +60,10 @@ impl Docker {
         let newest = response.headers().get("Api-Version").and_then(|value| value.to_str().ok());
         let newest = newest.and_then(|text| text.parse::<ApiVersion>().ok()).unwrap_or(OLDEST);
         if newest < OLDEST {
-            let words = format!(
+            let message = format!(
                 "Docker supports API {newest} at most, and the gate needs at least {OLDEST}: upgrade Docker"
             );
-            return Err(EngineError::Failed { doing: DOING, words });
+            return Err(EngineError::Failed { doing: DOING, message });
         }
         *self.negotiated() = Some(newest.min(NEWEST));
         Ok(())
@@ -115,8 +115,8 @@ impl Docker {
         let mut call = Call::post("start the exec", self.path(target, "/start"), target);
         if running || inspected.ended {
             // Docker would report this only in the stream.
-            let words = "it was started already".to_owned();
-            return Err(EngineError::Conflict { doing: call.doing, words });
+            let message = "it was started already".to_owned();
+            return Err(EngineError::Conflict { doing: call.doing, message });
         }
         let sized = size.filter(|_| tty && self.version() >= EXEC_SIZE);
         let mut body = json!({ "Detach": false, "Tty": tty });
@@ -195,8 +195,8 @@ impl Engine for Docker {
                 return Ok(inspected);
             }
             if events.frame().await.is_none_or(|frame| frame.is_err()) {
-                let words = "the stream of events has ended".to_owned();
-                return Err(EngineError::Failed { doing: call.doing, words });
+                let message = "the stream of events has ended".to_owned();
+                return Err(EngineError::Failed { doing: call.doing, message });
             }
         }
     }

@@ -222,8 +222,8 @@ impl<'a> Place<'a> {
     /// Takes a place, unless all are taken.
     fn take(hub: &'a Hub) -> Option<Self> {
         let mut sessions = hub.sessions();
-        let is_free = sessions.live.len() + sessions.begun < hub.most.sessions;
-        sessions.begun += usize::from(is_free);
+        let is_free = sessions.live.len() + sessions.reserved < hub.most.sessions;
+        sessions.reserved += usize::from(is_free);
         drop(sessions);
         is_free.then(|| Self(hub))
     }
@@ -232,7 +232,7 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut sessions = self.0.sessions();
-        sessions.begun = sessions.begun.saturating_sub(1);
+        sessions.reserved = sessions.reserved.saturating_sub(1);
     }
 }
 

@@ -227,7 +227,7 @@ fn sessions_that_are_being_opened_count_and_one_target_leaves_room_for_others() 
         let rights = Arc::default();
         let all = targets.iter().map(|target| hub.connect(target, client(), &rights));
         let release = async {
-            while hub.sessions().begun < 8 {
+            while hub.sessions().reserved < 8 {
                 tokio::task::yield_now().await;
             }
             world.release(&targets);

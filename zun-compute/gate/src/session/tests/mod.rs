@@ -1,7 +1,7 @@
 //! Tests of sessions with clients that this file plays.
 
-mod cuts;
 mod ends;
+mod lost_links;
 mod on_disconnect;
 mod places;
 mod recordings;

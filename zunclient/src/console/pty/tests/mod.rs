@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use zun_common::pty::{ClientHello, Ending, EndingReason, Replay, close};
 use zun_common::units::TerminalSize;
 
-use super::{Wants, open_at};
+use super::{OpenRequest, open_at};
 use crate::console::{Console, ConsoleError, Event, Events};
 use gate::Gate;
 
@@ -25,7 +25,7 @@ async fn open(gate: &Gate) -> Result<Console, ConsoleError> {
 
 async fn open_with(gate: &Gate, starts: bool) -> Result<Console, ConsoleError> {
     let hello = ClientHello { writes: true, replay: Replay::Screen, ..ClientHello::default() };
-    let opened = open_at(gate.clone(), Wants { hello, starts }, gate.tasks.child()).await;
+    let opened = open_at(gate.clone(), OpenRequest { hello, starts }, gate.tasks.child()).await;
     opened.map(|(console, _)| console)
 }
 

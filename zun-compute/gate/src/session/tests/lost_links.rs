@@ -1,4 +1,4 @@
-//! However often the link is cut, each byte arrives once.
+//! However often the link is lost, each byte arrives once.
 
 use proptest::prelude::*;
 
@@ -13,8 +13,8 @@ enum Step {
     PrintError(usize),
     Receive(usize),
     Acknowledge,
-    /// The link is cut; whether the gate has noticed before the client is back.
-    Cut {
+    /// The link is lost; whether the gate has noticed before the client is back.
+    LoseLink {
         noticed: bool,
     },
     Wait(u64),
@@ -29,7 +29,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (1_usize..10_000).prop_map(Step::PrintError),
         (1_usize..5).prop_map(Step::Receive),
         Just(Step::Acknowledge),
-        any::<bool>().prop_map(|noticed| Step::Cut { noticed }),
+        any::<bool>().prop_map(|noticed| Step::LoseLink { noticed }),
         (1_u64..30).prop_map(Step::Wait),
     ];
     prop::collection::vec(step, 1..120)
@@ -44,10 +44,10 @@ struct World {
     session: Session,
     now: Instant,
     client: Client,
-    /// All connections that the gate takes for open, although their links are cut.
-    cut: Vec<ConnectionId>,
+    /// All connections that the gate considers open, although their links are lost.
+    lost: Vec<ConnectionId>,
     typed: Vec<u8>,
-    /// What the client has sent, and the gate has not received: the link may be cut before.
+    /// What the client has sent, and the gate has not received: the link may be lost before.
     on_the_way: VecDeque<Vec<u8>>,
     /// The offset of the next byte that the client sends.
     sent: usize,
@@ -67,7 +67,7 @@ impl World {
             session,
             now,
             client,
-            cut: Vec::new(),
+            lost: Vec::new(),
             typed: Vec::new(),
             on_the_way: VecDeque::new(),
             sent: 0,
@@ -98,7 +98,7 @@ impl World {
                 self.take_acks();
             }
             Step::Acknowledge => self.client.acknowledge(&mut self.session, self.now),
-            Step::Cut { noticed } => self.cut(noticed),
+            Step::LoseLink { noticed } => self.lose_link(noticed),
             Step::Wait(milliseconds) => self.now += Duration::from_millis(milliseconds),
         }
     }
@@ -107,7 +107,7 @@ impl World {
     fn deliver(&mut self) {
         let Some(piece) = self.on_the_way.pop_front() else { return };
         self.client.types(&mut self.session, &piece, self.now);
-        for old in &self.cut {
+        for old in &self.lost {
             let frame = Frame::Stdin(Bytes::from(piece.clone()));
             self.session.receive(*old, frame, self.now);
         }
@@ -154,13 +154,13 @@ impl World {
         }
     }
 
-    fn cut(&mut self, noticed: bool) {
+    fn lose_link(&mut self, noticed: bool) {
         self.stdout.append(&mut self.client.stdout);
         self.stderr.append(&mut self.client.stderr);
         if noticed {
             self.session.disconnect(self.client.id, Left::Lost, self.now);
         } else {
-            self.cut.push(self.client.id);
+            self.lost.push(self.client.id);
         }
         self.on_the_way.clear();
         let resume = self.client.resume(self.stdout.len() as u64, self.stderr.len() as u64);
@@ -169,7 +169,7 @@ impl World {
         assert!(next >= self.acknowledged && next <= self.sent, "{next}");
         (self.sent, self.acknowledged) = (next, next);
         assert_eq!(self.client.hello.stdout_next, self.stdout.len() as u64);
-        for old in &self.cut {
+        for old in &self.lost {
             let closed = self.session.next(*old, self.now);
             assert_eq!(closed, Next::Close(close::REPLACED));
         }

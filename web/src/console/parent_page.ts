@@ -4,7 +4,7 @@
 export type SessionState = 'ready' | 'live' | 'ended';
 
 /** Notifies the page around this one, if there is one. */
-export function tellSurrounding(state: SessionState): void {
+export function notifyParentPage(state: SessionState): void {
   // The state is not secret, and the policy limits which pages receive it.
   if (window.parent !== window) window.parent.postMessage({ zun: 'console', state }, '*');
 }
