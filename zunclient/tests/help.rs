@@ -360,7 +360,7 @@ fn a_wrong_number_is_answered_with_its_unit() {
 #[test]
 fn options_that_do_not_fit_together_are_refused_before_anything_is_sent() {
     for (options, words) in [
-        (&["--network", "a", "--network", "b"][..], "give --network once"),
+        (&["--network", "a", "--network", "b"][..], "use --network once"),
         (&["--ip", "10.0.0.5"], "--ip and --network-alias need --network"),
         (&["--network-alias", "db", "--network", "bridge"], "need --network with a network of"),
         (&["-v", "./site:/site"], "is a path of this machine"),

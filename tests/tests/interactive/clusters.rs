@@ -117,11 +117,7 @@ async fn c45_a_container_with_rm_is_kept_when_its_link_is_lost() {
     term.shows("/ #");
     cluster.proxy().disconnect();
     assert_eq!(term.exit(), 125);
-    assert!(
-        term.transcript().contains("come back with `zun attach kept`"),
-        "{}",
-        term.transcript()
-    );
+    assert!(term.transcript().contains("reattach with `zun attach kept`"), "{}", term.transcript());
     assert_eq!(zun.field("kept", "status"), "Running");
     let mut again = zun.term(&["attach", "kept"], SIZE);
     again.shows("/ #");

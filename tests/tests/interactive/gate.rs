@@ -302,7 +302,7 @@ async fn a_session_that_the_gate_no_longer_has_ends_with_the_reason() {
     let mut term = shell(&zun, "gone");
     cluster.restart_gate(Signal::KILL);
     assert_eq!(term.exit(), 125);
-    let said = "gone: the host no longer has the session; come back with `zun attach gone`";
+    let said = "gone: the host no longer has the session; reattach with `zun attach gone`";
     assert!(term.transcript().contains(said), "{}", term.transcript());
     zun.must(&["delete", "--force", "gone"]);
     cluster.stop().await;

@@ -105,5 +105,5 @@ fn an_attach_without_a_name_comes_back_to_the_last_session_that_was_left() {
     assert_eq!(term.exit(), 6);
     let ended = zun.run(&["attach"]);
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.stderr.contains("there is no session to come back to"), "{ended:?}");
+    assert!(ended.stderr.contains("there is no session to reattach to"), "{ended:?}");
 }

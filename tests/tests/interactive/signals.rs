@@ -158,7 +158,7 @@ fn the_third_sigint_ends_the_session_but_not_a_process_that_ignores_it() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         let expected =
-            if is_exec { "it may still be running" } else { "it is still running; come back with" };
+            if is_exec { "it may still be running" } else { "it is still running; reattach with" };
         assert!(words.contains("after 3 signals") && words.contains(expected), "{words}");
     }
     assert_eq!(zun.field(name.as_str(), "status"), "Running");

@@ -62,10 +62,10 @@ impl Limit {
                 "the host has reached limits.sessions of zun-console: end sessions, or ask the administrator to raise it"
             }
             Self::Attachments => {
-                "the session has reached limits.attachments of zun-console: end others, or ask the administrator to raise it"
+                "the session has reached limits.attachments of zun-console: end other clients, or ask the administrator to raise it"
             }
             Self::GrantAttachments => {
-                "this link or grant has as many clients of the session as one may have: end others, or ask for another one"
+                "this link or grant has as many clients of the session as it may have: end some, or ask for another link"
             }
             Self::Openings => {
                 "the console gate is opening too many sessions: try again in a few seconds"
@@ -74,10 +74,10 @@ impl Limit {
                 "too many connections have sent no request: try again in a few seconds"
             }
             Self::ProjectSessions => {
-                "the project has reached limits.project_sessions of the console gate: end sessions, or have it raised"
+                "the project has reached limits.project_sessions of zun-console: end sessions, or ask the administrator to raise it"
             }
             Self::ProjectAttachments => {
-                "the project has reached limits.project_attachments of the console gate: end some, or have it raised"
+                "the project has reached limits.project_attachments of zun-console: end some, or ask the administrator to raise it"
             }
         }
     }

@@ -398,7 +398,7 @@ async fn an_attach_without_a_name_comes_back_to_the_last_session_that_runs_or_sa
     const A: &str = "1b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a11";
     const B: &str = "2b06f2a4-7c43-4a2e-9f0f-3f6d8f7f0a22";
     let gone = format!(
-        "zun: there is no session to come back to; name a container: `zun attach {B}` connects"
+        "zun: there is no session to reattach to; name a container: `zun attach {B}` connects"
     );
     let back = format!("zun: coming back to {B}\n");
     let ended =
@@ -407,7 +407,7 @@ async fn an_attach_without_a_name_comes_back_to_the_last_session_that_runs_or_sa
         (
             &[][..],
             &[][..],
-            "zun: there is no session to come back to; no container runs: `zun run",
+            "zun: there is no session to reattach to; no container runs: `zun run",
             "",
         ),
         (&[], &[(A, "Stopped"), (B, "Running")], gone.as_str(), ""),

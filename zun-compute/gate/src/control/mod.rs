@@ -113,7 +113,9 @@ pub fn metrics(socket: &Path) -> io::Result<String> {
     stream.take(LARGEST_METRICS).read_to_string(&mut answer)?;
     match answer.split_once("\r\n\r\n") {
         Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
-        Some(_) | None => Err(io::Error::other("it is an older zun-console, without metrics")),
+        Some(_) | None => {
+            Err(io::Error::other("the running zun-console is too old to have metrics: restart it"))
+        }
     }
 }
 

@@ -154,7 +154,7 @@ impl Saved {
     /// The next process must not continue the session from an outdated record.
     fn check(&mut self, written: io::Result<()>) {
         if let Err(error) = written {
-            warn!(target = %self.target, %error, "cannot record a session: it will end with this process");
+            warn!(target = %self.target, %error, "cannot save the state of a session: it ends when zun-console restarts");
             if let Some((store, name)) = self.leave() {
                 store.forget(&name);
             }

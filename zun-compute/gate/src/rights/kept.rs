@@ -73,7 +73,7 @@ impl Rights {
             Ok(Some((record, state))) => (Ok(record), state),
             Ok(None) => (create(store), State::default()),
             Err(error) => {
-                warn!(%error, "tickets and revocations of the former process cannot be read: tickets open nothing");
+                warn!(%error, "cannot read the tickets and revocations of the former process: its tickets are no longer valid");
                 store.forget(RIGHTS);
                 (create(store), State::default())
             }
@@ -84,7 +84,9 @@ impl Rights {
                 let store = Arc::clone(store);
                 *lock(&rights.kept) = Some(Kept { store, record, written: HashMap::new() });
             }
-            Err(error) => warn!(%error, "tickets and revocations will not outlive this process"),
+            Err(error) => {
+                warn!(%error, "cannot keep tickets and revocations for the next process: they end with this one")
+            }
         }
         rights
     }
@@ -95,7 +97,7 @@ impl Rights {
         let Some(found) = &mut *kept else { return };
         if let Err(error) = found.write(state) {
             // An outdated record would let a ticket be used again.
-            warn!(%error, "cannot keep tickets and revocations: they end with this process");
+            warn!(%error, "cannot keep tickets and revocations for the next process: they end with this one");
             found.store.forget(RIGHTS);
             *kept = None;
         }

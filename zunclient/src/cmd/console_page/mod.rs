@@ -131,7 +131,7 @@ impl Opening<'_> {
                 Err(Failure::new(format!("nobody opened the console within {seconds} s; {again}")))
             }
             Link::Unknown => {
-                out::notice(&format!("zun cannot tell whether the console is open; {again}"));
+                out::notice(&format!("zun does not know whether the console is open; {again}"));
                 Ok(Exit::OK)
             }
         }

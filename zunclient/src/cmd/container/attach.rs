@@ -210,11 +210,11 @@ async fn last_left(context: &Context) -> Result<Container, Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    let none = ended.unwrap_or_else(|| "there is no session to come back to".to_owned());
+    let none = ended.unwrap_or_else(|| "there is no session to reattach to".to_owned());
     Err(Failure::new(format!("{none}; {}", instead(context).await?)))
 }
 
-/// What to do if there is no session to come back to.
+/// What to do if there is no session to reattach to.
 async fn instead(context: &Context) -> Result<String, Failure> {
     let parameters = [
         ("status", Status::Running.to_string()),

@@ -97,7 +97,7 @@ impl LinkSession<'_> {
         };
         let (console, shared) = Box::pin(unless_ended(&mut signals, open)).await?;
         if self.input && !shared.writes {
-            out::notice(&format!("{name}: the link allows only to watch"));
+            out::notice(&format!("{name}: the link only allows watching"));
         }
         if console.running == Some(false) {
             out::notice(&format!("waiting for {name} to start"));

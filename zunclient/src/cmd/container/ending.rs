@@ -167,7 +167,7 @@ async fn still_open((api, container, name): (&Client, &str, &str), lost: &str) -
     let unknown = format!("the console of {name} ended{lost}; its exit code is not known");
     match timeout(ANSWER_AFTER_LOSS, api.show(container)).await {
         Ok(Ok(now)) => format!(
-            "the console of {name} ended{lost}; the container is {}; come back with `zun attach {name}`",
+            "the console of {name} ended{lost}; the container is {}; reattach with `zun attach {name}`",
             now.status
         ),
         Ok(Err(error)) if error.is_not_found() => {
@@ -180,7 +180,7 @@ async fn still_open((api, container, name): (&Client, &str, &str), lost: &str) -
 
 fn restarted(name: &str, code: i64) -> Failure {
     let message =
-        format!("{name} exited with {code} and was restarted; come back with `zun attach {name}`");
+        format!("{name} exited with {code} and was restarted; reattach with `zun attach {name}`");
     Failure::with_exit(message, failed_with(code))
 }
 

@@ -287,7 +287,7 @@ impl EngineFlags {
     pub(super) fn nets(&self) -> Result<Vec<NetField>, Failure> {
         let NetworkFlags { network, network_alias, ip, .. } = &self.network;
         if network.len() > 1 {
-            let words = "a container has one network: give --network once";
+            let words = "a container has one network: use --network once";
             return Err(Failure::with_exit(words, Exit::ZUN_FAILED));
         }
         let requested = given(network.first());

@@ -134,7 +134,7 @@ pub(super) fn grace(text: &str) -> Result<u32, String> {
     let seconds = text.parse().ok().filter(|seconds| *seconds <= LONGEST_GRACE);
     let rule = || {
         format!(
-            "use a whole number of seconds, such as 10, at most {LONGEST_GRACE}; -1 is the most"
+            "use a whole number of seconds, such as 10, at most {LONGEST_GRACE}; -1 means the maximum"
         )
     };
     seconds.ok_or_else(rule)

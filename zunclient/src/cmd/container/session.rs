@@ -244,9 +244,7 @@ impl Session<'_> {
         self.remember(&ended);
         match ended {
             Ended::Detached(_) => {
-                out::notice(&format!(
-                    "{name} is still running; come back with `zun attach {name}`"
-                ));
+                out::notice(&format!("{name} is still running; reattach with `zun attach {name}`"));
                 Ok(Exit::OK)
             }
             Ended::OutputClosed(closed) => Err(Unfinished::MayRun(closed.into())),
@@ -256,7 +254,7 @@ impl Session<'_> {
             Ended::ForcedOut(_number) => {
                 let state = if waits { "may not have started yet" } else { "is still running" };
                 let words = format!(
-                    "disconnected from {name} after {SIGNALS_TO_LEAVE} signals; it {state}; come back with `zun attach {name}`"
+                    "disconnected from {name} after {SIGNALS_TO_LEAVE} signals; it {state}; reattach with `zun attach {name}`"
                 );
                 // Docker's command exits with 1 too.
                 Err(Unfinished::MayRun(Failure::with_exit(words, Exit::FAILED)))
@@ -271,7 +269,7 @@ impl Session<'_> {
                 Err(Unfinished::MayRun(ending::link_lost(name, code, &why).advise(&next)))
             }
             Ended::Closed(closing) => {
-                let next = format!("come back with `zun attach {name}`");
+                let next = format!("reattach with `zun attach {name}`");
                 Err(Unfinished::MayRun(ending::closed(name, &closing, &next)))
             }
             Ended::WithoutExitCode(why) => {
@@ -284,7 +282,7 @@ impl Session<'_> {
 }
 
 impl Session<'_> {
-    /// Remembers a session that `zun attach` can come back to.
+    /// Remembers a session that `zun attach` can reattach to.
     fn remember(&self, ended: &Ended) {
         let left_sessions = &self.context.left_sessions;
         match ended {

@@ -226,7 +226,7 @@ async fn remove(api: &Client, id: &str) {
     match api.show(id).await {
         Ok(now) if RUNS.contains(&now.status) => {
             out::notice(&format!(
-                "{0} is {1}, so it was not removed; come back with `zun attach {0}`",
+                "{0} is {1}, so it was not removed; reattach with `zun attach {0}`",
                 now.name, now.status
             ));
             return;

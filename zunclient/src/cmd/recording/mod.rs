@@ -143,7 +143,7 @@ async fn find(context: &Context, id: &str) -> Result<Shown, Failure> {
 
 fn missing(id: &str) -> Failure {
     Failure::new(format!(
-        "no recording of the project has an ID that begins with `{id}`: see zun recording list"
+        "no recording of the project has an ID that begins with `{id}`; `zun recording list` shows them"
     ))
 }
 

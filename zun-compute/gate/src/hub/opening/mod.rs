@@ -74,7 +74,7 @@ pub(super) fn connect_again(
     let Joining(join) = Joining::of(number, client)?;
     let (name, grant) = (join.name.clone(), join.grant.clone());
     let id = live.change(|session, now| session.join_again(join, since, now))?;
-    info!(session.id = %name, grant.id = %grant, %target, "session begins again: the client was disconnected before it knew of it");
+    info!(session.id = %name, grant.id = %grant, %target, "session opened again: the client was disconnected before it knew of the first one");
     Ok(Connected::new(live, id))
 }
 
