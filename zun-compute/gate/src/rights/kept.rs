@@ -85,7 +85,7 @@ impl Rights {
                 *lock(&rights.kept) = Some(Kept { store, record, written: HashMap::new() });
             }
             Err(error) => {
-                warn!(%error, "cannot keep tickets and revocations for the next process: they end with this one")
+                warn!(%error, "cannot keep tickets and revocations for the next process: they end with this one");
             }
         }
         rights
