@@ -1,6 +1,6 @@
-//! Chaos: real programs, engines and brokers, which are killed, frozen and cut off at random while clients work, and a
-//! database that is replaced by an older copy. Afterwards, everything that was accepted has been done, once, and the API
-//! shows the true state.
+//! Chaos: real programs, engines, brokers and databases, which are killed, frozen, cut off, emptied, replaced by older
+//! copies and given wrong clocks at random while clients work. Afterwards, everything that was accepted has been done,
+//! once, and the API shows the true state.
 //!
 //! A failing run prints its seed, and keeps its logs and history in `target/chaos/SEED-DATABASE-BROKERS`. `ZUN_CHAOS_SEED`
 //! runs the same schedule again, `ZUN_CHAOS_OPERATIONS` changes its length.

@@ -30,11 +30,11 @@ pub fn memory(bench: &Bench<'_>) {
     let count = run.samples(SESSIONS);
     let (before, after) = run.runtime.block_on(async {
         // The first session loads what all share.
-        let mut open = vec![host.exec("idle", true, "sleep 100000").await];
+        let mut open = vec![host.exec("idle", Way::Gate, (true, "sleep 100000")).await];
         tokio::time::sleep(SETTLE).await;
         let before = proportional_set_size(program.pid());
         for _ in 0..count {
-            open.push(host.exec("idle", true, "sleep 100000").await);
+            open.push(host.exec("idle", Way::Gate, (true, "sleep 100000")).await);
         }
         tokio::time::sleep(SETTLE).await;
         let after = proportional_set_size(program.pid());
@@ -48,17 +48,35 @@ pub fn memory(bench: &Bench<'_>) {
     run.record("gate-memory", Figure::plain(Summary::of(&[each], Unit::Mebibytes)).with_note(note));
 }
 
-/// Measures the echo in one session while many others print a megabyte a second each.
+/// Measures the echo in one session while many others print a megabyte a second each, and the same with direct
+/// connections.
 pub fn load(bench: &Bench<'_>) {
-    let Bench { run, host, .. } = bench;
+    let Bench { run, .. } = bench;
     if !run.wants("gate-load") {
         return;
     }
+    let count = run.samples(SESSIONS);
+    let (alone, loaded) = echoes_under_load(bench, Way::Gate, count);
+    let (alone_direct, loaded_direct) = echoes_under_load(bench, Way::Direct, count);
+    let (one, all) = (p99(&alone), p99(&loaded));
+    let direct = p99(&loaded_direct);
+    let direct_ratio = direct / p99(&alone_direct);
+    let (zun, peer) = (Summary::of_times(&loaded), Summary::of_times(&alone));
+    let note = format!(
+        "99 %: {all:.2} ms with {count} sessions, {one:.2} ms with one. With as many direct connections: {direct:.2} ms, \
+         {direct_ratio:.1} times one."
+    );
+    let figure = Figure { value: all / one, zun, peer: Some(peer), note: Some(note) };
+    run.record("gate-load", figure);
+}
+
+/// Returns the times of echoes without other sessions, and with so many.
+fn echoes_under_load(bench: &Bench<'_>, way: Way, count: usize) -> (Vec<Duration>, Vec<Duration>) {
+    let Bench { run, host, .. } = bench;
     host.container("load-echo", true, SCRIPT);
     host.container("load", true, "sleep 100000");
-    let count = run.samples(SESSIONS);
-    let (alone, loaded) = run.runtime.block_on(async {
-        let mut typist = host.attach("load-echo", Way::Gate).await;
+    let times = run.runtime.block_on(async {
+        let mut typist = host.attach("load-echo", way).await;
         echo(&mut typist, 0).await;
         let mut alone = Vec::new();
         for key in 0..KEYS {
@@ -66,7 +84,7 @@ pub fn load(bench: &Bench<'_>) {
         }
         let mut readers = JoinSet::new();
         for _ in 0..count {
-            let mut reader = host.exec("load", false, FLOOD).await;
+            let mut reader = host.exec("load", way, (false, FLOOD)).await;
             readers.spawn(async move {
                 loop {
                     reader.output().await;
@@ -84,9 +102,5 @@ pub fn load(bench: &Bench<'_>) {
     for name in ["load-echo", "load"] {
         host.remove(name);
     }
-    let (one, all) = (p99(&alone), p99(&loaded));
-    let (zun, peer) = (Summary::of_times(&loaded), Summary::of_times(&alone));
-    let note = format!("99 %: {all:.2} ms with {count} sessions, {one:.2} ms with one.");
-    let figure = Figure { value: all / one, zun, peer: Some(peer), note: Some(note) };
-    run.record("gate-load", figure);
+    times
 }

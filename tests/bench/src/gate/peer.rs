@@ -109,8 +109,8 @@ impl Host {
         open((endpoint, request.key), (way, gate, &path), shows_screen).await
     }
 
-    /// Starts a command in a container, through the gate.
-    pub async fn exec(&self, name: &str, tty: bool, script: &str) -> Peer {
+    /// Starts a command in a container, through the gate or with a direct connection.
+    pub async fn exec(&self, name: &str, way: Way, (tty, script): (bool, &str)) -> Peer {
         let request = signing_request("bench", Vec::new()).expect("a request");
         let ask = Execute {
             command: ["sh", "-c", script].map(str::to_owned).to_vec(),
@@ -123,7 +123,7 @@ impl Host {
         let executed = self.api.execute(name, &ask).await.expect("an exec");
         let endpoint = executed.console.expect("a console");
         let path = exec_path(&executed.exec_id.expect("an id"));
-        open((endpoint, request.key), (Way::Gate, self.gate, &path), false).await
+        open((endpoint, request.key), (way, self.gate, &path), false).await
     }
 
     fn engine_id(&self, name: &str) -> String {
