@@ -9,7 +9,7 @@ use zun_common::rpc::{Code, Problem};
 use zun_common::status::Status;
 use zun_tests::scripted_agent::{engine_id, exec_id, ticket};
 
-use crate::support::{ANN, Api, BOB};
+use crate::support::{ANN, Api, BOB, eventually_some};
 
 #[tokio::test]
 async fn a_ticket_is_a_link_to_a_page_and_the_address_of_a_websocket() {
@@ -43,6 +43,11 @@ async fn a_ticket_is_a_link_to_a_page_and_the_address_of_a_websocket() {
             "expires_at": null,
         })
     );
+    let listed = || async {
+        let actions = api.get(ANN, &format!("/v1/containers/{id}/container_actions")).await.json();
+        (actions["containerActions"][0]["action"] == "attach").then_some(())
+    };
+    eventually_some("the ticket is among the actions", listed).await;
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ impl LinkStatus {
         self.reconnection.get_or_insert(Reconnection { host, since: now, next, shown: None });
     }
 
-    /// Returns when [`LinkStatus::tick`] is due.
+    /// Returns when `LinkStatus::tick` is due.
     pub fn next_tick(&self) -> Option<Instant> {
         self.reconnection.as_ref()?.next
     }

@@ -69,7 +69,6 @@ impl App {
         }
         let request = NewTicket::of_openstack(None);
         let ticket = self.issue_ticket(caller, (&record, &host), request).await?;
-        self.record_access(caller, &record, (Kind::Attach, Outcome::Succeeded));
         Ok(address_with(&ticket))
     }
 
@@ -94,7 +93,11 @@ impl App {
         };
         // The gate counts from a later time.
         let expires_at = Utc::now() + Duration::from_secs(seconds.into());
+        let opens_exec = call.exec.is_some();
         let Issued { ticket, address, tty } = self.call_agent(caller, host, &call).await?;
+        if !opens_exec {
+            self.record_access(caller, record, (Kind::Attach, Outcome::Succeeded));
+        }
         self.metrics.grants.inc();
         tracing::info!(
             target: "audit",
