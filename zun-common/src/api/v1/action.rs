@@ -23,7 +23,7 @@ pub struct ContainerActionDetail {
 /// An accepted operation on a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerAction {
-    /// What it does: `create`, `start`, `stop`, `reboot`, `rebuild`, `pause`, `unpause`, `kill`, `update` or `delete`.
+    /// `create`, `start`, `stop`, `reboot`, `rebuild`, `pause`, `unpause`, `kill`, `update`, `delete`, `attach` or `execute`.
     pub action: String,
     /// The container.
     pub container_uuid: String,

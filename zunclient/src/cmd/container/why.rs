@@ -111,7 +111,9 @@ fn screen(known: &Known, render: impl Fn(&Table) -> String) -> String {
     fact("pull", pull_words(container));
     fact("limits", Some(format!("cpu {}, memory {} MiB", container.cpu, container.memory)));
     fact("host", container.host.as_ref().map(ToString::to_string));
-    let recent: Vec<ContainerAction> = actions.iter().take(ACTIONS).cloned().collect();
+    // Connections and commands, of which there can be many, changed nothing.
+    let changes = actions.iter().filter(|one| !matches!(&*one.action, "attach" | "execute"));
+    let recent: Vec<ContainerAction> = changes.take(ACTIONS).cloned().collect();
     let mut parts = vec![render(&facts)];
     if !recent.is_empty() {
         parts.push(format!("Operations:\n{}", render(&action::list_table(&recent))));
