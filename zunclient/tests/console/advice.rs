@@ -105,12 +105,12 @@ async fn ended() -> Service {
             return (200, json!({ "runs": [run] }));
         }
         if target.ends_with("/container_actions") {
-            let action = json!({ "action": "start", "container_uuid": ID, "user_id": "u",
-                "request_id": "req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11", "project_id": "p", "message": null,
-                "start_time": minutes_ago(5), "finish_time": minutes_ago(5) });
-            let mut command = action.clone();
-            command["action"] = json!("execute");
-            return (200, json!({ "containerActions": [action, command] }));
+            let actions = ["start", "execute"].map(|action| {
+                json!({ "action": action, "container_uuid": ID, "user_id": "u",
+                    "request_id": "req-5c2d8a4e-0f3b-4d53-9c0e-2f6f8f0f7a11", "project_id": "p",
+                    "message": null, "start_time": minutes_ago(5), "finish_time": minutes_ago(5) })
+            });
+            return (200, json!({ "containerActions": actions }));
         }
         if target.ends_with("/logs") {
             return error(409, "Cannot logs container web: host compute1 is down");
